@@ -1,0 +1,49 @@
+"""pinnkit: physics-informed neural networks that come with proof of how good they are."""
+
+from pinnkit.errors import UsageError
+from pinnkit.models import MLP
+from pinnkit.optim import LBFGS, Adam, Optax, SSBroyden
+from pinnkit.problem import (
+    Box,
+    Disk,
+    Parameter,
+    Periodic,
+    Polygon,
+    Problem,
+    at,
+    boundary,
+    data,
+    initial,
+    interior,
+    quantity,
+    unknown,
+)
+from pinnkit.sampling import Sampling
+from pinnkit.training.recipe import Recipe
+from pinnkit.training.solve import Solution, train
+
+__all__ = [
+    "LBFGS",
+    "MLP",
+    "Adam",
+    "Box",
+    "Disk",
+    "Optax",
+    "Parameter",
+    "Periodic",
+    "Polygon",
+    "Problem",
+    "Recipe",
+    "SSBroyden",
+    "Sampling",
+    "Solution",
+    "UsageError",
+    "at",
+    "boundary",
+    "data",
+    "initial",
+    "interior",
+    "quantity",
+    "train",
+    "unknown",
+]

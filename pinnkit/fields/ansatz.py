@@ -1,0 +1,258 @@
+"""Hard conditions: an ansatz u = G + D N that meets them exactly, derived from the conditions themselves.
+
+G takes the prescribed values on the hard faces, D vanishes there, N is the network. A condition A u + b is solved for
+the field, pointwise; a small linear system where it ties several fields. Faces are joined axis by axis:
+G <- G + sum over ends of w_end (g_end - G at that end), the Boolean sum of transfinite interpolation (Gordon and Hall
+1973). Values and, at the start of time, first time derivatives can be hard. (C) Other derivatives cannot: the ansatz
+for a Neumann end exists but has not been needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinnkit.errors import UsageError, location
+from pinnkit.fields.arguments import Catalogue
+from pinnkit.fields.calls import called
+from pinnkit.fields.derivatives import BatchFunction
+from pinnkit.fields.names import Coordinate, NormalComponent, Partial, Request
+from pinnkit.problem import Box, Condition, Problem, Region
+
+Batch = Float[Array, "points dim"]
+SOFT = "Remove hard=True: the condition is then met as a term of the loss."
+
+
+@dataclass(frozen=True)
+class HardFace:
+    """One face on which some fields (`columns`) or their time derivatives (order 1) are prescribed by a condition."""
+
+    condition: Condition
+    requests: dict[str, Request]
+    axis: int
+    value: float
+    order: int
+    columns: tuple[int, ...]
+    normal: float
+    rows: tuple[int, ...] = ()
+    """The residual that each column follows from, where each follows from one alone; () where a system is solved."""
+
+    def project(self, X: Batch) -> Batch:
+        """The points moved onto the face."""
+        return X.at[:, self.axis].set(self.value)
+
+    def residual(
+        self, problem: Problem, X: Batch, values: Float[Array, "points columns"]
+    ) -> Float[Array, "points residuals"]:
+        """The condition's residuals if its fields had the given values on the face."""
+        arguments = {}
+        for name, request in self.requests.items():
+            match request:
+                case Coordinate(axis):
+                    arguments[name] = X[:, axis]
+                case NormalComponent(axis):
+                    arguments[name] = jnp.full(X.shape[:1], self.normal if axis == self.axis else 0.0, X.dtype)
+                case Partial(base):
+                    arguments[name] = values[:, self.columns.index(problem.fields.index(base))]
+        residuals = called(problem, self.condition, arguments, X.shape[0], X.dtype)
+        return jnp.stack(list(residuals.values()), axis=1)
+
+    def prescribed(self, problem: Problem, X: Batch) -> Float[Array, "points columns"]:
+        """The values that make the condition zero, at points on the face."""
+        offset, A = self.affine(problem, X)
+        if self.rows:
+            return jnp.stack([-offset[:, row] / A[:, row, k] for k, row in enumerate(self.rows)], axis=1)
+        return -jnp.linalg.solve(A, offset[:, :, None])[:, :, 0]
+
+    def affine(
+        self, problem: Problem, X: Batch
+    ) -> tuple[Float[Array, "points residuals"], Float[Array, "points residuals columns"]]:
+        """b and A of the residuals A u + b. A is from jvp: exact, and a constant for the compiler where it is one."""
+        zero = jnp.zeros((X.shape[0], len(self.columns)), X.dtype)
+        slopes = []
+        for k in range(len(self.columns)):
+            b, slope = jax.jvp(lambda v: self.residual(problem, X, v), (zero,), (zero.at[:, k].set(1.0),))
+            slopes.append(slope)
+        return b, jnp.stack(slopes, axis=2)
+
+
+class Ansatz:
+    """Turns the network's outputs into fields that meet the hard conditions; the identity where there are none."""
+
+    def __init__(self, problem: Problem, catalogue: Catalogue, hard: Sequence[tuple[Condition, Region]]) -> None:
+        self.box: Box = problem.domain
+        self.faces = [face for condition, region in hard for face in _faces(problem, catalogue, condition, region)]
+        self.axes = sorted({f.axis for f in self.faces}, key=lambda a: (a != self.box.time, a))  # time first
+        self._refuse_overlaps(problem)
+
+    def __call__(self, problem: Problem, network: BatchFunction) -> BatchFunction:
+        """The fields, (points, dim) -> (points, fields)."""
+        if not self.faces:
+            return network
+        return lambda X: self._lift(problem, X, len(self.axes)) + self._vanishing(X, len(problem.fields)) * network(X)
+
+    def _lift(self, problem: Problem, X: Batch, stages: int) -> Float[Array, "points fields"]:
+        """G after the first `stages` axes have been joined."""
+        if stages == 0:
+            return jnp.zeros((X.shape[0], len(problem.fields)), X.dtype)
+        G = self._lift(problem, X, stages - 1)
+        for face in self.faces:
+            if face.axis != self.axes[stages - 1]:
+                continue
+            there = face.project(X)
+            columns = np.array(face.columns)
+            wanted = face.prescribed(problem, there)
+            if face.order == 1:  # time comes first, so nothing below G needs to be taken off
+                G = G.at[:, columns].add((X[:, face.axis] - face.value)[:, None] * wanted)
+                continue
+            gap = wanted - self._lift(problem, there, stages - 1)[:, columns]
+            blend = jnp.stack([self._blend(face, c, X) for c in face.columns], axis=1)
+            G = G.at[:, columns].add(blend * gap)
+        return G
+
+    def _blend(self, face: HardFace, column: int, X: Batch) -> Float[Array, " points"]:
+        """1 on the face, 0 on the opposite one if that is hard for this field too."""
+        axis = self.box.axes[face.axis]
+        other = axis.upper if face.value == axis.lower else axis.lower
+        if any(f.axis == face.axis and f.value == other and column in f.columns for f in self.faces):
+            return (X[:, face.axis] - other) / (face.value - other)
+        return jnp.ones_like(X[:, face.axis])
+
+    def _vanishing(self, X: Batch, fields: int) -> Float[Array, "points fields"]:
+        """D: zero on the hard faces, of order one inside."""
+        D = [jnp.ones_like(X[:, 0])] * fields
+        for face in self.faces:
+            axis = self.box.axes[face.axis]
+            distance = jnp.abs(face.value - axis.lower) + (X[:, face.axis] - axis.lower) * (
+                1.0 if face.value == axis.lower else -1.0
+            )
+            for c in face.columns:
+                D[c] = D[c] * distance / axis.length
+        return jnp.stack(D, axis=1)
+
+    def _refuse_overlaps(self, problem: Problem) -> None:
+        seen: dict[tuple[int, float, int, int], Condition] = {}
+        for face in self.faces:
+            for c in face.columns:
+                key = (face.axis, face.value, face.order, c)
+                if key in seen:
+                    raise UsageError(
+                        f"'{seen[key].name}' and '{face.condition.name}' both fix '{problem.fields[c]}' on one face.",
+                        where=face.condition.where,
+                        expected="one hard condition for a field on a face",
+                        do="Make one of them soft (without hard=True).",
+                    )
+                seen[key] = face.condition
+        for (axis, value, order, c), condition in seen.items():
+            if order == 1 and (axis, value, 0, c) not in seen:
+                raise UsageError(
+                    f"'{condition.name}' fixes the velocity of '{problem.fields[c]}' exactly, nothing its value.",
+                    where=condition.where,
+                    expected="a hard initial value beside a hard initial velocity",
+                    do="Give the initial value hard=True too, or remove it here.",
+                )
+
+
+def _faces(problem: Problem, catalogue: Catalogue, condition: Condition, region: Region) -> list[HardFace]:
+    where = location(condition.method)
+    requests = {
+        a: catalogue.names.resolve(a, has_normal=True, method=condition.name, where=where) for a in condition.arguments
+    }
+    time, columns, order = problem.domain.time, [], -1
+    for argument, request in requests.items():
+        if isinstance(request, (Coordinate, NormalComponent)):
+            continue
+        plain = isinstance(request, Partial) and request.base in problem.fields and not request.operator
+        derivative = request.index if isinstance(request, Partial) else None
+        velocity = derivative == (time,) and condition.mark.kind == "initial"
+        if not plain or not (derivative == () or velocity) or order not in (-1, int(velocity)):
+            raise UsageError(
+                f"'{condition.name}' cannot be met exactly: it asks for '{argument}'.",
+                where=where,
+                expected="field values, or first time derivatives at the start of time, not both in one method",
+                do=SOFT,
+            )
+        order = int(velocity)
+        columns.append(problem.fields.index(request.base))  # type: ignore[union-attr]
+    if not columns:
+        raise UsageError(
+            f"'{condition.name}' does not depend on any field: no field can meet it.",
+            where=where,
+            expected="at least one of " + ", ".join(problem.fields) + " in the signature",
+            do=f"Ask for the field by name: `def {condition.name}(self, {problem.fields[0]}, ...)`.",
+        )
+    if not region.faces:
+        raise UsageError(
+            f"'{condition.name}' cannot be met exactly: '{region.name}' is the surface of a shape.",
+            where=where,
+            expected="a hard condition on an end of an axis of a plain box, or at the start of time",
+            do=SOFT,
+        )
+    faces = []
+    for fixed, normal in zip(region.faces, region.normals, strict=True):
+        ((axis, value),) = fixed
+        sign = float(normal[1]) if normal else 0.0
+        faces.append(HardFace(condition, requests, axis, value, order, tuple(columns), sign))
+    return [replace(face, rows=_check_affine(problem, face, region)) for face in faces]
+
+
+def _check_affine(problem: Problem, face: HardFace, region: Region) -> tuple[int, ...]:
+    """Raise UsageError unless the condition is affine in its fields, with one solution at every point of the face.
+
+    Returns the `rows` of the face.
+    """
+    count = len(face.columns)
+    names = ", ".join(problem.fields[c] for c in face.columns)
+    rng = np.random.default_rng(0)
+    points = _trial_points(problem.domain, rng)
+    X = face.project(jnp.asarray(points[np.asarray(problem.domain.contains(points))]))
+    trial = jnp.asarray(rng.normal(size=(X.shape[0], count)) * 3.0)
+    known = problem.bound({n: u.initial for n, u in problem.unknowns().items()})
+    b, A, actual = map(np.asarray, jax.jit(lambda X, v: (*face.affine(known, X), face.residual(known, X, v)))(X, trial))
+    if b.shape[1] != count:
+        raise UsageError(
+            f"'{face.condition.name}' returns {b.shape[1]} residuals for {count} fields ({names}).",
+            where=face.condition.where,
+            expected="as many residuals as fields, so that the fields follow from them",
+            do=SOFT,
+        )
+    affine = b + np.einsum("nij,nj->ni", A, np.asarray(trial))
+    rounding = 1e3 * float(np.finfo(A.dtype).eps)
+    if not np.max(np.abs(actual - affine)) <= rounding * (1.0 + np.max(np.abs(affine))):
+        raise UsageError(
+            f"'{face.condition.name}' cannot be met exactly: it is not affine in {names}.",
+            where=face.condition.where,
+            expected="a(x) u + b(x), so that u follows from it",
+            do=SOFT,
+        )
+    # Rows scaled to one: a determinant far below one, or of either sign, means that some point has no solution.
+    size = np.max(np.abs(A), axis=2, keepdims=True)
+    regular = np.linalg.det(A / np.where(size > 0, size, 1.0))
+    vanishing = np.any(size <= rounding * np.max(size))
+    if vanishing or not np.abs(regular).min() > rounding or regular.min() * regular.max() < 0:
+        raise UsageError(
+            f"'{face.condition.name}' cannot be met exactly: "
+            f"it does not depend on {names} at some point of '{region.name}'.",
+            where=face.condition.where,
+            expected="a(x) u + b(x) with a(x) nowhere zero",
+            do=SOFT,
+        )
+    coupled = np.any(A != 0, axis=0)
+    alone = (coupled.sum(axis=0) == 1).all() and (coupled.sum(axis=1) == 1).all()
+    return tuple(int(r) for r in np.argmax(coupled, axis=0)) if alone else ()
+
+
+def _trial_points(box: Box, rng: np.random.Generator) -> np.ndarray:
+    """Scattered points, and the corners and centres of the box: where coefficients vanish, it is mostly there."""
+    marks = rng.choice([0.0, 0.5, 1.0], size=(128, box.dim)) if box.dim > 4 else _lattice(box.dim)
+    unit = np.concatenate([rng.random((64, box.dim)), marks])
+    return np.array([a.lower for a in box.axes]) + np.array([a.length for a in box.axes]) * unit
+
+
+def _lattice(dim: int) -> np.ndarray:
+    return np.stack(np.meshgrid(*[[0.0, 0.5, 1.0]] * dim, indexing="ij"), axis=-1).reshape(-1, dim)

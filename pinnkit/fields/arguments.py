@@ -1,0 +1,184 @@
+"""Computing what methods ask for: arrays by name, each derivative once for all methods on the same points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinnkit.errors import UsageError, location
+from pinnkit.fields.calls import quantity_value
+from pinnkit.fields.derivatives import BatchFunction, MultiIndex, partial_derivatives
+from pinnkit.fields.names import Column, Coordinate, FieldFunction, Names, NormalComponent, Partial, Request, partials
+from pinnkit.problem import Box, Problem
+from pinnkit.problem.conditions import method_arguments
+
+Arguments = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A derived quantity: its method and what it asks for."""
+
+    method: Callable[..., Any]
+    requests: Mapping[str, Request]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Points:
+    """Points of one region, with what is known there besides the fields.
+
+    X: (points, dim); normals: (points, dim), zero away from a boundary; columns: (points,) each, of a data file.
+    NumPy arrays until they are cast to the precision of a run.
+    """
+
+    X: Float[Array | np.ndarray, "points dim"]
+    normals: Float[Array | np.ndarray, "points dim"] | None = None
+    columns: Mapping[str, Float[Array | np.ndarray, " points"]] | None = None
+
+
+class Catalogue:
+    """The fields and quantities of one problem: turns requested names into arrays."""
+
+    def __init__(self, problem: Problem) -> None:
+        methods = problem.quantities()
+        self.domain: Box = problem.domain
+        self.names = Names(problem.domain, tuple(problem.fields), tuple(methods), tuple(problem.parameters()))
+        self.names.refuse_ambiguous(location(type(problem)))
+        self.quantities: dict[str, Quantity] = {}
+        for name, method in methods.items():
+            where = location(method)
+            asked = {a: self.names.resolve(a, method=name, where=where) for a in method_arguments(method)}
+            self.quantities[name] = Quantity(method, asked)
+        for name in methods:
+            self._refuse_circles(name, ())
+
+    def compute(self, problem: Problem, f: BatchFunction, points: Points, requests: Mapping[str, Request]) -> Arguments:
+        """The arrays for a set of argument names, one value a point.
+
+        Arguments
+            problem: with unknown parameters bound to values.
+            f: the fields, (points, dim) -> (points, fields).
+            requests: what each argument name stands for.
+        """
+        tables = self._derivatives(problem, f, points, requests.values())
+        return {argument: self._array(request, tables, problem, f, points) for argument, request in requests.items()}
+
+    def highest_orders(self, requests: Iterable[Request]) -> dict[MultiIndex, str]:
+        """Every multi-index that reaches the network itself, quantities unfolded, with the name that needs it."""
+        needed: dict[MultiIndex, str] = {}
+        for request in requests:
+            if not isinstance(request, Partial):
+                continue
+            below: dict[MultiIndex, str] = {(): request.base}
+            if request.base in self.quantities:
+                below = self.highest_orders(self.quantities[request.base].requests.values())
+            for outer in partials(request, self.domain):
+                for inner in below:
+                    needed[tuple(sorted(outer + inner))] = request.base
+        return needed
+
+    def fields_behind(self, requests: Iterable[Request]) -> set[str]:
+        """The fields that requests depend on, quantities unfolded."""
+        bases = {r.base for r in requests if isinstance(r, (Partial, FieldFunction))}
+        unfolded = [self.fields_behind(self.quantities[b].requests.values()) for b in bases if b in self.quantities]
+        return set.union(bases - set(self.quantities), *unfolded)
+
+    def _derivatives(
+        self, problem: Problem, f: BatchFunction, points: Points, requests: Iterable[Request]
+    ) -> dict[tuple[str, MultiIndex], Float[Array, " points"]]:
+        wanted: dict[str, set[MultiIndex]] = {}
+        for request in requests:
+            if isinstance(request, Partial):
+                group = request.base if request.base in self.quantities else ""
+                wanted.setdefault(group, set()).update(partials(request, self.domain))
+        table: dict[tuple[str, MultiIndex], Float[Array, " points"]] = {}
+        for group, indices in wanted.items():
+            function = self._quantity_function(problem, f, group) if group else f
+            members = (group,) if group else self.names.fields
+            for index, values in partial_derivatives(function, jnp.asarray(points.X), indices).items():
+                table |= {(member, index): values[:, column] for column, member in enumerate(members)}
+        return table
+
+    def _quantity_function(self, problem: Problem, f: BatchFunction, name: str) -> BatchFunction:
+        quantity = self.quantities[name]
+
+        def value(X: Float[Array, "points dim"]) -> Float[Array, "points 1"]:
+            arguments = self.compute(problem, f, Points(X), quantity.requests)
+            return quantity_value(problem, name, quantity.method, arguments, X.shape[0], X.dtype)[:, None]
+
+        return value
+
+    def _array(
+        self, request: Request, table: Mapping[Any, Any], problem: Problem, f: BatchFunction, points: Points
+    ) -> Any:
+        space = self.domain.space
+        match request:
+            case Coordinate(axis):
+                return points.X[:, axis]
+            case NormalComponent(axis):
+                return _given(points.normals, "normals")[:, axis]
+            case Column(name):
+                return _given(points.columns, "columns")[name]
+            case FieldFunction(base):
+                return self._field_function(problem, f, base, points)
+            case Partial(base, index, ""):
+                return table[base, index]
+            case Partial(base, _, "n"):
+                normals = _given(points.normals, "normals")
+                return sum(normals[:, i] * table[base, (i,)] for i in space)
+            case Partial(base, _, "laplacian"):
+                return sum(table[base, (i, i)] for i in space)
+            case Partial(base, _, "grad"):
+                return jnp.stack([table[base, (i,)] for i in space], axis=-1)
+            case Partial(base, _, _):
+                rows = [[table[base, tuple(sorted((i, j)))] for j in space] for i in space]
+                return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+
+    def _field_function(self, problem: Problem, f: BatchFunction, base: str, points: Points) -> Callable[..., Any]:
+        function = self._quantity_function(problem, f, base) if base in self.quantities else f
+        column = 0 if base in self.quantities else self.names.fields.index(base)
+
+        def field_at(**coordinates: Any) -> Any:
+            """The field at other places: named coordinates, broadcast together; those not named stay."""
+            for name in coordinates:
+                if name not in self.domain.names:
+                    raise UsageError(
+                        f"'{base}_at' is called with '{name}', which is not a coordinate.",
+                        expected="coordinates " + ", ".join(self.domain.names),
+                        do="Name coordinates of the domain.",
+                    )
+            given = [
+                jnp.asarray(coordinates.get(name, points.X[:, i]), points.X.dtype)
+                for i, name in enumerate(self.domain.names)
+            ]
+            shape = jnp.broadcast_shapes(*(g.shape for g in given))
+            # Explicit broadcasting: this works under `jax_numpy_rank_promotion = "raise"` too.
+            X = jnp.stack([jnp.broadcast_to(g, shape).reshape(-1) for g in given], axis=1)
+            return function(X)[:, column].reshape(shape)
+
+        return field_at
+
+    def _refuse_circles(self, name: str, seen: tuple[str, ...]) -> None:
+        if name in seen:
+            raise UsageError(
+                f"The quantity '{name}' is defined by itself: {' -> '.join((*seen, name))}.",
+                where=location(self.quantities[name].method),
+                expected="quantities that build on fields, or on other quantities without a circle",
+                do="Write the quantity in terms of fields and their derivatives.",
+            )
+        for request in self.quantities[name].requests.values():
+            if isinstance(request, (Partial, FieldFunction)) and request.base in self.quantities:
+                self._refuse_circles(request.base, (*seen, name))
+
+
+def _given(value: Any, what: str) -> Any:
+    if value is None:
+        raise RuntimeError(f"internal: {what} are asked for where there are none")
+    return value

@@ -1,0 +1,33 @@
+"""What the user writes: Problem, the decorators, domains, unknown parameters; finding problem files."""
+
+from pinnkit.problem.conditions import Condition, at, boundary, data, initial, interior, quantity
+from pinnkit.problem.domain import Axis, Box, Parameter, Periodic, Region
+from pinnkit.problem.find import find, known, problem_class, shipped
+from pinnkit.problem.geometry import Disk, Polygon
+from pinnkit.problem.problem import Problem, validated
+from pinnkit.problem.unknown import Unknown, unknown
+
+__all__ = [
+    "Axis",
+    "Box",
+    "Condition",
+    "Disk",
+    "Parameter",
+    "Periodic",
+    "Polygon",
+    "Problem",
+    "Region",
+    "Unknown",
+    "at",
+    "boundary",
+    "data",
+    "find",
+    "initial",
+    "interior",
+    "known",
+    "problem_class",
+    "quantity",
+    "shipped",
+    "unknown",
+    "validated",
+]

@@ -1,0 +1,164 @@
+"""The decorators: where an equation holds. A decorated method returns what must be zero."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, overload
+
+from pinnkit.errors import UsageError, location
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+Kind = Literal["interior", "initial", "boundary", "at", "data"]
+MARK = "__pinnkit__"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a decorator noted on a method: the kind of region, its target, and whether it is met exactly."""
+
+    kind: Kind | Literal["quantity"]
+    target: str = ""
+    fixed: tuple[tuple[str, float], ...] = ()
+    hard: bool = False
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One equation or condition of a problem: a method whose return value must be zero on its region."""
+
+    name: str
+    mark: Mark
+    method: Callable[..., Any]
+    arguments: tuple[str, ...] = field(default=())
+
+    @property
+    def where(self) -> str:
+        """`file:line` of the method."""
+        return location(self.method)
+
+
+def _marking(mark: Mark) -> Callable[[Method], Method]:
+    def decorate(method: Method) -> Method:
+        if not inspect.isfunction(method):
+            raise UsageError(
+                f"@pk.{mark.kind} decorates {method!r}, which is not a method.",
+                expected="a method of a pk.Problem",
+                do=f"Write @pk.{mark.kind}(...) directly above `def`.",
+            )
+        if hasattr(method, MARK):
+            raise UsageError(
+                f"'{method.__name__}' is decorated twice.",
+                where=location(method),
+                expected="one decorator a method: each says where the equation holds",
+                do="Write a second method, or let both call a common one.",
+            )
+        first = next(iter(inspect.signature(method).parameters), "")
+        if first != "self":
+            raise UsageError(
+                f"'{method.__name__}' is no method: its first argument is '{first}'."
+                if first
+                else f"'{method.__name__}' has no arguments.",
+                where=location(method),
+                expected=f"def {method.__name__}(self, ...)",
+                do="Put self first.",
+            )
+        setattr(method, MARK, mark)
+        return method
+
+    return decorate
+
+
+@overload
+def interior(method: Method) -> Method: ...
+@overload
+def interior() -> Callable[[Method], Method]: ...
+def interior(method: Method | None = None) -> Any:
+    """The equation holds everywhere inside the domain."""
+    decorate = _marking(Mark("interior"))
+    return decorate if method is None else decorate(method)
+
+
+@overload
+def initial(method: Method) -> Method: ...
+@overload
+def initial(*, hard: bool = False) -> Callable[[Method], Method]: ...
+def initial(method: Method | None = None, *, hard: bool = False) -> Any:
+    """The condition holds at the start of time; `hard=True`: met exactly, by construction."""
+    decorate = _marking(Mark("initial", hard=hard))
+    return decorate if method is None else decorate(method)
+
+
+@overload
+def boundary(target: Method) -> Method: ...
+@overload
+def boundary(target: str = "", *, hard: bool = False) -> Callable[[Method], Method]: ...
+def boundary(target: Any = "", *, hard: bool = False) -> Any:
+    """The condition holds at both ends of an axis ("x"), at one ("x-", "x+"), or at every end of space ("")."""
+    if inspect.isfunction(target):
+        return _marking(Mark("boundary"))(target)
+    if not isinstance(target, str):
+        raise UsageError(
+            f"@pk.boundary({target!r}) names no boundary.",
+            expected="the name of an axis, as a string",
+            do='Write @pk.boundary("x"), "x-" or "x+".',
+        )
+    return _marking(Mark("boundary", target=target, hard=hard))
+
+
+def at(*unnamed: Any, **coordinates: float) -> Callable[[Method], Method]:
+    """The condition holds where the named coordinates have the given values: a pin, an interface, a later time."""
+    try:
+        fixed = tuple(sorted((c, float(v)) for c, v in coordinates.items()))
+    except (TypeError, ValueError):
+        fixed = ()
+    if unnamed or not fixed:
+        raise UsageError(
+            "@pk.at names no place.", expected="coordinates with their values, by name", do="Write @pk.at(x=0.5), say."
+        )
+    return _marking(Mark("at", fixed=fixed))
+
+
+def data(file: str | Path) -> Callable[[Method], Method]:
+    """The condition holds at the rows of a CSV file; its columns are asked for by name."""
+    if not isinstance(file, (str, Path)):
+        raise UsageError(
+            "@pk.data names no file.", expected="the path of a CSV file", do='Write @pk.data("sensors.csv").'
+        )
+    return _marking(Mark("data", target=str(file)))
+
+
+@overload
+def quantity(method: Method) -> Method: ...
+@overload
+def quantity() -> Callable[[Method], Method]: ...
+def quantity(method: Method | None = None) -> Any:
+    """A derived quantity: named, computed from fields and derivatives, and differentiable in turn (`flux_x`)."""
+    decorate = _marking(Mark("quantity"))
+    return decorate if method is None else decorate(method)
+
+
+def method_arguments(method: Callable[..., Any]) -> tuple[str, ...]:
+    """The names that a method asks for (without self). Raises UsageError for *args, **kwargs or defaults."""
+    names = []
+    for position, parameter in enumerate(inspect.signature(method).parameters.values()):
+        if position == 0:
+            continue
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise UsageError(
+                f"'{method.__name__}' asks for *{parameter.name}, which is not a name.",
+                where=location(method),
+                expected="fields, derivatives and coordinates, each by its name",
+                do="List every array that the method needs in its signature.",
+            )
+        if parameter.default is not parameter.empty:
+            raise UsageError(
+                f"Argument '{parameter.name}' of '{method.__name__}' has a default value.",
+                where=location(method),
+                expected="names without defaults",
+                do="Make it a field of the class (a physical parameter), and read it as self." + parameter.name + ".",
+            )
+        names.append(parameter.name)
+    return tuple(names)

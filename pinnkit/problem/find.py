@@ -1,0 +1,127 @@
+"""Finding problem files: by path, then in ./problems, then among those that ship with the package."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
+
+from pinnkit.errors import UsageError, advice, shown_path
+from pinnkit.problem.problem import Problem
+
+
+def problem_class(name: str) -> type[Problem]:
+    """The problem class of `advection`, of `path/to/file.py`, or of `file.py:Class`. Raises UsageError."""
+    name, _, wanted = name.partition(":") if ".py:" in name else (name, "", "")
+    return class_in(load(find(name)), wanted)
+
+
+def shipped() -> Path:
+    """The folder of the problems that ship with pinnkit: in the wheel, or in a checkout."""
+    package = Path(str(resources.files("pinnkit")))
+    installed = package / "_problems"
+    return installed if installed.is_dir() else package.parent / "problems"
+
+
+def known() -> dict[str, Path]:
+    """Every problem that can be named, the user's own before those that ship."""
+    folders = [shipped(), Path("problems")]
+    return {p.stem: p for folder in folders for p in sorted(folder.glob("*.py")) if not p.stem.startswith("_")}
+
+
+def find(name: str) -> Path:
+    """The file that `name` stands for. Raises UsageError with suggestions."""
+    path = Path(name)
+    if path.suffix == ".py" or len(path.parts) > 1:
+        if path.is_file():
+            return path
+        near = [p.name for p in path.parent.glob("*.py")]
+        near += [path.stem] if path.stem in known() else []
+        raise UsageError(
+            f"There is no problem file '{name}'.",
+            where=shown_path(path),
+            expected="a Python file with a pk.Problem in it",
+            do=advice(path.name, near) if near else "Check the path.",
+        )
+    problems = known()
+    if name not in problems:
+        raise UsageError(
+            f"There is no problem named '{name}'.",
+            where="./problems, then the problems that ship with pinnkit",
+            expected="one of " + ", ".join(sorted(problems)) + ", or the path of a file",
+            do=advice(name, problems),
+        )
+    return problems[name]
+
+
+def load(path: Path) -> ModuleType:
+    """Import a problem file under a name of its own. Its mistakes become UsageErrors with file and line."""
+    key = f"_pinnkit_problem_{abs(hash(str(path.resolve())))}"
+    spec = importlib.util.spec_from_file_location(key, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(
+            f"'{path}' cannot be read as Python.", expected="a file that ends in .py", do="Rename the file."
+        )
+    module = importlib.util.module_from_spec(spec)
+    module.__dict__["__pinnkit_name__"] = path.stem
+    sys.modules[key] = module  # inspect and dataclasses look a class's module up here
+    try:
+        spec.loader.exec_module(module)
+    except UsageError as error:
+        error.where = error.where or line_in(path, error)
+        raise
+    except SyntaxError as error:
+        raise UsageError(
+            f"The problem file has a syntax error: {error.msg}.",
+            where=f"{shown_path(Path(error.filename or path))}:{error.lineno}",
+            expected="valid Python" + (f", not `{error.text.strip()}`" if error.text else ""),
+            do="Mend the line (the mistake may be at the end of the line before).",
+        ) from None
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            f"The problem file cannot be imported: {type(error).__name__}: {error}.",
+            where=line_in(path, error),
+            expected="a file that Python imports without an error",
+            do="Mend the line.",
+        ) from None
+    return module
+
+
+def class_in(module: ModuleType, wanted: str = "") -> type[Problem]:
+    """The one problem class that the module defines, or the one named. Raises UsageError."""
+    where = shown_path(Path(module.__file__ or ""))
+    classes = {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, Problem) and value.__module__ == module.__name__
+    }
+    if wanted and wanted not in classes:
+        raise UsageError(
+            f"There is no problem class '{wanted}'.",
+            where=where,
+            expected="a class derived from pk.Problem",
+            do=advice(wanted, classes),
+        )
+    if wanted:
+        return classes[wanted]
+    # A base class with a subclass in the same file is a helper, not the problem.
+    leaves = {n: c for n, c in classes.items() if not any(o is not c and issubclass(o, c) for o in classes.values())}
+    if len(leaves) != 1:
+        raise UsageError(
+            "The file defines no problem." if not leaves else f"The file defines {len(leaves)} problems.",
+            where=where,
+            expected="one class derived from pk.Problem",
+            do="Write `class Name(pk.Problem):`." if not leaves else f"Name one: {where}:{next(iter(leaves))}.",
+        )
+    return next(iter(leaves.values()))
+
+
+def line_in(path: Path, error: BaseException) -> str:
+    """`file:line` of the deepest frame of an exception that lies in the given file."""
+    lines = [
+        f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == path.resolve()
+    ]
+    return shown_path(path) + (f":{lines[-1]}" if lines else "")

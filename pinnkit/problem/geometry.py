@@ -1,0 +1,249 @@
+"""Shapes that a box cannot say: disks, balls, polygons, and what `|`, `-` and `&` make of them.
+
+A shape knows which points are inside it and how to walk along its surface. A point of some part's surface lies on the
+surface of the whole where one side of it is inside and the other is not: that one rule serves every combination.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from pinnkit.errors import UsageError
+
+Batch = Float[Array, "points space"]
+STEP = 1e-6
+"""How far to look to either side of a surface, relative to the size of the shape."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A named piece of a shape's surface: measure (length or area), unit-cube coordinates it needs, and its points."""
+
+    name: str
+    measure: float
+    shape: Shape
+    part: int = 0
+
+
+class Shape(ABC):
+    """A bounded set in named space coordinates. Abstract."""
+
+    names: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """Lower and upper end in each coordinate."""
+
+    @abstractmethod
+    def inside(self, points: Batch) -> Bool[Array, " points"]:
+        """Which points, columns in the order of `names`, lie inside."""
+
+    @abstractmethod
+    def surfaces(self) -> tuple[Surface, ...]:
+        """The pieces of the surface, those of a combination included that may lie inside it."""
+
+    def walk(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+        """Points and outward normals of one piece of a primitive's surface, uniform for uniform unit coordinates."""
+        raise NotImplementedError(f"{type(self).__name__} has no surface of its own")
+
+    @cached_property
+    def size(self) -> float:
+        """The longest side of the bounding box."""
+        return max(b - a for a, b in self.bounds)
+
+    def outward(self, points: Batch, normals: Batch) -> tuple[Bool[Array, " points"], Batch]:
+        """Which points of a part's surface lie on the surface of the whole, and the normals that point out of it."""
+        step = STEP * self.size
+        before, behind = self.inside(points + step * normals), self.inside(points - step * normals)
+        return before != behind, jnp.where(before[:, None], -normals, normals)
+
+    def __or__(self, other: Shape) -> Shape:
+        return Combination("|", self, other)
+
+    def __and__(self, other: Shape) -> Shape:
+        return Combination("&", self, other)
+
+    def __sub__(self, other: Shape) -> Shape:
+        return Combination("-", self, other)
+
+
+class Rectangle(Shape):
+    """A box as a shape; its sides are named `x-`, `x+`, ... ."""
+
+    def __init__(self, **sides: tuple[float, float]) -> None:
+        self.names = tuple(sides)
+        self._bounds = tuple(sides.values())
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """Lower and upper end in each coordinate."""
+        return self._bounds
+
+    def inside(self, points: Batch) -> Bool[Array, " points"]:
+        """Between the ends in every coordinate."""
+        lower, upper = (np.array(end) for end in zip(*self._bounds, strict=True))
+        return jnp.all((points >= lower[None]) & (points <= upper[None]), axis=1)
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """Two sides a coordinate."""
+        lengths = [b - a for a, b in self._bounds]
+        measures = [math.prod(lengths[:i] + lengths[i + 1 :]) for i in range(len(lengths))]
+        ends = [(i, sign) for i in range(len(lengths)) for sign in "-+"]
+        return tuple(Surface(self.names[i] + s, measures[i], self, 2 * i + (s == "+")) for i, s in ends)
+
+    def walk(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+        """Points of one side."""
+        axis, upper = divmod(part, 2)
+        columns, used = [], 0
+        for i, (a, b) in enumerate(self._bounds):
+            if i == axis:
+                columns.append(jnp.full(unit.shape[:1], b if upper else a, unit.dtype))
+            else:
+                columns.append(a + (b - a) * unit[:, used])
+                used += 1
+        normal = np.zeros((1, len(self.names)))
+        normal[0, axis] = 1.0 if upper else -1.0
+        points = jnp.stack(columns, axis=1)
+        return points, jnp.broadcast_to(jnp.asarray(normal, unit.dtype), points.shape)
+
+
+class Disk(Shape):
+    """A disk (two coordinates) or ball (three): `Disk(x=0.5, y=0.5, radius=0.2, name="hole")`."""
+
+    def __init__(self, *, radius: float, name: str = "rim", **centre: float) -> None:
+        if len(centre) not in (2, 3):
+            raise UsageError(
+                f"Disk has {len(centre)} centre coordinates.",
+                expected="two (a disk) or three (a ball), by name",
+                do="Write pk.Disk(x=0.0, y=0.0, radius=1.0).",
+            )
+        if not radius > 0:
+            raise UsageError(f"Disk has the radius {radius}.", expected="a positive length", do="Change the radius.")
+        self.names, self.centre = tuple(centre), np.array([float(c) for c in centre.values()])
+        self.radius, self.name = float(radius), name
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """Centre minus and plus radius."""
+        return tuple((float(c) - self.radius, float(c) + self.radius) for c in self.centre)
+
+    def inside(self, points: Batch) -> Bool[Array, " points"]:
+        """Nearer to the centre than the radius."""
+        return jnp.sum((points - self.centre[None]) ** 2, axis=1) < self.radius**2
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """The rim."""
+        measure = 2 * math.pi * self.radius if len(self.names) == 2 else 4 * math.pi * self.radius**2
+        return (Surface(self.name, measure, self),)
+
+    def walk(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+        """Points of the rim by angle; of a sphere by angle and height (Archimedes: height is uniform)."""
+        angle = 2 * math.pi * unit[:, 0]
+        flat = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
+        normals = flat
+        if len(self.names) == 3:
+            height = (2 * unit[:, 1] - 1)[:, None]
+            normals = jnp.concatenate([flat * jnp.sqrt(1 - height**2), height], axis=1)
+        return jnp.asarray(self.centre)[None] + self.radius * normals, normals
+
+
+class Polygon(Shape):
+    """A polygon by its corners in order, either way round: `Polygon(x=[0, 2, 2, 1, 1, 0], y=[0, 0, 1, 1, 2, 2])`.
+
+    Its edges are named `NAME1`, `NAME2`, ... from the first corner on; `NAME` (by default `edge`) is all of them.
+    """
+
+    def __init__(self, *, name: str = "edge", **corners: Sequence[float]) -> None:
+        lengths = {len(v) for v in corners.values()}
+        if len(corners) != 2 or len(lengths) != 1 or min(lengths) < 3:
+            raise UsageError(
+                "Polygon needs two coordinates with one number a corner, and at least three corners.",
+                expected="two lists of equal length",
+                do="Write pk.Polygon(x=[0, 1, 0], y=[0, 0, 1]).",
+            )
+        self.names, self.name = tuple(corners), name
+        points = np.array([[float(v) for v in values] for values in corners.values()]).T
+        area = _signed_area(points)
+        if not abs(area) > 0:
+            raise UsageError(
+                "The polygon has no area.", expected="corners that are not on one line", do="Move a corner."
+            )
+        self.corners = points
+        self.turn = 1.0 if area > 0 else -1.0
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """The extremes of the corners."""
+        return tuple((float(c.min()), float(c.max())) for c in self.corners.T)
+
+    def inside(self, points: Batch) -> Bool[Array, " points"]:
+        """A ray to the right crosses the edges an odd number of times."""
+        a, b = self.corners, np.roll(self.corners, -1, axis=0)
+        x, y = points[:, :1], points[:, 1:]
+        rise = np.where(b[:, 1] == a[:, 1], 1.0, b[:, 1] - a[:, 1])
+        straddles = (a[None, :, 1] > y) != (b[None, :, 1] > y)
+        crossing = a[None, :, 0] + (y - a[None, :, 1]) * ((b[:, 0] - a[:, 0]) / rise)[None]
+        return jnp.sum(straddles & (x < crossing), axis=1) % 2 == 1
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """The edges."""
+        lengths = np.linalg.norm(np.roll(self.corners, -1, axis=0) - self.corners, axis=1)
+        return tuple(Surface(f"{self.name}{i + 1}", float(s), self, i) for i, s in enumerate(lengths))
+
+    def walk(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+        """Points of one edge."""
+        a, b = self.corners[part], self.corners[(part + 1) % len(self.corners)]
+        along = (b - a) / np.linalg.norm(b - a)
+        normal = self.turn * np.array([along[1], -along[0]])
+        points = a[None] + unit[:, :1] * (b - a)[None]
+        return points, jnp.broadcast_to(jnp.asarray(normal, unit.dtype)[None], points.shape)
+
+
+class Combination(Shape):
+    """Two shapes in the same coordinates: either (`|`), both (`&`), the first without the second (`-`)."""
+
+    def __init__(self, operation: str, first: Shape, second: Shape) -> None:
+        if set(first.names) != set(second.names):
+            raise UsageError(
+                f"Shapes in ({', '.join(first.names)}) and ({', '.join(second.names)}) cannot be combined.",
+                expected="shapes in the same coordinates",
+                do="Name the same coordinates in both.",
+            )
+        self.operation, self.first, self.second = operation, first, second
+        self.names = first.names
+        self._order = np.array([first.names.index(n) for n in second.names])
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """Of the first, widened or narrowed by the second."""
+        mine = self.first.bounds
+        other = [self.second.bounds[self.second.names.index(n)] for n in self.names]
+        if self.operation == "-":
+            return mine
+        outer, inner = (min, max) if self.operation == "|" else (max, min)
+        return tuple((outer(a, c), inner(b, d)) for (a, b), (c, d) in zip(mine, other, strict=True))
+
+    def inside(self, points: Batch) -> Bool[Array, " points"]:
+        """As the operation says."""
+        first, second = self.first.inside(points), self.second.inside(points[:, self._order])
+        if self.operation == "|":
+            return first | second
+        return first & second if self.operation == "&" else first & ~second
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """The surfaces of both."""
+        return (*self.first.surfaces(), *self.second.surfaces())
+
+
+def _signed_area(points: np.ndarray) -> float:
+    x, y = points.T
+    return float(0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))

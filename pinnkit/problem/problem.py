@@ -1,0 +1,178 @@
+"""Problem: the class that a user derives from. Its fields are physical parameters, its methods are equations."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import keyword
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, dataclass_transform
+
+from pinnkit.errors import UsageError, advice, location
+from pinnkit.problem.conditions import MARK, Condition, Mark, method_arguments
+from pinnkit.problem.domain import Axis, Box
+from pinnkit.problem.geometry import Shape
+from pinnkit.problem.shaped import as_domain
+from pinnkit.problem.slips import ProblemType, refuse_slips
+from pinnkit.problem.unknown import Unknown, unknown
+
+ACCURACY_HELP = "relative L2 error that a run must reach"
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Problem(metaclass=ProblemType):
+    """A PDE with its conditions. Subclass it; annotated class fields become parameters, keyword-only.
+
+    Class attributes
+        domain: `pk.Box(...)`; required.
+        fields: names of the unknown functions; `("u",)` unless given.
+        up_to_constant: fields that the equations fix only up to a constant (a pressure): compared without their mean.
+        model, recipe: defaults for `pinnkit train`, both optional.
+        exact(self, ...coordinates): the exact solution in jnp, an array or a dict by field; optional.
+        reference: a method like `exact` but in numpy, or the name of a CSV or npz file; optional.
+    """
+
+    domain: ClassVar[Any] = None
+    fields: ClassVar[tuple[str, ...]] = ("u",)
+    up_to_constant: ClassVar[tuple[str, ...]] = ()
+    model: ClassVar[Any] = None
+    recipe: ClassVar[Any] = None
+    exact: ClassVar[Any] = None
+    reference: ClassVar[Any] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if isinstance(cls.__dict__.get("domain"), Shape):
+            cls.domain = as_domain(cls.domain)
+        dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(cls)
+        refuse_slips(cls, Problem)
+
+    def __post_init__(self) -> None:
+        # A number given for an unknown is a new first guess: it stays unknown.
+        for spec in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, spec.name)
+            if isinstance(spec.default, Unknown) and not isinstance(value, Unknown):
+                guess = unknown(value, bounds=(spec.default.lower, spec.default.upper))
+                object.__setattr__(self, spec.name, guess)
+
+    @property
+    def name(self) -> str:
+        """The problem's name: that of its file, or of its class where it was typed in."""
+        module = inspect.getmodule(type(self))
+        return getattr(module, "__pinnkit_name__", None) or _snake(type(self).__name__)
+
+    @property
+    def folder(self) -> Path:
+        """Where the files that the problem names are looked for: beside its own file, else the current folder."""
+        try:
+            return Path(inspect.getfile(type(self))).resolve().parent
+        except (TypeError, OSError):
+            return Path.cwd()
+
+    def parameters(self) -> dict[str, Any]:
+        """Physical parameters by name; an unknown one is an `Unknown`."""
+        return {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def unknowns(self) -> dict[str, Unknown]:
+        """The parameters that are to be found."""
+        return {name: value for name, value in self.parameters().items() if isinstance(value, Unknown)}
+
+    def bound(self, values: Mapping[str, Any]) -> Problem:
+        """A copy in which unknown parameters have the given values (traced ones in the compiled step)."""
+        twin = copy.copy(self)
+        for name, value in values.items():
+            object.__setattr__(twin, name, value)
+        return twin
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """The decorated equations and conditions, in the order of the file."""
+        return tuple(
+            Condition(name, mark, method, method_arguments(method))
+            for name, (mark, method) in _marked(type(self)).items()
+            if mark.kind != "quantity"
+        )
+
+    def quantities(self) -> dict[str, Callable[..., Any]]:
+        """The derived quantities by name."""
+        return {name: method for name, (mark, method) in _marked(type(self)).items() if mark.kind == "quantity"}
+
+
+def validated(problem: Problem) -> Problem:
+    """The problem itself, after the checks that need no tracing. Raises UsageError."""
+    cls = type(problem)
+    where = location(cls)
+    if not isinstance(problem.domain, Box):
+        raise UsageError(
+            f"{cls.__name__} has no domain." if problem.domain is None else f"The domain is {problem.domain!r}.",
+            where=where,
+            expected="domain = pk.Box(t=(0, 1), x=(0, 1)), say",
+            do="Add the line to the class.",
+        )
+    names = problem.fields
+    if not isinstance(names, (tuple, list)) or not names or not all(_is_name(n) for n in names):
+        raise UsageError(
+            f"fields = {names!r} does not name fields.",
+            where=where,
+            expected='a tuple of names, e.g. fields = ("u", "v", "p")',
+            do='Write fields = ("u",) for one field: mind the comma.',
+        )
+    clash = sorted(_twice([*names, *problem.quantities(), *problem.domain.names]))
+    if clash:
+        raise UsageError(
+            f"The name '{clash[0]}' stands for two things.",
+            where=where,
+            expected="different names for fields, derived quantities and coordinates",
+            do="Rename one of them.",
+        )
+    if isinstance(problem.up_to_constant, str):
+        raise UsageError(
+            f"up_to_constant = {problem.up_to_constant!r} is no tuple.",
+            where=where,
+            expected='a tuple of fields, e.g. up_to_constant = ("p",)',
+            do="Mind the comma.",
+        )
+    for name in problem.up_to_constant:
+        if name not in names:
+            raise UsageError(
+                f"up_to_constant names '{name}', which is not a field.",
+                where=where,
+                expected="one of " + ", ".join(names),
+                do=advice(name, names),
+            )
+    if not any(c.mark.kind == "interior" for c in problem.conditions()):
+        raise UsageError(
+            f"{cls.__name__} has no equations.",
+            where=where,
+            expected="at least one method decorated with @pk.interior",
+            do="Add @pk.interior above the method that returns the residual of the PDE.",
+        )
+    return problem
+
+
+def _marked(cls: type) -> dict[str, tuple[Mark, Callable[..., Any]]]:
+    found: dict[str, tuple[Mark, Callable[..., Any]]] = {}
+    for base in reversed(cls.__mro__):
+        for name, member in vars(base).items():
+            if mark := getattr(member, MARK, None):
+                found[name] = (mark, member)
+            elif name in found:  # `name = None` in a subclass removes the equation
+                del found[name]
+    return found
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name) and name != "self"
+
+
+def _twice(names: list[str]) -> set[str]:
+    return {n for n in names if names.count(n) > 1}
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+__all__ = ["Axis", "Box", "Problem", "validated"]

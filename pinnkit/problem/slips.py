@@ -1,0 +1,85 @@
+"""Slips in the class of a problem that Python accepts without a word, and that its author cannot have meant."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+from pinnkit.errors import UsageError, location
+from pinnkit.problem.conditions import MARK
+from pinnkit.problem.unknown import Unknown
+
+
+class _Body(dict[str, Any]):
+    """The body of a class. A second equation of the same name would silently replace the first."""
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        old: Any = self.get(name)
+        if hasattr(old, MARK) and value is not old:
+            raise UsageError(
+                f"Two things in the class are called '{name}': the second would replace the equation.",
+                where=location(value if inspect.isfunction(value) else old),
+                expected="a different name for each equation and condition",
+                do="Rename one of them.",
+            )
+        super().__setitem__(name, value)
+
+
+class ProblemType(type):
+    """The type of problem classes: reads the body of a class as `_Body`."""
+
+    @classmethod
+    def __prepare__(cls, name: str, bases: tuple[type, ...], /, **kwargs: Any) -> _Body:
+        """What the statements of a class body write into."""
+        return _Body()
+
+
+def refuse_slips(cls: type, base: type) -> None:
+    """Raise UsageError for names that stand for two things, and for equations that got lost."""
+    parameters: dict[str, Any] = {spec.name: spec.default for spec in dataclasses.fields(cls)}
+    members = {name: member for name, member in vars(cls).items() if not name.startswith("__")}
+    for name in parameters:
+        if name in vars(base):
+            _refuse_reserved(
+                name, base, location(cls), "a parameter", f"Write `{name} = ...` without a type, or rename it."
+            )
+        if hasattr(parameters[name], MARK):
+            raise UsageError(
+                f"The name '{name}' stands for two things: a parameter and an equation.",
+                where=location(parameters[name]),
+                expected="different names for parameters and equations",
+                do="Rename one of them.",
+            )
+    for name, member in members.items():
+        if name in vars(base) and hasattr(member, MARK):
+            _refuse_reserved(name, base, location(member), "an equation", "Rename it.")
+        if isinstance(member, Unknown) and name not in parameters:
+            raise UsageError(
+                f"The unknown '{name}' has no type, so it is no parameter of the problem.",
+                where=location(cls),
+                expected=f"{name}: float = pk.unknown(...)",
+                do="Add `: float`.",
+            )
+        if _undecorated(cls, name):
+            raise UsageError(
+                f"'{name}' replaces an equation, but has no decorator.",
+                where=location(member),
+                expected="@pk.interior, or another decorator that says where it holds",
+                do=f"Decorate it; write `{name} = None` to remove the equation.",
+            )
+
+
+def _undecorated(cls: type, name: str) -> bool:
+    """Whether the class has a plain method where a class above it has an equation."""
+    above = any(hasattr(vars(base).get(name), MARK) for base in cls.__mro__[1:])
+    return above and inspect.isfunction(vars(cls)[name]) and not hasattr(vars(cls)[name], MARK)
+
+
+def _refuse_reserved(name: str, base: type, where: str, what: str, do: str) -> None:
+    raise UsageError(
+        f"'{name}' has a meaning of its own in a problem: it cannot be {what}.",
+        where=where,
+        expected="a name other than " + ", ".join(n for n in vars(base) if not n.startswith("_")),
+        do=do,
+    )
