@@ -1,0 +1,20 @@
+"""How weights are drawn: gains, effective fan-in, schemes and the two parametrisations."""
+
+from pinnkit.init.fan_in import Fans, fan_in, fans
+from pinnkit.init.gains import gain
+from pinnkit.init.initialisers import SCHEMES, Initialiser, initialiser, weight_variance
+from pinnkit.init.parametrisations import PARAMETRISATIONS, Parametrised, parametrise
+
+__all__ = [
+    "PARAMETRISATIONS",
+    "SCHEMES",
+    "Fans",
+    "Initialiser",
+    "Parametrised",
+    "fan_in",
+    "fans",
+    "gain",
+    "initialiser",
+    "parametrise",
+    "weight_variance",
+]

@@ -1,0 +1,93 @@
+"""The gain of an activation: what a layer has to multiply by so that the signal keeps its size."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinnkit.errors import UsageError
+from pinnkit.init.names import lookup
+
+Elementwise: TypeAlias = Callable[[Array], Array]
+
+# Beyond 12 standard deviations the normal density is below 1e-31: nothing of the integral is there.
+REACH = 12
+PANELS_PER_UNIT = 2
+NODES_PER_PANEL = 20
+
+
+def gain(activation: Elementwise, kind: str = "value") -> float:
+    """The squared gain of an activation, by quadrature in float64.
+
+    gain2 = 1 / E[phi(z)^2] ("value") or 1 / E[phi'(z)^2] ("derivative"), z ~ N(0, 1); both are 2 for ReLU.
+    With weights of variance gain2 / n_in and a pre-activation of unit variance, the next pre-activation has unit
+    variance too ("value"), or a derivative of the pre-activation keeps its variance ("derivative"). Both hold at unit
+    variance; the second kind moves the first away from one (tanh: to 0.73), so over many layers it keeps derivatives
+    only roughly (tanh, 10 layers: a factor 2.6, where "value" has 5.1).
+
+    Arguments
+        activation: phi, an elementwise JAX function; hashable, as the answer is cached.
+        kind: the channel that is kept, "value" or "derivative".
+
+    Returns
+        gain2. Absolute error of the moment below 1e-10 for what is smooth between multiples of 1/2, which holds for
+        every kink at 0; a kink elsewhere costs up to about 1e-4.
+
+    Raises
+        UsageError: unknown kind, or the moment is zero or not finite (a step function has no derivative gain).
+
+    Source: He et al. 2015, eq. (10); Schoenholz et al. 2017, eqs. (3) and (5), for a general activation.
+    """
+    channel = lookup(CHANNELS, kind, "kind of gain")
+    moment = _second_moment(activation, channel)
+    if not (math.isfinite(moment) and moment > 0.0):
+        name = getattr(activation, "__name__", repr(activation))
+        raise UsageError(
+            f"The activation {name!r} has no {kind} gain: the second moment that has to be inverted is {moment}.",
+            expected="a finite, positive second moment under a standard normal input",
+            do="choose another activation, or another kind of gain",
+        )
+    return 1.0 / moment
+
+
+def _value(activation: Elementwise, z: Float[Array, " nodes"]) -> Float[Array, " nodes"]:
+    return activation(z)
+
+
+def _derivative(activation: Elementwise, z: Float[Array, " nodes"]) -> Float[Array, " nodes"]:
+    return jax.jvp(activation, (z,), (jnp.ones_like(z),))[1]
+
+
+CHANNELS: dict[str, Callable[[Elementwise, Array], Array]] = {"value": _value, "derivative": _derivative}
+
+
+@functools.lru_cache(maxsize=256)
+def _second_moment(activation: Elementwise, channel: Callable[[Elementwise, Array], Array]) -> float:
+    """E[channel(z)^2], z ~ N(0, 1)."""
+    nodes, weights = _normal_quadrature()
+    # A gain is a number even while the caller is being traced, and it needs float64 whatever the global setting is.
+    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+        values = np.asarray(channel(activation, jnp.asarray(nodes)), dtype=np.float64)
+    return float(weights @ values**2)
+
+
+@functools.lru_cache(maxsize=1)
+def _normal_quadrature() -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights for an expectation under N(0, 1): Gauss-Legendre on panels of width 1/2.
+
+    Gauss-Hermite would need hundreds of nodes for tanh, whose poles lie at i pi/2, and does not converge usefully for
+    ReLU; the panels have their ends on the kink and keep the poles far away in units of a panel.
+    """
+    points, weights = np.polynomial.legendre.leggauss(NODES_PER_PANEL)
+    half = 0.5 / PANELS_PER_UNIT
+    centres = -REACH + half * (2 * np.arange(2 * REACH * PANELS_PER_UNIT) + 1)
+    nodes = (centres[:, None] + half * points[None, :]).ravel()
+    density = np.exp(-0.5 * nodes**2) / math.sqrt(2.0 * math.pi)
+    return nodes, np.tile(half * weights, len(centres)) * density

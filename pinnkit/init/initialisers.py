@@ -1,0 +1,118 @@
+"""Schemes for the weights: He, LeCun, Glorot, orthogonal; each a variance and a way to draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pinnkit.errors import UsageError
+from pinnkit.init.fan_in import Fans, fans
+from pinnkit.init.names import lookup
+
+
+@runtime_checkable
+class Initialiser(Protocol):
+    """Draws the weights of a layer, as the initialisers of JAX and flax do; here the dtype is never left out."""
+
+    def __call__(self, key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike, /) -> Float[Array, "*shape"]:
+        """Weights of the given shape and dtype."""
+        ...
+
+
+class Scheme(NamedTuple):
+    """A variance for the weights, from (fans, gain2), and a draw whose entries have variance one."""
+
+    variance: Callable[[Fans, float], float]
+    unit_draw: Initialiser
+
+
+def _normal(key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike) -> Float[Array, "*shape"]:
+    return jax.random.normal(key, tuple(shape), float_dtype(dtype))
+
+
+def _orthogonal(key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike) -> Float[Array, "inputs outputs"]:
+    # The QR decomposition does not exist in half precision.
+    working = jnp.promote_types(float_dtype(dtype), jnp.float32)
+    draw = jax.nn.initializers.orthogonal(math.sqrt(max(shape)))
+    return draw(key, tuple(shape), working).astype(dtype)
+
+
+SCHEMES: dict[str, Scheme] = {
+    "he": Scheme(lambda fans, gain2: gain2 / fans.n_in, _normal),
+    "lecun": Scheme(lambda fans, gain2: 1.0 / fans.n_in, _normal),
+    "glorot": Scheme(lambda fans, gain2: 2.0 / (fans.n_in + fans.n_out), _normal),
+    "orthogonal": Scheme(lambda fans, gain2: gain2 / max(fans.n_in, fans.n_out), _orthogonal),
+}
+
+
+def weight_variance(scheme: str, shape: Sequence[int], gain2: float, *, kind: str = "dense") -> float:
+    """The variance sigma2 of one weight.
+
+    he: gain2 / n_in; lecun: 1 / n_in; glorot: 2 / (n_in + n_out); orthogonal, W = sqrt(gain2) Q: gain2 / max(n_in,
+    n_out). LeCun and Glorot take no gain. Orthogonal equals He unless the layer widens: then it is smaller by
+    n_in / n_out, because Q keeps the length of the whole vector and shares it among more units.
+
+    Arguments
+        scheme: a key of `SCHEMES`.
+        shape: of the weights.
+        gain2: squared gain of the activation, see `gain`.
+        kind: of the layer, see `fans`.
+
+    Raises
+        UsageError: unknown scheme or kind, or a shape that the kind cannot have.
+
+    Source: He et al. 2015, eq. (10); LeCun et al. 1998, eq. (16); Glorot and Bengio 2010, eq. (12);
+    Saxe et al. 2014, section 3.
+    """
+    return lookup(SCHEMES, scheme, "initialisation").variance(fans(shape, kind), gain2)
+
+
+def unit_initialiser(scheme: str) -> Initialiser:
+    """The initialiser whose entries have mean zero and variance one: omega of W = sqrt(sigma2) omega.
+
+    Raises
+        UsageError: unknown scheme.
+    """
+    return lookup(SCHEMES, scheme, "initialisation").unit_draw
+
+
+def initialiser(scheme: str, gain2: float, *, kind: str = "dense") -> Initialiser:
+    """The initialiser `init(key, shape, dtype)` of a scheme, with the variance `weight_variance`.
+
+    Arguments
+        scheme: a key of `SCHEMES`.
+        gain2: squared gain of the activation, see `gain`.
+        kind: of the layer, see `fans`.
+
+    Raises
+        UsageError: unknown scheme; when called also unknown kind, impossible shape, dtype that is not there.
+    """
+    unit_draw = unit_initialiser(scheme)
+
+    def init(key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike, /) -> Float[Array, "*shape"]:
+        return math.sqrt(weight_variance(scheme, shape, gain2, kind=kind)) * unit_draw(key, shape, dtype)
+
+    return init
+
+
+def float_dtype(dtype: DTypeLike) -> jnp.dtype:
+    """The dtype, once it is certain that JAX will honour it: JAX turns float64 into float32 unless told otherwise.
+
+    Raises
+        UsageError: not a floating-point type, or float64 while JAX is in 32-bit mode.
+    """
+    wanted = jnp.dtype(dtype)
+    if not jnp.issubdtype(wanted, jnp.floating):
+        raise UsageError(f"Parameters cannot have the type {wanted}.", expected="a floating-point type")
+    if wanted.itemsize == 8 and jnp.result_type(float).itemsize < 8:
+        raise UsageError(
+            "Parameters were asked for in float64, but JAX is in 32-bit mode.",
+            do='call jax.config.update("jax_enable_x64", True) first, or ask for float32',
+        )
+    return wanted

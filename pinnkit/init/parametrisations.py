@@ -1,0 +1,51 @@
+"""Where the factor sqrt(sigma2) lives: in the weights ("standard"), or in the forward pass ("ntk")."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from pinnkit.init.initialisers import Initialiser, initialiser, unit_initialiser, weight_variance
+from pinnkit.init.names import lookup
+
+
+class Parametrised(NamedTuple):
+    """How one layer gets its weights: it stores a draw of `initialiser` and computes with `scale` times it."""
+
+    initialiser: Initialiser
+    scale: float
+
+
+def _standard(scheme: str, shape: Sequence[int], gain2: float, kind: str) -> Parametrised:
+    return Parametrised(initialiser(scheme, gain2, kind=kind), 1.0)
+
+
+def _ntk(scheme: str, shape: Sequence[int], gain2: float, kind: str) -> Parametrised:
+    return Parametrised(unit_initialiser(scheme), math.sqrt(weight_variance(scheme, shape, gain2, kind=kind)))
+
+
+PARAMETRISATIONS: dict[str, Callable[[str, Sequence[int], float, str], Parametrised]] = {
+    "standard": _standard,
+    "ntk": _ntk,
+}
+
+
+def parametrise(
+    parametrisation: str, scheme: str, shape: Sequence[int], gain2: float, *, kind: str = "dense"
+) -> Parametrised:
+    """The initialiser and the factor of the forward pass for one layer.
+
+    "standard": W ~ N(0, sigma2), used as it is. "ntk": omega ~ N(0, 1), W = sqrt(sigma2) omega. From one key both give
+    the same W, so the same function; they differ in the gradient, hence in training. Biases are scaled in neither.
+
+    Arguments
+        parametrisation: a key of `PARAMETRISATIONS`.
+        scheme, shape, gain2, kind: as in `weight_variance`, which is sigma2.
+
+    Raises
+        UsageError: an unknown name, or a shape that the kind of layer cannot have.
+
+    Source: Jacot et al. 2018, section 3, for "ntk" (there with sigma2 = 1 / n_in).
+    """
+    return lookup(PARAMETRISATIONS, parametrisation, "parametrisation")(scheme, shape, gain2, kind)

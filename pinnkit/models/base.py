@@ -1,0 +1,83 @@
+"""What a model is, and the one place where a flax module becomes a pure function of plain parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+Params: TypeAlias = dict[str, Any]
+Apply: TypeAlias = Callable[[Params, Float[Array, "points features"]], Float[Array, "points outputs"]]
+
+
+@runtime_checkable
+class Network(Protocol):
+    """A built module: a batch of embedded points to a batch of fields."""
+
+    def __call__(self, X: Float[Array, "points features"], /) -> Float[Array, "points outputs"]:
+        """Evaluate on a batch."""
+        ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """The hyper-parameters of a network: a frozen dataclass that the command line can show."""
+
+    @property
+    def activation(self) -> str:
+        """Name in `ACTIVATIONS`: the check compares its smoothness with the order of the equation."""
+        ...
+
+    def build(self, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> Network:
+        """The `flax.nnx` module, (points, features) -> (points, outputs), with its parameters drawn."""
+        ...
+
+    def parameters(self, features: int, outputs: int) -> int:
+        """The number of trainable parameters."""
+        ...
+
+
+def split(module: Network) -> tuple[Params, Apply]:
+    """Take a module apart into plain parameters and a pure function: apply(params, X) = module(X).
+
+    Arguments
+        module: a `flax.nnx` module that maps a batch to a batch.
+
+    Returns
+        params: what is an `nnx.Param`, as nested dicts and lists of arrays without a type of nnx.
+        apply: pure, for any JAX transformation; every other variable of the module is a constant in it.
+    """
+    graphdef, trainable, *rest = nnx.split(module, nnx.Param, ...)
+    constants = [nnx.to_pure_dict(state) for state in rest]
+
+    def apply(params: Params, X: Float[Array, "points features"]) -> Float[Array, "points outputs"]:
+        return nnx.merge(graphdef, _keyed(params), *constants)(X)
+
+    return _plain(nnx.to_pure_dict(trainable)), apply
+
+
+def _plain(tree: Any) -> Any:
+    """nnx keys the items of a list by number; a list is what reads well and what checkpoints keep."""
+    if not isinstance(tree, dict):
+        return tree
+    items = {key: _plain(value) for key, value in tree.items()}
+    if items and all(isinstance(key, int) for key in items):
+        # An item without parameters (an activation in a list of layers) holds its place with an empty dict.
+        return [items.get(i, {}) for i in range(max(items) + 1)]
+    return items
+
+
+def _keyed(tree: Any) -> Any:
+    """The inverse of `_plain`."""
+    if isinstance(tree, list):
+        return {i: _keyed(item) for i, item in enumerate(tree) if not _is_empty(item)}
+    if isinstance(tree, dict):
+        return {key: _keyed(value) for key, value in tree.items()}
+    return tree
+
+
+def _is_empty(item: Any) -> bool:
+    return isinstance(item, dict) and not item
