@@ -1,0 +1,50 @@
+"""From a model's description to the fields as a pure function of parameters and points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from pinnkit.fields import Ansatz, BatchFunction
+from pinnkit.models import AxisScale, Embedding, Model, split
+from pinnkit.problem import Problem
+
+Parameters = dict[str, Any]
+"""{"network": nested arrays, "unknowns": {name: scalar}}"""
+
+
+class FieldNetwork:
+    """The fields of a problem as the network gives them: embedding, model, hard conditions.
+
+    Arguments
+        problem: its domain scales the inputs, its unknown parameters are trained too.
+        model: the hyper-parameters, e.g. `MLP(width=32)`.
+        ansatz: the hard conditions.
+        dtype: of parameters and points.
+        seed: of the initial weights.
+    """
+
+    def __init__(self, problem: Problem, model: Model, ansatz: Ansatz, *, dtype: Any, seed: int) -> None:
+        self.problem, self.model, self.ansatz, self.dtype = problem, model, ansatz, jnp.dtype(dtype)
+        scales = [AxisScale(a.lower, a.upper, a.kind == "periodic", a.modes) for a in problem.domain.axes]
+        self.embedding = Embedding(tuple(scales))
+        module = model.build(self.embedding.features, len(problem.fields), rngs=nnx.Rngs(seed), dtype=self.dtype)
+        network, self._apply = split(module)
+        unknowns = {n: jnp.asarray(u.start(), self.dtype) for n, u in problem.unknowns().items()}
+        self.initial_parameters: Parameters = {"network": network, "unknowns": unknowns}
+
+    def count(self) -> int:
+        """Number of trained scalars."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.initial_parameters))
+
+    def bound(self, params: Parameters) -> Problem:
+        """The problem with its unknown parameters at their present values."""
+        unknowns = self.problem.unknowns()
+        return self.problem.bound({n: unknowns[n].value(z) for n, z in params["unknowns"].items()})
+
+    def fields(self, params: Parameters) -> BatchFunction:
+        """The fields, (points, dim) in physical coordinates -> (points, fields)."""
+        return self.ansatz(self.bound(params), lambda X: self._apply(params["network"], self.embedding(X)))

@@ -1,0 +1,175 @@
+"""Residual vectors per named term: what every loss, check and diagnostic is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinnkit.errors import UsageError, location, shown_path
+from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Request, called
+from pinnkit.fields.calls import Residuals
+from pinnkit.fields.names import FieldFunction
+from pinnkit.problem import Condition, Problem, Region, validated
+from pinnkit.references.columns import read_columns
+
+
+@dataclass(frozen=True)
+class Group:
+    """Conditions that share points: those of one region, or of one data file."""
+
+    name: str
+    region: Region | None
+    data: Points | None
+    conditions: tuple[Condition, ...]
+    requests: Mapping[str, Request]
+
+    @property
+    def kind(self) -> str:
+        """`interior`, `initial`, `boundary`, `at` or `data`."""
+        return self.conditions[0].mark.kind
+
+    def condition(self, term: str) -> Condition:
+        """The condition that a term belongs to."""
+        return next(c for c in self.conditions if c.name == term.partition(".")[0])
+
+
+class Equations:
+    """All equations and conditions of a problem, ready to be evaluated on any fields.
+
+    `groups`: those that are terms of the loss; `hard`: those that the ansatz meets exactly. Raises UsageError for
+    every mistake that can be seen without evaluating a method.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = validated(problem)
+        self.catalogue = Catalogue(problem)
+        conditions = problem.conditions()
+        hard = [(c, self._region(c)) for c in conditions if c.mark.hard]
+        self.ansatz = Ansatz(problem, self.catalogue, hard)
+        self.groups = self._grouped([c for c in conditions if not c.mark.hard])
+        self.hard = self._grouped([c for c, _ in hard])
+        self._refuse_idle_fields()
+
+    def evaluate(self, problem: Problem, f: BatchFunction, group: Group, points: Points) -> Residuals:
+        """The residuals of a group's conditions, {term: (points,)}, for any fields f and a bound problem."""
+        arrays = self.catalogue.compute(problem, f, points, group.requests)
+        residuals: Residuals = {}
+        for condition in group.conditions:
+            asked = {name: arrays[name] for name in condition.arguments}
+            residuals |= called(problem, condition, asked, points.X.shape[0], points.X.dtype)
+        return residuals
+
+    def terms(self, group: Group) -> tuple[str, ...]:
+        """The names of a group's residuals; finds residuals of the wrong shape without computing anything."""
+        count = 7  # a number that no user's array has by chance
+        region = group.region
+        names: list[str] = []
+
+        def shapes(values: Float[Array, " fields"]) -> Residuals:
+            X = jnp.tile(jnp.asarray([[a.lower for a in self.problem.domain.axes]]), (count, 1))
+            columns = {k: v[:1].repeat(count) for k, v in (group.data.columns or {}).items()} if group.data else None
+            points = Points(X, jnp.ones_like(X) if region else None, columns)
+            known = self.problem.bound({n: jnp.asarray(u.initial) for n, u in self.problem.unknowns().items()})
+            residuals = self.evaluate(known, lambda Y: Y.sum(axis=1)[:, None] * values[None, :], group, points)
+            names.extend(residuals)  # in the order of the file; the dict that comes out of JAX is sorted
+            return residuals
+
+        jax.eval_shape(shapes, jnp.ones(len(self.problem.fields)))
+        return tuple(names)
+
+    def _refuse_idle_fields(self) -> None:
+        asked = [r for g in (*self.groups, *self.hard) for r in g.requests.values()]
+        for name in self.problem.fields:
+            if name not in self.catalogue.fields_behind(asked):
+                raise UsageError(
+                    f"No equation asks for the field '{name}': nothing would determine it.",
+                    where=location(type(self.problem)),
+                    expected="every name of `fields` in the signature of an equation or condition",
+                    do="Use the field, or remove it from `fields`.",
+                )
+
+    def _region(self, condition: Condition) -> Region:
+        mark, domain = condition.mark, self.problem.domain
+        match mark.kind:
+            case "interior":
+                return domain.interior()
+            case "initial":
+                return domain.initial(condition.where)
+            case "boundary":
+                return domain.boundary(mark.target, condition.where)
+            case _:
+                return domain.at(dict(mark.fixed), condition.where)
+
+    def _grouped(self, conditions: list[Condition]) -> tuple[Group, ...]:
+        groups: dict[str, Group] = {}
+        for condition in conditions:
+            is_data = condition.mark.kind == "data"
+            region = None if is_data else self._region(condition)
+            key = f"data {condition.mark.target}" if region is None else region.name
+            old = groups.get(key)
+            data = (old.data if old else self._rows(condition)) if is_data else None
+            requests = {**(old.requests if old else {}), **self._requests(condition, region, data)}
+            groups[key] = Group(key, region, data, (*(old.conditions if old else ()), condition), requests)
+        return tuple(groups.values())
+
+    def _requests(self, condition: Condition, region: Region | None, data: Points | None) -> dict[str, Request]:
+        columns = tuple(data.columns or ()) if data else ()
+        requests = {
+            argument: self.catalogue.names.resolve(
+                argument,
+                columns=columns,
+                has_normal=condition.mark.kind == "boundary",
+                method=condition.name,
+                where=condition.where,
+            )
+            for argument in condition.arguments
+        }
+        if not any(isinstance(r, (Partial, FieldFunction)) for r in requests.values()):
+            raise UsageError(
+                f"'{condition.name}' does not depend on any field: training cannot change it.",
+                where=condition.where,
+                expected="at least one of " + ", ".join(self.problem.fields) + " or their derivatives in the signature",
+                do="Ask for the field by name: `def " + condition.name + f"(self, {self.problem.fields[0]}, ...)`.",
+            )
+        return requests
+
+    def _rows(self, condition: Condition) -> Points:
+        """The rows of a data file as points; every coordinate must have a column."""
+        path = Path(condition.mark.target)
+        path = path if path.is_absolute() else self.problem.folder / path
+        try:
+            table = read_columns(path)
+        except UsageError as error:
+            error.do += f" (asked for by '{condition.name}', {condition.where})"
+            raise
+        names = self.problem.domain.names
+        missing = [name for name in names if name not in table]
+        if missing:
+            raise UsageError(
+                f"The data file has no column for the coordinate '{missing[0]}'.",
+                where=shown_path(path) + ":1",
+                expected=f"a header with {', '.join(names)} and the measured values; it has {', '.join(table)}",
+                do="Name the columns after the coordinates of the domain.",
+            )
+        X = np.stack([table[name] for name in names], axis=1)
+        self._refuse_outside(X, path)
+        return Points(X, None, {k: v for k, v in table.items() if k not in names})
+
+    def _refuse_outside(self, X: np.ndarray, path: Path) -> None:
+        for i, (name, axis) in enumerate(zip(self.problem.domain.names, self.problem.domain.axes, strict=True)):
+            slack = 1e-9 * axis.length
+            outside = (X[:, i] < axis.lower - slack) | (X[:, i] > axis.upper + slack)
+            if axis.kind != "periodic" and outside.any():
+                row = int(np.argmax(outside))
+                raise UsageError(
+                    f"The data file has a point outside the domain: {name} = {X[row, i]:g}.",
+                    where=f"{shown_path(path)}:{row + 2}",
+                    expected=f"{axis.lower:g} <= {name} <= {axis.upper:g}",
+                    do="Check the units of the file, or make the domain larger.",
+                )

@@ -1,0 +1,37 @@
+"""Sobol points with a random digital shift: low discrepancy, and new with every key.
+
+x XOR shift, digit by digit (Owen 1995; L'Ecuyer and Lemieux 2002, section 2.4): a shifted net is again a net.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+from scipy.stats import qmc
+
+BITS = 32
+
+
+@cache
+def _net(count: int, dim: int) -> np.ndarray:
+    """The first `count` Sobol points as 32-bit integers, (count, dim)."""
+    engine = qmc.Sobol(dim, scramble=False, bits=BITS)
+    power = max(0, int(np.ceil(np.log2(count))))
+    points = engine.random_base2(power)[:count]
+    return (points * 2.0**BITS).astype(np.uint32)
+
+
+def sobol(key: Key[Array, ""], count: int, dim: int, dtype: Any) -> Float[Array, "points dim"]:
+    """`count` points in the open unit cube of `dim` dimensions; (count, 0) for dim = 0."""
+    if dim == 0:
+        return jnp.zeros((count, 0), dtype)
+    shift = jax.random.bits(key, (1, dim), jnp.uint32)
+    digits = jnp.asarray(_net(count, dim)) ^ jnp.broadcast_to(shift, (count, dim))
+    if jnp.dtype(dtype).itemsize < 8:  # 24 digits, so that no point is rounded to 1
+        return ((digits >> 9).astype(dtype) + 0.5) * jnp.asarray(2.0**-23, dtype)
+    return (digits.astype(dtype) + 0.5) * 2.0**-BITS
