@@ -1,0 +1,103 @@
+"""Burgers' equation with u(0, x) = -sin(pi x), by the Cole-Hopf transformation and quadrature, to about 1e-14."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pinnkit.errors import UsageError
+
+Real = NDArray[np.float64]
+
+# Integrand values held in memory at once: 2 MiB an array, which stays in the cache of one core.
+CHUNK = 1 << 18
+# The integral is cut where the integrand is below exp(-CUT) of its maximum: e^-40 = 4e-18.
+CUT = 40.0
+
+
+def burgers(t: ArrayLike, x: ArrayLike, nu: float, *, nodes: int | None = None) -> Real:
+    """The exact solution of Burgers' equation for this one initial condition.
+
+    u_t + u u_x = nu u_xx, u(0, x) = -sin(pi x), on the whole line, hence of period 2 and zero at x = -1, 0, 1:
+    u = -∫ sin(pi (x-η)) f(x-η) e^(-η²/4νt) dη / ∫ f(x-η) e^(-η²/4νt) dη, f(y) = exp(-cos(pi y) / 2πν).
+
+    Both integrals are taken by the trapezoidal rule, which converges geometrically for these integrands. For
+    nu = 0.01/pi and t <= 1 Gauss-Hermite is as good from 100 nodes (2e-7 with 50), but the number that it needs
+    grows with 1/nu and with t and is not known beforehand; here the step follows from the width of the integrand.
+
+    Arguments
+        t: times >= 0, of shape (points,); t = 0 gives the initial value.
+        x: places, of shape (points,).
+        nu: viscosity > 0 [length^2 / time].
+        nodes: quadrature nodes a point; left out, enough for an absolute error of about 1e-14.
+
+    Returns u, of shape (points,). A point costs some 200 nodes for nu = 0.01/pi, t <= 1.
+
+    Raises UsageError for a negative or non-finite t, a non-finite x, nu <= 0, nodes < 3 or shapes that differ.
+
+    Source: the closed form, Basdevant et al., Computers & Fluids 14 (1986); the trapezoidal rule, Trefethen and
+    Weideman, SIAM Review 56 (2014).
+    """
+    times, places = np.asarray(t, dtype=np.float64), np.asarray(x, dtype=np.float64)
+    _check(times, places, nu, nodes)
+    s = _nodes(float(times.max(initial=0.0)), nu, nodes)
+    flat_t, flat_x = times.ravel(), places.ravel()
+    u = np.empty(flat_t.size)
+    rows = max(1, CHUNK // s.size)
+    for start in range(0, u.size, rows):
+        part = slice(start, start + rows)
+        u[part] = _quadrature(flat_t[part], flat_x[part], nu, s)
+    return u.reshape(times.shape)
+
+
+def _quadrature(t: Real, x: Real, nu: float, s: Real) -> Real:
+    """The quotient of the two sums, with the largest exponent taken out: f alone spans e^(1/πν) = e^100."""
+    # η = s sqrt(4νt), so that t = 0 is no special case.
+    angle = np.pi * (x[:, None] - np.sqrt(4.0 * nu * t)[:, None] * s)
+    exponent = -np.cos(angle) / (2.0 * np.pi * nu) - s * s
+    exponent -= exponent.max(axis=1, keepdims=True)
+    weight = np.exp(exponent)
+    top = np.einsum("ij,ij->i", weight, np.sin(angle))
+    return np.asarray(-top / weight.sum(axis=1))
+
+
+def _nodes(t_max: float, nu: float, nodes: int | None) -> Real:
+    """Equidistant, symmetric nodes in s = η / sqrt(4νt) that serve every t <= t_max.
+
+    The exponent varies by at most 1/πν besides -s², which gives the interval. Its second derivative is at most
+    2 (1 + πt) in size, so peaks are no narrower than the σ below; a third of σ resolves them to rounding. Where
+    diffusion has the upper hand (νt large), the harmonics of period 2/sqrt(4νt) must be resolved instead: the
+    first 14 are those above rounding for 1/2πν <= 1, and e^(-s²) needs a frequency of 12 more.
+    """
+    half = math.sqrt(1.0 / (math.pi * nu) + CUT)
+    if nodes is None:
+        sigma = 1.0 / math.sqrt(2.0 * (1.0 + math.pi * t_max))
+        step = min(sigma / 3.0, 2.0 * math.pi / (12.0 + 14.0 * math.pi * math.sqrt(4.0 * nu * t_max)))
+        nodes = 2 * math.ceil(half / step) + 1
+    return np.linspace(-half, half, nodes)
+
+
+def _check(t: Real, x: Real, nu: float, nodes: int | None) -> None:
+    where = "pinnkit.references.cole_hopf.burgers"
+    if t.shape != x.shape:
+        raise UsageError(
+            f"t has shape {t.shape} and x has shape {x.shape}.",
+            where=where,
+            expected="one t and one x a point, in arrays of the same shape",
+            do="Flatten a grid with numpy.meshgrid(t, x, indexing='ij') and .ravel().",
+        )
+    if not (nu > 0 and math.isfinite(nu)):
+        raise UsageError(
+            f"nu = {nu} is not a viscosity.", where=where, expected="a finite number > 0", do="Give a positive nu."
+        )
+    if not (np.all(np.isfinite(t)) and np.all(t >= 0) and np.all(np.isfinite(x))):
+        raise UsageError(
+            "t or x holds a value for which there is no solution.",
+            where=where,
+            expected="finite t >= 0 and finite x",
+            do="Look for NaN, infinite or negative times among the points.",
+        )
+    if nodes is not None and nodes < 3:
+        raise UsageError(f"nodes = {nodes} is too few.", where=where, expected="3 or more", do="Leave nodes out.")
