@@ -1,0 +1,116 @@
+"""What looks like an oversight in a problem, but may be meant: told after a check, never refused."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterator
+
+from pinnkit.errors import UsageError
+from pinnkit.fields import Partial
+from pinnkit.fields.names import FieldFunction
+from pinnkit.objective import Equations
+from pinnkit.problem import Problem, Region
+from pinnkit.problem.conditions import MARK, method_arguments
+
+
+def hints(equations: Equations) -> tuple[str, ...]:
+    """One sentence each."""
+    return (
+        *_misspelt(equations.problem),
+        *_constants(equations.problem),
+        *_undecorated(equations),
+        *_unfelt_axes(equations),
+        *_missing_conditions(equations),
+    )
+
+
+def _misspelt(problem: Problem) -> Iterator[str]:
+    """Members that are almost called as something that a problem has: `field`, `exakt`, `recipes`."""
+    meant = ("domain", "fields", "up_to_constant", "model", "recipe", "exact", "reference")
+    for name, member in _own(problem).items():
+        close = difflib.get_close_matches(name, meant, n=1, cutoff=0.8)
+        if close and not hasattr(member, MARK) and name not in problem.parameters():
+            yield f"'{name}' has no meaning in a problem: did you mean '{close[0]}'?"
+
+
+def _constants(problem: Problem) -> Iterator[str]:
+    for name, value in _own(problem).items():
+        if isinstance(value, (int, float)) and name not in problem.parameters():
+            yield f"{name} = {value} is a constant; `{name}: float = {value}` makes it a parameter that can be set."
+
+
+def _undecorated(equations: Equations) -> Iterator[str]:
+    """Methods that ask for fields by name as equations do, have no decorator, and are called by no other method."""
+    methods = {n: m for n, m in _own(equations.problem).items() if inspect.isfunction(m)}
+    used = {name for m in methods.values() for name in _names_in(m.__code__)}
+    for name, method in methods.items():
+        if hasattr(method, MARK) or name in used or hasattr(Problem, name):
+            continue
+        try:
+            asked = [equations.catalogue.names.resolve(a, has_normal=True) for a in method_arguments(method)]
+        except UsageError:
+            continue
+        if any(isinstance(r, Partial) for r in asked):
+            yield f"The method '{name}' asks for fields but has no decorator, so it is no equation."
+
+
+def _unfelt_axes(equations: Equations) -> Iterator[str]:
+    """Coordinates along which no equation has a derivative."""
+    requests = [r for g in equations.groups if g.kind == "interior" for r in g.requests.values()]
+    if any(isinstance(r, FieldFunction) for r in requests):
+        return
+    felt = {axis for index in equations.catalogue.highest_orders(requests) for axis in index}
+    domain = equations.problem.domain
+    for i, (name, axis) in enumerate(zip(domain.names, domain.axes, strict=True)):
+        if i not in felt and axis.kind != "parameter":
+            yield f"No equation has a derivative with respect to {name}."
+
+
+def _missing_conditions(equations: Equations) -> Iterator[str]:
+    """Fewer initial conditions than time derivatives, or none at either end of an axis."""
+    groups, domain = (*equations.groups, *equations.hard), equations.problem.domain
+    if any(g.kind in ("at", "data") for g in groups):
+        return
+    inside = [g for g in groups if g.kind == "interior"]
+    for name in equations.problem.fields:
+        indices = {i for g in inside for i in _indices_of(equations, name, list(g.requests.values()))}
+        for axis in range(domain.dim):
+            order = max((index.count(axis) for index in indices), default=0)
+            if not order or domain.axes[axis].kind != "interval":
+                continue
+            there = [
+                equations.catalogue.fields_behind([g.requests[a] for a in c.arguments])
+                for g in groups
+                if g.region is not None and _meets(g.region, axis)
+                for c in g.conditions
+            ]
+            given = sum(name in fields for fields in there)
+            if axis == domain.time and given < order:
+                yield f"{name} has {order} derivative(s) in {domain.names[axis]}, and {given} initial condition(s)."
+            # A field of first order, such as a pressure, may follow from the others.
+            elif axis != domain.time and not given and (order > 1 or not there):
+                yield f"No condition on {name} holds at the ends of {domain.names[axis]}."
+
+
+def _meets(region: Region, axis: int) -> bool:
+    """Whether a region fixes a coordinate; the surface of a shape, which has no faces, fixes them all in turn."""
+    return any(axis in dict(face) for face in region.faces) or (not region.faces and axis in region.domain.space)
+
+
+def _indices_of(equations: Equations, name: str, requests: list[object]) -> set[tuple[int, ...]]:
+    """The derivatives of one field that requests need, quantities unfolded."""
+    asked = [r for r in requests if isinstance(r, Partial) and name in equations.catalogue.fields_behind([r])]
+    return set(equations.catalogue.highest_orders(asked))
+
+
+def _own(problem: Problem) -> dict[str, object]:
+    """What the problem's class and those between it and `Problem` define."""
+    classes = [c for c in reversed(type(problem).__mro__) if issubclass(c, Problem) and c is not Problem]
+    return {n: m for c in classes for n, m in vars(c).items() if not n.startswith("_") and not hasattr(Problem, n)}
+
+
+def _names_in(code: object) -> set[str]:
+    """Attribute and global names that a function uses, those of functions inside it included."""
+    names = set(getattr(code, "co_names", ()))
+    return names.union(*(_names_in(c) for c in getattr(code, "co_consts", ()) if inspect.iscode(c)))

@@ -1,0 +1,142 @@
+"""The truth to compare with: a problem's `exact` solution or its `reference`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinnkit.errors import UsageError, location
+from pinnkit.fields import BatchFunction
+from pinnkit.problem import Problem
+from pinnkit.problem.find import line_in
+from pinnkit.references.tables import from_file
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Known values of every field.
+
+    kind: "exact" or "reference"; at(X) -> (points, fields), numpy; points: the only places where the values are known,
+    or None where they are known everywhere.
+    """
+
+    kind: str
+    at: Callable[[np.ndarray], np.ndarray]
+    points: np.ndarray | None = None
+
+
+def truth_of(problem: Problem) -> Truth | None:
+    """The exact solution if the problem has one, else its reference, else None. Raises UsageError."""
+    if problem.exact is not None:
+        function = exact_fields(problem)
+        return Truth("exact", lambda X: np.asarray(jax.jit(function)(jnp.asarray(X))))
+    if problem.reference is None:
+        return None
+    names = list(problem.domain.names)
+    if isinstance(problem.reference, (str, Path)):
+        path = Path(problem.reference)
+        table = from_file(path if path.is_absolute() else problem.folder / path, names, list(problem.fields))
+        points = None if table.points is None else np.asarray(table.points)
+
+        def looked_up(X: np.ndarray) -> np.ndarray:
+            values = table(**{n: X[:, i] for i, n in enumerate(names)})
+            return np.stack([np.asarray(values[f]) for f in problem.fields], axis=1)
+
+        return Truth("reference", looked_up, points)
+    call = _caller(problem, problem.reference, "reference")
+    return Truth("reference", lambda X: np.asarray(_stacked(problem, call(X), len(X), "reference", np), np.float64))
+
+
+def exact_fields(problem: Problem) -> BatchFunction:
+    """The exact solution as fields, (points, dim) -> (points, fields): differentiable, to be put into the equations."""
+    call = _caller(problem, problem.exact, "exact")
+
+    def fields(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+        return _stacked(problem, call(X), X.shape[0], "exact", jnp)
+
+    return fields
+
+
+def _caller(problem: Problem, method: Callable[..., Any], what: str) -> Callable[[Any], Any]:
+    """The method as a function of X: it asks for coordinates by name, like every other method."""
+    names = problem.domain.names
+    if not callable(method):
+        raise UsageError(
+            f"'{what}' is {method!r}.",
+            where=location(type(problem)),
+            expected=f"a method of the coordinates, def {what}(self, {', '.join(names)})",
+            do="A file of values is named as `reference`."
+            if what == "exact"
+            else "Write a method, or the name of a file.",
+        )
+    asked = tuple(inspect.signature(method).parameters)
+    where = location(method)
+    for name in asked:
+        if name not in names:
+            raise UsageError(
+                f"'{what}' asks for '{name}', which is not a coordinate.",
+                where=where,
+                expected="coordinates of the domain: " + ", ".join(names),
+                do=f"Write `def {what}(self, {', '.join(names)})`.",
+            )
+
+    code = inspect.unwrap(method).__code__
+    for name in problem.unknowns():
+        if name in code.co_names:
+            raise UsageError(
+                f"'{what}' uses the unknown parameter '{name}', which has no value but a first guess.",
+                where=where,
+                expected="the true value, if it is known",
+                do=f"Write the true value in place of self.{name}, or remove '{what}'.",
+            )
+
+    def call(X: Any) -> Any:
+        try:
+            return method(**{name: X[:, names.index(name)] for name in asked})
+        except UsageError:
+            raise
+        except Exception as error:
+            message = (str(error).splitlines() or ["no message"])[0]
+            raise UsageError(
+                f"'{what}' failed: {type(error).__name__}: {message}",
+                where=line_in(Path(code.co_filename), error),
+                expected="an array of one value a point (jnp in `exact`, numpy in `reference`)",
+                do="Mend the expression.",
+            ) from None
+
+    return call
+
+
+def _stacked(problem: Problem, values: Any, count: int, what: str, xp: Any) -> Any:
+    fields = problem.fields
+    parts = values if isinstance(values, dict) else {fields[0]: values} if len(fields) == 1 else {}
+    if set(parts) != set(fields):
+        got = ", ".join(parts) if isinstance(values, dict) else type(values).__name__
+        raise UsageError(
+            f"'{what}' gives {got}, not every field.",
+            where=location(getattr(problem, what)),
+            expected="a dict with " + ", ".join(fields),
+            do="Return " + "{" + ", ".join(f'"{f}": ...' for f in fields) + "}.",
+        )
+    columns = []
+    for name in fields:
+        value = parts[name]
+        value = xp.asarray(value) if hasattr(value, "shape") or isinstance(value, (int, float, list)) else None
+        if value is None or value.shape not in ((count,), ()):
+            got = f"a {type(parts[name]).__name__}" if value is None else f"the shape {tuple(value.shape)}"
+            raise UsageError(
+                f"'{what}' gives '{name}' {got} for {count} points.",
+                where=location(getattr(problem, what)),
+                expected=f"one value a point: ({count},)",
+                do="Use elementwise operations on the coordinates.",
+            )
+        columns.append(xp.broadcast_to(value, (count,)))
+    return xp.stack(columns, axis=1)

@@ -1,0 +1,1 @@
+"""Training: recipe, state, compiled step, loop, solution."""

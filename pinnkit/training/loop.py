@@ -1,0 +1,244 @@
+"""The training loop: a generator over compiled chunks. What to do with each report is the caller's business."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from pinnkit.objective import Objective, Parameters, PointSets
+from pinnkit.optim import Stage, invalidate
+from pinnkit.sampling import collocation
+from pinnkit.training.recipe import Recipe
+from pinnkit.training.state import GoodPlace, TrainState, all_finite
+from pinnkit.training.step import LONGEST, Chunk, ChunkResult, compiled_chunk
+
+RESCUES = 3
+"""Times that a stage goes back after NaN or Inf before the run gives up."""
+SNAPSHOT = 100
+"""Steps between two places to which a run can go back."""
+WORSE = 100.0
+"""A place whose loss is this many times the lowest is no good place: the run may be on its way to NaN."""
+REVIVED = 5
+"""A stage that stalls again within this many steps of a redraw is over."""
+CHUNK_SECONDS = 1.0
+"""A chunk should take about this long: often enough for a live display, rarely enough to cost nothing."""
+UNSEEN = 2**30
+"""Draws from this number on are for evaluation: no training takes so many steps."""
+FIRST = 10
+"""Steps of a stage's first chunk, whose speed is not known yet."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the loop says after each chunk."""
+
+    state: TrainState
+    stage: str
+    losses: np.ndarray
+    """Loss before each step of the chunk."""
+    mean_squares: dict[str, float]
+    """Mean squared residual of each term, on the points of the chunk."""
+    loss: float
+    """Loss after the chunk."""
+    seconds: float = 0.0
+    """What the chunk took, compilation left out."""
+    event: str = ""
+    """A sentence where something happened: the end of a stage, a rescue."""
+    diverged: bool = False
+    """NaN or Inf that could not be rescued; the state is the last good one."""
+
+
+@dataclass
+class _Program:
+    """The compiled functions of a stage, at one scale of its steps."""
+
+    init: Any
+    chunk: Chunk
+    warm: bool = False
+
+
+class Loop:
+    """Trains one objective by one recipe. `start` makes the first state, `run` goes on from any state."""
+
+    def __init__(self, objective: Objective, recipe: Recipe, *, seed: int) -> None:
+        self.objective, self.recipe, self.seed = objective, recipe, seed
+        self.sampler = collocation(objective, recipe.sampling)
+        self.key = jax.random.key(seed)
+        self._mean_squares = jax.jit(objective.mean_squares)
+        self._slopes = jax.jit(jax.jacrev(lambda p, points: (objective.mean_squares(p, points),) * 2, has_aux=True))
+        self._programs: dict[tuple[int, float], _Program] = {}
+        for stage in recipe.stages:
+            stage.fits(objective.network.count(), objective.network.dtype)
+
+    def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, float]:
+        """Mean squared residual of each term, in the order of the problem."""
+        found = self._mean_squares(params, points)
+        return {term: float(found[term]) for term in self.objective.terms}
+
+    def start(self) -> TrainState:
+        """The state before the first step."""
+        zero = dict.fromkeys(("step", "drawn", "stage", "stage_step", "rescues", "stage_rescues"), np.asarray(0))
+        clock = dict.fromkeys(("seconds", "compile_seconds"), np.asarray(0.0))
+        points = self.sampler.init(self._key(0))
+        params = self.objective.network.initial_parameters
+        good = GoodPlace(params, points, zero["step"], zero["stage_step"], np.asarray(np.inf))
+        return self._entered(TrainState(params, (), points, good, **zero, **clock), 0)
+
+    def like(self, stage: int) -> TrainState:
+        """A state of the given stage with the right shapes, for reading a checkpoint into."""
+        return self._entered(self.start(), stage)
+
+    def over(self, state: TrainState) -> bool:
+        """Whether all stages are done."""
+        return int(state.stage) >= len(self.recipe.stages)
+
+    def unseen(self, count: int) -> list[PointSets]:
+        """Draws of points, as many in each as in training, that no training of this seed sees."""
+        return [self.sampler.init(self._key(UNSEEN + i)) for i in range(count)]
+
+    def residual_driven(self, state: TrainState, count: int) -> list[PointSets]:
+        """The same, but drawn as training draws them: a share of them where the residual is large."""
+        return [self.sampler.update(self._key(2 * UNSEEN + i), state.params) for i in range(count)]
+
+    def run(self, state: TrainState) -> Iterator[Report]:
+        """Reports, one a chunk, until the recipe is over or training diverged.
+
+        What happens at a step depends on the state alone, never on how the steps were cut into chunks.
+        """
+        length = FIRST
+        while not self.over(state):
+            state = self._warmed(state)
+            began = time.perf_counter()
+            result, squares = self._chunk(state, min(length, self._room(state)))
+            seconds = time.perf_counter() - began
+            state = state.counted(seconds=float(state.seconds) + seconds)
+            # What the last step of a chunk led to shows in the sizes after it only.
+            failed = bool(result.failed) or not np.isfinite(self._loss(squares))
+            report = self._rescued(state, result) if failed else self._advanced(state, result, squares)
+            yield replace(report, seconds=seconds)
+            if report.diverged:
+                return
+            state, length = report.state, FIRST if report.event else _next_length(length, int(result.steps), seconds)
+
+    def _advanced(self, state: TrainState, result: ChunkResult, squares: dict[str, float]) -> Report:
+        """After a chunk without NaN: the new state, and the next stage or new points where they are due."""
+        stage, steps = self._stage(state), int(result.steps)
+        losses, loss = np.asarray(result.losses)[:steps], self._loss(squares)
+        state = replace(state, params=result.params, optimiser=result.optimiser).counted(
+            step=int(state.step) + steps, stage_step=int(state.stage_step) + steps
+        )
+        if int(state.step) % SNAPSHOT == 0 and loss <= WORSE * float(state.good.loss):
+            state = state.marked(min(loss, float(state.good.loss)))
+        low = losses.size > 0 and bool(losses[-1] < stage.loss_below)
+        stalled = bool(result.done) and not low
+        redraw = self.recipe.sampling.redraw
+        due = redraw > 0 and int(state.step) % redraw == 0
+        if stalled and redraw and int(state.step) - int(state.drawn) > REVIVED:
+            due = True  # new points may open the way again
+        event = ""
+        if low or (stalled and not due) or int(state.stage_step) >= stage.steps:
+            reason = ": the loss is low enough" if low else ": no further decrease is possible" if stalled else ""
+            event = f"stage '{stage.name}' ended at step {int(state.step)}{reason}"
+            state = self._entered(state, int(state.stage) + 1)
+        if due and not self.over(state):
+            state = self._redrawn(state)
+        return Report(state, stage.name, losses, squares, loss, event=event)
+
+    def _rescued(self, state: TrainState, result: ChunkResult) -> Report:
+        """After NaN or Inf: back to the last good place with a smaller step; the end after RESCUES times."""
+        step, good, stage = int(state.step) + int(result.steps) + 1, state.good, self._stage(state)
+        diverged = int(state.stage_rescues) >= RESCUES
+        again = 0 if diverged else 1
+        back = replace(state, params=good.params, points=good.points).counted(
+            step=int(good.step),
+            stage_step=int(good.stage_step),
+            drawn=min(int(good.step), int(state.drawn)),
+            rescues=int(state.rescues) + again,
+            stage_rescues=int(state.stage_rescues) + again,
+        )
+        event = f"NaN or Inf at step {step} in {self._culprit(state, result)}"
+        if diverged:
+            event += f"; {RESCUES} rescues did not help: training ends at the last good state, step {int(good.step)}"
+        else:
+            event += f"; back to step {int(good.step)} with steps {back.step_scale:g} times as large"
+            event += f" (rescue {int(back.stage_rescues)} of {RESCUES})"
+        back = self._begun(back)
+        squares = self.mean_squares(back.params, back.points)
+        return Report(back, stage.name, np.array([]), squares, self._loss(squares), event=event, diverged=diverged)
+
+    def _culprit(self, state: TrainState, result: ChunkResult) -> str:
+        """The terms that are not finite before the failed step, else those whose gradient is not; then after it."""
+        for params in (result.params, result.attempt):
+            if not bool(all_finite(params)):
+                continue  # NaN parameters make every term NaN: that names nothing
+            slopes, squares = self._slopes(params, state.points)
+            bad = [t for t, v in squares.items() if not np.isfinite(v)]
+            bad = bad or [t for t, slope in slopes.items() if not bool(all_finite(slope))]
+            if bad:
+                return "term " + ", ".join(f"'{t}'" for t in bad)
+        return "the optimiser's update"
+
+    def _entered(self, state: TrainState, stage: int) -> TrainState:
+        """The state at the start of a stage, or of the next one that has steps to do."""
+        stages = self.recipe.stages
+        stage = next((i for i in range(stage, len(stages)) if stages[i].steps > 0), len(stages))
+        return self._begun(state.counted(stage=stage, stage_step=0, stage_rescues=0)).marked(np.inf)
+
+    def _begun(self, state: TrainState) -> TrainState:
+        """The state with a new optimiser."""
+        return replace(state, optimiser=() if self.over(state) else self._program(state).init(state.params))
+
+    def _redrawn(self, state: TrainState) -> TrainState:
+        """The state on new points. Where a run would go back to may look worse on them than on the old ones."""
+        step = int(state.step)
+        points = self.sampler.update(self._key(step), state.params)
+        state = replace(state, points=points, good=replace(state.good, loss=np.asarray(np.inf))).counted(drawn=step)
+        keeps = self._stage(state).outlives_points
+        return replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._begun(state)
+
+    def _key(self, step: int) -> Any:
+        """The random key of a step: a resumed run draws the same points as one that was never interrupted."""
+        return jax.random.fold_in(self.key, step)
+
+    def _stage(self, state: TrainState) -> Stage:
+        return self.recipe.stages[int(state.stage)]
+
+    def _loss(self, squares: dict[str, float]) -> float:
+        return sum(self.objective.weights[t] * v for t, v in squares.items())
+
+    def _program(self, state: TrainState) -> _Program:
+        stage, scale = key = int(state.stage), state.step_scale
+        if key not in self._programs:
+            self._programs[key] = _Program(*compiled_chunk(self.objective, self.recipe.stages[stage], scale))
+        return self._programs[key]
+
+    def _room(self, state: TrainState) -> int:
+        """Steps until something has to happen at an exact step: a redraw, a snapshot, the end of the stage."""
+        room = [LONGEST, self._stage(state).steps - int(state.stage_step), SNAPSHOT - int(state.step) % SNAPSHOT]
+        if redraw := self.recipe.sampling.redraw:
+            room.append(redraw - int(state.step) % redraw)
+        return min(room)
+
+    def _warmed(self, state: TrainState) -> TrainState:
+        """Compile what the state needs, if that has not been done: zero steps do, and change nothing."""
+        program, began = self._program(state), time.perf_counter()
+        if program.warm:
+            return state
+        program.warm = True
+        self._chunk(state, 0)
+        return state.counted(compile_seconds=float(state.compile_seconds) + time.perf_counter() - began)
+
+    def _chunk(self, state: TrainState, count: int) -> tuple[ChunkResult, dict[str, float]]:
+        """Some steps, and the size of each term after them."""
+        result = self._program(state).chunk(state.params, state.optimiser, state.points, count)
+        return jax.block_until_ready(result), self.mean_squares(result.params, state.points)
+
+
+def _next_length(length: int, steps: int, seconds: float) -> int:
+    rate = steps / max(seconds, 1e-9)
+    return int(np.clip(rate * CHUNK_SECONDS, max(1, length // 4), min(LONGEST, 4 * length)))

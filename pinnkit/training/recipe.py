@@ -1,0 +1,69 @@
+"""The recipe: everything about training that is not physics and not the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+
+from pinnkit.errors import UsageError
+from pinnkit.optim import Adam, SSBroyden, Stage
+from pinnkit.sampling import Sampling
+
+Precision = Literal["float64", "float32"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A list of stages, with the collocation points, the weights of the terms and the precision."""
+
+    stages: tuple[Stage, ...] = (Adam(steps=500), SSBroyden(steps=3000))
+    """Optimisers, one after the other."""
+    sampling: Sampling = field(default_factory=Sampling)
+    """Collocation points."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Weight of each term, by method name or by `method.component`; 1 where none is given."""
+    precision: Precision = "float64"
+    """Of parameters, points and derivatives."""
+    accuracy: float | None = None
+    """Requested relative L2 error, of every field."""
+
+    def __post_init__(self) -> None:
+        stages = (self.stages,) if isinstance(self.stages, Stage) else self.stages
+        for stage in stages if isinstance(stages, (tuple, list)) else [stages]:
+            if not isinstance(stage, Stage):
+                _refuse(f"{stage!r} is no stage", "pk.Adam(...), pk.LBFGS(...), pk.SSBroyden(...) or pk.Optax(transform=...)",
+                        "Wrap an optax transformation as pk.Optax(transform=..., steps=...).")  # fmt: skip
+        object.__setattr__(self, "stages", tuple(stages))
+        if not isinstance(self.sampling, Sampling):
+            _refuse(f"sampling is {self.sampling!r}", "pk.Sampling(interior=2000), say")
+        if not isinstance(self.weights, Mapping):
+            _refuse(f"weights is {self.weights!r}", 'a dict from names of equations to numbers, {"heat": 10.0}')
+        if self.precision not in get_args(Precision):
+            _refuse(f"precision is {self.precision!r}", "one of " + ", ".join(get_args(Precision)))
+        if self.accuracy is not None and not (isinstance(self.accuracy, (int, float)) and self.accuracy > 0):
+            _refuse(f"accuracy is {self.accuracy}", "a positive relative L2 error, such as 1e-4")
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """The precision as a dtype. Raises UsageError where JAX would silently give float32 instead of float64."""
+        if self.precision == "float64" and not jax.config.read("jax_enable_x64"):
+            raise UsageError(
+                "The recipe asks for float64, and JAX is set to 32 bits.",
+                where="precision of the recipe",
+                expected='jax.config.update("jax_enable_x64", True) before anything else (the command line does it itself)',
+                do='Add that line at the top of the script or notebook, or use precision="float32".',
+            )
+        return jnp.dtype(self.precision)
+
+    @property
+    def steps(self) -> int:
+        """Steps of all stages together."""
+        return sum(stage.steps for stage in self.stages)
+
+
+def _refuse(what: str, expected: str, do: str = "Change the value.") -> None:
+    raise UsageError(what + ".", where="recipe", expected=expected, do=do)

@@ -1,0 +1,215 @@
+"""From a problem to a solution: check, train, evaluate. What the command line and a notebook both call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pinnkit.diagnostics.accuracy import Accuracy, FieldError, residual_rms
+from pinnkit.diagnostics.check import Checked, check
+from pinnkit.diagnostics.truth import truth_of
+from pinnkit.diagnostics.uncertainty import Estimate, draws_needed, estimates
+from pinnkit.errors import UsageError
+from pinnkit.models import MLP, Model
+from pinnkit.objective import Equations, FieldNetwork, Objective
+from pinnkit.problem import Problem
+from pinnkit.training.loop import Loop, Report
+from pinnkit.training.recipe import Recipe
+from pinnkit.training.state import TrainState
+
+Hook = Callable[["Run", Report], None]
+FRESH = 4
+"""Draws of fresh points on which the residuals are measured."""
+OVERFITTED = 3.0
+"""Fresh residuals this many times the training ones mean that the points were over-fitted."""
+
+
+class Run:
+    """One problem with one model and one recipe: everything that training needs, built and checked before it starts.
+
+    Raises UsageError for every mistake in the problem, the model or the recipe.
+    """
+
+    def __init__(
+        self, problem: Problem, model: Model | None = None, recipe: Recipe | None = None, *, seed: int = 0
+    ) -> None:
+        _require(problem, Problem, "a problem", "an instance: pk.train(Rod()), with the brackets")
+        _require(model, (Model, type(None)), "a model", "pk.MLP(...)")
+        _require(recipe, (Recipe, type(None)), "a recipe", "pk.Recipe(...)")
+        self.problem = problem
+        self.model: Model = model or problem.model or MLP()
+        self.recipe: Recipe = recipe or problem.recipe or Recipe()
+        self.seed = seed
+        dtype = self.recipe.dtype
+        self.equations = Equations(problem)
+        network = FieldNetwork(problem, self.model, self.equations.ansatz, dtype=dtype, seed=seed)
+        self.objective = Objective(self.equations, network, self.recipe.weights)
+        self.loop = Loop(self.objective, self.recipe, seed=seed)
+
+    def check(self) -> Checked:
+        """The findings before training. Raises UsageError."""
+        return check(self.objective)
+
+    @cached_property
+    def accuracy(self) -> Accuracy:
+        """Errors against the truth, where there is one."""
+        return Accuracy(self.objective, truth_of(self.problem))
+
+    def evaluate(self, state: TrainState, *, diverged: bool = False, interrupted: bool = False) -> Evaluation:
+        """Everything that can be said of a trained state."""
+        training = residual_rms(self.loop.mean_squares, state.params, [state.points])
+        fresh = residual_rms(self.loop.mean_squares, state.params, self.loop.unseen(FRESH))
+        errors = self.accuracy.errors(state.params)
+        unknowns = {}
+        if self.problem.unknowns():
+            draws = self.loop.residual_driven(state, draws_needed(self.objective, state.points))
+            unknowns = estimates(self.objective, state.params, draws)
+        return Evaluation(self, state, errors, training, fresh, unknowns, diverged, interrupted)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a trained state is."""
+
+    run: Run
+    state: TrainState
+    errors: dict[str, FieldError] | None
+    training_residuals: dict[str, float]
+    residuals: dict[str, float]
+    """RMS of each term on fresh points."""
+    unknowns: dict[str, Estimate]
+    diverged: bool
+    interrupted: bool
+
+    @property
+    def worst_error(self) -> float | None:
+        """The largest relative L2 error of a field; None where it is not known, infinite where it is not a number."""
+        if self.errors is None:
+            return None
+        worst = np.array([e.relative_l2 for e in self.errors.values()])
+        return float(np.max(worst)) if np.isfinite(worst).all() else float("inf")
+
+    @property
+    def accurate(self) -> bool:
+        """Whether the requested accuracy is met (True where none is requested)."""
+        wanted = self.run.recipe.accuracy
+        return wanted is None or (self.worst_error is not None and self.worst_error <= wanted)
+
+    @property
+    def overfitted(self) -> dict[str, float]:
+        """Terms whose residual is much larger on fresh points than on the training points, with the ratio."""
+        ratios = {t: v / max(self.training_residuals[t], 1e-300) for t, v in self.residuals.items()}
+        return {t: r if r < np.inf else np.inf for t, r in ratios.items() if not r <= OVERFITTED}  # NaN is infinite
+
+    @property
+    def verdict(self) -> str:
+        """One sentence that says plainly how good the answer is."""
+        return " ".join(_sentences(self))
+
+    def exit_status(self) -> int:
+        """0 trained and accurate enough, 1 accuracy missed or not verifiable when asked for, 3 diverged."""
+        return 3 if self.diverged else 0 if self.accurate else 1
+
+
+class Solution:
+    """A trained solution: the fields as functions of named coordinates, and how good they are."""
+
+    def __init__(self, run: Run, state: TrainState, evaluation: Evaluation) -> None:
+        self.run, self.state, self.evaluation = run, state, evaluation
+        self.errors, self.residuals, self.unknowns = evaluation.errors, evaluation.residuals, evaluation.unknowns
+        self.verdict = evaluation.verdict
+
+    def __call__(self, **coordinates: Any) -> dict[str, np.ndarray]:
+        """The fields at given coordinates (broadcast together): `solution(t=0.5, x=xs)["u"]`."""
+        names = self.run.problem.domain.names
+        if set(coordinates) != set(names):
+            raise UsageError(
+                f"The solution is called with {', '.join(coordinates) or 'nothing'}.",
+                expected="each coordinate by its name: " + ", ".join(names),
+                do="Write solution(" + ", ".join(f"{n}=..." for n in names) + ").",
+            )
+        given = np.broadcast_arrays(*(np.asarray(coordinates[n], np.float64) for n in names))
+        values = self.run.accuracy.fields(self.state.params, np.stack([g.ravel() for g in given], axis=1))
+        return {f: values[:, i].reshape(given[0].shape) for i, f in enumerate(self.run.problem.fields)}
+
+    def __repr__(self) -> str:
+        return f"Solution of {self.run.problem.name}: {self.verdict}"
+
+
+def train(
+    problem: Problem,
+    *,
+    model: Model | None = None,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    hooks: Sequence[Hook] = (),
+) -> Solution:
+    """Check, train and evaluate a problem.
+
+    Arguments
+        problem: an instance of a pk.Problem.
+        model, recipe: instead of the problem's own.
+        seed: of the initial weights and of the collocation points.
+        hooks: called with (run, report) after each chunk of steps.
+    Raises UsageError for a mistake in the problem.
+    """
+    run = Run(problem, model, recipe, seed=seed)
+    run.check()
+    state, diverged = run.loop.start(), False
+    for report in run.loop.run(state):
+        state, diverged = report.state, report.diverged
+        for hook in hooks:
+            hook(run, report)
+    return Solution(run, state, run.evaluate(state, diverged=diverged))
+
+
+def _require(value: Any, kind: Any, what: str, expected: str) -> None:
+    if not isinstance(value, kind) or isinstance(value, type):
+        raise UsageError(
+            f"{value!r} is not {what}.",
+            expected=expected,
+            do="Pass it by its name, as train(problem, model=..., recipe=...).",
+        )
+
+
+def _sentences(e: Evaluation) -> Iterator[str]:
+    wanted = e.run.recipe.accuracy
+    if e.diverged:
+        yield "Training diverged and could not be rescued; this is the last good state."
+    if e.interrupted:
+        yield "Training was interrupted before the recipe was over."
+    if e.worst_error is None:
+        yield "The error is not verified: the problem has no exact solution and no reference."
+        if wanted is not None:
+            yield f"The requested accuracy of {wanted:.1e} cannot be verified."
+    else:
+        truth = e.run.accuracy.truth
+        against = "the exact solution" if truth and truth.kind == "exact" else "the reference"
+        size = f"{e.worst_error:.2e}" if e.worst_error < np.inf else "infinite (the solution is not finite everywhere)"
+        yield f"Relative L2 error {size} against {against}" + _field_note(e) + _request_note(e, wanted)
+    if e.overfitted:
+        worst = max(e.overfitted, key=lambda t: e.overfitted[t])
+        ratio = e.overfitted[worst]
+        much = (
+            f"{ratio:.1f} times larger on fresh points than on the training points: over-fitted"
+            if ratio < np.inf
+            else "not finite on fresh points"
+        )
+        yield f"The residual of '{worst}' is {much}."
+    for name, u in e.unknowns.items():
+        found = f"95% interval [{u.lower:.6g}, {u.upper:.6g}]" if u.deviation < np.inf else "but nothing determines it"
+        yield f"{name} = {u.value:.6g}, {found}."
+
+
+def _field_note(e: Evaluation) -> str:
+    return " (the worst of " + ", ".join(e.errors) + ")" if e.errors and len(e.errors) > 1 else ""
+
+
+def _request_note(e: Evaluation, wanted: float | None) -> str:
+    if wanted is None:
+        return "."
+    return f": the requested {wanted:.1e} is " + ("met." if e.accurate else "NOT met.")

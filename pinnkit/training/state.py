@@ -1,0 +1,77 @@
+"""The complete state of a training run: what a checkpoint holds and a resumed run starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pinnkit.objective import Parameters, PointSets
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class GoodPlace:
+    """Where a run goes back to after NaN or Inf."""
+
+    params: Parameters
+    points: PointSets
+    step: Any
+    stage_step: Any
+    loss: Any
+    """The lowest at such places so far; infinite where it is not known, on points that were just drawn."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainState:
+    """Arrays of the run, and its counters as 0-d numpy arrays (so that one checkpoint holds them all).
+
+    Everything that decides what a run does next is in here: a resumed run has nothing else to go by.
+    """
+
+    params: Parameters
+    optimiser: Any
+    """State of the present stage's optimiser."""
+    points: PointSets
+    good: GoodPlace
+    step: Any
+    """Steps done, all stages together."""
+    drawn: Any
+    """The step at which the points were drawn."""
+    stage: Any
+    """Number of the present stage; the number of stages when training is over."""
+    stage_step: Any
+    """Steps done in the present stage."""
+    rescues: Any
+    """Times that the run went back after NaN or Inf."""
+    stage_rescues: Any
+    """The same, in the present stage."""
+    seconds: Any
+    """Seconds of training so far, compilation left out."""
+    compile_seconds: Any
+    """Seconds of compilation so far."""
+
+    def counted(self, **changes: float) -> TrainState:
+        """A copy with counters set."""
+        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in changes.items()}
+        return replace(self, **arrays)
+
+    def marked(self, loss: float) -> TrainState:
+        """A copy that the run can come back to."""
+        good = GoodPlace(self.params, self.points, self.step, self.stage_step, np.asarray(float(loss)))
+        return replace(self, good=good)
+
+    @property
+    def step_scale(self) -> float:
+        """Each rescue makes the steps of the stage ten times smaller."""
+        return 0.1 ** int(self.stage_rescues)
+
+
+def all_finite(tree: Any) -> Any:
+    """Whether every number of a pytree is finite, as a traced boolean."""
+    leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
+    return jnp.all(jnp.stack(leaves)) if leaves else jnp.asarray(True)

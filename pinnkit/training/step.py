@@ -1,0 +1,80 @@
+"""The compiled chunk: many optimiser steps in one `lax.while_loop`, so that the host is asked once a chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+from pinnkit.objective import Objective, Parameters, PointSets
+from pinnkit.optim import Stage
+from pinnkit.training.state import all_finite
+
+LONGEST = 500
+"""Steps that one chunk can hold."""
+
+
+class ChunkResult(NamedTuple):
+    """What a chunk returns."""
+
+    params: Parameters
+    """After the last good step."""
+    optimiser: Any
+    steps: Int[Array, ""]
+    """Steps taken (fewer than asked for after a failure, a stall or where the loss is low enough)."""
+    losses: Float[Array, " steps"]
+    """Loss before each step, NaN beyond `steps`."""
+    failed: Bool[Array, ""]
+    """A step met NaN or Inf."""
+    done: Bool[Array, ""]
+    """The optimiser stalled, or the loss is below the stage's bound."""
+    attempt: Parameters
+    """The parameters that the failed step arrived at."""
+
+
+Chunk = Callable[[Parameters, Any, PointSets, Any], ChunkResult]
+
+
+def compiled_chunk(objective: Objective, stage: Stage, step_scale: float) -> tuple[Any, Chunk]:
+    """The optimiser's `init` and the compiled chunk of a stage.
+
+    The chunk takes (params, optimiser state, points, number of steps <= LONGEST). The number is an argument, so that
+    any number of steps runs the same program: a run's numbers do not depend on how it was cut into chunks.
+    """
+    optimiser = optax.with_extra_args_support(stage.transformation(step_scale))
+
+    def chunk(params: Parameters, state: Any, points: PointSets, count: Any) -> ChunkResult:
+        def loss(p: Parameters) -> Float[Array, ""]:
+            return objective.loss(p, points)
+
+        def value_and_grad(p: Parameters, s: Any) -> Any:
+            return (
+                optax.value_and_grad_from_state(loss)(p, state=s) if stage.keeps_value else jax.value_and_grad(loss)(p)
+            )
+
+        def step(carry: Any) -> Any:
+            i, params, state, losses, *_ = carry
+            value, grad = value_and_grad(params, state)
+            updates, new_state = optimiser.update(grad, state, params, value=value, grad=grad, value_fn=loss)
+            new = optax.apply_updates(params, updates)
+            good = jnp.isfinite(value) & all_finite(grad) & all_finite(new)
+            kept = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, params)
+            done = stage.stalled(new_state) | (value < stage.loss_below)
+            return i + good, kept, new_state, losses.at[i].set(value), ~good, done, new
+
+        def goes_on(carry: Any) -> Any:
+            i, *_, failed, done, _ = carry
+            return (i < count) & ~failed & ~done
+
+        losses = jnp.full((LONGEST,), jnp.nan, objective.network.dtype)
+        no = jnp.asarray(False)
+        i, params, state, losses, failed, done, attempt = jax.lax.while_loop(
+            goes_on, step, (jnp.asarray(0), params, state, losses, no, no, params)
+        )
+        return ChunkResult(params, state, i, losses, failed, done, attempt)
+
+    return jax.jit(optimiser.init), jax.jit(chunk)
