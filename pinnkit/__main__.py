@@ -1,0 +1,5 @@
+"""`python -m pinnkit`."""
+
+from pinnkit.cli.main import main
+
+main()

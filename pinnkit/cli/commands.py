@@ -1,0 +1,295 @@
+"""The commands of `pinnkit`. Each takes its arguments and returns the exit status."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from pinnkit.cli.options import Options, read
+from pinnkit.cli.template import problem_file
+from pinnkit.errors import UsageError, advice, shown_path
+from pinnkit.models import MODELS
+from pinnkit.optim import STAGES
+from pinnkit.problem import Problem, known, problem_class
+from pinnkit.problem.find import class_in, load
+from pinnkit.reporting.run_folder import CONFIG, PROBLEM, RunFolder, all_runs, refuse_taken
+from pinnkit.reporting.session import Session, write_config
+from pinnkit.reporting.tables import print_check, print_summary, table
+from pinnkit.sampling import Sampling
+from pinnkit.training.recipe import Recipe
+from pinnkit.training.solve import Run
+
+console = Console(markup=False, highlight=False)  # names, paths and docstrings may hold brackets
+
+
+def train(arguments: Sequence[str]) -> int:
+    """check, train with a live display, evaluate, plot, and say how good the answer is"""
+    name, rest = _problem_name("train", arguments)
+    cls = problem_class(name)
+    options = read(cls, rest, f"pinnkit train {name}")
+    refuse_taken(options.out)
+    run = _run(options)
+    print_check(console, run.check())
+    _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
+    folder = RunFolder.create(run.problem.name, options.out)
+    file = folder.keep_problem(Path(inspect.getfile(cls)), _files_of(run.problem))
+    write_config(
+        run, folder, {"name": run.problem.name, "file": str(file), "class": cls.__name__}, ["train", *arguments]
+    )
+    console.print(
+        f"training {run.objective.network.count()} parameters in {run.recipe.precision}; folder {folder.path}"
+    )
+    return Session(run, folder, console).train(run.loop.start()).exit_status()
+
+
+def check(arguments: Sequence[str]) -> int:
+    """everything that can be known before training: names, shapes, orders, exact solution, corners, sizes"""
+    name, rest = _problem_name("check", arguments)
+    options = read(problem_class(name), rest, f"pinnkit check {name}")
+    checked = _run(options).check()
+    print_check(console, checked)
+    for line in checked.derivatives:
+        console.print(f"  {line}", style="dim")
+    console.print("nothing found that training cannot mend", style="green" if not checked.corners else "yellow")
+    return 0
+
+
+def resume(arguments: Sequence[str]) -> int:
+    """go on with a run that was interrupted, as if it had not been"""
+    folder = RunFolder.open(_one("resume", arguments))
+    run = _restored(folder)
+    session = Session(run, folder, console)
+    state, remark = session.checkpoints.restore(run.loop)
+    if remark:
+        console.print(f"warning: {remark}", style="yellow")
+    summary = folder.summary()
+    if run.loop.over(state) and summary is not None:
+        console.print("the run is over; nothing is left to do (pinnkit show prints it)")
+        return int(summary["exit_status"])
+    console.print(f"going on at step {int(state.step)} of {run.recipe.steps}")
+    return session.train(state).exit_status()
+
+
+def show(arguments: Sequence[str]) -> int:
+    """print the results of a run again"""
+    folder = RunFolder.open(_one("show", arguments))
+    config, summary = folder.config(), folder.summary()
+    try:
+        _print_config(config)
+        if summary is None:
+            last = list(folder.metrics())[-1:]
+            console.print(f"the run has not ended; last step {last[0]['step'] if last else 0}", style="yellow")
+            console.print(f"go on with it: pinnkit resume {folder.path}", soft_wrap=True)
+            return 0
+        for event in summary["events"]:
+            console.print(event, style="dim")
+        print_summary(console, summary, folder.path)
+        for figure in sorted((folder.path / "figures").glob("*.png")):
+            console.print(f"  {figure}", style="dim", soft_wrap=True)
+        return int(summary["exit_status"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise folder.damaged("run.json or summary.json", f"{type(error).__name__}: {error}") from None
+
+
+def list_all(arguments: Sequence[str]) -> int:
+    """list the problems that can be trained and the runs in ./runs"""
+    if arguments:
+        raise UsageError(
+            f"'{arguments[0]}' is one word too many.", where="pinnkit list", expected="pinnkit list", do="Leave it out."
+        )
+    problems = Table(
+        title="problems", title_justify="left", title_style="bold", box=None, padding=(0, 2), show_header=False
+    )
+    for name, path in sorted(known().items()):
+        problems.add_row(name, _first_line(path))
+    console.print(problems)
+    runs = table("runs", "folder", "steps", "worst error", "state")
+    for path in all_runs():
+        runs.add_row(*_run_row(path))
+    console.print(runs if runs.row_count else "no runs in ./runs yet")
+    return 0
+
+
+def new(arguments: Sequence[str]) -> int:
+    """write a commented problem file that trains as it is"""
+    name = _one("new", arguments).removesuffix(".py").replace("-", "_")
+    path = Path("problems") / f"{name}.py"
+    if not name.isidentifier() or name.startswith("_"):
+        raise UsageError(
+            f"'{name}' cannot name a problem.",
+            where="pinnkit new",
+            expected="letters, digits and _, a letter first; the file goes to ./problems",
+            do="Choose another name.",
+        )
+    hidden = known().get(name)
+    if path.exists():
+        raise UsageError(
+            f"'{path}' exists.",
+            where=str(path),
+            expected="a new name: nothing is written over",
+            do="Choose another name.",
+        )
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(problem_file(name))
+    except OSError as error:
+        raise UsageError(
+            f"'{path}' cannot be written: {error.strerror}.",
+            expected="a folder that can be written to",
+            do="Change to another folder.",
+        ) from None
+    console.print(f"wrote {path}" + (f", which hides the '{name}' that ships with pinnkit" if hidden else ""))
+    console.print(f"next: pinnkit train {name}")
+    return 0
+
+
+COMMANDS = {"train": train, "check": check, "resume": resume, "show": show, "list": list_all, "new": new}
+TAKES = {
+    "train": "PROBLEM [options]",
+    "check": "PROBLEM [options]",
+    "resume": "RUN",
+    "show": "RUN",
+    "list": "",
+    "new": "NAME",
+}
+
+
+def usage() -> None:
+    """Print what the commands do."""
+    console.print(
+        "pinnkit: physics-informed neural networks, checked before training and measured after\n", style="bold"
+    )
+    lines = Table(box=None, padding=(0, 2), show_header=False)
+    for name, command in COMMANDS.items():
+        lines.add_row(f"pinnkit {name} {TAKES[name]}", inspect.getdoc(command) or "")
+    console.print(lines)
+    console.print("\nA problem is a name (see pinnkit list) or the path of a Python file; a run is its folder.")
+    console.print("Options of a problem: pinnkit train PROBLEM --help")
+    console.print("Exit status: 0 done, 1 requested accuracy not met, 2 bad input, 3 diverged", style="dim")
+
+
+def _problem_name(command: str, arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
+    if not arguments or arguments[0].startswith("-"):
+        if arguments and arguments[0] in ("-h", "--help"):
+            usage()
+            sys.exit(0)
+        raise UsageError(
+            f"pinnkit {command} needs a problem first.",
+            where="command line",
+            expected=f"pinnkit {command} PROBLEM, one of " + ", ".join(sorted(known())) + ", or the path of a file",
+            do=f"Try pinnkit {command} advection.",
+        )
+    return arguments[0], arguments[1:]
+
+
+def _one(command: str, arguments: Sequence[str]) -> str:
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        raise UsageError(
+            f"pinnkit {command} takes one {TAKES[command]}.",
+            where="command line",
+            expected=f"pinnkit {command} {TAKES[command]}",
+            do="pinnkit list shows what there is.",
+        )
+    return arguments[0]
+
+
+def _run(options: Options) -> Run:
+    return Run(options.problem, options.model, options.recipe, seed=options.seed)
+
+
+def _files_of(problem: Problem) -> list[Path]:
+    """The files that a problem names by a path from its own folder on."""
+    named = [c.mark.target for c in problem.conditions() if c.mark.kind == "data"]
+    named += [str(problem.reference)] if isinstance(problem.reference, (str, Path)) else []
+    return [problem.folder / name for name in dict.fromkeys(named) if not Path(name).is_absolute()]
+
+
+def _restored(folder: RunFolder) -> Run:
+    """The run as its folder describes it, from the folder's own copy of the problem file."""
+    config = folder.config()
+    try:
+        source = config["problem"]
+        module = load(folder.path / PROBLEM / source["file"])
+        module.__dict__["__pinnkit_name__"] = source["name"]
+        problem = class_in(module, source["class"])(**config["parameters"])
+        described = dict(config["model"])
+        name = described.pop("name")
+        models = {m.__name__: m for m in (*MODELS.values(), type(problem.model))}
+        return Run(problem, models[name](**described), _recipe(config["recipe"], problem), seed=int(config["seed"]))
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise UsageError(
+            f"The run folder is damaged: run.json does not describe a run ({type(error).__name__}: {error}).",
+            where=shown_path(folder.path / CONFIG),
+            expected="the file as pinnkit train wrote it",
+            do="Train again.",
+        ) from None
+
+
+def _recipe(described: dict[str, Any], problem: Problem) -> Recipe:
+    """The recipe of run.json; a stage with an optax transformation takes that from the problem file."""
+    stages = []
+    own = problem.recipe.stages if problem.recipe is not None else ()
+    for position, entry in enumerate(described["stages"]):
+        options = {k: v for k, v in entry.items() if k != "name"}
+        if entry["name"] in STAGES:
+            stages.append(STAGES[entry["name"]](**options))
+        else:
+            stages.append(dataclasses.replace(own[position], **options))
+    return Recipe(
+        stages=tuple(stages),
+        sampling=Sampling(**described["sampling"]),
+        weights=described["weights"],
+        precision=described["precision"],
+        accuracy=described["accuracy"],
+    )
+
+
+def _run_row(path: Path) -> tuple[str, str, str, str]:
+    try:
+        summary = RunFolder(path).summary()
+    except UsageError:
+        return str(path), "", "", "damaged"
+    if summary is None:
+        return str(path), "", "", "not ended"
+    try:
+        errors = [np.inf if e["relative_l2"] is None else e["relative_l2"] for e in (summary["errors"] or {}).values()]
+        state = "diverged" if summary["diverged"] else "interrupted" if summary["interrupted"] else "ended"
+        return str(path), str(summary["steps"]), f"{max(errors):.2e}" if errors else "not verified", state
+    except (KeyError, TypeError, AttributeError):
+        return str(path), "", "", "damaged"
+
+
+def _first_line(path: Path) -> str:
+    text = path.read_text().lstrip()
+    return text[3:].split("\n")[0].rstrip('"') if text.startswith('"""') else ""
+
+
+def unknown(command: str) -> UsageError:
+    """The error for a command that does not exist."""
+    return UsageError(
+        f"There is no command '{command}'.",
+        where="command line",
+        expected="one of " + ", ".join(COMMANDS),
+        do=advice(command, COMMANDS),
+    )
+
+
+def _print_config(config: dict[str, Any]) -> None:
+    console.print(config["problem"]["name"], style="bold", end="  ")
+    console.print(f"{_joined(config['parameters'])}  seed={config['seed']}  precision={config['recipe']['precision']}")
+    console.print(f"model: {_joined(config['model'])}")
+    for stage in config["recipe"]["stages"]:
+        console.print(f"stage: {_joined(stage)}")
+    console.print(f"sampling: {_joined(config['recipe']['sampling'])}")
+
+
+def _joined(values: dict[str, Any]) -> str:
+    return "  ".join(f"{k}={v}" for k, v in values.items())

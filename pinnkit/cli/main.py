@@ -1,0 +1,60 @@
+"""The entry point of the `pinnkit` command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit with its status. A user's mistake is one message on stderr and exit status 2."""
+    try:
+        status = run(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:  # outside of training, which ends cleanly by itself
+        print("interrupted", file=sys.stderr)
+        status = INTERRUPTED
+    sys.exit(status)
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command; returns the exit status."""
+    import jax
+
+    # The one global setting, made before anything is traced: checks and evaluation are in float64 whatever the
+    # precision of training, whose dtype is explicit everywhere.
+    jax.config.update("jax_enable_x64", True)
+    from rich.console import Console
+
+    from pinnkit.cli import commands
+    from pinnkit.errors import UsageError
+
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        commands.usage()
+        return 0 if arguments else BAD_INPUT
+    if arguments[0] == "--version":
+        from pinnkit.reporting.session import version_of
+
+        print("pinnkit", version_of("pinnkit"))
+        return 0
+    try:
+        command = commands.COMMANDS.get(arguments[0])
+        if command is None:
+            raise commands.unknown(arguments[0])
+        return command(arguments[1:])
+    except UsageError as error:
+        # Never wrapped: paths and suggestions must stay copyable.
+        Console(stderr=True).print(
+            f"error: {error}",
+            style="red" if sys.stderr.isatty() else None,
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        return BAD_INPUT
+
+
+if __name__ == "__main__":
+    main()

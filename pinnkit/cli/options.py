@@ -1,0 +1,163 @@
+"""The options of `pinnkit train NAME`: a dataclass made from the problem's own parameters, model and recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import keyword
+from collections.abc import Sequence
+from dataclasses import dataclass, field, make_dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from pinnkit.errors import UsageError, advice, location
+from pinnkit.models import MLP, Model
+from pinnkit.objective import Equations
+from pinnkit.optim import STAGES, Stage
+from pinnkit.problem import Problem
+from pinnkit.training.recipe import Precision, Recipe
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a command line asks for."""
+
+    problem: Problem
+    model: Model
+    recipe: Recipe
+    seed: int
+    out: Path | None
+
+
+def read(cls: type[Problem], arguments: Sequence[str], command: str) -> Options:
+    """Read the options of a problem; the defaults are the problem's own. Exits with 2 and a suggestion on a bad one."""
+    problem = _with_defaults(cls)
+    recipe = problem.recipe or Recipe()
+    chosen, rest = _stage_names(arguments)
+    stages = tuple(_default_stage(name, recipe) for name in chosen) if chosen else recipe.stages
+    equations = Equations(problem)
+    terms = [term for group in equations.groups for term in equations.terms(group)]
+    parsed = tyro.cli(
+        _options_type(problem, recipe, stages, terms),
+        args=list(rest),
+        prog=command,
+        description=(cls.__doc__ or "").strip(),
+        use_underscores=True,
+        config=(tyro.conf.SuppressFixed,),
+    )
+    trained = tuple(getattr(parsed, label) for label in _labels(stages))
+    weights = _flat(parsed.weights)
+    changed = replace(
+        recipe,
+        stages=trained,
+        sampling=parsed.sampling,
+        weights={**recipe.weights, **{k: v for k, v in weights.items() if v != _weight(recipe, k)}},
+        precision=parsed.precision,
+        accuracy=parsed.accuracy,
+    )
+    return Options(parsed.problem, parsed.model, changed, parsed.seed, parsed.out)
+
+
+def _with_defaults(cls: type[Problem]) -> Problem:
+    for spec in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
+            raise UsageError(
+                f"The parameter '{spec.name}' of {cls.__name__} has no value.",
+                where=location(cls),
+                expected=f"a default, {spec.name}: float = 1.0, say",
+                do=f"Give it one; --problem.{spec.name} changes it.",
+            )
+    return cls()
+
+
+def _options_type(problem: Problem, recipe: Recipe, stages: Sequence[Stage], terms: Sequence[str]) -> Any:
+    """The dataclass that tyro reads: its field docs are the help."""
+    names = tuple(s.name for s in stages)
+    hidden: Any = tyro.conf.Suppress
+    fields = [
+        _group("problem", problem, type(problem) if problem.parameters() else hidden[Any]),
+        _group("model", problem.model or MLP()),
+        *(_group(label, stage) for label, stage in zip(_labels(stages), stages, strict=True)),
+        _group("sampling", recipe.sampling),
+        _group("weights", _weights_type(recipe, terms)()),
+        _option("stages", tuple[str, ...], names, f"optimisers, one after the other, of {', '.join(STAGES)}"),
+        _option("precision", Precision, recipe.precision, "of parameters, points and derivatives"),
+        _option("accuracy", float | None, recipe.accuracy, "relative L2 error to reach; exit status 1 where it is not"),
+        _option("seed", int, 0, "of the initial weights and the collocation points"),
+        _option("out", Path | None, None, "run folder, instead of runs/NAME/TIME"),
+    ]
+    return make_dataclass("Options", fields, frozen=True)
+
+
+def _group(name: str, value: Any, kind: Any = None) -> tuple[str, Any, Any]:
+    return name, kind or type(value), field(default_factory=lambda: value)
+
+
+def _option(name: str, kind: Any, default: Any, meaning: str) -> tuple[str, Any, Any]:
+    return name, Annotated[kind, tyro.conf.arg(help=meaning)], field(default=default)
+
+
+def _labels(stages: Sequence[Stage]) -> list[str]:
+    """`adam`, `ssbroyden`; a second stage of the same optimiser is `adam2`."""
+    labels: list[str] = []
+    for stage in stages:
+        count = sum(1 for s in stages[: len(labels)] if s.name == stage.name)
+        labels.append(stage.name if count == 0 else f"{stage.name}{count + 1}")
+    return labels
+
+
+def _stage_names(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Take `--stages adam ssbroyden` out: it decides which other options exist."""
+    arguments = [part for a in arguments for part in (a.split("=", 1) if a.startswith("--stages=") else [a])]
+    if "--stages" not in arguments:
+        return [], arguments
+    start = arguments.index("--stages")
+    end = next((i for i in range(start + 1, len(arguments)) if arguments[i].startswith("-")), len(arguments))
+    names = [n for item in arguments[start + 1 : end] for n in item.split(",") if n]
+    for name in names or [""]:
+        if name not in STAGES:
+            raise UsageError(
+                f"There is no optimiser '{name}'." if name else "--stages names no optimiser.",
+                where="--stages",
+                expected="one or more of " + ", ".join(STAGES),
+                do=advice(name, STAGES),
+            )
+    return names, arguments[:start] + arguments[end:]
+
+
+def _default_stage(name: str, recipe: Recipe) -> Stage:
+    return next((s for s in recipe.stages if s.name == name), STAGES[name]())
+
+
+def _weight(recipe: Recipe, term: str) -> float:
+    return recipe.weights.get(term, recipe.weights.get(term.partition(".")[0], 1.0))
+
+
+def _weights_type(recipe: Recipe, terms: Sequence[str]) -> Any:
+    """Nested as the terms are: --weights.heat 10, --weights.flow.continuity 10."""
+    groups: dict[str, list[str]] = {}
+    for term in terms:
+        method, _, part = term.partition(".")
+        if not part or (part.isidentifier() and not keyword.iskeyword(part)):  # others can be weighed in the file only
+            groups.setdefault(method, []).extend([part] if part else [])
+
+    def number(term: str) -> tuple[str, Any, Any]:
+        return _option(term.rpartition(".")[2], float, _weight(recipe, term), f"factor of mean({term}^2) in the loss")
+
+    fields: list[tuple[str, Any, Any]] = []
+    for method, parts in groups.items():
+        inner = make_dataclass(method, [number(f"{method}.{p}") for p in parts], frozen=True)
+        fields.append((method, inner, field(default_factory=inner)) if parts else number(method))
+    return make_dataclass("Weights", fields, frozen=True)
+
+
+def _flat(weights: Any) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for spec in dataclasses.fields(weights):
+        value = getattr(weights, spec.name)
+        if dataclasses.is_dataclass(value):
+            found |= {f"{spec.name}.{k}": v for k, v in _flat(value).items()}
+        else:
+            found[spec.name] = value
+    return found

@@ -1,0 +1,1 @@
+"""What a run leaves behind and says: run folder, figures, progress, tables."""

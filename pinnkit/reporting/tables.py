@@ -1,0 +1,74 @@
+"""What a run says on the terminal: the check before it, the results after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pinnkit.diagnostics.check import Checked
+
+
+def table(title: str, *columns: str) -> Table:
+    """An empty table: the first column to the left, numbers to the right."""
+    made = Table(
+        title=title or None, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 2)
+    )
+    for i, column in enumerate(columns):
+        made.add_column(column, justify="right" if i else "left", overflow="fold")
+    return made
+
+
+def print_check(console: Console, checked: Checked) -> None:
+    """The findings of a check that refused nothing."""
+    misfits = {p.term: p for p in checked.exact or ()}
+    shown = table(
+        "check", "equation or condition", "RMS at step 0", *(["misfit of the exact solution"] if misfits else [])
+    )
+    for term in dict.fromkeys([*checked.initial_rms, *misfits]):
+        size = f"{checked.initial_rms[term]:.2e}" if term in checked.initial_rms else "met exactly"
+        shown.add_row(term, size, *([f"{misfits[term].size:.1e}" if term in misfits else ""] if misfits else []))
+    console.print(shown)
+    for place in checked.corners:
+        console.print(
+            Text(
+                f"warning: at the start of time '{place.term}' contradicts the initial condition by {place}. "
+                "The solution has a jump there; expect a larger error near it.",
+                style="yellow",
+            )
+        )
+    for note in checked.notes:
+        console.print(Text(f"note: {note}", style="dim"))
+
+
+def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> None:
+    """Residuals, errors, unknown parameters, time, and the verdict."""
+    residuals = table(str(summary["problem"]), "residual (RMS)", "training points", "fresh points")
+    for term, value in summary["residuals"].items():
+        residuals.add_row(term, number(summary["training_residuals"][term]), number(value))
+    console.print(residuals)
+    if summary["errors"]:
+        errors = table("", "field", "relative L2 error", "largest error")
+        for field, error in summary["errors"].items():
+            errors.add_row(field, number(error["relative_l2"]), number(error["max_abs"]))
+        console.print(errors)
+    for name, u in summary["unknowns"].items():
+        values = ", ".join(number(u[end], ".6g", "unbounded") for end in ("lower", "upper"))
+        console.print(f"  {name} = {number(u['value'], '.6g')}, 95% interval [{values}]", highlight=False, markup=False)
+    console.print(
+        f"  {summary['steps']} steps, {summary['parameters']} parameters, {number(summary['wall_seconds'], '.1f')} s of training "
+        f"and {number(summary['compile_seconds'], '.1f')} s of compilation",
+        highlight=False,
+        style="dim",
+    )
+    good = "bold green" if summary["errors"] and not summary["interrupted"] else "bold yellow"
+    console.print(Text(summary["verdict"], style={0: good, 3: "bold red"}.get(summary["exit_status"], "bold yellow")))
+    console.print(f"run folder: {folder}", highlight=False, markup=False, soft_wrap=True)
+
+
+def number(value: float | None, form: str = ".2e", otherwise: str = "not finite") -> str:
+    """The number in a format; JSON has no numbers that are not finite."""
+    return otherwise if value is None else format(value, form)
