@@ -1,0 +1,34 @@
+"""For every test: float64, rank promotion refused, annotated shapes checked, no display, a cache of its own."""
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+if "PINNKIT_CACHE" not in os.environ:
+    # Set before the workers of pytest-xdist start: they inherit it, so that each reference is computed once a session.
+    os.environ["PINNKIT_CACHE"] = tempfile.mkdtemp(prefix="pinnkit-tests-")
+CACHE = os.environ["PINNKIT_CACHE"]
+os.environ["MPLBACKEND"] = "Agg"
+
+import jax  # noqa: E402
+from beartype import beartype  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def shapes(function):
+    """Check the annotated arrays at run time, and nothing else: a user's wrong type must meet pinnkit's own message."""
+    function.__annotations__ = {name: a for name, a in function.__annotations__.items() if "Array" in str(a)}
+    return beartype(function)
+
+
+install_import_hook("pinnkit", "conftest.shapes")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and "pinnkit-tests-" in CACHE:
+        shutil.rmtree(CACHE, ignore_errors=True)

@@ -1,0 +1,255 @@
+"""The figures: there is one for every kind of problem, and what they show are the numbers."""
+
+from functools import cache
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import Rod
+from tiny import Decay
+
+import pinnkit as pk
+from pinnkit.diagnostics.accuracy import Accuracy
+from pinnkit.diagnostics.truth import Truth
+from pinnkit.reporting import figures
+from pinnkit.training.solve import Evaluation, Run
+
+
+class Plate(pk.Problem):
+    """Two space axes and time."""
+
+    domain = pk.Box(t=(0.0, 0.1), x=(0.0, 2.0), y=(0.0, 1.0))
+
+    @pk.interior
+    def heat(self, u_t, u_laplacian):
+        return u_t - u_laplacian
+
+    def exact(self, t, x, y):
+        return jnp.exp(-t) * jnp.sin(x) * y
+
+
+class Square(Plate):
+    domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0))
+
+    @pk.interior
+    def heat(self, u_laplacian):
+        return u_laplacian
+
+    def exact(self, x, y):
+        return x - y + 0.1
+
+
+class Flow(Square):
+    fields = ("u", "v", "p")
+    up_to_constant = ("p",)
+
+    @pk.interior
+    def heat(self, u_x, v_y, p_x):
+        return {"mass": u_x + v_y, "force": p_x}
+
+    def exact(self, x, y):
+        return {"u": x, "v": y, "p": x * y}
+
+
+class Family(Rod):
+    domain = pk.Box(t=(0.0, 1.0), x=(0.0, 1.0), k=pk.Parameter(2.0, 4.0))
+
+    def exact(self, t, x, k):
+        return k * t * x
+
+
+class Cube(Plate):
+    domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0), z=(0.0, 4.0), k=pk.Parameter(2.0, 4.0))
+    exact = None
+
+    @pk.interior
+    def heat(self, u_laplacian):
+        return u_laplacian
+
+
+class NoTruth(Rod):
+    exact = None
+
+
+class Holed(Square):
+    domain = pk.Box(x=(0.0, 2.0), y=(0.0, 1.0)) - pk.Disk(x=1.0, y=0.5, radius=0.3, name="hole")
+
+
+@cache
+def evaluation(kind):
+    """An untrained network: what its figures show need not be good."""
+    run = Run(kind(), pk.MLP(width=4, depth=1), pk.Recipe(stages=(pk.Adam(steps=1),), sampling=pk.Sampling(interior=8)))
+    return Evaluation(run, run.loop.start(), None, {}, {}, {}, False, False)
+
+
+METRICS = [
+    {
+        "step": 10 * i,
+        "seconds": 0.1 * i**2,
+        "stage": "adam" if i < 4 else "lbfgs",
+        "terms": {"heat": 10.0**-i, "start": 1.0},
+    }
+    for i in range(1, 7)
+]
+
+
+@pytest.mark.parametrize(
+    ("problem", "names"),
+    [
+        (Decay, {"solution"}),
+        (Rod, {"solution", "slices"}),
+        (Square, {"solution"}),
+        (Plate, {"solution"}),
+        (Flow, {"solution_u", "solution_v", "solution_p"}),
+        (Family, {"solution", "slices"}),
+        (Cube, {"solution"}),
+        (NoTruth, {"solution", "slices"}),
+        (Holed, {"solution"}),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_every_kind_of_problem_has_its_figures(problem, names, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "DPI", 60)
+    paths = figures.save_all(evaluation(problem), METRICS, tmp_path)
+    assert {p.stem for p in paths} == {"losses", *names}
+    for path in paths:
+        content = path.read_bytes()
+        assert content[:8] == b"\x89PNG\r\n\x1a\n"
+        assert len(content) > 5_000
+
+
+def panels(figure):
+    """The panels of a figure that hold a picture, by title."""
+    return {axes.get_title(): axes for axes in figure.axes if axes.get_images()}
+
+
+def picture(axes):
+    return np.asarray(axes.get_images()[0].get_array())
+
+
+def test_a_map_shows_solution_truth_and_error_over_named_axes():
+    found = evaluation(Rod)
+    shown = panels(figures.fields(found)["solution"])
+    assert list(shown) == ["u, solution", "u, exact", "|u - exact|"]
+    t, x = np.meshgrid(np.linspace(0, 1, 201), np.linspace(0, 1, 201))
+    u = found.run.accuracy.fields(found.state.params, np.stack([t.ravel(), x.ravel()], axis=1)).reshape(201, 201)
+    exact = np.exp(-0.1 * np.pi**2 * t) * np.sin(np.pi * x)
+    for axes, values in zip(shown.values(), (u, exact, np.abs(u - exact)), strict=True):
+        np.testing.assert_allclose(
+            picture(axes), np.maximum(values, 1e-17) if "|" in axes.get_title() else values, atol=1e-12
+        )
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("t", "x")
+        image = axes.get_images()[0]
+        assert image.origin == "lower"
+        assert image.get_extent() == [0.0, 1.0, 0.0, 1.0]
+    limits = [shown[name].get_images()[0].get_clim() for name in ("u, solution", "u, exact")]
+    assert limits[0] == limits[1]  # the same colour is the same value
+    assert limits[0][0] <= min(u.min(), exact.min()) and limits[0][1] >= max(u.max(), exact.max())
+
+
+def test_lengths_are_true_to_scale_and_times_are_not():
+    assert panels(figures.fields(evaluation(Plate))["solution"])["u, solution at t = 0"].get_aspect() == 1.0
+    assert panels(figures.fields(evaluation(Rod))["solution"])["u, solution"].get_aspect() == "auto"
+
+
+@pytest.mark.parametrize(
+    ("problem", "titles", "whole"),
+    [
+        (Plate, ["at t = 0", "at t = 0.05", "at t = 0.1"], "plate"),
+        (Family, ["at k = 2", "at k = 3", "at k = 4"], "family"),
+        (Cube, ["at z = 1", "at z = 2", "at z = 3"], "cube at k = 3"),
+    ],
+    ids=["time", "parameter", "third length"],
+)
+def test_a_third_axis_is_shown_at_several_places_and_others_are_named(problem, titles, whole):
+    found = evaluation(problem)
+    figure = figures.fields(found)["solution"]
+    shown = panels(figure)
+    assert [t for t in shown if "solution" in t] == [f"u, solution {place}" for place in titles]
+    assert figure.get_suptitle() == whole
+    if problem.exact is not None:
+        scales = {axes.get_images()[0].get_clim() for title, axes in shown.items() if title.startswith("|")}
+        assert len(scales) == 1
+    if problem is Family:
+        t, x = np.meshgrid(np.linspace(0, 1, 201), np.linspace(0, 1, 201))
+        np.testing.assert_allclose(picture(shown["u, exact at k = 4"]), 4 * t * x, atol=1e-12)
+
+
+def test_a_field_known_up_to_a_constant_is_shifted_to_the_truth():
+    shown = panels(figures.fields(evaluation(Flow))["solution_p"])
+    assert picture(shown["p, solution"]).mean() == pytest.approx(picture(shown["p, exact"]).mean())
+
+
+def test_outside_of_the_domain_there_is_nothing():
+    shown = picture(panels(figures.fields(evaluation(Holed))["solution"])["u, solution"])
+    assert np.isnan(shown[100, 100])
+    assert np.isfinite(shown[0, 0])
+    assert np.isnan(shown).mean() == pytest.approx(np.pi * 0.09 / 2, abs=0.01)
+
+
+def test_without_a_truth_only_the_solution_is_shown():
+    assert list(panels(figures.fields(evaluation(NoTruth))["solution"])) == ["u, solution"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([-1.0, 0.8], (-1.0, 1.0, "RdBu_r")),
+        ([-0.1, 1.0], (-0.1, 1.0, "viridis")),
+        ([2.0, np.nan, 3.0], (2.0, 3.0, "viridis")),
+        ([np.nan], (0.0, 1.0, "viridis")),
+    ],
+)
+def test_signed_fields_have_a_white_zero(values, expected):
+    assert figures._colours(np.array(values)) == expected
+
+
+def test_curves_show_solution_and_truth_and_the_error_below():
+    found = evaluation(Decay)
+    above, below = figures.fields(found)["solution"].axes
+    solution, exact = above.get_lines()
+    x = solution.get_xdata()
+    np.testing.assert_allclose(exact.get_ydata(), np.exp(-x))
+    np.testing.assert_allclose(below.get_lines()[0].get_ydata(), np.abs(solution.get_ydata() - np.exp(-x)))
+    assert (above.get_ylabel(), below.get_ylabel(), below.get_xlabel()) == ("u", "absolute error", "x")
+    assert below.get_yscale() == "log"
+
+
+def test_slices_are_at_five_times_over_all_of_space():
+    figure = figures.slices(evaluation(Rod))
+    lines = figure.axes[0].get_lines()
+    assert [line.get_label() for line in lines[::2]] == ["t = 0", "t = 0.25", "t = 0.5", "t = 0.75", "t = 1"]
+    x = lines[0].get_xdata()
+    assert (x[0], x[-1]) == (0.0, 1.0)
+    np.testing.assert_allclose(lines[5].get_ydata(), np.exp(-0.05 * np.pi**2) * np.sin(np.pi * x), atol=1e-12)
+    assert figure.axes[0].get_legend() is not None
+
+
+def test_losses_against_steps_and_seconds_with_errors_and_unknowns_where_there_are_any():
+    figure = figures.losses(METRICS)
+    left, right = figure.axes
+    assert (left.get_xlabel(), right.get_xlabel()) == ("step", "training time [s]")
+    heat, start = left.get_lines()[:2]
+    assert (heat.get_label(), start.get_label()) == ("heat", "start")
+    np.testing.assert_allclose(heat.get_ydata(), [10.0**-i for i in range(1, 7)])
+    np.testing.assert_allclose(right.get_lines()[0].get_xdata(), [0.1 * i**2 for i in range(1, 7)])
+    assert left.get_yscale() == "log"
+    assert [line.get_xdata()[0] for line in left.get_lines()[2:]] == [30]  # where the stage changed
+    told = [m | {"unknowns": {"nu": 0.1}} | ({"errors": {"u": 0.5}} if i % 2 else {}) for i, m in enumerate(METRICS)]
+    told[-1] = told[-1] | {"terms": {"heat": None, "start": 1.0}}  # not finite
+    figure = figures.losses(told)
+    assert [axes.get_ylabel() for axes in figure.axes[::2]] == [
+        "mean squared residual",
+        "relative L2 error",
+        "unknown parameters",
+    ]
+    assert len(figure.axes[2].get_lines()[0].get_xdata()) == 3
+    assert np.isnan(figure.axes[0].get_lines()[0].get_ydata()[-1])
+
+
+def test_a_truth_known_at_points_only_has_no_map(monkeypatch):
+    found = evaluation(Rod)
+    known = Accuracy(found.run.objective, None)
+    known.truth = Truth("reference", lambda X: X, np.zeros((3, 2)))
+    monkeypatch.setitem(found.run.__dict__, "accuracy", known)
+    assert list(panels(figures.fields(found)["solution"])) == ["u, solution"]

@@ -1,0 +1,108 @@
+"""The variance that each scheme promises, and the one that it draws."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pinnkit.errors import UsageError
+from pinnkit.init import PARAMETRISATIONS, SCHEMES, fan_in, fans, initialiser, parametrise, weight_variance
+
+GAIN2 = 2.5
+EXPECTED = {
+    "he": lambda n_in, n_out: GAIN2 / n_in,
+    "lecun": lambda n_in, n_out: 1 / n_in,
+    "glorot": lambda n_in, n_out: 2 / (n_in + n_out),
+    "orthogonal": lambda n_in, n_out: GAIN2 / max(n_in, n_out),
+}
+
+
+@pytest.fixture
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+def drawn(parametrisation, scheme, shape, key=0, dtype=jnp.float32):
+    """The weights that the forward pass really uses."""
+    init, scale = parametrise(parametrisation, scheme, shape, GAIN2)
+    return scale * init(jax.random.key(key), shape, dtype)
+
+
+def test_fan_in_of_a_dense_layer():
+    assert fan_in((3, 7)) == 3
+    assert fans((3, 7)) == (3, 7)
+    with pytest.raises(UsageError, match=r"dense layer cannot have the shape \(3, 7, 2\)"):
+        fan_in((3, 7, 2))
+    with pytest.raises(UsageError, match="no kind of layer called 'dens'") as caught:
+        fan_in((3, 7), kind="dens")
+    assert "did you mean 'dense'?" in str(caught.value)
+
+
+def test_every_scheme_has_an_expectation():
+    assert set(EXPECTED) == set(SCHEMES)
+
+
+@pytest.mark.parametrize("shape", [(256, 160), (160, 256)])
+@pytest.mark.parametrize("scheme", sorted(EXPECTED))
+@pytest.mark.parametrize("parametrisation", sorted(PARAMETRISATIONS))
+def test_variance_drawn_is_the_variance_promised(parametrisation, scheme, shape):
+    # 40960 draws: the standard error of a variance is sqrt(2 / n) = 0.7 %, so 3 % is more than 4 (99.99 %).
+    promised = EXPECTED[scheme](*shape)
+    assert weight_variance(scheme, shape, GAIN2) == pytest.approx(promised, rel=1e-14)
+    weights = np.asarray(drawn(parametrisation, scheme, shape), dtype=np.float64)
+    assert np.mean(weights**2) == pytest.approx(promised, rel=0.03)
+    # The mean is zero within four standard errors (99.99 %).
+    assert abs(np.mean(weights)) < 4 * math.sqrt(promised / weights.size)
+
+
+def test_variance_of_a_first_layer():
+    # Two coordinates in, 32 units out, 2000 layers: 128000 draws.
+    shape = (2, 32)
+    init = initialiser("he", GAIN2)
+    weights = jax.vmap(lambda key: init(key, shape, jnp.float32))(jax.random.split(jax.random.key(1), 2000))
+    assert np.mean(np.asarray(weights, np.float64) ** 2) == pytest.approx(GAIN2 / 2, rel=0.03)
+
+
+@pytest.mark.parametrize("scheme", ["he", "orthogonal"])
+def test_both_parametrisations_give_the_same_weights_from_one_key(scheme, x64):
+    standard = drawn("standard", scheme, (25, 10), dtype=jnp.float64)
+    ntk = drawn("ntk", scheme, (25, 10), dtype=jnp.float64)
+    np.testing.assert_allclose(ntk, standard, rtol=1e-15)
+
+
+def test_where_the_factor_lives():
+    init, scale = parametrise("standard", "he", (50, 20), GAIN2)
+    assert scale == 1.0
+    init, scale = parametrise("ntk", "he", (50, 20), GAIN2)
+    assert scale == pytest.approx(math.sqrt(GAIN2 / 50), rel=1e-15)
+    # 40960 draws: standard error of the variance 0.7 %.
+    assert np.mean(np.asarray(init(jax.random.key(3), (256, 160), jnp.float32)) ** 2) == pytest.approx(1.0, rel=0.03)
+
+
+@pytest.mark.parametrize("shape", [(25, 10), (10, 25)])
+def test_orthogonal_has_orthogonal_rows_or_columns(shape, x64):
+    weights = np.asarray(drawn("standard", "orthogonal", shape, dtype=jnp.float64))
+    gram = weights.T @ weights if shape[0] >= shape[1] else weights @ weights.T
+    np.testing.assert_allclose(gram, GAIN2 * np.eye(min(shape)), atol=1e-13)
+
+
+@pytest.mark.parametrize(("scheme", "dtype"), [("he", jnp.float64), ("orthogonal", jnp.bfloat16)])
+@pytest.mark.parametrize("parametrisation", sorted(PARAMETRISATIONS))
+def test_the_dtype_is_the_one_asked_for(parametrisation, scheme, dtype, x64):
+    weights = drawn(parametrisation, scheme, (25, 10), dtype=dtype)
+    assert weights.dtype == dtype and bool(jnp.all(jnp.isfinite(weights)))
+
+
+def test_messages():
+    with pytest.raises(UsageError, match="no initialisation called 'glorrot'") as caught:
+        initialiser("glorrot", 2.0)
+    assert "did you mean 'glorot'?" in str(caught.value)
+    with pytest.raises(UsageError, match="no parametrisation called 'mup'"):
+        parametrise("mup", "he", (3, 4), 2.0)
+    with jax.enable_x64(False), pytest.raises(UsageError, match="float64, but JAX is in 32-bit mode"):
+        initialiser("he", 2.0)(jax.random.key(0), (3, 4), jnp.float64)
+    with pytest.raises(UsageError, match="cannot have the type int32"):
+        initialiser("he", 2.0)(jax.random.key(0), (3, 4), jnp.int32)

@@ -1,0 +1,73 @@
+"""The problems that ship with pinnkit: each is read, checked, and trained for seconds to an error with a wide margin."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import pinnkit as pk
+from pinnkit.problem import problem_class, shipped
+from pinnkit.training.solve import Run
+
+# Width and depth of a small network, steps, interior points, and the relative L2 error of every field that it must reach:
+# about ten times what it reaches with seed 0.
+SHORT = {
+    "advection": (10, 2, 300, 300, 1e-3),
+    "heat": (10, 2, 300, 300, 3e-5),
+    "wave": (20, 2, 2500, 800, 3e-2),
+    "burgers": (16, 3, 1200, 2500, 5e-2),
+    "allen_cahn": (16, 3, 1500, 1200, 8e-2),
+    "poisson_2d": (10, 2, 300, 300, 1e-4),
+    "kovasznay": (15, 2, 800, 500, 2e-2),
+    "burgers_inverse": (16, 3, 1200, 2500, 5e-2),
+}
+UNKNOWN = {"burgers_inverse": {"nu": (0.01 / np.pi, 0.5)}}
+"""True value and allowed relative deviation of unknown parameters."""
+
+
+def short_run(name):
+    width, depth, steps, interior, _ = SHORT[name]
+    problem = problem_class(name)()
+    sampling = replace(problem.recipe.sampling, interior=interior, initial=100, boundary=100, redraw=200)
+    recipe = replace(problem.recipe, stages=(pk.SSBroyden(steps=steps),), sampling=sampling)
+    return Run(problem, pk.MLP(width=width, depth=depth), recipe)
+
+
+def test_every_problem_has_a_line_here():
+    assert {p.stem for p in shipped().glob("*.py")} == set(SHORT)
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_a_problem_is_one_short_readable_file(name):
+    text = (shipped() / f"{name}.py").read_text()
+    assert len(text.splitlines()) <= 80
+    assert text.startswith('"""')
+    problem = problem_class(name)()
+    run = Run(problem)
+    assert problem.name == name
+    assert "=" in type(problem).__doc__  # its equation, which --help shows
+    assert isinstance(problem.recipe, pk.Recipe) and isinstance(problem.model, pk.MLP)
+    assert problem.exact is not None or problem.reference is not None
+    assert run.objective.network.count() < 5000
+
+
+def trained(name):
+    run = short_run(name)
+    found = run.check()
+    assert (found.corners, found.notes) == ((), ())
+    for place in found.exact or ():
+        assert place.relative < 1e-10
+    *_, last = run.loop.run(run.loop.start())
+    return run, last
+
+
+@pytest.mark.parametrize("name", ["heat", *(pytest.param(n, marks=pytest.mark.slow) for n in SHORT if n != "heat")])
+def test_it_trains_in_seconds(name):
+    run, last = trained(name)
+    bound = SHORT[name][-1]
+    errors = run.accuracy.errors(last.state.params)
+    assert {field: e.relative_l2 for field, e in errors.items() if not e.relative_l2 < bound} == {}
+    for parameter, (truth, slack) in UNKNOWN.get(name, {}).items():
+        value = float(run.problem.unknowns()[parameter].value(last.state.params["unknowns"][parameter]))
+        assert value == pytest.approx(truth, rel=slack)
+    assert not last.diverged

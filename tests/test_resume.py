@@ -1,0 +1,270 @@
+"""A resumed run is the run that was never interrupted, to the bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from cases import refused
+from test_rescue import Fenced, Leap
+from tiny import Decay
+
+import pinnkit as pk
+from pinnkit.cli import main
+from pinnkit.reporting import session
+from pinnkit.training import loop as loop_module
+from pinnkit.training.checkpoint import Checkpoints
+from pinnkit.training.solve import Run
+
+TINY = Path(__file__).with_name("tiny.py")
+RECIPE = pk.Recipe(
+    stages=(pk.Adam(steps=30, learning_rate=1e-2), pk.LBFGS(steps=20), pk.SSBroyden(steps=30)),
+    sampling=pk.Sampling(interior=32, boundary=1, redraw=15),
+)
+# In the middle of each stage, at both boundaries between stages (30 is a redraw too), and right after redraws.
+PLACES = {
+    7: "adam",
+    15: "redrawn",
+    30: "boundary",
+    38: "lbfgs",
+    50: "other boundary",
+    60: "redrawn again",
+    71: "ssbroyden",
+}
+
+
+def arrays(state):
+    """Everything of a state but the clocks, by name."""
+    named = {jax.tree_util.keystr(p): np.asarray(a) for p, a in jax.tree_util.tree_leaves_with_path(state)}
+    return {name: a for name, a in named.items() if "seconds" not in name}
+
+
+def assert_equal(a, b):
+    a, b = arrays(a), arrays(b)
+    assert a.keys() == b.keys()
+    differing = [name for name in a if not np.array_equal(a[name], b[name])]
+    assert not differing
+
+
+@contextmanager
+def chunks_of(length):
+    """Chunks whose length is given, instead of the time they take."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop_module, "FIRST", length)
+        patch.setattr(loop_module, "_next_length", lambda *_: length)
+        yield
+
+
+@pytest.fixture(scope="module")
+def run():
+    return Run(Decay(), recipe=RECIPE, seed=3)
+
+
+@pytest.fixture(scope="module")
+def states(run):
+    """The uninterrupted run, step by step."""
+    with chunks_of(1):
+        return {int(r.state.step): r.state for r in run.loop.run(run.loop.start())}
+
+
+def test_the_run_trains_and_has_all_its_stages(states, run):
+    assert run.loop.over(states[80])
+    assert {int(s.stage) for s in states.values()} == {0, 1, 2, 3}
+    assert int(states[60].drawn) == 60
+
+
+@pytest.mark.parametrize("step", PLACES, ids=PLACES.get)
+def test_a_run_read_from_a_checkpoint_ends_in_the_same_state(step, states, run, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(states[step])
+    checkpoints.close()
+    again, remark = Checkpoints(tmp_path).restore(run.loop)
+    assert remark == ""
+    assert_equal(again, states[step])
+    *_, last = run.loop.run(again)
+    assert_equal(last.state, states[80])
+
+
+@pytest.mark.parametrize("length", [3, 7, 64])
+def test_how_the_steps_were_cut_into_chunks_changes_nothing(length, states, run):
+    with chunks_of(length):
+        *_, last = run.loop.run(run.loop.start())
+    assert_equal(last.state, states[80])
+
+
+def test_a_rescue_after_the_interruption_goes_back_to_the_same_place(tmp_path):
+    """The place to go back to lies before the interruption: the checkpoint has to hold it."""
+    recipe = pk.Recipe(stages=(Leap(steps=30, at=17),), sampling=pk.Sampling(interior=16, boundary=1, redraw=0))
+    run = Run(Fenced(), recipe=recipe)
+    with chunks_of(1):
+        reports = list(run.loop.run(run.loop.start()))
+    assert "NaN or Inf at step 19" in next(r.event for r in reports if r.event)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(reports[11].state)
+    *_, last = run.loop.run(checkpoints.restore(run.loop)[0])
+    assert_equal(last.state, reports[-1].state)
+
+
+def test_a_rescued_run_saves_though_its_steps_went_back(run, states, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(states[60])
+    checkpoints.save(states[15])
+    assert int(checkpoints.restore(run.loop)[0].step) == 15
+
+
+def damage(folder, number):
+    """Overwrite the largest file of a checkpoint."""
+    file = max((f for f in (folder / str(number)).rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
+    file.write_bytes(b"\0" * file.stat().st_size)
+
+
+def test_where_the_last_checkpoint_is_damaged_the_one_before_is_used(run, states, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (15, 38, 71):
+        checkpoints.save(states[step])
+    assert sorted(int(p.name) for p in tmp_path.iterdir() if p.name.isdigit()) == [2, 3]  # two are kept
+    damage(tmp_path, 3)
+    state, remark = checkpoints.restore(run.loop)
+    assert_equal(state, states[38])
+    assert remark == "the last checkpoint is damaged: going on from the one of step 38"
+    damage(tmp_path, 2)
+    refused(lambda: checkpoints.restore(run.loop), "no checkpoint that can be read", "pinnkit train")
+
+
+def test_a_checkpoint_of_another_network_is_refused(states, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(states[38])
+    other = Run(Decay(), pk.MLP(width=5, depth=1), RECIPE)
+    refused(lambda: checkpoints.restore(other.loop), "no checkpoint that can be read", "this version of the problem")
+
+
+def last_arrays(folder):
+    """The last checkpoint of a run folder."""
+    found = Checkpoints(folder / "checkpoints").read()
+    return {name: np.asarray(a) for name, a in found.items() if "seconds" not in name}
+
+
+def assert_same_end(one, other):
+    a, b = last_arrays(one), last_arrays(other)
+    assert a.keys() == b.keys()
+    assert [name for name in a if not np.array_equal(a[name], b[name])] == []
+
+
+@contextmanager
+def interrupted_at(step):
+    """Ctrl-C as soon as a step is done."""
+    pressed = []
+
+    @contextmanager
+    def interruptible(_console):
+        yield lambda: bool(pressed)
+
+    def show(_self, report, _errors):
+        if int(report.state.step) >= step:
+            pressed.append(True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "interruptible", interruptible)
+        patch.setattr(session.Progress, "show", show)
+        yield
+
+
+OPTIONS = ["--problem.k", "2", "--stages", "adam", "ssbroyden", "--adam.steps", "12", "--ssbroyden.steps", "18", "--seed", "5",
+           "--sampling.redraw", "8", "--weights.start", "3", "--model.width", "3"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """The same run, straight and interrupted, by the command line and with a copy of the problem that changes later."""
+    place = tmp_path_factory.mktemp("resume")
+    problem = place / "decay.py"
+    problem.write_text(TINY.read_text())
+    straight, cut = place / "straight", place / "cut"
+    with chunks_of(5):
+        assert main.run(["train", str(problem), *OPTIONS, "--out", str(straight)]) == 0
+        with interrupted_at(15):
+            assert main.run(["train", str(problem), *OPTIONS, "--out", str(cut)]) == 0
+    problem.write_text("raise RuntimeError('the run must use its own copy')")
+    return straight, cut
+
+
+def test_resume_goes_on_by_the_command_line(folders, capsys):
+    straight, cut = folders
+    interrupted = json.loads((cut / "summary.json").read_text())
+    assert interrupted["interrupted"] is True
+    assert "interrupted before the recipe was over" in interrupted["verdict"]
+    assert interrupted["steps"] == 16  # redraws cut chunks: 5, 8, 12, 16
+    with chunks_of(7):
+        assert main.run(["resume", str(cut)]) == 0
+    assert "going on at step 16 of 30" in capsys.readouterr().out
+    assert_same_end(straight, cut)
+    one, other = (json.loads((f / "summary.json").read_text()) for f in (straight, cut))
+    for key in ("verdict", "errors", "residuals", "steps", "events", "interrupted"):
+        assert one[key] == other[key]
+    steps = [json.loads(line)["step"] for line in (cut / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps))
+    assert main.run(["resume", str(cut)]) == 0
+    assert "the run is over" in capsys.readouterr().out
+
+
+def test_a_run_that_ended_without_its_summary_is_evaluated(folders, capsys):
+    straight, _ = folders
+    before = json.loads((straight / "summary.json").read_text())
+    (straight / "summary.json").unlink()
+    assert main.run(["show", str(straight)]) == 0
+    assert "has not ended; last step 30" in capsys.readouterr().out
+    assert main.run(["resume", str(straight)]) == 0
+    after = json.loads((straight / "summary.json").read_text())
+    assert after["errors"] == before["errors"]
+    assert after["events"] == before["events"]
+
+
+def pinnkit(folder, *arguments, **how):
+    command = [sys.executable, "-m", "pinnkit", *arguments]
+    path = os.pathsep.join([str(TINY.parents[1]), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True, **how
+    )
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_safe(tmp_path):
+    """A real SIGINT while training; then resume; against a run that nobody interrupted."""
+    options = [
+        str(TINY),
+        "--stages",
+        "ssbroyden",
+        "--ssbroyden.steps",
+        "4000",
+        "--model.width",
+        "8",
+        "--sampling.interior",
+        "2000",
+    ]
+    straight = pinnkit(tmp_path, "train", *options, "--out", "straight")
+    process = pinnkit(tmp_path, "train", *options, "--out", "cut")
+    said = ""
+    for line in process.stdout:
+        said += line
+        if line.startswith("step "):
+            process.send_signal(signal.SIGINT)
+            break
+    said += process.communicate(timeout=120)[0]
+    assert process.returncode == 0, said
+    assert "interrupted: saving" in said
+    summary = json.loads((tmp_path / "cut" / "summary.json").read_text())
+    assert summary["interrupted"] is True
+    assert 0 < summary["steps"] < 4000
+    again = pinnkit(tmp_path, "resume", "cut")
+    said = again.communicate(timeout=300)[0]
+    assert again.returncode == 0, said
+    assert f"going on at step {summary['steps']} of 4000" in said
+    assert straight.communicate(timeout=300)[0] is not None
+    assert straight.returncode == 0
+    assert_same_end(tmp_path / "straight", tmp_path / "cut")

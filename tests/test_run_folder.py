@@ -1,0 +1,173 @@
+"""The run folder: nothing is written over, and whatever is damaged is said."""
+
+import json
+import math
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import refused
+
+from pinnkit.problem.unknown import Unknown
+from pinnkit.reporting.run_folder import RunFolder, all_runs, plain
+
+CONFIG = {"problem": {"name": "rod"}}
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def made(name="rod", out=None, **config):
+    folder = RunFolder.create(name, out)
+    folder.write("run.json", {**CONFIG, **config})
+    return folder
+
+
+def test_each_run_has_a_folder_of_its_own_even_within_a_second():
+    folders = {made().path for _ in range(3)}
+    assert len(folders) == 3
+    assert all(f.parent == Path("runs/rod") and (f / "figures").is_dir() for f in folders)
+    assert set(all_runs()) == folders
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("run.json", ("'taken' is not empty", "nothing is written over", "pinnkit resume taken")),
+        ("thesis.tex", ("'taken' is not empty", "Choose another.")),
+        (None, ("'taken' is a file", "Choose another.")),
+    ],
+)
+def test_nothing_is_written_over(content, words):
+    taken = Path("taken")
+    if content is None:
+        taken.write_text("precious")
+    else:
+        taken.mkdir()
+        (taken / content).write_text("precious")
+    refused(lambda: RunFolder.create("rod", taken), "--out", *words)
+    assert (taken if content is None else taken / content).read_text() == "precious"
+    assert [p.name for p in taken.parent.rglob("*")] == ["taken"] + ([content] if content else [])
+
+
+def test_an_empty_output_folder_and_one_with_spaces_will_do():
+    Path("empty").mkdir()
+    assert made(out=Path("empty")).config() == CONFIG
+    assert RunFolder.open(str(made(out=Path("my runs/first one")).path)).config() == CONFIG
+
+
+def test_a_place_that_cannot_be_written_to_is_said():
+    Path("file").write_text("")
+    refused(lambda: RunFolder.create("rod", Path("file/run")), "cannot be made", "Choose another folder with --out")
+
+
+def test_the_name_of_a_problem_stands_for_its_latest_run():
+    for time in ("2024-01-01_00-00-00", "2026-01-01_00-00-00", "2025-01-01_00-00-00"):
+        made(out=Path("runs/rod") / time, time=time)
+    for name in ("runs/rod", "runs/rod/", "rod"):
+        assert RunFolder.open(name).config()["time"] == "2026-01-01_00-00-00"
+
+
+def test_a_missing_run_gets_a_suggestion():
+    refused(lambda: RunFolder.open("rod"), "no run folder 'rod'", "Train first")
+    path = made().path
+    refused(lambda: RunFolder.open(str(path)[:-1]), "no run folder", f"Did you mean '{path}'")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("run.json", None, ("run.json cannot be read", "it is missing")),
+        ("run.json", '{"problem": ', ("run.json cannot be read", "Expecting value")),
+        ("run.json", "[1, 2]", ("run.json cannot be read", "it holds no object")),
+        ("summary.json", "", ("summary.json cannot be read",)),
+        ("summary.json", '{"verdict"', ("summary.json cannot be read", "delimiter")),
+    ],
+)
+def test_a_damaged_file_is_named(name, text, words):
+    folder = made()
+    if text is None:
+        (folder.path / name).unlink()
+    else:
+        (folder.path / name).write_text(text)
+    refused(lambda: RunFolder.open(str(folder.path)).summary(), "run folder is damaged", *words, "pinnkit list")
+
+
+def test_a_run_without_summary_has_not_ended():
+    assert made().summary() is None
+
+
+def test_metrics_whose_last_line_was_cut_off_lose_only_that_line():
+    folder = made()
+    assert list(folder.metrics()) == []
+    for step in (10, 20, 30):
+        folder.append({"step": step})
+    file = folder.path / "metrics.jsonl"
+    file.write_text(file.read_text()[:-3])
+    assert [m["step"] for m in folder.metrics()] == [10, 20]
+    file.write_text('{"step": 10}\n{"st\n{"step": 30}\n')
+    refused(lambda: list(folder.metrics()), "metrics.jsonl cannot be read", "line 2")
+
+
+def test_training_that_goes_on_drops_what_it_will_do_again():
+    folder = made()
+    for step in (10, 20, 30):
+        folder.append({"step": step})
+    folder.write("summary.json", {"verdict": "interrupted"})
+    folder.begin(20)
+    assert [m["step"] for m in folder.metrics()] == [10, 20]
+    assert folder.summary() is None
+
+
+def test_files_are_never_half_written():
+    folder = made()
+    with pytest.raises(RecursionError):
+        loop = {}
+        loop["again"] = loop
+        folder.write("run.json", loop)
+    assert folder.config() == CONFIG
+
+
+def test_copies_of_the_problem_and_its_data_keep_their_places():
+    for name in ("work/problems/rod.py", "work/problems/near.csv", "work/data/far.csv"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(name)
+    problem, folder = Path("work/problems/rod.py"), made()
+    assert folder.keep_problem(problem, []) == Path("rod.py")
+    data = [problem.parent / "near.csv", problem.parent / "../data/far.csv"]
+    kept = folder.keep_problem(problem, data)
+    copy = folder.path / "problem" / kept
+    assert copy.read_text() == "work/problems/rod.py"
+    assert (copy.parent / "near.csv").read_text() == "work/problems/near.csv"
+    assert (copy.parent / "../data/far.csv").read_text() == "work/data/far.csv"
+
+
+def test_everything_becomes_json_that_every_reader_understands():
+    values = {
+        "nan": math.nan,
+        "inf": [math.inf, -math.inf],
+        "numpy": np.float32(0.5),
+        "count": np.int64(3),
+        "array": np.array([1.0, np.nan]),
+        "jax": jnp.asarray(2.0),
+        "unknown": Unknown(0.1, 0.0, 1.0),
+        "path": Path("a"),
+        "flag": True,
+        1: (1, None),
+    }
+    text = json.dumps(plain(values), allow_nan=False)
+    assert json.loads(text) == {
+        "nan": None,
+        "inf": [None, None],
+        "numpy": 0.5,
+        "count": 3,
+        "array": [1.0, None],
+        "jax": 2.0,
+        "unknown": 0.1,
+        "path": "a",
+        "flag": True,
+        "1": [1, None],
+    }

@@ -1,0 +1,163 @@
+"""Collocation points: Sobol points in the open cube, counts by group, and where the residual-driven ones go."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import Rod, objective, refused
+from scipy.stats import qmc
+
+import pinnkit as pk
+from pinnkit.objective import Equations
+from pinnkit.sampling import Sampling, collocation, draw, sobol, where_large
+
+KEY = jax.random.key(4)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_sobol_points_lie_inside_the_open_cube(dtype):
+    # 200 keys, so that some shift comes close to the ends.
+    points = np.concatenate([np.asarray(sobol(jax.random.key(k), 512, 3, dtype)) for k in range(200)])
+    assert points.dtype == dtype and points.min() > 0.0 and points.max() < 1.0
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize(("bits", "end"), [(0, "lowest"), (2**32 - 1, "highest")])
+def test_not_even_the_extreme_shift_gives_an_end(dtype, bits, end, monkeypatch):
+    monkeypatch.setattr(jax.random, "bits", lambda key, shape, kind: jnp.full(shape, bits, kind))
+    points = np.asarray(sobol(KEY, 1024, 2, dtype))
+    assert points.min() > 0.0 and points.max() < 1.0
+    closest = points.min() if end == "lowest" else 1.0 - points.max()
+    assert closest < 1e-3
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_sobol_points_are_evener_than_random_ones(dim):
+    rng = np.random.default_rng(0)
+    for seed in range(5):
+        points = np.asarray(sobol(jax.random.key(seed), 500, dim, jnp.float64))
+        assert qmc.discrepancy(points) < 0.3 * qmc.discrepancy(rng.random((500, dim)))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_dyadic_intervals_hold_equally_many(dtype):
+    """A digital shift of a (t, m, 2)-net is again one: each coordinate is stratified, and so are pairs."""
+    points = np.asarray(sobol(KEY, 256, 2, dtype), np.float64)
+    for axis in (0, 1):
+        assert (np.bincount((points[:, axis] * 256).astype(int), minlength=256) == 1).all()
+    cells = (points * 16).astype(int)
+    assert (np.bincount(16 * cells[:, 0] + cells[:, 1], minlength=256) == 1).all()
+
+
+def test_one_key_one_set():
+    first, again, other = (np.asarray(sobol(jax.random.key(k), 100, 2, jnp.float64)) for k in (1, 1, 2))
+    assert (first == again).all() and np.abs(first - other).min() > 0
+    assert sobol(KEY, 5, 0, jnp.float32).shape == (5, 0)
+    np.testing.assert_array_equal(jax.jit(lambda k: sobol(k, 100, 2, jnp.float64))(jax.random.key(1)), first)
+
+
+class Many(Rod):
+    domain = pk.Box(t=(0.0, 1.0), x=(0.0, 1.0), y=(0.0, 1.0))
+    folder = None
+
+    @pk.boundary
+    def rim(self, u):
+        return u
+
+    @pk.at(t=1.0)
+    def later(self, u):
+        return u
+
+    @pk.at(t=0.5, x=0.5, y=0.5)
+    def pin(self, u):
+        return u
+
+    @pk.data("d.csv")
+    def data(self, u, u_measured):
+        return u - u_measured
+
+
+def test_counts_by_group_and_rows_as_they_are(tmp_path):
+    (tmp_path / "d.csv").write_text("t,x,y,u_measured\n0,0,1,7\n0.5,0.25,1,8\n1,1,1,9\n")
+    equations = Equations(type("P", (Many,), {"folder": tmp_path})())
+    sampling = Sampling(interior=50, initial=13, boundary=11)
+    points = {g.name: draw(KEY, g, sampling.count(g), jnp.float32) for g in equations.groups}
+    counts = {name: len(p.X) for name, p in points.items()}
+    assert counts == {
+        "interior": 50,
+        "initial": 13,
+        "boundary x": 11,
+        "boundary": 11,
+        "at t=1": 11,
+        "at t=0.5, x=0.5, y=0.5": 1,
+        "data d.csv": 3,
+    }
+    assert all(p.X.dtype == jnp.float32 for p in points.values())
+    assert points["data d.csv"].X.tolist() == [[0, 0, 1], [0.5, 0.25, 1], [1, 1, 1]]
+    assert points["data d.csv"].columns["u_measured"].tolist() == [7, 8, 9]
+    with_normals = {name for name, p in points.items() if p.normals is not None}
+    assert with_normals == {"boundary x", "boundary"}
+
+
+@pytest.fixture(scope="module")
+def rod():
+    return objective(Rod())
+
+
+def test_a_share_of_the_interior_is_drawn_where_the_residual_is_large(rod, monkeypatch):
+    """Energy 1 in a tenth of the domain, 0 elsewhere: chances 11 to 1, 8 candidates for each point."""
+    energy = lambda params, X: (X[:, 1] < 0.1).astype(X.dtype)  # noqa: E731
+    monkeypatch.setattr(rod, "interior_energy", energy)
+    params = rod.network.initial_parameters
+    sampler = collocation(rod, Sampling(interior=2000, adaptive=0.5))
+    X = np.asarray(sampler.update(KEY, params)["interior"].X)
+    assert X.shape == (2000, 2) and len(np.unique(X, axis=0)) == 2000
+    first, driven = X[:1000], X[1000:]
+    assert abs((first[:, 1] < 0.1).mean() - 0.1) < 0.01
+    # Of 8000 candidates 800 have a chance of 11 : 1. Without replacement, about 1 - exp(-11 s) of them and
+    # 1 - exp(-s) of the other 7200 are taken, where 800 (1 - exp(-11 s)) + 7200 (1 - exp(-s)) = 1000: s = 0.078.
+    assert abs((driven[:, 1] < 0.1).mean() - 0.461) < 0.05
+
+
+@pytest.mark.parametrize(("adaptive", "driven"), [(0.0, 0), (0.25, 10), (1.0, 40)])
+def test_the_share_is_what_was_asked_for(rod, adaptive, driven, monkeypatch):
+    monkeypatch.setattr(rod, "interior_energy", lambda params, X: X[:, 1])
+    sampler = collocation(rod, Sampling(interior=40, adaptive=adaptive))
+    fresh, _ = jax.random.split(KEY)
+    plain = np.asarray(sampler.init(fresh)["interior"].X)
+    X = np.asarray(sampler.update(KEY, rod.network.initial_parameters)["interior"].X)
+    assert X.shape == (40, 2)
+    np.testing.assert_array_equal(X[: 40 - driven], plain[: 40 - driven])
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+def test_no_energy_anywhere_or_no_number_is_an_even_draw(rod, monkeypatch, value):
+    monkeypatch.setattr(rod, "interior_energy", lambda params, X: jnp.full(X.shape[0], value))
+    group = rod.equations.groups[0]
+    X = where_large(KEY, rod, group, rod.network.initial_parameters, 500)
+    assert bool(jnp.all(jnp.isfinite(X))) and abs(float(X[:, 1].mean()) - 0.5) < 0.06
+
+
+def test_a_draw_is_deterministic_and_new_with_every_key(rod):
+    sampler = collocation(rod, Sampling(interior=64))
+    params = rod.network.initial_parameters
+    a, b, c = (sampler.update(jax.random.key(k), params) for k in (1, 1, 2))
+    for name in a:
+        np.testing.assert_array_equal(a[name].X, b[name].X)
+        assert np.abs(np.asarray(a[name].X) - np.asarray(c[name].X)).max() > 1e-3
+    assert jax.tree.structure(a) == jax.tree.structure(sampler.init(KEY)), "a redraw is no new program"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"interior": 0}, ("sampling.interior is 0", "at least one point")),
+        ({"boundary": -3}, ("sampling.boundary is -3",)),
+        ({"initial": 0}, ("sampling.initial is 0",)),
+        ({"redraw": -1}, ("sampling.redraw is -1", "0 for never")),
+        ({"adaptive": 1.5}, ("sampling.adaptive is 1.5", "between 0 and 1")),
+        ({"adaptive": float("nan")}, ("sampling.adaptive is nan",)),
+    ],
+)
+def test_settings_that_make_no_sense(options, words):
+    refused(lambda: Sampling(**options), *words)
