@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sparse
 from numpy.polynomial import legendre
 from scipy.integrate import solve_ivp
-from scipy.special import ive
+from scipy.special import ive, roots_jacobi
 
 from pinnkit.errors import UsageError
 from pinnkit.references import allen_cahn, cache
