@@ -18,9 +18,9 @@ from pinnkit.problem import (
     quantity,
     unknown,
 )
+from pinnkit.reporting.solution import Solution, check, load, train
 from pinnkit.sampling import Sampling
 from pinnkit.training.recipe import Recipe
-from pinnkit.training.solve import Solution, train
 
 __all__ = [
     "LBFGS",
@@ -40,9 +40,11 @@ __all__ = [
     "UsageError",
     "at",
     "boundary",
+    "check",
     "data",
     "initial",
     "interior",
+    "load",
     "quantity",
     "train",
     "unknown",

@@ -18,6 +18,10 @@ from jaxtyping import install_import_hook  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# What one worker compiled, the other need not.
+jax.config.update("jax_compilation_cache_dir", os.path.join(CACHE, "jax"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def shapes(function):

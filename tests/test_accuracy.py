@@ -11,7 +11,7 @@ from tiny import Decay
 
 import pinnkit as pk
 from pinnkit.diagnostics.accuracy import FieldError, evaluation_points, field_errors, residual_rms
-from pinnkit.training.solve import Evaluation, Run
+from pinnkit.training.run import Evaluation, Run
 
 SAMPLING = pk.Sampling(interior=32, boundary=1, redraw=0)
 

@@ -1,11 +1,14 @@
 """The check before training: what it refuses, what it finds, and what it lets pass."""
 
 import dataclasses
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 from cases import SMALL, Rod, objective, refused
+from cli import pinnkit
 
 import pinnkit as pk
 from pinnkit.diagnostics.check import (
@@ -16,7 +19,7 @@ from pinnkit.diagnostics.check import (
     sizes_at_start,
     smooth_enough,
 )
-from pinnkit.diagnostics.hints import hints
+from pinnkit.diagnostics.hints import notes, warnings
 from pinnkit.objective import Equations
 from pinnkit.problem import problem_class
 
@@ -155,13 +158,13 @@ def test_the_shipped_problems_have_right_solutions(name):
     problem = problem_class(name)()
     equations = Equations(problem)
     assert max(p.relative for p in exact_misfits(equations)) < 1e-10
-    assert corner_misfits(equations) == () and hints(equations) == ()
+    assert corner_misfits(equations) == () and warnings(equations) + notes(equations) == ()
 
 
 @pytest.mark.parametrize("name", ["burgers", "burgers_inverse", "allen_cahn"])
 def test_the_shipped_problems_without_one_agree_at_their_corners(name):
     equations = Equations(problem_class(name)())
-    assert corner_misfits(equations) == () and hints(equations) == ()
+    assert corner_misfits(equations) == () and warnings(equations) + notes(equations) == ()
 
 
 # Initial against boundary conditions
@@ -351,17 +354,52 @@ def test_the_check_reads_the_truth_before_training(tmp_path):
     [
         ({"exakt": lambda self, x: x}, "'exakt' has no meaning in a problem: did you mean 'exact'?"),
         ({"field": ("u", "v")}, "did you mean 'fields'?"),
-        ({"nu": 0.1}, "nu = 0.1 is a constant; `nu: float = 0.1` makes it"),
         ({"more": lambda self, u_t, x: u_t - x}, "The method 'more' asks for fields but has no decorator"),
-        ({"heat": pk.interior(lambda self, u_xx: u_xx)}, "No equation has a derivative with respect to t."),
-        ({"heat": pk.interior(lambda self, u_tt, u_xx: u_tt - u_xx)}, "u has 2 derivative(s) in t, and 1 initial"),
-        ({"warm_start": None}, "u has 1 derivative(s) in t, and 0 initial"),
-        ({"cold_ends": None}, "No condition on u holds at the ends of x."),
+        ({"heat": pk.interior(lambda self, u_xx: u_xx)}, "No equation has a derivative with respect to t;"),
+        (
+            {"heat": pk.interior(lambda self, u_tt, u_xx: u_tt - u_xx)},
+            "u has derivatives of order 2 in t and 1 initial condition:",
+        ),
+        ({"warm_start": None}, "u has derivatives of order 1 in t and no initial conditions:"),
+        ({"cold_ends": None}, "No condition on u holds at the ends of x:"),
     ],
 )
-def test_hints(members, hint):
-    told = hints(Equations(variant(**members)))
+def test_warnings_of_what_is_probably_missing(members, hint):
+    told = warnings(Equations(variant(**members)))
     assert any(hint in sentence for sentence in told), told
+
+
+def test_notes():
+    (told,) = notes(Equations(variant(nu=0.1)))
+    assert "nu = 0.1 is a constant; `nu: float = 0.1` makes it" in told
+
+
+def test_warnings_are_shown_as_such(tmp_path):
+    (tmp_path / "rod.py").write_text(Path(tiny.__file__).read_text().replace('@pk.boundary("x-")', ""))
+    status, out, _ = pinnkit("check", "rod.py", folder=tmp_path)
+    words = " ".join(out.split())
+    assert status == 0
+    assert "warning: The method 'start' asks for fields but has no decorator" in words
+    assert "warning: No condition on u holds at the ends of x" in words
+    assert "2 warnings: training would begin all the same" in words and "nothing wrong" not in words
+
+
+class Beam(pk.Problem):
+    domain = pk.Box(x=(0.0, 1.0))
+
+    @pk.interior
+    def bending(self, u_xxxx):
+        return u_xxxx - 24.0
+
+    @pk.boundary("x")
+    def clamped(self, u, u_x):
+        return {"place": u, "slope": u_x}
+
+
+def test_a_start_whose_high_derivatives_drown_everything_else():
+    (told,) = check(objective(Beam(), pk.MLP(width=64, depth=4))).notes
+    assert "'bending' starts" in told and "--model.init glorot" in told
+    assert check(objective(Beam(), pk.MLP(width=64, depth=4, init="glorot"))).notes == ()
 
 
 def test_no_hint_without_a_reason():
@@ -372,7 +410,7 @@ def test_no_hint_without_a_reason():
         return u * u_xx
 
     members = {"heat": pk.interior(heat), "flux": flux, "other": lambda self, count: count, "_k": 3.0, "name_of": "rod"}
-    assert hints(Equations(variant(**members))) == ()
+    assert warnings(Equations(variant(**members))) + notes(Equations(variant(**members))) == ()
 
 
 def test_places_say_where():

@@ -230,7 +230,7 @@ def test_without_a_command_it_says_what_there_is():
 def test_check_trains_nothing_and_writes_nothing(tmp_path):
     status, out, _ = pinnkit("check", TINY, folder=tmp_path)
     assert status == 0
-    assert "decay: order 1" in out and "nothing found" in out
+    assert "decay: order 1" in out and "nothing wrong was found" in out
     assert everything_in(tmp_path) == set()
 
 
@@ -272,12 +272,12 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
 
 def test_parameters_and_seed_make_the_numbers_they_should(trained):
     """k = 2 was asked for: the error in the summary is against exp(-2 x)."""
-    from pinnkit.cli.commands import _restored
+    from pinnkit.reporting.restore import restored
     from pinnkit.reporting.run_folder import RunFolder
     from pinnkit.training.checkpoint import Checkpoints
 
     folder = RunFolder(trained["folder"])
-    run = _restored(folder)
+    run = restored(folder)
     state, _ = Checkpoints(folder.path / "checkpoints").restore(run.loop)
     x = np.linspace(0, 1, 2001)
     u, exact = run.accuracy.fields(state.params, x[:, None])[:, 0], np.exp(-2 * x)

@@ -30,7 +30,7 @@ def rod(text="", box=BOX, heat=HEAT):
 BAR = rod().partition("\n\n\n")[2].replace("Rod", "Bar")
 FILES = {  # what is wrong: the file, and the words that its message must have, the line of the file among them
     "syntax error": (rod("    def ends(self, u)\n        return u\n"), ("syntax error", "rod.py:10", "Mend the line")),
-    "import error": ("import nonsense\n", ("ModuleNotFoundError", "nonsense", "rod.py:1")),
+    "import error": ("1 / 0\n", ("ZeroDivisionError", "rod.py:1")),
     "no problem": ("import pinnkit as pk\n", ("defines no problem", "class Name(pk.Problem)")),
     "two problems": (rod() + BAR, ("defines 2 problems", "Name one: rod.py:Rod")),
     "no domain": (rod(box=""), ("Rod has no domain", "domain = pk.Box(", "rod.py:5")),
@@ -78,6 +78,50 @@ FILES = {  # what is wrong: the file, and the words that its message must have, 
         ("'heat'", "shape (3,)", "rod.py:7"),
     ),
     "mistake in a method": (rod(heat=HEAT.replace("u_t - u_xx", "u_t - self.kappa * u_xx")), ("kappa", "rod.py:9")),
+    "misspelt parameter": (
+        rod("    alpha: float = 1.0\n", heat=HEAT.replace("u_t - u_xx", "u_t - self.aplha * u_xx")),
+        ("'heat' failed", "self.aplha: did you mean 'alpha'?", "rod.py:9"),
+    ),
+    "name out of nowhere": (
+        rod(heat=HEAT.replace("u_t - u_xx", "u_t - u_xx + x")),
+        ("Add 'x' to the signature", "rod.py:9"),
+    ),
+    "np on an array": (
+        rod(heat=HEAT.replace("u_t - u_xx", "u_t - __import__('numpy').sin(u_xx)")),
+        ("jnp.sin(x)", "rod.py:9"),
+    ),
+    "if on an array": (
+        rod(heat=HEAT.replace("u_t - u_xx", "u_t if u_t > 0 else u_xx")),
+        ("jnp.where(condition, a, b)", "rod.py:9"),
+    ),
+    "a field that is called": (
+        rod("    @pk.initial\n    def start(self, u):\n        return u(x=0.0) - 1.0\n"),
+        ("ask for `u_at` to evaluate u elsewhere", "rod.py:12"),
+    ),
+    "true or false": (
+        rod("    @pk.initial\n    def start(self, u):\n        return u == 1.0\n"),
+        ("'start' is true or false", "u - 1.0, not u == 1.0", "rod.py:10"),
+    ),
+    "forgotten quantity": (
+        rod(
+            "    def flux(self, u_x):\n        return u_x\n",
+            heat=HEAT.replace("u_t, u_xx", "u_t, flux_x").replace("- u_xx", "- flux_x"),
+        ),
+        ("'heat' asks for 'flux_x'", "Put @pk.quantity above `def flux`", "rod.py:7"),
+    ),
+    "a parameter with a coordinate's name": (
+        rod("    x: float = 1.0\n"),
+        ("The name 'x' stands for two things", "rod.py:5"),
+    ),
+    "an unknown that optax would take for its own": (
+        rod("    value: float = pk.unknown(1.0)\n"),
+        ("unknown parameter cannot be called 'value'", "rod.py:5"),
+    ),
+    "misspelt decorator": (
+        rod("    @pk.inital\n    def ends(self, u):\n        return u\n"),
+        ("pinnkit.inital: did you mean 'initial'", "rod.py:10"),
+    ),
+    "a module that is not installed": ("import nonsense\n", ("Install 'nonsense'", "rod.py:1")),
     "residual without a field": (
         rod(heat=HEAT.replace("u_t, u_xx", "t, x").replace("u_t - u_xx", "t - x")),
         ("'heat' does not depend on any field", "rod.py:7"),
@@ -87,7 +131,7 @@ FILES = {  # what is wrong: the file, and the words that its message must have, 
         ("'ends' cannot be met exactly", "affine", "hard=True", "rod.py:10"),
     ),
     "relu": (rod('    model = pk.MLP(activation="relu")\n'), ("relu", "u_xx", "--model.activation tanh", "rod.py:7")),
-    "data file missing": (DATA, ("no file 'data.csv'", "rod.py:10")),
+    "data file missing": (DATA, ("no file 'data.csv'", "no such file in that folder", "rod.py:10")),
     "data outside": (DATA, ("outside the domain", "data.csv:2", "x = 7")),
     "data without a column": (DATA, ("'u_measured'", "u_seen", "rod.py:10")),
     "data without a coordinate": (DATA, ("no column for the coordinate 't'", "data.csv:1")),
@@ -116,7 +160,10 @@ FOUND_BY_CHECK = {  # these need the network, so that each takes a second or two
 OPTIONS = {
     "unknown option": (["--model.widht", "3"], ("--model.widht", "--model.width")),
     "unknown parameter": (["--problem.kk", "3"], ("--problem.kk", "--problem.k")),
-    "option of a stage that is not used": (["--lbfgs.steps", "3"], ("--lbfgs.steps",)),
+    "option of a stage that is not used": (
+        ["--lbfgs.steps", "3"],
+        ("'--lbfgs.steps' sets an optimiser that is not used", "--stages adam lbfgs"),
+    ),
     "no number": (["--seed", "one"], ("--seed", "'one'")),
     "value missing": (["--seed"], ("--seed",)),
     "value out of range": (["--model.width", "0"], ("MLP.width is 0", "at least 1")),

@@ -12,7 +12,7 @@ import pinnkit as pk
 from pinnkit.diagnostics.accuracy import Accuracy
 from pinnkit.diagnostics.truth import Truth
 from pinnkit.reporting import figures
-from pinnkit.training.solve import Evaluation, Run
+from pinnkit.training.run import Evaluation, Run
 
 
 class Plate(pk.Problem):

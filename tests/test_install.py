@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(sys.executable).with_name("pinnkit")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not SCRIPT.exists(), reason="pinnkit is not installed: pip install -e .")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SCRIPT.exists(), reason="pinnkit is not installed: pip install -e ."),
+]
 
 
 def run(folder, *arguments):

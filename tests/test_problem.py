@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import pickle
+from types import ModuleType
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from cases import Rod, refused
 
 import pinnkit as pk
 from pinnkit.problem import Unknown, find, known, problem_class, validated
+from pinnkit.problem.find import _misspelt_option
 from pinnkit.problem.problem import _snake
 
 BOX = pk.Box(t=(0, 1), x=(0, 1))
@@ -112,8 +114,6 @@ def test_arguments_are_plain_names():
 
 def test_parameters_are_fields_by_keyword():
     assert Rod().parameters() == {"alpha": 0.1} and Rod(alpha=2.0).alpha == 2.0
-    with pytest.raises(TypeError, match="positional"):
-        Rod(0.3)
     with pytest.raises(dataclasses.FrozenInstanceError):
         Rod().alpha = 3.0
 
@@ -165,7 +165,7 @@ def test_a_number_for_an_unknown_is_a_new_first_guess():
     guess = Inverse(alpha=0.7).unknowns()["alpha"]
     assert isinstance(guess, Unknown) and (guess.initial, guess.lower, guess.upper) == (0.7, 0.0, 1.0)
     refused(lambda: Inverse(alpha=1.5), "first guess 1.5")
-    refused(lambda: Inverse(alpha="fast"), "not made of numbers")
+    refused(lambda: Inverse(alpha="fast"), "'alpha' of Inverse is 'fast'")
     assert Rod(alpha=pk.unknown(1.0)).unknowns()["alpha"].initial == 1.0
 
 
@@ -378,3 +378,27 @@ def test_mistakes_in_the_file_have_their_line(here, text, line, words):
 def test_every_shipped_problem_is_valid():
     for name in ("advection", "allen_cahn", "burgers", "burgers_inverse", "heat", "kovasznay", "poisson_2d", "wave"):
         assert validated(problem_class(name)()).name == name
+
+
+def test_parameters_are_set_by_name_and_are_numbers():
+    class Bar(pk.Problem):
+        alpha: float = 0.1
+        k: float = pk.unknown(1.0, bounds=(0.0, None))
+
+        domain = pk.Box(x=(0.0, 1.0))
+
+    assert Bar(alpha=np.float32(0.5)).alpha == 0.5
+    refused(lambda: Bar(aplha=1.0), "Bar has no parameter 'aplha'", "Did you mean 'alpha'?")
+    refused(lambda: Bar(1.0), "Bar(1.0) does not say which parameter", "alpha, k")
+    for bad in ("0.1", None, float("nan"), True):
+        refused(lambda: Bar(alpha=bad), f"'alpha' of Bar is {bad!r}", "a number, such as 0.1")  # noqa: B023
+    refused(lambda: Bar(k="0.1"), "'k' of Bar is '0.1'")
+
+
+def test_a_misspelt_option_of_a_stage_gets_a_suggestion():
+    file = ModuleType("rod")
+    file.pk = pk
+    message = "Adam.__init__() got an unexpected keyword argument 'step'"
+    assert _misspelt_option(message, file) == "Adam(step=...): did you mean 'steps'?"
+    assert _misspelt_option("Adam.__init__() missing 1 argument", file) == ""
+    assert _misspelt_option("nobody() got an unexpected keyword argument 'step'", file) == ""

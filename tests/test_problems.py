@@ -7,7 +7,7 @@ import pytest
 
 import pinnkit as pk
 from pinnkit.problem import problem_class, shipped
-from pinnkit.training.solve import Run
+from pinnkit.training.run import Run
 
 # Width and depth of a small network, steps, interior points, and the relative L2 error of every field that it must reach:
 # about ten times what it reaches with seed 0.
@@ -54,7 +54,7 @@ def test_a_problem_is_one_short_readable_file(name):
 def trained(name):
     run = short_run(name)
     found = run.check()
-    assert (found.corners, found.notes) == ((), ())
+    assert (found.warnings, found.notes) == ((), ())
     for place in found.exact or ():
         assert place.relative < 1e-10
     *_, last = run.loop.run(run.loop.start())

@@ -20,7 +20,7 @@ from pinnkit.cli import main
 from pinnkit.reporting import session
 from pinnkit.training import loop as loop_module
 from pinnkit.training.checkpoint import Checkpoints
-from pinnkit.training.solve import Run
+from pinnkit.training.run import Run
 
 TINY = Path(__file__).with_name("tiny.py")
 RECIPE = pk.Recipe(

@@ -11,7 +11,7 @@ from tiny import Decay
 import pinnkit as pk
 from pinnkit.diagnostics.uncertainty import draws_needed, estimates, jacobians
 from pinnkit.optim import invalidate
-from pinnkit.training.solve import Run
+from pinnkit.training.run import Run
 
 ROWS, NOISE, TRUTH = 15, 0.1, {"a": 2.0, "b": -1.0}
 STEPS = 150

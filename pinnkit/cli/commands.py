@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import sys
 from collections.abc import Sequence
@@ -15,17 +14,13 @@ from rich.table import Table
 
 from pinnkit.cli.options import Options, read
 from pinnkit.cli.template import problem_file
-from pinnkit.errors import UsageError, advice, shown_path
-from pinnkit.models import MODELS
-from pinnkit.optim import STAGES
+from pinnkit.errors import UsageError, advice
 from pinnkit.problem import Problem, known, problem_class
-from pinnkit.problem.find import class_in, load
-from pinnkit.reporting.run_folder import CONFIG, PROBLEM, RunFolder, all_runs, refuse_taken
+from pinnkit.reporting.restore import restored
+from pinnkit.reporting.run_folder import RunFolder, all_runs, refuse_taken
 from pinnkit.reporting.session import Session, write_config
 from pinnkit.reporting.tables import print_check, print_summary, table
-from pinnkit.sampling import Sampling
-from pinnkit.training.recipe import Recipe
-from pinnkit.training.solve import Run
+from pinnkit.training.run import Run
 
 console = Console(markup=False, highlight=False)  # names, paths and docstrings may hold brackets
 
@@ -58,14 +53,20 @@ def check(arguments: Sequence[str]) -> int:
     print_check(console, checked)
     for line in checked.derivatives:
         console.print(f"  {line}", style="dim")
-    console.print("nothing found that training cannot mend", style="green" if not checked.corners else "yellow")
+    count = len(checked.warnings)
+    console.print(
+        f"{count} warning{'s' * (count > 1)}: training would begin all the same"
+        if count
+        else "nothing wrong was found",
+        style="yellow" if count else "green",
+    )
     return 0
 
 
 def resume(arguments: Sequence[str]) -> int:
     """go on with a run that was interrupted, as if it had not been"""
     folder = RunFolder.open(_one("resume", arguments))
-    run = _restored(folder)
+    run = restored(folder)
     session = Session(run, folder, console)
     state, remark = session.checkpoints.restore(run.loop)
     if remark:
@@ -210,46 +211,6 @@ def _files_of(problem: Problem) -> list[Path]:
     named = [c.mark.target for c in problem.conditions() if c.mark.kind == "data"]
     named += [str(problem.reference)] if isinstance(problem.reference, (str, Path)) else []
     return [problem.folder / name for name in dict.fromkeys(named) if not Path(name).is_absolute()]
-
-
-def _restored(folder: RunFolder) -> Run:
-    """The run as its folder describes it, from the folder's own copy of the problem file."""
-    config = folder.config()
-    try:
-        source = config["problem"]
-        module = load(folder.path / PROBLEM / source["file"])
-        module.__dict__["__pinnkit_name__"] = source["name"]
-        problem = class_in(module, source["class"])(**config["parameters"])
-        described = dict(config["model"])
-        name = described.pop("name")
-        models = {m.__name__: m for m in (*MODELS.values(), type(problem.model))}
-        return Run(problem, models[name](**described), _recipe(config["recipe"], problem), seed=int(config["seed"]))
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UsageError(
-            f"The run folder is damaged: run.json does not describe a run ({type(error).__name__}: {error}).",
-            where=shown_path(folder.path / CONFIG),
-            expected="the file as pinnkit train wrote it",
-            do="Train again.",
-        ) from None
-
-
-def _recipe(described: dict[str, Any], problem: Problem) -> Recipe:
-    """The recipe of run.json; a stage with an optax transformation takes that from the problem file."""
-    stages = []
-    own = problem.recipe.stages if problem.recipe is not None else ()
-    for position, entry in enumerate(described["stages"]):
-        options = {k: v for k, v in entry.items() if k != "name"}
-        if entry["name"] in STAGES:
-            stages.append(STAGES[entry["name"]](**options))
-        else:
-            stages.append(dataclasses.replace(own[position], **options))
-    return Recipe(
-        stages=tuple(stages),
-        sampling=Sampling(**described["sampling"]),
-        weights=described["weights"],
-        precision=described["precision"],
-        accuracy=described["accuracy"],
-    )
 
 
 def _run_row(path: Path) -> tuple[str, str, str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Sequence
 
@@ -23,9 +24,10 @@ def run(arguments: list[str]) -> int:
     """Run a command; returns the exit status."""
     import jax
 
-    # The one global setting, made before anything is traced: checks and evaluation are in float64 whatever the
+    # The global settings, made before anything is traced: checks and evaluation are in float64 whatever the
     # precision of training, whose dtype is explicit everywhere.
     jax.config.update("jax_enable_x64", True)
+    keep_compiled()
     from rich.console import Console
 
     from pinnkit.cli import commands
@@ -54,6 +56,25 @@ def run(arguments: list[str]) -> int:
             soft_wrap=True,
         )
         return BAD_INPUT
+
+
+def keep_compiled() -> None:
+    """Let JAX keep compiled programs in the user's cache folder, so that the next run of a problem starts at once.
+
+    A folder for each machine: a program may use instructions that another processor lacks. JAX's own setting
+    (JAX_COMPILATION_CACHE_DIR) is left as it is.
+    """
+    import jax
+
+    from pinnkit.references.cache import folder
+
+    if jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
+        return
+    machine = "".join(c if c.isalnum() else "-" for c in platform.node()) or "machine"
+    jax.config.update("jax_compilation_cache_dir", str(folder() / f"jax-{machine}"))
+    # Dozens of small programs take longer to compile than the large one.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 if __name__ == "__main__":

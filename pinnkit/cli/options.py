@@ -36,6 +36,7 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str) -> Options:
     recipe = problem.recipe or Recipe()
     chosen, rest = _stage_names(arguments)
     stages = tuple(_default_stage(name, recipe) for name in chosen) if chosen else recipe.stages
+    _refuse_idle_stages(rest, _labels(stages))
     equations = Equations(problem)
     terms = [term for group in equations.groups for term in equations.terms(group)]
     parsed = tyro.cli(
@@ -124,6 +125,19 @@ def _stage_names(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
                 do=advice(name, STAGES),
             )
     return names, arguments[:start] + arguments[end:]
+
+
+def _refuse_idle_stages(arguments: Sequence[str], labels: Sequence[str]) -> None:
+    """Raise UsageError for options of an optimiser that the recipe does not use."""
+    for argument in arguments:
+        name = argument.removeprefix("--").partition(".")[0]
+        if argument.startswith("--") and "." in argument and name in STAGES and name not in labels:
+            raise UsageError(
+                f"'{argument}' sets an optimiser that is not used.",
+                where="command line",
+                expected="options of " + ", ".join(labels),
+                do=f"Choose the optimisers first: --stages {' '.join((*labels, name))}.",
+            )
 
 
 def _default_stage(name: str, recipe: Recipe) -> Stage:

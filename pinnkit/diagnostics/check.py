@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pinnkit.diagnostics.hints import hints
+from pinnkit.diagnostics import hints
 from pinnkit.diagnostics.truth import exact_fields, truth_of
 from pinnkit.errors import UsageError, location
 from pinnkit.fields import Ansatz, BatchFunction, Points
@@ -21,6 +21,8 @@ from pinnkit.problem import Condition
 from pinnkit.sampling import draw
 
 POINTS = 1024
+DROWNED = 1e3
+"""A term that starts this many times larger than everything else is told of."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Place:
         return f"{self.size:.2e} at " + ", ".join(f"{n}={v:.4g}" for n, v in self.at.items())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Checked:
     """The findings of a check that did not refuse the problem."""
 
@@ -54,7 +56,23 @@ class Checked:
     """Where initial and boundary conditions contradict each other."""
     initial_rms: dict[str, float] = field(default_factory=dict)
     """RMS of each term at step 0."""
+    oversights: tuple[str, ...] = ()
+    """What is probably missing in the problem, a sentence each."""
     notes: tuple[str, ...] = ()
+    """What could be said or started better, a sentence each."""
+
+    def __repr__(self) -> str:
+        return f"Checked({len(self.warnings)} warnings, {len(self.notes)} notes)"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Everything that probably leads to a wrong or worse answer, a sentence each."""
+        jumps = (
+            f"At the start of time '{place.term}' contradicts the initial condition by {place}. "
+            "The solution has a jump there; expect a larger error near it."
+            for place in self.corners
+        )
+        return (*self.oversights, *jumps)
 
 
 def check(objective: Objective) -> Checked:
@@ -62,7 +80,7 @@ def check(objective: Objective) -> Checked:
     equations = objective.equations
     problem = equations.problem
     derivatives = smooth_enough(equations, objective.network.model)
-    notes = list(hints(equations))
+    notes = list(hints.notes(equations))
     exact = None
     truth_of(problem)  # its mistakes must not wait until training is over
     if problem.exact is not None:
@@ -73,7 +91,8 @@ def check(objective: Objective) -> Checked:
             exact = exact_misfits(equations)
     hard_misfits(equations)
     rms = sizes_at_start(objective)
-    return Checked(derivatives, exact, corner_misfits(equations), rms, tuple(notes))
+    notes += drowned(objective, rms)
+    return Checked(derivatives, exact, corner_misfits(equations), rms, hints.warnings(equations), tuple(notes))
 
 
 def smooth_enough(equations: Equations, model: Model) -> tuple[str, ...]:
@@ -198,6 +217,35 @@ def sizes_at_start(objective: Objective) -> dict[str, float]:
                 do="Use the field in the expression that is returned.",
             )
     return {t: float(np.sqrt(np.mean(np.square(residuals[t])))) for t in objective.terms}
+
+
+def drowned(objective: Objective, rms: dict[str, float]) -> list[str]:
+    """A note where the random network's derivatives make one equation far larger than everything that it should obey."""
+    size = {t: value * objective.weights[t] ** 0.5 for t, value in rms.items()}
+    inside = {t for g in objective.equations.groups if g.kind == "interior" for t in objective.equations.terms(g)}
+    largest = max(inside, key=lambda t: size[t])
+    asked = _zero_network(objective)[largest] * objective.weights[largest] ** 0.5  # of the forcing, and what is hard
+    rest = max(asked, *(v for t, v in size.items() if t != largest), 0.0)
+    ratio = size[largest] / rest if rest else 0.0
+    if ratio < DROWNED:
+        return []
+    return [
+        f"'{largest}' starts {ratio:.0e} times larger than everything else: the random start's high derivatives drown "
+        "the rest. A start with smaller ones often does better: --model.init glorot."
+    ]
+
+
+def _zero_network(objective: Objective) -> dict[str, float]:
+    """RMS of each interior term where the network is zero: what is left is forcing and hard conditions."""
+    equations = objective.equations
+    problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
+    f = equations.ansatz(problem, lambda X: jnp.zeros((X.shape[0], len(problem.fields)), X.dtype))
+    found: dict[str, float] = {}
+    for group in equations.groups:
+        if group.kind == "interior":
+            residuals = jax.jit(lambda points, g=group: equations.evaluate(problem, f, g, points))(points_of(group))
+            found |= {t: float(np.sqrt(np.mean(np.square(r)))) for t, r in residuals.items()}
+    return found
 
 
 def _finite(tree: Any) -> bool:

@@ -1,4 +1,7 @@
-"""What looks like an oversight in a problem, but may be meant: told after a check, never refused."""
+"""What looks like an oversight in a problem, but may be meant: told after a check, never refused.
+
+`warnings`: training would probably end with a wrong answer. `notes`: the rest.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,19 @@ from pinnkit.problem import Problem, Region
 from pinnkit.problem.conditions import MARK, method_arguments
 
 
-def hints(equations: Equations) -> tuple[str, ...]:
-    """One sentence each."""
+def warnings(equations: Equations) -> tuple[str, ...]:
+    """What is probably missing, one sentence each."""
     return (
         *_misspelt(equations.problem),
-        *_constants(equations.problem),
         *_undecorated(equations),
         *_unfelt_axes(equations),
         *_missing_conditions(equations),
     )
+
+
+def notes(equations: Equations) -> tuple[str, ...]:
+    """What could be said better, one sentence each."""
+    return tuple(_constants(equations.problem))
 
 
 def _misspelt(problem: Problem) -> Iterator[str]:
@@ -64,7 +71,7 @@ def _unfelt_axes(equations: Equations) -> Iterator[str]:
     domain = equations.problem.domain
     for i, (name, axis) in enumerate(zip(domain.names, domain.axes, strict=True)):
         if i not in felt and axis.kind != "parameter":
-            yield f"No equation has a derivative with respect to {name}."
+            yield f"No equation has a derivative with respect to {name}; `{name}=pk.Parameter(...)` if that is meant."
 
 
 def _missing_conditions(equations: Equations) -> Iterator[str]:
@@ -87,10 +94,16 @@ def _missing_conditions(equations: Equations) -> Iterator[str]:
             ]
             given = sum(name in fields for fields in there)
             if axis == domain.time and given < order:
-                yield f"{name} has {order} derivative(s) in {domain.names[axis]}, and {given} initial condition(s)."
+                yield (
+                    f"{name} has derivatives of order {order} in {domain.names[axis]} and {given or 'no'} initial "
+                    f"condition{'s' * (given != 1)}: the solution is not unique, and training would settle on any."
+                )
             # A field of first order, such as a pressure, may follow from the others.
             elif axis != domain.time and not given and (order > 1 or not there):
-                yield f"No condition on {name} holds at the ends of {domain.names[axis]}."
+                yield (
+                    f"No condition on {name} holds at the ends of {domain.names[axis]}: "
+                    "the solution is probably not unique, and training would settle on any."
+                )
 
 
 def _meets(region: Region, axis: int) -> bool:

@@ -175,7 +175,7 @@ def _faces(problem: Problem, catalogue: Catalogue, condition: Condition, region:
                 f"'{condition.name}' cannot be met exactly: it asks for '{argument}'.",
                 where=where,
                 expected="field values, or first time derivatives at the start of time, not both in one method",
-                do=SOFT,
+                do="Write a method for each of them, or remove hard=True: the condition is then a term of the loss.",
             )
         order = int(velocity)
         columns.append(problem.fields.index(request.base))  # type: ignore[union-attr]
@@ -221,7 +221,8 @@ def _check_affine(problem: Problem, face: HardFace, region: Region) -> tuple[int
             expected="as many residuals as fields, so that the fields follow from them",
             do=SOFT,
         )
-    affine = b + np.einsum("nij,nj->ni", A, np.asarray(trial))
+    with np.errstate(all="ignore"):
+        affine = b + np.einsum("nij,nj->ni", A, np.asarray(trial))
     rounding = 1e3 * float(np.finfo(A.dtype).eps)
     if not np.max(np.abs(actual - affine)) <= rounding * (1.0 + np.max(np.abs(affine))):
         raise UsageError(
@@ -232,7 +233,8 @@ def _check_affine(problem: Problem, face: HardFace, region: Region) -> tuple[int
         )
     # Rows scaled to one: a determinant far below one, or of either sign, means that some point has no solution.
     size = np.max(np.abs(A), axis=2, keepdims=True)
-    regular = np.linalg.det(A / np.where(size > 0, size, 1.0))
+    with np.errstate(all="ignore"):  # what is not finite fails the comparisons below
+        regular = np.linalg.det(A / np.where(size > 0, size, 1.0))
     vanishing = np.any(size <= rounding * np.max(size))
     if vanishing or not np.abs(regular).min() > rounding or regular.min() * regular.max() < 0:
         raise UsageError(

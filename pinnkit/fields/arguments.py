@@ -49,7 +49,13 @@ class Catalogue:
     def __init__(self, problem: Problem) -> None:
         methods = problem.quantities()
         self.domain: Box = problem.domain
-        self.names = Names(problem.domain, tuple(problem.fields), tuple(methods), tuple(problem.parameters()))
+        self.names = Names(
+            problem.domain,
+            tuple(problem.fields),
+            tuple(methods),
+            tuple(problem.parameters()),
+            tuple(problem.plain_methods()),
+        )
         self.names.refuse_ambiguous(location(type(problem)))
         self.quantities: dict[str, Quantity] = {}
         for name, method in methods.items():

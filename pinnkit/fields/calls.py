@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from pinnkit.errors import UsageError, location
+from pinnkit.errors import UsageError, location, suggestion
 from pinnkit.problem import Condition, Problem
 from pinnkit.problem.find import line_in
 
 Residuals = dict[str, Float[Array, " points"]]
+BRANCHES = "No `if`, `while`, `and`, float() or int() on array values: jnp.where(condition, a, b)."
 
 
 def called(
@@ -55,8 +58,29 @@ def guarded(
             f"{name} failed: {type(error).__name__}: {message}",
             where=line_in(Path(method.__code__.co_filename), error),
             expected=f"{expected} from arrays of one value a point",
-            do="Mend the expression; use jnp functions, not np or math, and no `if` on array values.",
+            do=_remedy(error, problem, arguments),
         ) from None
+
+
+def _remedy(error: Exception, problem: Problem, arguments: Mapping[str, Any]) -> str:
+    """What to do about an exception in a method."""
+    match error:
+        case AttributeError(name=str(name), obj=obj) if obj is problem:
+            return f"self.{name}: " + suggestion(name, problem.parameters())
+        case AttributeError(name=str(name), obj=ModuleType() as module):
+            return f"{module.__name__}.{name}: " + suggestion(name, dir(module))
+        case NameError(name=str(name)):
+            mine = {*arguments, *problem.parameters()}
+            return f"Add '{name}' to the signature" + (f"; {suggestion(name, mine)}" if mine else ".")
+        case jax.errors.TracerArrayConversionError():
+            return "Use functions of jnp, not of np or math: jnp.sin(x)."
+        case jax.errors.TracerBoolConversionError() | jax.errors.ConcretizationTypeError():
+            return BRANCHES
+        case ValueError() if "truth value" in str(error):
+            return BRANCHES
+        case TypeError() if "not callable" in str(error):
+            return "Arguments are arrays of values, one a point; ask for `u_at` to evaluate u elsewhere: u_at(x=0.0)."
+    return "Mend the expression; use jnp functions, not np or math, and no `if` on array values."
 
 
 def quantity_value(
@@ -77,6 +101,13 @@ def _one_a_point(value: Any, what: str, where: str, count: int, dtype: DTypeLike
             where=where,
             expected="an array with one value a point, of the shape of the arguments",
             do="Return an elementwise expression of the arguments (or a dict of such, by name, for a system).",
+        )
+    if value.dtype == bool:
+        raise UsageError(
+            f"The {what} is true or false.",
+            where=where,
+            expected="real numbers that are zero where the equation holds",
+            do="Return a difference: u - 1.0, not u == 1.0.",
         )
     if jnp.iscomplexobj(value):
         raise UsageError(

@@ -64,6 +64,8 @@ class Names:
     quantities: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
     """Physical parameters, which are not asked for in a signature: `self.nu`."""
+    methods: tuple[str, ...] = ()
+    """Methods without a decorator: one of them may have been meant as a quantity."""
 
     @property
     def bases(self) -> tuple[str, ...]:
@@ -140,6 +142,9 @@ class Names:
     def _advice(self, argument: str, columns: Collection[str]) -> str:
         if argument in self.parameters:
             return f"It is a parameter of the problem: read it as self.{argument}."
+        plain = next((m for m in self.methods if argument == m or argument.startswith(m + "_")), None)
+        if plain is not None:
+            return f"Put @pk.quantity above `def {plain}`: then its values and derivatives can be asked for."
         names = (*self.bases, *self.domain.names, *columns)
         base = next((b for b in self.bases if argument.startswith(b + "_")), None)
         if difflib.get_close_matches(argument, [n for n in names if len(n) > 1 and n != base], cutoff=0.75):

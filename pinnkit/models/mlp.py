@@ -50,6 +50,7 @@ class MLP:
                 f"The scale of the Fourier features is {self.fourier_scale}.",
                 where="MLP.fourier_scale",
                 expected="a finite number above 0",
+                do="Change the value.",
             )
         activation(self.activation, where="MLP.activation")
         lookup(SCHEMES, self.init, "initialisation", where="MLP.init")
@@ -115,4 +116,6 @@ class MLPModule(nnx.Module):
 
 def _require_count(value: object, least: int, where: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(f"{where} is {value!r}.", where=where, expected=f"a whole number, at least {least}")
+        raise UsageError(
+            f"{where} is {value!r}.", where=where, expected=f"a whole number, at least {least}", do="Change the value."
+        )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
+import re
 import sys
 import traceback
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
 
-from pinnkit.errors import UsageError, advice, shown_path
+from pinnkit.errors import UsageError, advice, shown_path, suggestion
 from pinnkit.problem.problem import Problem
 
 
@@ -85,9 +87,36 @@ def load(path: Path) -> ModuleType:
             f"The problem file cannot be imported: {type(error).__name__}: {error}.",
             where=line_in(path, error),
             expected="a file that Python imports without an error",
-            do="Mend the line.",
+            do=_remedy(error, path, module),
         ) from None
     return module
+
+
+def _remedy(error: BaseException, path: Path, read: ModuleType) -> str:
+    """What to do about an exception while a problem file is imported."""
+    match error:
+        case AttributeError(name=str(name), obj=ModuleType() as module):
+            return f"{module.__name__}.{name}: {suggestion(name, [n for n in dir(module) if not n.startswith('_')])}"
+        case ModuleNotFoundError(name=str(name)) if (path.parent / f"{name}.py").is_file():
+            return (
+                f"{name}.py lies beside the problem, and a run keeps the problem file alone: put its content into it."
+            )
+        case ModuleNotFoundError(name=str(name)):
+            return f"Install '{name}' into the same environment, or leave the import out."
+        case TypeError():
+            return _misspelt_option(str(error), read) or "Mend the line."
+    return "Mend the line."
+
+
+def _misspelt_option(message: str, read: ModuleType) -> str:
+    """A suggestion for `Adam.__init__() got an unexpected keyword argument 'step'`, where the file calls pk.Adam."""
+    found = re.match(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", message)
+    if found is None:
+        return ""
+    called, option = found.groups()
+    targets = [getattr(m, called, None) for m in (read, *vars(read).values()) if isinstance(m, ModuleType)]
+    target = next((t for t in targets if callable(t)), None)
+    return f"{called}({option}=...): {suggestion(option, inspect.signature(target).parameters)}" if target else ""
 
 
 def class_in(module: ModuleType, wanted: str = "") -> type[Problem]:

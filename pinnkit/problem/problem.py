@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import inspect
 import keyword
+import numbers
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +20,8 @@ from pinnkit.problem.shaped import as_domain
 from pinnkit.problem.slips import ProblemType, refuse_slips
 from pinnkit.problem.unknown import Unknown, unknown
 
-ACCURACY_HELP = "relative L2 error that a run must reach"
+RESERVED_UNKNOWNS = ("value", "grad")
+"""Optax finds what a line search has left behind by these names, parameters included."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -54,6 +56,12 @@ class Problem(metaclass=ProblemType):
         # A number given for an unknown is a new first guess: it stays unknown.
         for spec in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, spec.name)
+            if _is_number(spec.default) and not _is_number(value):
+                raise UsageError(
+                    f"The parameter '{spec.name}' of {type(self).__name__} is {value!r}.",
+                    expected=f"a number, such as {float(spec.default):g}",  # type: ignore[arg-type]
+                    do="Give a number (text from a file or a form must be converted first).",
+                )
             if isinstance(spec.default, Unknown) and not isinstance(value, Unknown):
                 guess = unknown(value, bounds=(spec.default.lower, spec.default.upper))
                 object.__setattr__(self, spec.name, guess)
@@ -99,6 +107,14 @@ class Problem(metaclass=ProblemType):
         """The derived quantities by name."""
         return {name: method for name, (mark, method) in _marked(type(self)).items() if mark.kind == "quantity"}
 
+    def plain_methods(self) -> tuple[str, ...]:
+        """Methods of the class without a decorator."""
+        members = {
+            n: m for c in type(self).__mro__ if c is not Problem and issubclass(c, Problem) for n, m in vars(c).items()
+        }
+        own = {n: m for n, m in members.items() if not n.startswith("_") and not hasattr(Problem, n)}
+        return tuple(n for n, m in own.items() if inspect.isfunction(m) and not hasattr(m, MARK))
+
 
 def validated(problem: Problem) -> Problem:
     """The problem itself, after the checks that need no tracing. Raises UsageError."""
@@ -119,14 +135,22 @@ def validated(problem: Problem) -> Problem:
             expected='a tuple of names, e.g. fields = ("u", "v", "p")',
             do='Write fields = ("u",) for one field: mind the comma.',
         )
-    clash = sorted(_twice([*names, *problem.quantities(), *problem.domain.names]))
+    clash = sorted(_twice([*names, *problem.quantities(), *problem.domain.names, *problem.parameters()]))
     if clash:
         raise UsageError(
             f"The name '{clash[0]}' stands for two things.",
             where=where,
-            expected="different names for fields, derived quantities and coordinates",
+            expected="different names for fields, derived quantities, coordinates and parameters",
             do="Rename one of them.",
         )
+    for name in problem.unknowns():
+        if name in RESERVED_UNKNOWNS:
+            raise UsageError(
+                f"An unknown parameter cannot be called '{name}'.",
+                where=where,
+                expected="another name: the state of optimisers has something of that name",
+                do="Rename it.",
+            )
     if isinstance(problem.up_to_constant, str):
         raise UsageError(
             f"up_to_constant = {problem.up_to_constant!r} is no tuple.",
@@ -161,6 +185,10 @@ def _marked(cls: type) -> dict[str, tuple[Mark, Callable[..., Any]]]:
             elif name in found:  # `name = None` in a subclass removes the equation
                 del found[name]
     return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value
 
 
 def _is_name(name: Any) -> bool:

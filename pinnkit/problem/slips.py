@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 from typing import Any
 
-from pinnkit.errors import UsageError, location
+from pinnkit.errors import UsageError, advice, location
 from pinnkit.problem.conditions import MARK
 from pinnkit.problem.unknown import Unknown
 
@@ -33,6 +33,20 @@ class ProblemType(type):
     def __prepare__(cls, name: str, bases: tuple[type, ...], /, **kwargs: Any) -> _Body:
         """What the statements of a class body write into."""
         return _Body()
+
+    def __call__(cls, *unnamed: Any, **parameters: Any) -> Any:
+        """A problem with some of its parameters set. Raises UsageError for names that it does not have."""
+        known: list[str] = [s.name for s in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
+        for name in (*unnamed, *(p for p in parameters if p not in known)):
+            by_name = not unnamed
+            raise UsageError(
+                f"{cls.__name__} has no parameter '{name}'."
+                if by_name
+                else f"{cls.__name__}({name!r}) does not say which parameter.",
+                expected="parameters by their names: " + (", ".join(known) or "there are none"),
+                do=advice(name, known) if by_name else "Write the name before the value.",
+            )
+        return super().__call__(**parameters)
 
 
 def refuse_slips(cls: type, base: type) -> None:

@@ -55,12 +55,12 @@ def require_file(file: Path) -> None:
             expected="an existing file",
             do="Correct the path; a relative one starts from the folder of the problem file.",
         )
-    others = [other.name for other in folder.iterdir() if other.is_file()]
+    others = [other.name for other in folder.iterdir() if other.suffix == file.suffix]
     raise UsageError(
         f"There is no file '{file.name}'.",
         where=shown_path(file),
-        expected="an existing file",
-        do=f"Correct the name: {suggestion(file.name, others)}",
+        expected="an existing file; a relative path starts from the folder of the problem file",
+        do=f"Correct the path; {suggestion(file.name, others) if others else 'there is no such file in that folder'}",
     )
 
 

@@ -15,7 +15,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from pinnkit.problem import Problem
-from pinnkit.training.solve import Evaluation
+from pinnkit.training.run import Evaluation
 
 DPI = 130
 SIDE = 201
@@ -24,17 +24,22 @@ SNAPSHOTS = 5
 
 def save_all(evaluation: Evaluation, metrics: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
     """Write every figure that suits the problem; returns their paths."""
-    drawn = {"losses": losses(metrics)} if metrics else {}
-    drawn |= fields(evaluation)
-    problem = evaluation.run.problem
-    if problem.domain.time is not None and len(problem.domain.space) == 1:
-        drawn["slices"] = slices(evaluation)
     paths = []
-    for name, figure in drawn.items():
+    for name, figure in drawn(evaluation, metrics).items():
         path = folder / f"{name}.png"
         FigureCanvasAgg(figure).print_figure(path, dpi=DPI, bbox_inches="tight")
         paths.append(path)
     return paths
+
+
+def drawn(evaluation: Evaluation, metrics: Sequence[dict[str, Any]]) -> dict[str, Figure]:
+    """Every figure that suits the problem, by name."""
+    problem = evaluation.run.problem
+    figures = {"losses": losses(metrics)} if metrics else {}
+    figures |= fields(evaluation)
+    if problem.domain.time is not None and len(problem.domain.space) == 1:
+        figures["slices"] = slices(evaluation)
+    return figures
 
 
 def losses(metrics: Sequence[dict[str, Any]]) -> Figure:

@@ -15,17 +15,14 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from pinnkit.diagnostics.accuracy import FieldError
+from pinnkit.reporting.history import History
 from pinnkit.reporting.progress import Progress
 from pinnkit.reporting.run_folder import CONFIG, SUMMARY, RunFolder
 from pinnkit.reporting.tables import print_summary
 from pinnkit.training.checkpoint import Checkpoints
-from pinnkit.training.loop import Report
-from pinnkit.training.solve import Evaluation, Run
+from pinnkit.training.run import Evaluation, Run
 from pinnkit.training.state import TrainState
 
-EVALUATE_SECONDS = 2.0
-"""Between two measurements of the error during training."""
 CHECKPOINT_SECONDS = 30.0
 PACKAGES = ("pinnkit", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
 
@@ -36,8 +33,8 @@ class Session:
     def __init__(self, run: Run, folder: RunFolder, console: Console) -> None:
         self.run, self.folder, self.console = run, folder, console
         self.checkpoints = Checkpoints(folder.path / "checkpoints")
-        self.errors: dict[str, FieldError] | None = None
-        self._evaluated = self._saved = 0.0
+        self.history = History(run)
+        self._saved = 0.0
 
     def train(self, state: TrainState) -> Evaluation:
         """Train until the recipe is over, training diverges, or Ctrl-C is pressed; write everything; print the summary."""
@@ -48,8 +45,8 @@ class Session:
             try:
                 for report in self.run.loop.run(state):
                     state, diverged = report.state, report.diverged
-                    self._record(report)
-                    progress.show(report, self.errors)
+                    self.folder.append(self.history.row(report))
+                    progress.show(report, self.history.errors)
                     if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
                         self._save(state)
                     if interrupted():
@@ -65,25 +62,6 @@ class Session:
     def _save(self, state: TrainState) -> None:
         self.checkpoints.save(state)
         self._saved = time.monotonic()
-
-    def _record(self, report: Report) -> None:
-        """One line of metrics; the error is measured now and then, and wherever something happened."""
-        line: dict[str, Any] = {
-            "step": int(report.state.step),
-            "seconds": float(report.state.seconds),
-            "stage": report.stage,
-            "loss": report.loss,
-            "terms": report.mean_squares,
-        }
-        if time.monotonic() - self._evaluated > EVALUATE_SECONDS or report.event:
-            self.errors, self._evaluated = self.run.accuracy.errors(report.state.params), time.monotonic()
-            if self.errors:
-                line["errors"] = {f: e.relative_l2 for f, e in self.errors.items()}
-        if unknowns := self.run.problem.unknowns():
-            line["unknowns"] = {n: float(u.value(report.state.params["unknowns"][n])) for n, u in unknowns.items()}
-        if report.event:
-            line["event"] = report.event
-        self.folder.append(line)
 
     def _finish(self, evaluation: Evaluation) -> None:
         from pinnkit.reporting.figures import save_all  # matplotlib takes most of a second: not before the first step

@@ -32,14 +32,8 @@ def print_check(console: Console, checked: Checked) -> None:
         size = f"{checked.initial_rms[term]:.2e}" if term in checked.initial_rms else "met exactly"
         shown.add_row(term, size, *([f"{misfits[term].size:.1e}" if term in misfits else ""] if misfits else []))
     console.print(shown)
-    for place in checked.corners:
-        console.print(
-            Text(
-                f"warning: at the start of time '{place.term}' contradicts the initial condition by {place}. "
-                "The solution has a jump there; expect a larger error near it.",
-                style="yellow",
-            )
-        )
+    for warning in checked.warnings:
+        console.print(Text(f"warning: {warning}", style="yellow"))
     for note in checked.notes:
         console.print(Text(f"note: {note}", style="dim"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,11 +17,10 @@ from pinnkit.errors import UsageError
 from pinnkit.models import MLP, Model
 from pinnkit.objective import Equations, FieldNetwork, Objective
 from pinnkit.problem import Problem
-from pinnkit.training.loop import Loop, Report
+from pinnkit.training.loop import Loop
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import TrainState
 
-Hook = Callable[["Run", Report], None]
 FRESH = 4
 """Draws of fresh points on which the residuals are measured."""
 OVERFITTED = 3.0
@@ -71,7 +70,7 @@ class Run:
         return Evaluation(self, state, errors, training, fresh, unknowns, diverged, interrupted)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """How good a trained state is."""
 
@@ -84,6 +83,9 @@ class Evaluation:
     unknowns: dict[str, Estimate]
     diverged: bool
     interrupted: bool
+
+    def __repr__(self) -> str:
+        return f"Evaluation of {self.run.problem.name}: {self.verdict}"
 
     @property
     def worst_error(self) -> float | None:
@@ -115,58 +117,6 @@ class Evaluation:
         return 3 if self.diverged else 0 if self.accurate else 1
 
 
-class Solution:
-    """A trained solution: the fields as functions of named coordinates, and how good they are."""
-
-    def __init__(self, run: Run, state: TrainState, evaluation: Evaluation) -> None:
-        self.run, self.state, self.evaluation = run, state, evaluation
-        self.errors, self.residuals, self.unknowns = evaluation.errors, evaluation.residuals, evaluation.unknowns
-        self.verdict = evaluation.verdict
-
-    def __call__(self, **coordinates: Any) -> dict[str, np.ndarray]:
-        """The fields at given coordinates (broadcast together): `solution(t=0.5, x=xs)["u"]`."""
-        names = self.run.problem.domain.names
-        if set(coordinates) != set(names):
-            raise UsageError(
-                f"The solution is called with {', '.join(coordinates) or 'nothing'}.",
-                expected="each coordinate by its name: " + ", ".join(names),
-                do="Write solution(" + ", ".join(f"{n}=..." for n in names) + ").",
-            )
-        given = np.broadcast_arrays(*(np.asarray(coordinates[n], np.float64) for n in names))
-        values = self.run.accuracy.fields(self.state.params, np.stack([g.ravel() for g in given], axis=1))
-        return {f: values[:, i].reshape(given[0].shape) for i, f in enumerate(self.run.problem.fields)}
-
-    def __repr__(self) -> str:
-        return f"Solution of {self.run.problem.name}: {self.verdict}"
-
-
-def train(
-    problem: Problem,
-    *,
-    model: Model | None = None,
-    recipe: Recipe | None = None,
-    seed: int = 0,
-    hooks: Sequence[Hook] = (),
-) -> Solution:
-    """Check, train and evaluate a problem.
-
-    Arguments
-        problem: an instance of a pk.Problem.
-        model, recipe: instead of the problem's own.
-        seed: of the initial weights and of the collocation points.
-        hooks: called with (run, report) after each chunk of steps.
-    Raises UsageError for a mistake in the problem.
-    """
-    run = Run(problem, model, recipe, seed=seed)
-    run.check()
-    state, diverged = run.loop.start(), False
-    for report in run.loop.run(state):
-        state, diverged = report.state, report.diverged
-        for hook in hooks:
-            hook(run, report)
-    return Solution(run, state, run.evaluate(state, diverged=diverged))
-
-
 def _require(value: Any, kind: Any, what: str, expected: str) -> None:
     if not isinstance(value, kind) or isinstance(value, type):
         raise UsageError(
@@ -195,7 +145,8 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         worst = max(e.overfitted, key=lambda t: e.overfitted[t])
         ratio = e.overfitted[worst]
         much = (
-            f"{ratio:.1f} times larger on fresh points than on the training points: over-fitted"
+            f"{ratio:.1f} times larger on fresh points than on the training points: over-fitted (use more of them: "
+            "--sampling.interior, --sampling.boundary)"
             if ratio < np.inf
             else "not finite on fresh points"
         )

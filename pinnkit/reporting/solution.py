@@ -1,0 +1,208 @@
+"""What scripts and notebooks work with: `check`, `train`, `load`, and the solution that they give."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+
+from pinnkit.diagnostics.accuracy import FieldError
+from pinnkit.diagnostics.check import Checked
+from pinnkit.diagnostics.uncertainty import Estimate
+from pinnkit.errors import UsageError
+from pinnkit.fields import Points
+from pinnkit.fields.names import FieldFunction
+from pinnkit.models import Model
+from pinnkit.problem import Problem
+from pinnkit.reporting.history import History
+from pinnkit.reporting.progress import Progress
+from pinnkit.reporting.restore import restored
+from pinnkit.reporting.run_folder import RunFolder
+from pinnkit.reporting.session import interruptible
+from pinnkit.reporting.tables import print_check
+from pinnkit.training.checkpoint import Checkpoints
+from pinnkit.training.loop import Report
+from pinnkit.training.recipe import Recipe
+from pinnkit.training.run import Evaluation, Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Hook = Callable[[Run, Report], None]
+STRAY = 1e-9
+"""Share of an axis' length by which a coordinate may lie outside the domain, for rounding."""
+
+
+class Solution:
+    """A trained solution: the fields as functions of named coordinates, and how good they are."""
+
+    def __init__(self, evaluation: Evaluation, history: Sequence[dict[str, Any]] = ()) -> None:
+        self.evaluation = evaluation
+        self.history = list(history)
+        """Step, seconds, stage, loss, terms, errors and unknowns, one dict a report."""
+
+    @property
+    def verdict(self) -> str:
+        """How good the solution is, in a sentence or two."""
+        return self.evaluation.verdict
+
+    @property
+    def errors(self) -> dict[str, FieldError] | None:
+        """Relative L2 and largest error of each field; None where no truth is known."""
+        return self.evaluation.errors
+
+    @property
+    def residuals(self) -> dict[str, float]:
+        """RMS of each term on fresh points."""
+        return self.evaluation.residuals
+
+    @property
+    def unknowns(self) -> dict[str, Estimate]:
+        """The unknown parameters with their 95% intervals."""
+        return self.evaluation.unknowns
+
+    def __call__(self, **coordinates: Any) -> dict[str, np.ndarray]:
+        """The fields at given coordinates (broadcast together): `solution(t=0.5, x=xs)["u"]`.
+
+        Warns of points outside the domain. Raises UsageError unless every coordinate is given.
+        """
+        X, shape = self._points(coordinates)
+        values = self.evaluation.run.accuracy.fields(self.evaluation.state.params, X)
+        return {f: values[:, i].reshape(shape) for i, f in enumerate(self.evaluation.run.problem.fields)}
+
+    def at(self, *names: str, **coordinates: Any) -> dict[str, np.ndarray]:
+        """Derivatives and quantities, by the names that a signature has: `solution.at("u_x", "flux", t=0.5, x=xs)`.
+
+        The values have the shape of the coordinates broadcast together; `u_grad` and `u_hessian` further axes.
+        Raises UsageError for an unknown name.
+        """
+        run, (X, shape) = self.evaluation.run, self._points(coordinates)
+        catalogue, network = run.equations.catalogue, run.objective.network
+        requests = {name: catalogue.names.resolve(name, method="Solution.at") for name in names}
+        for name, request in requests.items():
+            if isinstance(request, FieldFunction):
+                raise UsageError(
+                    f"'{name}' is a function, not a value.",
+                    expected="fields, their derivatives, quantities",
+                    do="Call the solution at other coordinates.",
+                )
+
+        def values(params: Any, X: Any) -> Any:
+            return catalogue.compute(network.bound(params), network.fields(params), Points(X), requests)
+
+        found = jax.jit(values)(self.evaluation.state.params, jnp.asarray(X, network.dtype))
+        return {n: np.asarray(v, np.float64).reshape((*shape, *v.shape[1:])) for n, v in found.items()}
+
+    def plot(self) -> dict[str, Figure]:
+        """The figures that `pinnkit train` writes, by name: `solution`, `losses`, `slices`."""
+        from pinnkit.reporting.figures import drawn  # matplotlib takes most of a second
+
+        return drawn(self.evaluation, self.history)
+
+    def __repr__(self) -> str:
+        return f"Solution of {self.evaluation.run.problem.name}: {self.verdict}"
+
+    def _points(self, coordinates: Mapping[str, Any]) -> tuple[np.ndarray, tuple[int, ...]]:
+        """Named coordinates as points (points, dim), and the shape that they broadcast to."""
+        domain = self.evaluation.run.problem.domain
+        names = domain.names
+        if set(coordinates) != set(names):
+            raise UsageError(
+                f"The solution is called with {', '.join(coordinates) or 'nothing'}.",
+                expected="each coordinate by its name: " + ", ".join(names),
+                do="Write solution(" + ", ".join(f"{n}=..." for n in names) + ").",
+            )
+        given = np.broadcast_arrays(*(np.asarray(coordinates[n], np.float64) for n in names))
+        X = np.stack([g.ravel() for g in given], axis=1)
+        lower, upper = (np.array([getattr(a, end) for a in domain.axes]) for end in ("lower", "upper"))
+        periodic = np.array([a.kind == "periodic" for a in domain.axes])
+        nearest = np.clip(X, lower, upper)
+        stray = (np.abs(X - nearest) > STRAY * (upper - lower)) & ~periodic
+        outside = ~np.asarray(domain.contains(nearest)) | stray.any(axis=1)
+        if outside.any():
+            place = ", ".join(f"{n}={v:.4g}" for n, v in zip(names, X[int(np.argmax(outside))], strict=True))
+            warnings.warn(
+                f"{int(outside.sum())} of {len(X)} points lie outside the domain, the first at {place}: "
+                "nothing was trained there, and the values mean nothing.",
+                stacklevel=3,
+            )
+        return X, given[0].shape
+
+
+def check(problem: Problem, *, model: Model | None = None, recipe: Recipe | None = None) -> Checked:
+    """Everything that can be known before training: printed as a table, and returned.
+
+    Raises UsageError for what training could not mend.
+    """
+    checked = Run(problem, model, recipe).check()
+    print_check(_console(), checked)
+    return checked
+
+
+def train(
+    problem: Problem,
+    *,
+    model: Model | None = None,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+    hooks: Sequence[Hook] = (),
+) -> Solution:
+    """Check, train and evaluate a problem. Ctrl-C (a notebook's stop button) ends training and keeps what there is.
+
+    Arguments
+        problem: an instance of a pk.Problem.
+        model, recipe: instead of the problem's own.
+        seed: of the initial weights and of the collocation points.
+        progress: show loss, error, speed and time left; by default where someone is watching (terminal, notebook).
+        hooks: called with (run, report) after each chunk of steps.
+
+    Raises UsageError for a mistake in the problem; warns (`warnings.warn`) of what is probably one.
+    """
+    run = Run(problem, model, recipe, seed=seed)
+    for warning in run.check().warnings:
+        warnings.warn(warning, stacklevel=2)
+    _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
+    console = _console()
+    watched = progress if progress is not None else console.is_terminal or console.is_jupyter
+    shown = console if watched else Console(quiet=True)
+    history, rows, state, diverged = History(run), list[dict[str, Any]](), run.loop.start(), False
+    with interruptible(shown) as interrupted, Progress(shown, run.recipe.steps) as line:
+        for report in run.loop.run(state):
+            state, diverged = report.state, report.diverged
+            rows.append(history.row(report))
+            line.show(report, history.errors)
+            for hook in hooks:
+                hook(run, report)
+            if interrupted():
+                break
+    stopped = interrupted() and not diverged and not run.loop.over(state)
+    return Solution(run.evaluate(state, diverged=diverged, interrupted=stopped), rows)
+
+
+def load(folder: str | Path) -> Solution:
+    """The solution of a run folder that `pinnkit train` wrote (`runs/NAME` stands for its latest run).
+
+    Raises UsageError where the folder is missing or damaged.
+    """
+    found = RunFolder.open(str(folder))
+    run = restored(found)
+    checkpoints = Checkpoints(found.path / "checkpoints")
+    state, remark = checkpoints.restore(run.loop)
+    checkpoints.close()
+    if remark:
+        warnings.warn(remark, stacklevel=2)
+    summary = found.summary() or {}
+    ended = run.loop.over(state) or bool(summary.get("diverged"))
+    evaluation = run.evaluate(state, diverged=bool(summary.get("diverged")), interrupted=not ended)
+    return Solution(evaluation, list(found.metrics()))
+
+
+def _console() -> Console:
+    return Console(markup=False, highlight=False)
