@@ -11,6 +11,7 @@ from tiny import Decay
 import pinnkit as pk
 from pinnkit.diagnostics.accuracy import Accuracy
 from pinnkit.diagnostics.truth import Truth
+from pinnkit.diagnostics.uncertainty import Estimate
 from pinnkit.reporting import figures
 from pinnkit.training.run import Evaluation, Run
 
@@ -253,3 +254,30 @@ def test_a_truth_known_at_points_only_has_no_map(monkeypatch):
     known.truth = Truth("reference", lambda X: X, np.zeros((3, 2)))
     monkeypatch.setitem(found.run.__dict__, "accuracy", known)
     assert list(panels(figures.fields(found)["solution"])) == ["u, solution"]
+
+
+def test_measurements_are_dots_on_the_map(tmp_path):
+    rows = np.random.default_rng(0).random((40, 3))
+    np.savetxt(tmp_path / "rod.csv", rows, delimiter=",", header="t,x,seen", comments="")
+
+    class Measured(Rod):
+        @pk.data(tmp_path / "rod.csv")
+        def sensors(self, u, seen):
+            return u - seen
+
+    shown = panels(figures.fields(evaluation(Measured))["solution"])
+    axes = shown["u, solution; dots: 40 measurements"]
+    (dots,) = axes.lines
+    np.testing.assert_allclose(np.transpose(dots.get_data()), rows[:, :2], atol=1e-12)
+
+
+def test_unknown_parameters_with_their_final_interval():
+    values = [3.0, 0.5, 0.2, 0.21, 0.2, 0.2]
+    metrics = [{**row, "unknowns": {"nu": v}} for row, v in zip(METRICS, values, strict=True)]
+    figure = figures.losses(metrics, {"nu": Estimate(0.2, 0.01, 0.18, 0.22)})
+    axes = next(a for a in figure.axes if a.get_ylabel() == "unknown parameters")
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), values)
+    assert axes.get_yscale() == "log"
+    (band,) = axes.patches
+    assert (band.get_y(), band.get_y() + band.get_height()) == (0.18, 0.22)
+    assert all(not a.patches for a in figures.losses(metrics, {"nu": Estimate(0.2, np.inf, -np.inf, np.inf)}).axes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from pinnkit.diagnostics.uncertainty import Estimate
 from pinnkit.problem import Problem
 from pinnkit.training.run import Evaluation
 
@@ -35,15 +36,18 @@ def save_all(evaluation: Evaluation, metrics: Sequence[dict[str, Any]], folder: 
 def drawn(evaluation: Evaluation, metrics: Sequence[dict[str, Any]]) -> dict[str, Figure]:
     """Every figure that suits the problem, by name."""
     problem = evaluation.run.problem
-    figures = {"losses": losses(metrics)} if metrics else {}
+    figures = {"losses": losses(metrics, evaluation.unknowns)} if metrics else {}
     figures |= fields(evaluation)
     if problem.domain.time is not None and len(problem.domain.space) == 1:
         figures["slices"] = slices(evaluation)
     return figures
 
 
-def losses(metrics: Sequence[dict[str, Any]]) -> Figure:
-    """Residual of each term, errors and unknown parameters where there are any, against steps and seconds."""
+def losses(metrics: Sequence[dict[str, Any]], unknowns: Mapping[str, Estimate] | None = None) -> Figure:
+    """Residual of each term, errors and unknown parameters where there are any, against steps and seconds.
+
+    The final 95% intervals of `unknowns` are shaded.
+    """
     rows = [("mean squared residual", "terms"), ("relative L2 error", "errors"), ("unknown parameters", "unknowns")]
     rows = [(label, key) for label, key in rows if any(m.get(key) for m in metrics)]
     figure = Figure(figsize=(11, 1 + 2.8 * len(rows)), layout="constrained")
@@ -53,8 +57,12 @@ def losses(metrics: Sequence[dict[str, Any]]) -> Figure:
         for name in told[0][key]:
             values = np.array([m[key][name] for m in told], float)  # null, a value that is not finite, becomes NaN
             for axes, clock in ((left, "step"), (right, "seconds")):
-                axes.plot([m[clock] for m in told], values, label=name, lw=1.2)
-        left.set(ylabel=label, yscale="linear" if key == "unknowns" else "log")
+                (line,) = axes.plot([m[clock] for m in told], values, label=name, lw=1.2)
+                found = (unknowns or {}).get(name) if key == "unknowns" else None
+                if found is not None and np.isfinite([found.lower, found.upper]).all():
+                    shade = {"color": line.get_color(), "alpha": 0.2, "lw": 0}
+                    axes.axhspan(found.lower, found.upper, label=f"{name}, 95% interval", **shade)
+        left.set(ylabel=label, yscale="log" if key != "unknowns" or _spread(told) else "linear")
         right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         for axes in (left, right):
             axes.grid(alpha=0.3)
@@ -62,6 +70,12 @@ def losses(metrics: Sequence[dict[str, Any]]) -> Figure:
     panels[-1][0].set_xlabel("step")
     panels[-1][1].set_xlabel("training time [s]")
     return figure
+
+
+def _spread(metrics: Sequence[dict[str, Any]]) -> bool:
+    """Whether unknown parameters, all positive, change by more than a factor of ten."""
+    values = np.array([list(m["unknowns"].values()) for m in metrics], float)
+    return bool(np.nanmin(values) > 0 and (np.nanmax(values, axis=0) > 10 * np.nanmin(values, axis=0)).any())
 
 
 def fields(evaluation: Evaluation) -> dict[str, Figure]:
@@ -138,7 +152,12 @@ def _maps(evaluation: Evaluation, field: int) -> Figure:
     panels = figure.subplots(len(rows), columns, squeeze=False)
     for row, error, place, line in zip(rows, errors, places, panels, strict=True):
         where = "" if place is None else f" at {problem.domain.names[along]} = {place:.3g}"
-        _image(line[0], row[0], problem, across, up, f"{name}, solution{where}", **shade)
+        measured = _measured(evaluation) if problem.domain.dim == 2 else None
+        dots = "" if measured is None else f"; dots: {len(measured)} measurements"
+        _image(line[0], row[0], problem, across, up, f"{name}, solution{where}{dots}", **shade)
+        if measured is not None:
+            size = float(np.clip(30.0 / len(measured) ** 0.5, 1.0, 5.0))  # many large dots would hide the solution
+            line[0].plot(measured[:, across], measured[:, up], "k.", ms=size, alpha=0.6)
         if error is not None:
             _image(line[1], row[1], problem, across, up, f"{name}, {_truth_name(evaluation)}{where}", **shade)
             _image(line[2], error, problem, across, up, f"|{name} - {_truth_name(evaluation)}|{where}", **depth)
@@ -216,6 +235,12 @@ def _image(axes: Axes, values: np.ndarray, problem: Problem, across: int, up: in
     axes.set(xlabel=problem.domain.names[across], ylabel=problem.domain.names[up])
     axes.set_title(title, fontsize=10)
     axes.figure.colorbar(picture, ax=axes, fraction=0.046, pad=0.02)
+
+
+def _measured(evaluation: Evaluation) -> np.ndarray | None:
+    """Where the rows of data files are, (rows, dim); None without any."""
+    rows = [np.asarray(g.data.X) for g in evaluation.run.equations.groups if g.data is not None]
+    return np.concatenate(rows) if rows else None
 
 
 def _colours(values: np.ndarray) -> tuple[float, float, str]:

@@ -55,6 +55,8 @@ class Session:
                 pass
             self._save(state)
         stopped = interrupted() and not diverged and not self.run.loop.over(state)
+        if unknowns := self.run.problem.unknowns():
+            self.console.print(f"computing the interval of {', '.join(unknowns)}", style="dim")
         evaluation = self.run.evaluate(state, diverged=diverged, interrupted=stopped)
         self._finish(evaluation)
         return evaluation
