@@ -11,15 +11,10 @@ from cases import SMALL, Rod, objective, refused
 from cli import pinnkit
 
 import pinnkit as pk
-from pinnkit.diagnostics.check import (
-    check,
-    corner_misfits,
-    exact_misfits,
-    hard_misfits,
-    sizes_at_start,
-    smooth_enough,
-)
+from pinnkit.diagnostics.check import check, smooth_enough
 from pinnkit.diagnostics.hints import notes, warnings
+from pinnkit.diagnostics.misfits import corner_misfits, exact_misfits, hard_misfits
+from pinnkit.diagnostics.start import sizes_at_start
 from pinnkit.objective import Equations
 from pinnkit.problem import problem_class
 

@@ -19,7 +19,7 @@ from pinnkit.problem import Condition, Problem, Region, validated
 from pinnkit.references.columns import read_columns
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Conditions that share points: those of one region, or of one data file."""
 

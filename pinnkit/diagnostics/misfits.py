@@ -1,0 +1,184 @@
+"""Does it fit together? The exact solution in every equation, hard conditions, and conditions where they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pinnkit.diagnostics.points import coordinates, points_of
+from pinnkit.diagnostics.truth import exact_fields
+from pinnkit.errors import UsageError
+from pinnkit.fields import Ansatz, BatchFunction, Points
+from pinnkit.fields.names import FieldFunction
+from pinnkit.objective import Equations, Group
+from pinnkit.problem import Condition
+
+
+@dataclass(frozen=True)
+class Place:
+    """The largest size of a residual, and where it is."""
+
+    term: str
+    size: float
+    scale: float
+    """Size of the residual's parts: how much it changes for a change of the fields as large as they are (`_nearby`)."""
+    at: dict[str, float]
+
+    @property
+    def relative(self) -> float:
+        """Misfit relative to the scale."""
+        return 0.0 if self.size == 0.0 else self.size / self.scale if self.scale else np.inf
+
+    def __str__(self) -> str:
+        return f"{self.size:.2e} at " + ", ".join(f"{n}={v:.4g}" for n, v in self.at.items())
+
+
+def exact_misfits(equations: Equations) -> tuple[Place, ...]:
+    """The exact solution in every equation and condition. Raises UsageError where it does not satisfy one."""
+    problem, f = equations.problem, exact_fields(equations.problem)
+    places: list[Place] = []
+    for group in (*equations.groups, *equations.hard):
+        found = _largest(equations, f, group, points_of(group))
+        places += found
+        for place in found:
+            # Measured values carry noise.
+            if group.kind != "data" and not place.relative <= tolerance():
+                condition = group.condition(place.term)
+                raise UsageError(
+                    f"The exact solution does not satisfy '{place.term}': the misfit is {place}.",
+                    where=condition.where,
+                    expected=f"a misfit of at most {tolerance():.0e} times the size of its parts ({place.scale:.2g})",
+                    do=f"Mend '{condition.name}' or `exact` of {type(problem).__name__}: one of them is wrong.",
+                )
+    return tuple(places)
+
+
+def hard_misfits(equations: Equations) -> None:
+    """Raise UsageError for hard conditions that contradict each other where they meet: the ansatz then breaks one."""
+    problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
+    f = equations.ansatz(problem, lambda X: jnp.zeros((X.shape[0], len(problem.fields)), X.dtype))
+    for group in equations.hard:
+        for place in _largest(equations, f, group, points_of(group)):
+            if not place.relative <= tolerance():
+                raise UsageError(
+                    f"'{place.term}' contradicts another hard condition where they meet: it is missed by {place}.",
+                    where=group.condition(place.term).where,
+                    expected="hard conditions that agree at the corners of the domain",
+                    do="Mend the values, or make one of the conditions soft (without hard=True).",
+                )
+
+
+def corner_misfits(equations: Equations) -> tuple[Place, ...]:
+    """Where boundary conditions, or periodic ends, contradict the initial values that the problem prescribes."""
+    domain = equations.problem.domain
+    if domain.time is None or domain.axes[domain.time].kind != "interval":
+        return ()
+    start, known = _initial_fields(equations)
+    found: list[Place] = []
+    for group in (*equations.groups, *equations.hard):
+        told = tuple(c for c in group.conditions if group.kind == "boundary" and _follows(equations, group, c, known))
+        if told:
+            there = points_of(group)
+            X = jnp.asarray(there.X).at[:, domain.time].set(domain.axes[domain.time].lower)
+            points = Points(X, there.normals)
+            requests = {a: group.requests[a] for c in told for a in c.arguments}
+            found += _largest(equations, start, replace(group, conditions=told, requests=requests), points)
+    return tuple(p for p in (*found, *_periodic_jumps(equations, start, known)) if not p.relative <= tolerance())
+
+
+def tolerance() -> float:
+    """Misfit, relative to the size of its parts, that rounding can explain: 1e-6 in float64."""
+    return 1e-6 if jax.config.read("jax_enable_x64") else 1e-2
+
+
+def _largest(equations: Equations, f: BatchFunction, group: Group, points: Points) -> list[Place]:
+    """The largest residual of each of a group's terms on some fields."""
+    problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
+    step = 1e-3
+    nearby = _nearby(equations, f)
+
+    @jax.jit
+    def residuals(steps: Any, points: Points) -> Any:
+        return jax.vmap(lambda h: equations.evaluate(problem, nearby(h), group, points))(steps)
+
+    places = []
+    for term, (r, shifted) in residuals(jnp.asarray([0.0, step]), points).items():
+        change = np.abs(np.asarray(shifted - r)) / step
+        # `max` would pass NaN by; a misfit that is not a number has to be seen.
+        size = np.nan_to_num(np.abs(np.asarray(r)), nan=np.inf, posinf=np.inf)
+        worst = int(np.argmax(size))
+        scale = float(np.max(change, initial=0.0, where=np.isfinite(change)))
+        places.append(Place(term, float(size[worst]), scale, coordinates(equations, points.X[worst])))
+    return places
+
+
+def _nearby(equations: Equations, f: BatchFunction) -> Callable[[Any], BatchFunction]:
+    """h -> f + h (largest |f|) (long waves): its residual, less that of f, shows the size of the residual's parts.
+
+    It has the units of the residual, so that a misfit is judged alike in metres and in nanometres.
+    """
+    axes = equations.problem.domain.axes
+    lower, length = (jnp.asarray([[getattr(a, name) for a in axes]]) for name in ("lower", "length"))
+    inside = next(g for g in equations.groups if g.kind == "interior")
+    values = jnp.abs(jax.jit(f)(points_of(inside).X))
+    largest = jnp.max(values, axis=0, where=jnp.isfinite(values), initial=0.0)[None, :]
+
+    def waves(X: Any) -> Any:
+        phase = jnp.sum((X - lower) / length * 2.0 + 0.4, axis=1)[:, None]
+        return jnp.cos(phase + jnp.arange(largest.size, dtype=X.dtype)[None, :])
+
+    return lambda h: lambda X: f(X) + h * largest * waves(X)
+
+
+def _initial_fields(equations: Equations) -> tuple[BatchFunction, dict[str, Condition]]:
+    """The fields that the initial conditions prescribe, constant in time, and the condition that fixes each of them.
+
+    A field that none fixes is zero.
+    """
+    problem = equations.problem
+    faces = []
+    for condition in problem.conditions():
+        if condition.mark.kind == "initial":
+            try:
+                faces += Ansatz(problem, equations.catalogue, [(condition, problem.domain.initial())]).faces
+            except UsageError:
+                continue  # a velocity, or not affine: it says nothing about the values
+    known = problem.bound({n: u.initial for n, u in problem.unknowns().items()})
+
+    def fields(X: Any) -> Any:
+        values = jnp.zeros((X.shape[0], len(problem.fields)), X.dtype)
+        for face in faces:
+            values = values.at[:, np.array(face.columns)].set(face.prescribed(known, face.project(X)))
+        return values
+
+    return fields, {problem.fields[c]: f.condition for f in faces for c in f.columns}
+
+
+def _follows(equations: Equations, group: Group, condition: Condition, known: dict[str, Condition]) -> bool:
+    """Whether the initial values alone decide a boundary condition at the start of time."""
+    requests = [group.requests[a] for a in condition.arguments]
+    in_time = any(equations.problem.domain.time in index for index in equations.catalogue.highest_orders(requests))
+    elsewhere = any(isinstance(r, FieldFunction) for r in requests)
+    return equations.catalogue.fields_behind(requests) <= set(known) and not in_time and not elsewhere
+
+
+def _periodic_jumps(equations: Equations, start: BatchFunction, known: dict[str, Condition]) -> list[Place]:
+    """Initial values that differ at the two ends of a periodic axis."""
+    problem, domain = equations.problem, equations.problem.domain
+    periodic = [i for i in domain.space if domain.axes[i].kind == "periodic"]
+    places = []
+    for axis in periodic:
+        X = jnp.asarray(next(points_of(g).X for g in equations.groups if g.kind == "interior"))
+        ends = [X.at[:, axis].set(end) for end in (domain.axes[axis].lower, domain.axes[axis].upper)]
+        jumps, sizes = np.abs(np.asarray(start(ends[1]) - start(ends[0]))), np.abs(np.asarray(start(X)))
+        for name, condition in known.items():
+            column = problem.fields.index(name)
+            worst = int(np.argmax(jumps[:, column]))
+            at = coordinates(equations, ends[1][worst].at[domain.time].set(domain.axes[domain.time or 0].lower))
+            places.append(Place(condition.name, float(jumps[worst, column]), float(sizes[:, column].max()), at))
+    return places
