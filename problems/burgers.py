@@ -34,4 +34,4 @@ class Burgers(pk.Problem):
         return cole_hopf.burgers(t, x, self.nu)
 
     model = pk.MLP(width=20, depth=4)
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=5000),), sampling=pk.Sampling(interior=3000))
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=5000),), sampling=pk.Sampling(interior=5000))

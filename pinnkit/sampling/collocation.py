@@ -46,7 +46,11 @@ class Sampling:
 
     def count(self, group: Group) -> int:
         """Number of points asked for in a group."""
-        return {"interior": self.interior, "initial": self.initial}.get(group.kind, self.boundary)
+        return int(getattr(self, self.option(group)))
+
+    def option(self, group: Group) -> str:
+        """The name of that number."""
+        return group.kind if group.kind in ("interior", "initial") else "boundary"
 
 
 def _refuse(what: str, expected: str) -> None:

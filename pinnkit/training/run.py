@@ -145,8 +145,8 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         worst = max(e.overfitted, key=lambda t: e.overfitted[t])
         ratio = e.overfitted[worst]
         much = (
-            f"{ratio:.1f} times larger on fresh points than on the training points: over-fitted (use more of them: "
-            "--sampling.interior, --sampling.boundary)"
+            f"{ratio:.1f} times larger on fresh points than on the training points: over-fitted"
+            f" (more of them: --sampling.{_count_option(e.run, worst)})"
             if ratio < np.inf
             else "not finite on fresh points"
         )
@@ -154,6 +154,12 @@ def _sentences(e: Evaluation) -> Iterator[str]:
     for name, u in e.unknowns.items():
         found = f"95% interval [{u.lower:.6g}, {u.upper:.6g}]" if u.deviation < np.inf else "but nothing determines it"
         yield f"{name} = {u.value:.6g}, {found}."
+
+
+def _count_option(run: Run, term: str) -> str:
+    """The option that says how many points a term has."""
+    group = next(g for g in run.equations.groups if term in run.equations.terms(g))
+    return run.recipe.sampling.option(group)
 
 
 def _field_note(e: Evaluation) -> str:
