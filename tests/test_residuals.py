@@ -162,7 +162,7 @@ def test_float32_stays_float32():
 
 
 def helper(u):
-    return undefined + u
+    return undefined + u  # noqa: F821
 
 
 def silent(self, u):
@@ -203,7 +203,7 @@ def test_mistakes_inside_a_method(method, words):
 def test_the_line_is_that_of_the_mistake():
     def wrong(self, u):
         square = u**2
-        return square + missing
+        return square + missing  # noqa: F821
 
     problem = type("P", (Rod,), {"equation": pk.interior(wrong)})()
     error = refused(lambda: objective(problem))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from rich.table import Table
 
 from pinnkit.cli.options import Options, read
 from pinnkit.cli.template import problem_file
-from pinnkit.errors import UsageError, advice
+from pinnkit.diagnostics.finding import Settings
+from pinnkit.diagnostics.registry import diagnose as diagnose_objective
+from pinnkit.errors import UsageError, advice, shown_path
 from pinnkit.problem import Problem, known, problem_class
 from pinnkit.reporting.restore import restored
-from pinnkit.reporting.run_folder import RunFolder, all_runs, refuse_taken
+from pinnkit.reporting.run_folder import RunFolder, all_runs, refuse_taken, unused
 from pinnkit.reporting.session import Session, write_config
 from pinnkit.reporting.tables import print_check, print_summary, table
-from pinnkit.training.run import Run
+from pinnkit.training.run import Run, described
 
 console = Console(markup=False, highlight=False)  # names, paths and docstrings may hold brackets
 
@@ -63,6 +66,23 @@ def check(arguments: Sequence[str]) -> int:
     return 0
 
 
+def diagnose(arguments: Sequence[str]) -> int:
+    """is this network, on this problem, fit to train? Gradients by width, derivatives by depth, balance, kernel"""
+    name, rest = _problem_name("diagnose", arguments)
+    options = read(problem_class(name), rest, f"pinnkit diagnose {name}", Settings())
+    refuse_taken(options.out)
+    folder = options.out or unused(Path("runs") / options.problem.name / "diagnosis")
+    began = time.monotonic()
+    objective, _ = described(options.problem, options.model, options.recipe, options.seed)
+    found = diagnose_objective(objective, options.further, options.seed)
+    from pinnkit.reporting.diagnosis import print_diagnosis, write_diagnosis  # matplotlib
+
+    print_diagnosis(console, found)
+    paths = write_diagnosis(found, folder)
+    console.print(f"{time.monotonic() - began:.0f} s; {len(paths)} files in {folder}", style="dim", soft_wrap=True)
+    return 0 if found.verdict == "fit" else 1
+
+
 def resume(arguments: Sequence[str]) -> int:
     """go on with a run that was interrupted, as if it had not been"""
     folder = RunFolder.open(_one("resume", arguments))
@@ -80,8 +100,11 @@ def resume(arguments: Sequence[str]) -> int:
 
 
 def show(arguments: Sequence[str]) -> int:
-    """print the results of a run again"""
-    folder = RunFolder.open(_one("show", arguments))
+    """print the results of a run again; --gradients draws each term's gradient by layer"""
+    wanted = "--gradients" in arguments
+    folder = RunFolder.open(_one("show", [a for a in arguments if a != "--gradients"]))
+    if wanted:
+        _draw_gradients(folder)
     config, summary = folder.config(), folder.summary()
     try:
         _print_config(config)
@@ -98,6 +121,21 @@ def show(arguments: Sequence[str]) -> int:
         return int(summary["exit_status"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise folder.damaged("run.json or summary.json", f"{type(error).__name__}: {error}") from None
+
+
+def _draw_gradients(folder: RunFolder) -> None:
+    """Draw the gradients of a run from its metrics. Raises UsageError where it has none."""
+    from pinnkit.reporting.figures import gradients, save
+
+    metrics = list(folder.metrics())
+    if not any("gradients" in m for m in metrics):
+        raise UsageError(
+            "The run has no measurements of gradients.",
+            where=shown_path(folder.path),
+            expected="a run with --gradients 100, say",
+            do="Train again with that option.",
+        )
+    save(gradients(metrics), folder.path / "figures" / "gradients.png")
 
 
 def list_all(arguments: Sequence[str]) -> int:
@@ -152,12 +190,21 @@ def new(arguments: Sequence[str]) -> int:
     return 0
 
 
-COMMANDS = {"train": train, "check": check, "resume": resume, "show": show, "list": list_all, "new": new}
+COMMANDS = {
+    "train": train,
+    "check": check,
+    "diagnose": diagnose,
+    "resume": resume,
+    "show": show,
+    "list": list_all,
+    "new": new,
+}
 TAKES = {
     "train": "PROBLEM [options]",
     "check": "PROBLEM [options]",
+    "diagnose": "PROBLEM [options]",
     "resume": "RUN",
-    "show": "RUN",
+    "show": "RUN [--gradients]",
     "list": "",
     "new": "NAME",
 }
@@ -174,7 +221,9 @@ def usage() -> None:
     console.print(lines)
     console.print("\nA problem is a name (see pinnkit list) or the path of a Python file; a run is its folder.")
     console.print("Options of a problem: pinnkit train PROBLEM --help")
-    console.print("Exit status: 0 done, 1 requested accuracy not met, 2 bad input, 3 diverged", style="dim")
+    console.print(
+        "Exit status: 0 done or fit, 1 requested accuracy not met or unfit, 2 bad input, 3 diverged", style="dim"
+    )
 
 
 def _problem_name(command: str, arguments: Sequence[str]) -> tuple[str, Sequence[str]]:

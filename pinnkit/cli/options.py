@@ -28,10 +28,15 @@ class Options:
     recipe: Recipe
     seed: int
     out: Path | None
+    further: Any = None
+    """An instance of the dataclass that `read` was given."""
 
 
-def read(cls: type[Problem], arguments: Sequence[str], command: str) -> Options:
-    """Read the options of a problem; the defaults are the problem's own. Exits with 2 and a suggestion on a bad one."""
+def read(cls: type[Problem], arguments: Sequence[str], command: str, further: Any = None) -> Options:
+    """Read the options of a problem; the defaults are the problem's own. Exits with 2 and a suggestion on a bad one.
+
+    The fields of `further`, an instance of a dataclass, are options too.
+    """
     problem = _with_defaults(cls)
     recipe = problem.recipe or Recipe()
     chosen, rest = _stage_names(arguments)
@@ -40,7 +45,7 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str) -> Options:
     equations = Equations(problem)
     terms = [term for group in equations.groups for term in equations.terms(group)]
     parsed = tyro.cli(
-        _options_type(problem, recipe, stages, terms),
+        _options_type(problem, recipe, stages, terms, further),
         args=list(rest),
         prog=command,
         description=(cls.__doc__ or "").strip(),
@@ -48,16 +53,17 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str) -> Options:
         config=(tyro.conf.SuppressFixed,),
     )
     trained = tuple(getattr(parsed, label) for label in _labels(stages))
-    weights = _flat(parsed.weights)
+    chosen_weights = {k: v for k, v in _flat(parsed.weights).items() if v != _weight(recipe, k)}
     changed = replace(
         recipe,
         stages=trained,
         sampling=parsed.sampling,
-        weights={**recipe.weights, **{k: v for k, v in weights.items() if v != _weight(recipe, k)}},
+        weights=recipe.weights if not chosen_weights else {**recipe.fixed_weights, **chosen_weights},
         precision=parsed.precision,
         accuracy=parsed.accuracy,
+        gradients=parsed.gradients,
     )
-    return Options(parsed.problem, parsed.model, changed, parsed.seed, parsed.out)
+    return Options(parsed.problem, parsed.model, changed, parsed.seed, parsed.out, parsed.further if further else None)
 
 
 def _with_defaults(cls: type[Problem]) -> Problem:
@@ -72,7 +78,7 @@ def _with_defaults(cls: type[Problem]) -> Problem:
     return cls()
 
 
-def _options_type(problem: Problem, recipe: Recipe, stages: Sequence[Stage], terms: Sequence[str]) -> Any:
+def _options_type(problem: Problem, recipe: Recipe, stages: Sequence[Stage], terms: Sequence[str], further: Any) -> Any:
     """The dataclass that tyro reads: its field docs are the help."""
     names = tuple(s.name for s in stages)
     hidden: Any = tyro.conf.Suppress
@@ -85,8 +91,11 @@ def _options_type(problem: Problem, recipe: Recipe, stages: Sequence[Stage], ter
         _option("stages", tuple[str, ...], names, f"optimisers, one after the other, of {', '.join(STAGES)}"),
         _option("precision", Precision, recipe.precision, "of parameters, points and derivatives"),
         _option("accuracy", float | None, recipe.accuracy, "relative L2 error to reach; exit status 1 where it is not"),
+        _option("gradients", int, recipe.gradients, "steps between measurements of gradients by layer; 0: never"),
         _option("seed", int, 0, "of the initial weights and the collocation points"),
-        _option("out", Path | None, None, "run folder, instead of runs/NAME/TIME"),
+        _option("out", Path | None, None, "folder for what is written, instead of runs/NAME/TIME"),
+        # name="": its fields are options of their own, --widths and not --diagnosis.widths.
+        *([_group("further", further, Annotated[type(further), tyro.conf.arg(name="")])] if further else []),
     ]
     return make_dataclass("Options", fields, frozen=True)
 
@@ -145,7 +154,7 @@ def _default_stage(name: str, recipe: Recipe) -> Stage:
 
 
 def _weight(recipe: Recipe, term: str) -> float:
-    return recipe.weights.get(term, recipe.weights.get(term.partition(".")[0], 1.0))
+    return recipe.fixed_weights.get(term, recipe.fixed_weights.get(term.partition(".")[0], 1.0))
 
 
 def _weights_type(recipe: Recipe, terms: Sequence[str]) -> Any:

@@ -9,6 +9,7 @@ import jax
 from pinnkit.diagnostics import hints
 from pinnkit.diagnostics.misfits import Place, corner_misfits, exact_misfits, hard_misfits
 from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.signal import at_start
 from pinnkit.diagnostics.start import drowned, sizes_at_start
 from pinnkit.diagnostics.truth import exact_fields, truth_of
 from pinnkit.errors import UsageError
@@ -29,8 +30,10 @@ class Checked:
     """Where initial and boundary conditions contradict each other."""
     initial_rms: dict[str, float] = field(default_factory=dict)
     """RMS of each term at step 0."""
+    channels: dict[str, float] = field(default_factory=dict)
+    """RMS of the network's output and its derivatives at step 0, in scaled coordinates (`pinnkit.diagnostics.signal`)."""
     oversights: tuple[str, ...] = ()
-    """What is probably missing in the problem, a sentence each."""
+    """What is probably missing in the problem or wrong with the network's start, a sentence each."""
     notes: tuple[str, ...] = ()
     """What could be said or started better, a sentence each."""
 
@@ -65,7 +68,9 @@ def check(objective: Objective) -> Checked:
     hard_misfits(equations)
     rms = sizes_at_start(objective)
     notes += drowned(objective, rms)
-    return Checked(derivatives, exact, corner_misfits(equations), rms, hints.warnings(equations), tuple(notes))
+    channels, unfit = at_start(objective)
+    oversights = (*hints.warnings(equations), *unfit)
+    return Checked(derivatives, exact, corner_misfits(equations), rms, channels, oversights, tuple(notes))
 
 
 def smooth_enough(equations: Equations, model: Model) -> tuple[str, ...]:

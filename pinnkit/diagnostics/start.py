@@ -52,7 +52,7 @@ def sizes_at_start(objective: Objective) -> dict[str, float]:
                 expected="a residual that can be differentiated at every point of its region",
                 do="Look for a root or a power at zero, or for jnp.where with NaN in the branch that is not taken.",
             )
-        if not any(np.any(g) for g in jax.tree.leaves(slopes[term])):
+        if not any(np.any(g) for g in jax.tree.leaves(slopes[term])) and not _felt(sums, params, term):
             raise UsageError(
                 f"'{term}' does not depend on any field: training cannot change it.",
                 where=where,
@@ -60,6 +60,15 @@ def sizes_at_start(objective: Objective) -> dict[str, float]:
                 do="Use the field in the expression that is returned.",
             )
     return {t: float(np.sqrt(np.mean(np.square(residuals[t])))) for t in objective.terms}
+
+
+def _felt(sums: Any, params: Any, term: str) -> bool:
+    """Whether a term changes with the parameters somewhere else: at zero weights no term does."""
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(0), len(leaves))
+    moved = [a + 0.3 * jax.random.normal(k, jnp.shape(a), a.dtype) for a, k in zip(leaves, keys, strict=True)]
+    slopes = jax.jit(jax.grad(lambda p: sums(p)[0][term]))(jax.tree.unflatten(structure, moved))
+    return any(np.any(g) for g in jax.tree.leaves(slopes))
 
 
 def drowned(objective: Objective, rms: dict[str, float]) -> list[str]:

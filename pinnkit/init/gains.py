@@ -71,7 +71,7 @@ CHANNELS: dict[str, Callable[[Elementwise, Array], Array]] = {"value": _value, "
 @functools.lru_cache(maxsize=256)
 def _second_moment(activation: Elementwise, channel: Callable[[Elementwise, Array], Array]) -> float:
     """E[channel(z)^2], z ~ N(0, 1)."""
-    nodes, weights = _normal_quadrature()
+    nodes, weights = normal_quadrature()
     # A gain is a number even while the caller is being traced, and it needs float64 whatever the global setting is.
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):
         values = np.asarray(channel(activation, jnp.asarray(nodes)), dtype=np.float64)
@@ -79,7 +79,7 @@ def _second_moment(activation: Elementwise, channel: Callable[[Elementwise, Arra
 
 
 @functools.lru_cache(maxsize=1)
-def _normal_quadrature() -> tuple[np.ndarray, np.ndarray]:
+def normal_quadrature() -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights for an expectation under N(0, 1): Gauss-Legendre on panels of width 1/2.
 
     Gauss-Hermite would need hundreds of nodes for tanh, whose poles lie at i pi/2, and does not converge usefully for

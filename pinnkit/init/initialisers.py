@@ -47,6 +47,8 @@ SCHEMES: dict[str, Scheme] = {
     "he": Scheme(lambda fans, gain2: gain2 / fans.n_in, _normal),
     "lecun": Scheme(lambda fans, gain2: 1.0 / fans.n_in, _normal),
     "glorot": Scheme(lambda fans, gain2: 2.0 / (fans.n_in + fans.n_out), _normal),
+    # What no initialisation should do: the same variance whatever is summed. Here to show what comes of it.
+    "constant": Scheme(lambda fans, gain2: 1.0 / 16.0, _normal),
     "orthogonal": Scheme(lambda fans, gain2: gain2 / max(fans.n_in, fans.n_out), _orthogonal),
 }
 
@@ -55,7 +57,7 @@ def weight_variance(scheme: str, shape: Sequence[int], gain2: float, *, kind: st
     """The variance sigma2 of one weight.
 
     he: gain2 / n_in; lecun: 1 / n_in; glorot: 2 / (n_in + n_out); orthogonal, W = sqrt(gain2) Q: gain2 / max(n_in,
-    n_out). LeCun and Glorot take no gain. Orthogonal equals He unless the layer widens: then it is smaller by
+    n_out); constant: 1/16. LeCun and Glorot take no gain. Orthogonal equals He unless the layer widens: then it is smaller by
     n_in / n_out, because Q keeps the length of the whole vector and shares it among more units.
 
     Arguments

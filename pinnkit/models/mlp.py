@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from flax import nnx
 from jax.typing import DTypeLike
@@ -13,12 +14,15 @@ from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError
 from pinnkit.init.gains import CHANNELS, gain
-from pinnkit.init.initialisers import SCHEMES
+from pinnkit.init.initialisers import SCHEMES, weight_variance
 from pinnkit.init.names import lookup
 from pinnkit.init.parametrisations import PARAMETRISATIONS, parametrise
 from pinnkit.models.activations import activation
 from pinnkit.models.dense import Dense
 from pinnkit.models.fourier import FourierFeatures
+
+AUTO = "auto"
+"""The initialisation that is chosen for the equation, see `pinnkit.diagnostics.recommendation`."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,13 @@ class MLP:
     """Number of hidden layers."""
     activation: str = "tanh"
     """Activation: tanh, sin, silu, gelu, softplus, sigmoid; relu, leaky_relu and elu have few derivatives."""
-    init: Literal["he", "lecun", "glorot", "orthogonal"] = "he"
-    """Variance of the weights: he gain2/n_in, lecun 1/n_in, glorot 2/(n_in + n_out), orthogonal sqrt(gain2) Q."""
+    init: Literal["he", "lecun", "glorot", "orthogonal", "constant", "auto"] = "he"
+    """Variance of the weights: he gain2/n_in, lecun 1/n_in, glorot 2/(n_in + n_out), orthogonal sqrt(gain2) Q, constant
+    1/16 whatever n_in is (a bad example); auto: he or lecun, whichever keeps the equation's derivatives."""
     gain: Literal["value", "derivative"] = "value"
     """What gain2 keeps from layer to layer, the signal or its derivatives; for he and orthogonal."""
+    init_scale: float = 1.0
+    """Factor of every weight's standard deviation at the start."""
     parametrisation: Literal["standard", "ntk"] = "standard"
     """Where the standard deviation of the weights is: in the parameters, or in the forward pass (ntk)."""
     fourier_features: int = 0
@@ -52,8 +59,16 @@ class MLP:
                 expected="a finite number above 0",
                 do="Change the value.",
             )
+        if not (math.isfinite(self.init_scale) and self.init_scale >= 0):
+            raise UsageError(
+                f"The scale of the weights is {self.init_scale}.",
+                where="MLP.init_scale",
+                expected="a finite number, 0 or more",
+                do="Change the value.",
+            )
         activation(self.activation, where="MLP.activation")
-        lookup(SCHEMES, self.init, "initialisation", where="MLP.init")
+        if self.init != AUTO:
+            lookup(SCHEMES, self.init, "initialisation", where="MLP.init")
         lookup(CHANNELS, self.gain, "kind of gain", where="MLP.gain")
         lookup(PARAMETRISATIONS, self.parametrisation, "parametrisation", where="MLP.parametrisation")
 
@@ -76,6 +91,12 @@ class MLP:
         _require_count(features, 1, "features")
         _require_count(outputs, 1, "outputs")
         return (2 * self.fourier_features or features, *[self.width] * self.depth, outputs)
+
+    def variances(self, features: int, outputs: int) -> tuple[float, ...]:
+        """sigma2 of the weights of every dense layer, of W in both parametrisations."""
+        gain2 = gain(activation(self.activation).function, self.gain)
+        shapes = pairwise(self.sizes(features, outputs))
+        return tuple(self.init_scale**2 * weight_variance(self.init, shape, gain2) for shape in shapes)
 
     def parameters(self, features: int, outputs: int) -> int:
         """The number of trainable parameters, weights and biases."""
@@ -101,17 +122,27 @@ class MLPModule(nnx.Module):
         )
         layers = []
         for n_in, n_out in pairwise(sizes):
-            init, scale = parametrise(config.parametrisation, config.init, (n_in, n_out), gain2)
+            init, scale = parametrise(
+                config.parametrisation, config.init, (n_in, n_out), gain2, factor=config.init_scale
+            )
             layers.append(Dense(n_in, n_out, initialiser=init, scale=scale, rngs=rngs, dtype=dtype))
         self.layers = nnx.List(layers)
 
     def __call__(self, X: Float[Array, "points features"]) -> Float[Array, "points outputs"]:
         """Evaluate the network on a batch of embedded points."""
-        *hidden, readout = self.layers
+        return self.preactivations(X)[-1]
+
+    def preactivations(
+        self, X: Float[Array, "points features"], shifts: Sequence[Any] | None = None
+    ) -> list[Float[Array, "points units"]]:
+        """What each dense layer gives before its activation, the output last; `shifts` are added to them."""
+        found: list[Float[Array, "points units"]] = []
         h = X if self.fourier is None else self.fourier(X)
-        for layer in hidden:
-            h = self.activation(layer(h))
-        return readout(h)
+        for i, layer in enumerate(self.layers):
+            z = layer(h)
+            found.append(z if shifts is None else z + shifts[i])
+            h = self.activation(found[-1])
+        return found
 
 
 def _require_count(value: object, least: int, where: str) -> None:

@@ -29,6 +29,7 @@ class FieldNetwork:
 
     def __init__(self, problem: Problem, model: Model, ansatz: Ansatz, *, dtype: Any, seed: int) -> None:
         self.problem, self.model, self.ansatz, self.dtype = problem, model, ansatz, jnp.dtype(dtype)
+        self.seed = seed
         scales = [AxisScale(a.lower, a.upper, a.kind == "periodic", a.modes) for a in problem.domain.axes]
         self.embedding = Embedding(tuple(scales))
         module = model.build(self.embedding.features, len(problem.fields), rngs=nnx.Rngs(seed), dtype=self.dtype)

@@ -27,16 +27,22 @@ def save_all(evaluation: Evaluation, metrics: Sequence[dict[str, Any]], folder: 
     """Write every figure that suits the problem; returns their paths."""
     paths = []
     for name, figure in drawn(evaluation, metrics).items():
-        path = folder / f"{name}.png"
-        FigureCanvasAgg(figure).print_figure(path, dpi=DPI, bbox_inches="tight")
-        paths.append(path)
+        paths.append(save(figure, folder / f"{name}.png"))
     return paths
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG; needs no display."""
+    FigureCanvasAgg(figure).print_figure(path, dpi=DPI, bbox_inches="tight")
+    return path
 
 
 def drawn(evaluation: Evaluation, metrics: Sequence[dict[str, Any]]) -> dict[str, Figure]:
     """Every figure that suits the problem, by name."""
     problem = evaluation.run.problem
     figures = {"losses": losses(metrics, evaluation.unknowns)} if metrics else {}
+    if any("gradients" in m for m in metrics):
+        figures["gradients"] = gradients(metrics)
     figures |= fields(evaluation)
     if problem.domain.time is not None and len(problem.domain.space) == 1:
         figures["slices"] = slices(evaluation)
@@ -69,6 +75,22 @@ def losses(metrics: Sequence[dict[str, Any]], unknowns: Mapping[str, Estimate] |
         _mark_stages(left, right, metrics)
     panels[-1][0].set_xlabel("step")
     panels[-1][1].set_xlabel("training time [s]")
+    return figure
+
+
+def gradients(metrics: Sequence[dict[str, Any]]) -> Figure:
+    """Norm of each term's gradient against steps, by layer."""
+    told = [m for m in metrics if "gradients" in m]
+    terms = list(told[0]["gradients"])
+    figure = Figure(figsize=(7.5, 1 + 2.6 * len(terms)), layout="constrained")
+    for term, axes in zip(terms, figure.subplots(len(terms), 1, squeeze=False, sharex=True)[:, 0], strict=True):
+        for layer in told[0]["gradients"][term]:
+            norms = np.array([m["gradients"][term][layer] for m in told], float)
+            axes.semilogy([m["step"] for m in told], norms, ".-", lw=1.2, ms=4, label=layer)
+        axes.set_ylabel(f"gradient of '{term}'")
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        axes.grid(alpha=0.3)
+        axes.set_xlabel("step" if term == terms[-1] else "")
     return figure
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from pinnkit.diagnostics.accuracy import FieldError
+from pinnkit.objective import Objective
 from pinnkit.training.loop import Report
 from pinnkit.training.run import Run
 
@@ -21,9 +26,11 @@ class History:
         self.errors: dict[str, FieldError] | None = None
         """Those measured last."""
         self._evaluated = 0.0
+        self._measured = 0
+        self._gradients = jax.jit(partial(gradient_norms, run.objective))
 
     def row(self, report: Report) -> dict[str, Any]:
-        """Step, seconds, stage, loss and terms; errors, unknown parameters and an event where there are any."""
+        """Step, seconds, stage, loss and terms; errors, unknowns, gradients and an event where there are any."""
         state, row = report.state, dict[str, Any]()
         row |= {"step": int(state.step), "seconds": float(state.seconds), "stage": report.stage}
         row |= {"loss": report.loss, "terms": report.mean_squares}
@@ -35,4 +42,20 @@ class History:
             row["unknowns"] = {n: float(u.value(state.params["unknowns"][n])) for n, u in unknowns.items()}
         if report.event:
             row["event"] = report.event
+        every = self.run.recipe.gradients
+        if every and int(state.step) - self._measured >= every:
+            self._measured = int(state.step)
+            found = self._gradients(state.params, state.points)
+            row["gradients"] = jax.tree.map(float, found)
         return row
+
+
+def gradient_norms(objective: Objective, params: Any, points: Any) -> dict[str, dict[str, Any]]:
+    """||d(w mean(r^2))/dtheta|| of each term, by layer: {term: {layer: norm}}."""
+    slopes = jax.jacrev(lambda p: objective.mean_squares(p, points))(params)
+    norms = {}
+    for term, slope in slopes.items():
+        layers = slope["network"].get("layers", [slope["network"]])
+        squares = [sum(jnp.sum(g**2) for g in jax.tree.leaves(layer)) for layer in layers]
+        norms[term] = {f"layer {i + 1}": objective.weights[term] * jnp.sqrt(s) for i, s in enumerate(squares)}
+    return norms

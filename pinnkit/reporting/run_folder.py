@@ -26,7 +26,7 @@ class RunFolder:
     def create(cls, problem: str, out: Path | None = None) -> RunFolder:
         """`runs/NAME/TIME`, or `out`. Raises UsageError rather than write over anything."""
         refuse_taken(out)
-        path = out or _unused(Path("runs") / problem / datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+        path = out or unused(Path("runs") / problem / datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
         try:
             for folder in (path, path / "figures", path / "checkpoints", path / PROBLEM):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -169,7 +169,8 @@ def all_runs(root: Path = Path("runs")) -> list[Path]:
     return sorted(p.parent for p in root.glob(f"*/*/{CONFIG}"))
 
 
-def _unused(path: Path) -> Path:
+def unused(path: Path) -> Path:
+    """The path, or with a number behind it where it exists: nothing is written over."""
     number, candidate = 1, path
     while candidate.exists():
         number += 1

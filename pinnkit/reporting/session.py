@@ -111,9 +111,10 @@ def write_config(run: Run, folder: RunFolder, source: dict[str, str], command: l
             "recipe": {
                 "stages": [{"name": s.name, **plain_options(s)} for s in recipe.stages],
                 "sampling": dataclasses.asdict(recipe.sampling),
-                "weights": dict(recipe.weights),
+                "weights": dict(recipe.fixed_weights),
                 "precision": recipe.precision,
                 "accuracy": recipe.accuracy,
+                "gradients": recipe.gradients,
             },
             "seed": run.seed,
             "command": command,

@@ -32,6 +32,9 @@ def print_check(console: Console, checked: Checked) -> None:
         size = f"{checked.initial_rms[term]:.2e}" if term in checked.initial_rms else "met exactly"
         shown.add_row(term, size, *([f"{misfits[term].size:.1e}" if term in misfits else ""] if misfits else []))
     console.print(shown)
+    if checked.channels:
+        sizes = ", ".join(f"{name} {size:.2g}" for name, size in checked.channels.items())
+        console.print(Text(f"  network at step 0, RMS in scaled coordinates: {sizes}", style="dim"))
     for warning in checked.warnings:
         console.print(Text(f"warning: {warning}", style="yellow"))
     for note in checked.notes:

@@ -13,6 +13,8 @@ from pinnkit.errors import UsageError
 from pinnkit.optim import Adam, SSBroyden, Stage
 from pinnkit.sampling import Sampling
 
+NTK = "ntk"
+"""Weights from the tangent kernel."""
 Precision = Literal["float64", "float32"]
 
 
@@ -24,12 +26,15 @@ class Recipe:
     """Optimisers, one after the other."""
     sampling: Sampling = field(default_factory=Sampling)
     """Collocation points."""
-    weights: Mapping[str, float] = field(default_factory=dict)
-    """Weight of each term, by method name or by `method.component`; 1 where none is given."""
+    weights: Mapping[str, float] | Literal["ntk"] = field(default_factory=dict)
+    """Weight of each term, by method name or by `method.component`; 1 where none is given. "ntk": those that make all
+    terms fall alike at first, from the tangent kernel at step 0."""
     precision: Precision = "float64"
     """Of parameters, points and derivatives."""
     accuracy: float | None = None
     """Requested relative L2 error, of every field."""
+    gradients: int = 0
+    """Steps between two measurements of each term's gradient by layer, for the metrics of a run; 0 for never."""
 
     def __post_init__(self) -> None:
         stages = (self.stages,) if isinstance(self.stages, Stage) else self.stages
@@ -40,12 +45,21 @@ class Recipe:
         object.__setattr__(self, "stages", tuple(stages))
         if not isinstance(self.sampling, Sampling):
             _refuse(f"sampling is {self.sampling!r}", "pk.Sampling(interior=2000), say")
-        if not isinstance(self.weights, Mapping):
-            _refuse(f"weights is {self.weights!r}", 'a dict from names of equations to numbers, {"heat": 10.0}')
+        if not isinstance(self.weights, Mapping) and self.weights != NTK:
+            _refuse(
+                f"weights is {self.weights!r}", 'a dict from names of equations to numbers, {"heat": 10.0}, or "ntk"'
+            )
+        if isinstance(self.gradients, bool) or not isinstance(self.gradients, int) or self.gradients < 0:
+            _refuse(f"gradients is {self.gradients!r}", "a number of steps, or 0 for never")
         if self.precision not in get_args(Precision):
             _refuse(f"precision is {self.precision!r}", "one of " + ", ".join(get_args(Precision)))
         if self.accuracy is not None and not (isinstance(self.accuracy, (int, float)) and self.accuracy > 0):
             _refuse(f"accuracy is {self.accuracy}", "a positive relative L2 error, such as 1e-4")
+
+    @property
+    def fixed_weights(self) -> Mapping[str, float]:
+        """The weights that are given as numbers."""
+        return self.weights if isinstance(self.weights, Mapping) else {}
 
     @property
     def dtype(self) -> jnp.dtype:

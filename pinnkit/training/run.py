@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,14 +11,18 @@ import numpy as np
 
 from pinnkit.diagnostics.accuracy import Accuracy, FieldError, residual_rms
 from pinnkit.diagnostics.check import Checked, check
+from pinnkit.diagnostics.finding import Settings
+from pinnkit.diagnostics.kernel import kernel_weights, mean_traces
+from pinnkit.diagnostics.signal import recommendation
 from pinnkit.diagnostics.truth import truth_of
 from pinnkit.diagnostics.uncertainty import Estimate, draws_needed, estimates
 from pinnkit.errors import UsageError
 from pinnkit.models import MLP, Model
+from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Equations, FieldNetwork, Objective
 from pinnkit.problem import Problem
 from pinnkit.training.loop import Loop
-from pinnkit.training.recipe import Recipe
+from pinnkit.training.recipe import NTK, Recipe
 from pinnkit.training.state import TrainState
 
 FRESH = 4
@@ -40,13 +44,12 @@ class Run:
         _require(model, (Model, type(None)), "a model", "pk.MLP(...)")
         _require(recipe, (Recipe, type(None)), "a recipe", "pk.Recipe(...)")
         self.problem = problem
-        self.model: Model = model or problem.model or MLP()
-        self.recipe: Recipe = recipe or problem.recipe or Recipe()
         self.seed = seed
-        dtype = self.recipe.dtype
-        self.equations = Equations(problem)
-        network = FieldNetwork(problem, self.model, self.equations.ansatz, dtype=dtype, seed=seed)
-        self.objective = Objective(self.equations, network, self.recipe.weights)
+        self.objective, self.recipe = described(
+            problem, model or problem.model or MLP(), recipe or problem.recipe or Recipe(), seed
+        )
+        self.model: Model = self.objective.network.model
+        self.equations = self.objective.equations
         self.loop = Loop(self.objective, self.recipe, seed=seed)
 
     def check(self) -> Checked:
@@ -68,6 +71,22 @@ class Run:
             draws = self.loop.residual_driven(state, draws_needed(self.objective, state.points))
             unknowns = estimates(self.objective, state.params, draws)
         return Evaluation(self, state, errors, training, fresh, unknowns, diverged, interrupted)
+
+
+def described(problem: Problem, model: Model, recipe: Recipe, seed: int) -> tuple[Objective, Recipe]:
+    """The objective, and the recipe, with `init="auto"` and `weights="ntk"` resolved: a run says what it did."""
+    equations, dtype = Equations(problem), recipe.dtype
+
+    def objective(model: Model, weights: Mapping[str, float]) -> Objective:
+        return Objective(equations, FieldNetwork(problem, model, equations.ansatz, dtype=dtype, seed=seed), weights)
+
+    if isinstance(model, MLP) and model.init == AUTO:
+        init, gain = recommendation(objective(replace(model, init="he"), {}))
+        model = replace(model, init=init, gain=gain)  # type: ignore[arg-type]
+    if recipe.weights == NTK:
+        traces = mean_traces(objective(model, {}), Settings().rows, seed)
+        recipe = replace(recipe, weights=kernel_weights(traces))
+    return objective(model, recipe.fixed_weights), recipe
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,0 +1,153 @@
+"""The tangent kernel of each term at the start: which term trains first, and what its spectrum says.
+
+K_i = J_i J_i^T over N_i points of term i, J_i = dr_i/dtheta. Its trace divided by N_i is how fast the loss of that term,
+a mean of squares, falls at first under gradient descent. The weights trace(K)/trace(K_i) make all terms fall alike.
+
+Source: Jacot et al. 2018; for the weights of a PINN Wang, Yu and Perdikaris 2022, algorithm 1 (there sums, here means).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict
+from pinnkit.diagnostics.uncertainty import jacobians
+from pinnkit.objective import FieldNetwork, Objective, PointSets
+from pinnkit.sampling import draw
+
+BALANCE, SPECTRUM = "balance", "spectrum"
+SCHEMES = ("he", "lecun", "glorot")
+"""Initialisations whose traces are compared."""
+CHUNK_BYTES = 256 * 1024**2
+"""Of Jacobian rows at a time."""
+
+
+def balance(objective: Objective, settings: Settings, seed: int) -> Report:
+    """RMS, gradient and kernel trace of each term at step 0, and the weights that would make all terms fall alike."""
+    points = points_at(objective, settings.rows, seed)
+    params = objective.network.initial_parameters
+    squares, slopes = _sizes(objective)(params, points)
+    rms = {t: float(np.sqrt(squares[t])) for t in objective.terms}
+    traces = mean_traces(objective, settings.rows, seed)
+    weights = kernel_weights(traces)
+    fastest = max(objective.terms, key=lambda t: traces[t] * objective.weights[t])
+    findings = []
+    for term in objective.terms:
+        gradient = float(np.sqrt(sum(float(jnp.sum(g**2)) for g in jax.tree.leaves(slopes[term]))))
+        rate = traces[term] * objective.weights[term]
+        share = rate / max(traces[fastest] * objective.weights[fastest], 1e-300)
+        dead = not (np.isfinite(rate) and rate > 0)
+        said = f"{term}: RMS {rms[term]:.3g}, gradient {gradient:.3g}, kernel trace {traces[term]:.3g} a point"
+        if dead:
+            said += "; nothing can change it: it will not train"
+        elif term == fastest:
+            said += "; it trains first"
+        else:
+            said += f"; it falls {1 / max(share, 1e-300):.3g} times more slowly than '{fastest}' at first"
+        findings.append(
+            Finding(
+                diagnostic=BALANCE,
+                equation=term,
+                subject=term,
+                measured=traces[term],
+                verdict="unfit" if dead else "measured only",
+                message=said,
+            )
+        )
+    shown = ", ".join(f'"{t}": {w:.3g}' for t, w in weights.items())
+    curves = {"rms": rms, "traces": traces, "weights": weights, "recipe": f"weights={{{shown}}}"}
+    return Report(tuple(findings), curves)
+
+
+def spectrum(objective: Objective, settings: Settings, seed: int) -> Report:
+    """Eigenvalues of each term's kernel, condition number, effective rank; traces under He, LeCun and Glorot."""
+    findings, curves = [], dict[str, Any]()
+    compared = {s: mean_traces(_with_init(objective, s, seed), settings.rows, seed) for s in SCHEMES}
+    for term, rows in _rows(objective, points_at(objective, settings.rows, seed)).items():
+        values = np.linalg.eigvalsh(rows @ rows.T / len(rows))[::-1].clip(0.0)
+        floor = values[0] * len(values) * np.finfo(np.float64).eps
+        kept = values[values > floor]
+        rank = float(values.sum() ** 2 / max(np.sum(values**2), 1e-300))
+        condition = float(kept[0] / kept[-1]) if kept.size else np.inf
+        half = int(np.searchsorted(np.cumsum(values), 0.99 * values.sum()) + 1)
+        verdict: Verdict = "measured only" if kept.size else "unfit"
+        traces = ", ".join(f"{s} {compared[s][term]:.3g}" for s in SCHEMES)
+        said = (
+            f"{term}: {half} of {len(values)} directions hold 99% of the kernel, effective rank {rank:.3g}, "
+            f"condition number {condition:.1e}; trace a point: {traces}"
+        )
+        findings.append(
+            Finding(
+                diagnostic=SPECTRUM,
+                equation=term,
+                subject=term,
+                measured=rank,
+                verdict=verdict,
+                message=said if kept.size else f"{term}: the kernel is zero: nothing can change this term",
+            )
+        )
+        curves[term] = values.tolist()
+    return Report(tuple(findings), {"eigenvalues": curves, "traces": compared})
+
+
+def kernel_weights(traces: Mapping[str, float]) -> dict[str, float]:
+    """trace(K)/trace(K_i), K with all terms; 1 where a term has no trace."""
+    total = sum(traces.values())
+    return {t: float(f"{total / v:.4g}") if v > 0 and np.isfinite(total / v) else 1.0 for t, v in traces.items()}
+
+
+def mean_traces(objective: Objective, rows: int, seed: int) -> dict[str, float]:
+    """trace(K_i)/N_i at the start, exact for these points, from Jacobian rows by chunks."""
+    return {
+        t: float(np.mean(np.sum(J**2, axis=1))) for t, J in _rows(objective, points_at(objective, rows, seed)).items()
+    }
+
+
+def points_at(objective: Objective, count: int, seed: int) -> PointSets:
+    """Points of every group, `count` of each; of a data file at most so many rows."""
+    keys = jax.random.split(jax.random.key(seed), len(objective.equations.groups))
+    dtype = objective.network.dtype
+    sets = {g.name: draw(k, g, count, dtype) for k, g in zip(keys, objective.equations.groups, strict=True)}
+    return {name: jax.tree.map(lambda a: a[:count], points) for name, points in sets.items()}
+
+
+def _rows(objective: Objective, points: PointSets) -> dict[str, Float[np.ndarray, "points parameters"]]:
+    """Jacobian rows of every term at the start, chunk by chunk."""
+    params, compiled = objective.network.initial_parameters, jacobians(objective)
+    size = max(1, CHUNK_BYTES // (8 * objective.network.count()))
+    found: dict[str, list[np.ndarray]] = {}
+    for group in objective.equations.groups:
+        there = points[group.name]
+        for begin in range(0, len(there.X), size):
+            part = jax.tree.map(lambda a, b=begin: a[b : b + size], there)
+            for term, J in compiled[group.name](params, part)[1].items():
+                found.setdefault(term, []).append(np.asarray(J, np.float64))
+    return {t: np.concatenate(found[t]) for t in objective.terms}
+
+
+def _sizes(objective: Objective) -> Any:
+    """Mean squares of all terms, and the gradient of each."""
+
+    def sizes(params: Any, points: PointSets) -> Any:
+        squares = objective.mean_squares(params, points)
+        return squares, squares
+
+    def both(params: Any, points: PointSets) -> Any:
+        slopes, squares = jax.jacrev(sizes, has_aux=True)(params, points)
+        return squares, slopes
+
+    return jax.jit(both)
+
+
+def _with_init(objective: Objective, scheme: str, seed: int) -> Objective:
+    network = objective.network
+    model = replace(network.model, init=scheme, init_scale=1.0)  # type: ignore[type-var]
+    other = FieldNetwork(network.problem, model, network.ansatz, dtype=network.dtype, seed=seed)
+    return Objective(objective.equations, other, objective.weights)

@@ -1,0 +1,96 @@
+"""The linear operator behind an equation: which derivatives of the network a residual sums, and with what weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from pinnkit.fields import BatchFunction, Points
+from pinnkit.fields.names import FieldFunction
+from pinnkit.init.mean_field import Index, closed
+from pinnkit.objective import Equations, Group
+
+LINEAR = 1e-8
+"""Deviation from linearity, relative to the size of the terms, that rounding can explain."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """r = r_0 + sum over fields and channels of c_a d^a N, N the network's outputs before hard conditions.
+
+    coefficients: (points, fields, channels) where the residual is linear in the network, else None.
+    """
+
+    channels: tuple[Index, ...]
+    coefficients: Float[np.ndarray, "points fields channels"] | None
+
+
+def operator(equations: Equations, group: Group, term: str, points: Points) -> Operator:
+    """The operator of one term at points, hard conditions and quantities unfolded; float64 has to be enabled.
+
+    A residual that is not linear, or that looks at the field elsewhere (`u_at`), has channels but no coefficients.
+    """
+    problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
+    condition = group.condition(term)
+    requests = [group.requests[a] for a in condition.arguments]
+    channels = closed(equations.catalogue.highest_orders(requests))
+    if any(isinstance(r, FieldFunction) for r in requests):
+        return Operator(channels, None)
+    X = jnp.asarray(points.X, jnp.float64)
+    fields, trials = len(problem.fields), _trials(channels, len(problem.fields), problem.domain.dim)
+
+    def residual(amounts: Any) -> Any:
+        """At the points, for the network sum of amounts[field, monomial] (Y - X)^monomial / monomial!."""
+        f = equations.ansatz(problem, _polynomial(X, trials.monomials, amounts))
+        return equations.evaluate(problem, f, group, Points(X, points.normals))[term]
+
+    found = np.asarray(jax.jit(jax.vmap(residual))(jnp.asarray(trials.amounts)))
+    constant, single, mixed = found[0], found[1 : 1 + fields * len(channels)], found[1 + fields * len(channels) :]
+    c = (single - constant).T.reshape(len(X), fields, len(channels))
+    expected = constant[None, :] + np.einsum("nfc,kfc->kn", c, trials.amounts[-len(mixed) :, :, : len(channels)])
+    scale = np.max(np.abs(c)) * np.max(np.abs(trials.amounts)) + np.max(np.abs(constant))
+    linear = np.isfinite(found).all() and np.max(np.abs(mixed - expected)) <= LINEAR * max(float(scale), 1e-300)
+    return Operator(channels, c if linear else None)
+
+
+@dataclass(frozen=True)
+class _Trials:
+    """Polynomials that tell a linear operator: none, each channel by itself, and random mixtures with further ones."""
+
+    monomials: tuple[Index, ...]
+    amounts: Float[np.ndarray, "trials fields monomials"]
+
+
+def _trials(channels: tuple[Index, ...], fields: int, dim: int) -> _Trials:
+    order = max(len(index) for index in channels)
+    further = [(axis,) * (order + 1) for axis in range(dim)]  # an operator of this order does not see them
+    further += [(axis,) for axis in range(dim) if (axis,) not in channels]
+    monomials = (*channels, *further)
+    single = np.zeros((fields * len(channels), fields, len(monomials)))
+    for i, (field, channel) in enumerate(np.ndindex(fields, len(channels))):
+        single[i, field, channel] = 1.0
+    mixed = np.random.default_rng(0).normal(size=(3, fields, len(monomials))) * np.array([0.1, 1.0, 5.0])[:, None, None]
+    return _Trials(monomials, np.concatenate([np.zeros((1, fields, len(monomials))), single, mixed]))
+
+
+def _polynomial(X: Any, monomials: tuple[Index, ...], amounts: Any) -> BatchFunction:
+    """Row by row: sum of amounts (Y - X)^monomial / monomial!, each derivative of which at Y = X is one amount."""
+
+    def f(Y: Any) -> Any:
+        step = Y - X
+        columns = []
+        for index in monomials:
+            column = jnp.ones_like(step[:, 0])
+            for axis in index:
+                column = column * step[:, axis]
+            repeats = math.prod(math.factorial(index.count(axis)) for axis in set(index))
+            columns.append(column / repeats)
+        return jnp.stack(columns, axis=1) @ amounts.T
+
+    return f

@@ -1,0 +1,59 @@
+"""The diagnostics by name, and the diagnosis that they make together. A new one is a module and a line here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pinnkit.diagnostics.finding import Diagnostic, Finding, Report, Settings, Verdict
+from pinnkit.diagnostics.kernel import BALANCE, SPECTRUM, balance, spectrum
+from pinnkit.diagnostics.signal import NAME as SIGNAL
+from pinnkit.diagnostics.signal import signal
+from pinnkit.diagnostics.width_study import NAME as WIDTH_STUDY
+from pinnkit.diagnostics.width_study import width_study
+from pinnkit.errors import UsageError
+from pinnkit.models import MLP
+from pinnkit.objective import Objective
+
+DIAGNOSTICS: dict[str, Diagnostic] = {
+    WIDTH_STUDY: width_study,
+    SIGNAL: signal,
+    BALANCE: balance,
+    SPECTRUM: spectrum,
+}
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All findings, by diagnostic."""
+
+    reports: dict[str, Report]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Of all diagnostics, in their order."""
+        return tuple(f for report in self.reports.values() for f in report.findings)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Unfit as soon as one finding is."""
+        return "unfit" if any(f.verdict == "unfit" for f in self.findings) else "fit"
+
+    def plain(self) -> dict[str, Any]:
+        """As diagnose.json holds it."""
+        return {
+            "verdict": self.verdict,
+            "findings": [f.plain() for f in self.findings],
+            "curves": {name: report.curves for name, report in self.reports.items()},
+        }
+
+
+def diagnose(objective: Objective, settings: Settings, seed: int) -> Diagnosis:
+    """Run every diagnostic. Raises UsageError for a model whose layers are not known."""
+    if not isinstance(objective.network.model, MLP):
+        raise UsageError(
+            f"The diagnosis does not know the layers of a {type(objective.network.model).__name__}.",
+            expected="pk.MLP(...)",
+            do="Diagnose the problem with an MLP.",
+        )
+    return Diagnosis({name: run(objective, settings, seed) for name, run in DIAGNOSTICS.items()})

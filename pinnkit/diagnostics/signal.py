@@ -1,0 +1,236 @@
+"""Signal and derivatives down the depth: does the network keep the channels that the equation asks for?
+
+Per layer, the mean square of the pre-activation and of its derivatives, measured over random networks and points and
+predicted by mean-field theory; and the same for the signal that comes back from the output. Coordinates are scaled so
+that the network's inputs have derivatives of order one: then a channel's size says how the network bends by itself, and
+not in which units the domain is written.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
+from pinnkit.diagnostics.points import points_of
+from pinnkit.fields import Points
+from pinnkit.fields.derivatives import partial_derivatives
+from pinnkit.init.mean_field import Index, Prediction, closed, predict
+from pinnkit.models import MLP, activation
+from pinnkit.objective import Objective
+from pinnkit.objective.drawn import Drawn
+
+NAME = "signal"
+BOUNDS = (10.0, 30.0, 30.0, 100.0)
+"""Factor by which the RMS of the value, of a first, second or higher derivative may lie above or below one."""
+CANDIDATES = (("he", "value"), ("he", "derivative"), ("lecun", "value"))
+"""Initialisation and gain among which the recommendation chooses."""
+BACK = "gradient coming back"
+
+
+def signal(objective: Objective, settings: Settings, seed: int) -> Report:
+    """Measure, predict and judge every channel at every layer, at the model's own width."""
+    model = objective.network.model
+    assert isinstance(model, MLP)
+    channels, points = channels_of(objective), points_of(_inside(objective), settings.points)
+    measured = mean_squares(objective, model, channels, points, settings.draws, seed)
+    means = bootstrap(measured)  # (resamples, layers, channels + 1)
+    theory = predicted(objective, model, channels, points)
+    findings = []
+    names = [*(channel_name(objective, c) for c in channels), BACK]
+    for k, name in enumerate(names):
+        order = len(channels[k]) if k < len(channels) else 0
+        findings.append(
+            _finding(name, measured[:, :, k], means[:, :, k], None if theory is None else theory[:, k], order)
+        )
+    init, gain = recommendation(objective)
+    option = f"--model.init {init}" + ("" if gain == "value" else f" --model.gain {gain}")
+    curves = {
+        "recommended": option,
+        "channels": names,
+        "measured": measured.mean(axis=0).T.tolist(),
+        "lower": np.quantile(means, 0.025, axis=0).T.tolist(),
+        "upper": np.quantile(means, 0.975, axis=0).T.tolist(),
+        "predicted": None if theory is None else theory.T.tolist(),
+    }
+    return Report(tuple(findings), curves)
+
+
+def channels_of(objective: Objective) -> tuple[Index, ...]:
+    """Every channel that an interior equation needs."""
+    catalogue = objective.equations.catalogue
+    groups = [g for g in objective.equations.groups if g.kind == "interior"]
+    return closed({index for g in groups for index in catalogue.highest_orders(g.requests.values())})
+
+
+def mean_squares(
+    objective: Objective, model: MLP, channels: tuple[Index, ...], points: Points, draws: int, seed: int
+) -> Float[np.ndarray, "draws layers channels"]:
+    """Mean over units and points of each channel squared, at each layer; the last is the gradient of the outputs.
+
+    That is ||d(sum of outputs)/dz||^2 of a layer's pre-activations.
+    """
+    X = jnp.asarray(points.X, jnp.float32)
+    keys = jax.random.split(jax.random.key(seed), draws)
+    sizes = partial(_sizes, objective, model, channels, X)
+    return np.asarray(jax.jit(lambda keys: jax.lax.map(sizes, keys))(keys), np.float64)
+
+
+def at_start(objective: Objective, points: int = 128) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The short form, for the one network that is about to be trained: RMS of each channel at its output, and warnings.
+
+    A channel is warned of where it lies outside twice the bounds of `signal`: one network has no interval.
+    """
+    model = objective.network.model
+    if not isinstance(model, MLP):
+        return {}, ()
+    channels = channels_of(objective)
+    X = jnp.asarray(points_of(_inside(objective), points).X, jnp.float32)
+    found = np.asarray(jax.jit(lambda: _sizes(objective, model, channels, X, objective.network.seed))(), np.float64)
+    rms = np.sqrt(found)
+    names = [*(channel_name(objective, c) for c in channels), BACK]
+    said = []
+    for k, name in enumerate(names):
+        bound = 2 * _bound(len(channels[k]) if k < len(channels) else 0)
+        outer = 0 if name == BACK else len(rms) - 1  # where the channel arrives
+        layers = [outer] if k else list(range(len(rms)))
+        bad = [i for i in layers if not 1 / bound <= rms[i, k] <= bound]
+        if bad:
+            how = "dies" if rms[bad[0], k] < 1 else "grows"
+            place = "output" if bad[0] == len(rms) - 1 else f"layer {bad[0] + 1}"
+            said.append(f"{name} {how} (RMS {rms[bad[0], k]:.1e} at the {place})")
+    if said:
+        said = ["The start is unfit: " + ", ".join(said) + ". pinnkit diagnose says more."]
+    return {name: float(rms[-1, k]) for k, name in enumerate(names[:-1])}, tuple(said)
+
+
+def _sizes(
+    objective: Objective, model: MLP, channels: tuple[Index, ...], X: Any, key: Any
+) -> Float[Array, "layers channels"]:
+    """What `mean_squares` measures, for one network."""
+    drawn = Drawn(objective, model, key, jnp.float32)
+    layers = drawn.preactivations(X)
+    ends = np.cumsum([z.shape[1] for z in layers])[:-1]
+    # All layers at once: each derivative goes through the network one time only.
+    found = partial_derivatives(lambda Y: jnp.concatenate(drawn.preactivations(Y), axis=1), X, channels)
+    columns = [
+        jnp.stack([jnp.mean(z**2) for z in jnp.split(found[c], ends, axis=1)]) * unit_factor(objective, c) ** 2
+        for c in channels
+    ]
+    shifts = [jnp.zeros_like(z) for z in layers]
+    slopes = jax.grad(lambda s: jnp.sum(drawn.preactivations(X, s)[-1]))(shifts)
+    back = jnp.stack([jnp.mean(jnp.sum(g**2, axis=1)) for g in slopes]) / layers[-1].shape[1]
+    return jnp.stack([*columns, back], axis=1)
+
+
+def predicted(
+    objective: Objective, model: MLP, channels: tuple[Index, ...], points: Points
+) -> Float[np.ndarray, "layers channels"] | None:
+    """The same by mean-field theory, averaged over the points; None where that would cost too much."""
+    if model.fourier_features:
+        return None
+    embedding = objective.network.embedding
+    found = partial_derivatives(embedding, jnp.asarray(points.X, jnp.float64), channels)
+    features = np.stack([np.asarray(found[c]) * unit_factor(objective, c) for c in channels], axis=1)
+    sizes = model.sizes(embedding.features, 1)
+    variances = model.variances(embedding.features, len(objective.network.problem.fields))
+    value = np.zeros((1, len(channels)))
+    value[0, 0] = 1.0
+    phi = activation(model.activation).function
+    each = [predict(phi, channels, e, value, sizes[:-1], variances) for e in features]
+    if any(p is None for p in each):
+        return None
+    return np.mean([_diagonals(p) for p in each if p is not None], axis=0)
+
+
+def recommendation(objective: Objective) -> tuple[str, str]:
+    """Initialisation and gain, of `CANDIDATES`, whose output has all channels nearest to one (by mean-field theory)."""
+    model = objective.network.model
+    assert isinstance(model, MLP)
+    channels, points = channels_of(objective), points_of(_inside(objective), 4)
+
+    def worst(candidate: tuple[str, str]) -> float:
+        changed = replace(model, init=candidate[0], gain=candidate[1], init_scale=1.0, fourier_features=0)  # type: ignore[arg-type]
+        found = predicted(objective, changed, channels, points)
+        if found is None:
+            return math.inf
+        return float(np.max(np.abs(np.log(np.maximum(found[-1, :-1], 1e-300)))))
+
+    return min(CANDIDATES, key=worst)
+
+
+def channel_name(objective: Objective, index: Index) -> str:
+    """`u`, `u_xx`: the network's output stands for every field."""
+    names = objective.network.problem.domain.names
+    letters = [names[axis] for axis in index]
+    joint = "" if all(len(n) == 1 for n in letters) else "_"
+    return "u" + ("_" + joint.join(letters) if letters else "")
+
+
+def unit_factor(objective: Objective, index: Index) -> float:
+    """What turns a derivative into one along scaled coordinates: the length over which an input changes by one."""
+    factor = 1.0
+    for axis in index:
+        a = objective.network.problem.domain.axes[axis]
+        factor *= a.length / (2 * math.pi) if a.kind == "periodic" else a.length / (2 * math.sqrt(3.0))
+    return factor
+
+
+def _bound(order: int) -> float:
+    return BOUNDS[min(order, len(BOUNDS) - 1)]
+
+
+def _inside(objective: Objective) -> Any:
+    return next(g for g in objective.equations.groups if g.kind == "interior")
+
+
+def _diagonals(p: Prediction) -> Float[np.ndarray, "layers channels"]:
+    forward = np.stack([np.diag(S) for S in p.forward])
+    return np.concatenate([forward, np.array([D[0, 0] for D in p.backward])[:, None]], axis=1)
+
+
+def _finding(
+    name: str,
+    samples: Float[np.ndarray, "draws layers"],
+    means: Float[np.ndarray, "resamples layers"],
+    theory: Float[np.ndarray, " layers"] | None,
+    order: int,
+) -> Finding:
+    """One channel from the first layer to the last; judged where its interval lies outside the bounds."""
+    back = name == BACK
+    bound = _bound(order) ** 2
+    path = list(range(len(samples[0])))
+    path = path[::-1] if back else path
+    lost: tuple[int, str] | None = None
+    for layer in path:
+        low, high = interval(means[:, layer], JUDGED)
+        if not np.isfinite(samples[:, layer]).all() or low > bound:
+            lost = lost or (layer, "grows")
+        # A channel may be absent at first: the second derivative of an input is zero.
+        elif high < 1 / bound and (order == 0 or layer == path[-1]):
+            lost = lost or (layer, "dies")
+    end = path[-1]
+    measured, shown = float(samples[:, end].mean()), interval(means[:, end])
+    verdict: Verdict = "fit" if lost is None else "unfit"
+    said = f"{name}: RMS {math.sqrt(measured):.3g} at the {'first layer' if back else 'output'}"
+    if lost is not None:
+        layer, how = lost
+        where = "readout" if layer == len(samples[0]) - 1 else f"layer {layer + 1}"
+        size = math.sqrt(float(samples[:, layer].mean()))
+        said += f"; it {how}: RMS {size:.3g} at the {where}, outside {1 / _bound(order):.2g} to {_bound(order):g}"
+    return Finding(
+        diagnostic=NAME,
+        subject=name,
+        predicted=None if theory is None else float(theory[end]),
+        measured=measured,
+        interval=shown,
+        verdict=verdict,
+        message=said,
+    )

@@ -1,0 +1,207 @@
+"""The residual-gradient width study: how ||dr/dW||^2 of each layer depends on the width of the network.
+
+Measured over random networks, predicted by mean-field theory where the equation is linear. In the ntk parametrisation
+W = sigma omega each layer should be independent of width. In the standard one so should the first, whose fan-in is the
+number of coordinates, and the others should grow as their fan-in; divided by n_in/gain2 = 1/sigma2 they are the ntk ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from pinnkit.diagnostics.finding import JUDGED, Finding, Interval, Report, Settings, Verdict, bootstrap, interval
+from pinnkit.diagnostics.operator import Operator, operator
+from pinnkit.diagnostics.points import points_of
+from pinnkit.fields import Points
+from pinnkit.fields.derivatives import partial_derivatives
+from pinnkit.init.mean_field import Prediction, predict
+from pinnkit.models import MLP, activation
+from pinnkit.objective import Group, Objective
+from pinnkit.objective.drawn import Drawn
+
+NAME = "width study"
+TOLERANCE = 0.15
+"""How far an exponent may lie from what it should be: widths are finite."""
+TOTAL = "all layers"
+Samples = Float[np.ndarray, "draws layers"]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One equation: ||dr/dW||^2 by width, draw and layer (standard parametrisation), predictions, and sigma2 by layer."""
+
+    widths: tuple[int, ...]
+    samples: tuple[Samples, ...]
+    predicted: tuple[Float[np.ndarray, " layers"] | None, ...]
+    variances: tuple[Float[np.ndarray, " layers"], ...]
+
+    def scaled(self, parametrisation: str) -> tuple[list[Samples], list[Any]]:
+        """Samples and predictions in a parametrisation: dr/domega = sigma dr/dW exactly."""
+        factors = [v if parametrisation == "ntk" else np.ones_like(v) for v in self.variances]
+        samples = [s * f for s, f in zip(self.samples, factors, strict=True)]
+        return samples, [None if p is None else p * f for p, f in zip(self.predicted, factors, strict=True)]
+
+
+def width_study(objective: Objective, settings: Settings, seed: int) -> Report:
+    """Measure, predict and judge every interior equation at every width, layer by layer, in both parametrisations."""
+    model, widths = objective.network.model, tuple(sorted(set(settings.widths)))
+    assert isinstance(model, MLP)
+    findings: list[Finding] = []
+    curves: dict[str, Any] = {}
+    inside = [g for g in objective.equations.groups if g.kind == "interior"]
+    for group in inside:
+        points = points_of(group, settings.points)
+        terms = objective.equations.terms(group)
+        operators = {t: operator(objective.equations, group, t, points) for t in terms}
+        models = [replace(model, width=w, parametrisation="standard") for w in widths]
+        measured = [squared_gradients(objective, m, group, points, settings.draws, seed) for m in models]
+        features, outputs = objective.network.embedding.features, len(objective.network.problem.fields)
+        variances = tuple(np.array(m.variances(features, outputs)) for m in models)
+        for term in terms:
+            predictions = [predictions_of(objective, m, operators[term], points) for m in models]
+            mean = [None if p is None else np.mean([q.gradient for q in p], axis=0) for p in predictions]
+            sweep = Sweep(widths, tuple(m[term] for m in measured), tuple(mean), variances)
+            for parametrisation in ("ntk", "standard"):
+                found, drawn = judged(sweep, term, parametrisation)
+                findings += found
+                curves[f"{term}, {parametrisation}"] = drawn
+    return Report(tuple(findings), curves)
+
+
+def squared_gradients(
+    objective: Objective, model: MLP, group: Group, points: Points, draws: int, seed: int
+) -> dict[str, Samples]:
+    """||dr/dW||^2 of each layer's weights, averaged over points, for each term and draw of the network."""
+    X = jnp.asarray(points.X, jnp.float32)
+
+    def one(key: Any) -> Any:
+        drawn = Drawn(objective, model, key, jnp.float32)
+
+        def residuals(params: Any, x: Any) -> Any:
+            found = objective.equations.evaluate(drawn.problem, drawn.fields(params), group, Points(x[None, :]))
+            return {term: r[0] for term, r in found.items()}
+
+        def squares(x: Any) -> Any:
+            _, pull = jax.vjp(lambda p: residuals(p, x), drawn.params)
+            terms = jax.eval_shape(residuals, drawn.params, x)
+            unit = {t: {u: jnp.asarray(float(u == t), a.dtype) for u, a in terms.items()} for t in terms}
+            return {t: jnp.stack([jnp.sum(g["kernel"] ** 2) for g in pull(unit[t])[0]["layers"]]) for t in terms}
+
+        return jax.tree.map(lambda a: jnp.mean(a, axis=0), jax.vmap(squares)(X))
+
+    keys = jax.random.split(jax.random.key(seed), draws)
+    found = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
+    return {term: np.asarray(value, np.float64) for term, value in found.items()}
+
+
+def predictions_of(objective: Objective, model: MLP, op: Operator, points: Points) -> list[Prediction] | None:
+    """The mean-field prediction at each point; None for an equation that is not linear, or with random features."""
+    if op.coefficients is None or model.fourier_features:
+        return None
+    embedding = objective.network.embedding
+    channels = partial_derivatives(embedding, jnp.asarray(points.X, jnp.float64), op.channels)
+    features = np.stack([np.asarray(channels[c]) for c in op.channels], axis=1)
+    sizes = model.sizes(embedding.features, len(objective.network.problem.fields))
+    variances = model.variances(embedding.features, sizes[-1])
+    phi = activation(model.activation).function
+    found = [
+        predict(phi, op.channels, e, c, sizes[:-1], variances) for e, c in zip(features, op.coefficients, strict=True)
+    ]
+    return [p for p in found if p is not None] if None not in found else None
+
+
+def judged(sweep: Sweep, equation: str, parametrisation: str) -> tuple[list[Finding], dict[str, Any]]:
+    """The findings of one equation in one parametrisation, and what the figure draws."""
+    samples, predicted = sweep.scaled(parametrisation)
+    layers = samples[0].shape[1]
+    names = [_layer(i, layers) for i in range(layers)] + [TOTAL]
+    samples = [np.concatenate([s, s.sum(axis=1, keepdims=True)], axis=1) for s in samples]
+    means = np.stack([bootstrap(s, seed=i) for i, s in enumerate(samples)])  # (widths, resamples, layers + 1)
+    findings = []
+    for i, name in enumerate(names):
+        measured = float(samples[-1][:, i].mean())
+        grown = 0.0 if parametrisation == "ntk" or i == 0 else 1.0
+        exponents = _exponents(sweep.widths, means[:, :, i])
+        exponent = _exponents(sweep.widths, np.array([[s[:, i].mean()] for s in samples]))[0]
+        shown, strict = interval(exponents), interval(exponents, JUDGED)
+        verdict: Verdict = "fit"
+        if (
+            not (measured > 0 and np.isfinite(measured))
+            or strict[0] > grown + TOLERANCE
+            or strict[1] < grown - TOLERANCE
+        ):
+            verdict = "unfit"
+        theory = None
+        if predicted[-1] is not None:
+            theory = float(predicted[-1][i] if i < layers else predicted[-1].sum())
+        findings.append(
+            Finding(
+                diagnostic=NAME,
+                parametrisation=parametrisation,
+                equation=equation,
+                subject=name,
+                predicted=theory,
+                measured=measured,
+                interval=interval(means[-1, :, i]),
+                exponent=float(exponent),
+                exponent_interval=shown,
+                verdict=verdict,
+                message=_message(name, sweep.widths, float(exponent), shown, grown, verdict, theory, measured),
+            )
+        )
+    bands = np.quantile(means, [0.025, 0.975], axis=1)
+    drawn = {
+        "widths": list(sweep.widths),
+        "layers": names,
+        "mean": [s.mean(axis=0).tolist() for s in samples],
+        "lower": bands[0].tolist(),
+        "upper": bands[1].tolist(),
+        "predicted": [None if p is None else [*p.tolist(), float(p.sum())] for p in predicted],
+    }
+    return findings, drawn
+
+
+def _exponents(widths: Sequence[int], means: Float[np.ndarray, "widths resamples"]) -> Float[np.ndarray, " resamples"]:
+    """Slopes of log mean against log width; 0 where a mean is zero."""
+    x = np.log(np.asarray(widths, float))
+    x = x - x.mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slopes = x @ np.log(means) / (x @ x)
+    return np.where(np.isfinite(slopes), slopes, 0.0)
+
+
+def _layer(i: int, layers: int) -> str:
+    return "first layer" if i == 0 else "readout" if i == layers - 1 else f"layer {i + 1}"
+
+
+def _message(
+    name: str,
+    widths: Sequence[int],
+    exponent: float,
+    shown: Interval,
+    grown: float,
+    verdict: Verdict,
+    theory: float | None,
+    measured: float,
+) -> str:
+    wanted = "does not change with width" if grown == 0.0 else "grows in proportion to the width, as its fan-in does"
+    span = f"from width {widths[0]} to {widths[-1]}"
+    said = f"{name}: ||dr/dW||^2 goes as width^{exponent:+.2f} {span} (95%: {shown[0]:+.2f} to {shown[1]:+.2f})"
+    if not measured > 0:
+        return f"{name}: the gradient is {measured:g}: this layer cannot learn"
+    if verdict == "unfit":
+        step = (widths[-1] / widths[0]) ** abs(exponent - grown)
+        how = "more" if exponent > grown else "less"
+        said += f"; a sound start {wanted}: the widest network feels {step:.3g} times {how} than it should"
+    else:
+        said += f", as it should: it {wanted}"
+    if theory is not None:
+        said += f"; theory {theory:.3g}, measured {measured:.3g}"
+    return said

@@ -1,0 +1,205 @@
+"""Mean-field theory of a wide network at its start: second moments of all channels, forward and backward.
+
+A channel is the value or a partial derivative along the coordinates. With z_a the channels of a pre-activation, jointly
+Gaussian with covariance S in the limit of infinite width, a layer makes h_a = d^a phi(z) (Faa di Bruno) and the next
+covariance gain2 E[h_a h_b], gain2 = sigma2 n_in. Backward, D_ab = sum over units of E[dr/dz_a dr/dz_b] obeys
+D <- gain2 E[(dh/dz)^T D (dh/dz)]. Then E ||dr/dW||^2 = n_in sum_ab D_ab E[h_a h_b], h of the layer below.
+
+Source: Schoenholz et al. 2017 for the value channel; the derivative channels are those of a residual r linear in them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinnkit.init.gains import Elementwise, normal_quadrature
+
+Index = tuple[int, ...]
+"""Axis numbers, sorted: u_xxt in (t, x) is (0, 1, 1); () is the value."""
+Matrix = Float[np.ndarray, "channels channels"]
+MOST_NODES = 2_000_000
+"""Quadrature nodes of one expectation; where it needs more there is no prediction."""
+
+
+def closed(indices: Collection[Index]) -> tuple[Index, ...]:
+    """The channels that a set of derivatives needs: every part of each, the value first, by order."""
+    parts = {part for index in indices for part in _parts(index)} | {()}
+    return tuple(sorted(parts, key=lambda index: (len(index), index)))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Second moments of one network at one point, layer by layer: hidden layers first, the readout last.
+
+    forward: E[z_a z_b] of a unit's pre-activation; backward: D_ab. gradient: E ||dr/dW||^2 for W as it is
+    ("standard"); times sigma2 of the layer it is that for omega, W = sigma omega ("ntk").
+    """
+
+    channels: tuple[Index, ...]
+    forward: tuple[Matrix, ...]
+    backward: tuple[Matrix, ...]
+    gradient: tuple[float, ...]
+
+
+def predict(
+    activation: Elementwise,
+    channels: tuple[Index, ...],
+    features: Float[np.ndarray, "channels features"],
+    coefficients: Float[np.ndarray, "fields channels"],
+    fan_in: Sequence[int],
+    variances: Sequence[float],
+) -> Prediction | None:
+    """Predict the moments of a multilayer perceptron, for a residual that is linear in its outputs' channels.
+
+    Arguments
+        activation: phi, an elementwise JAX function; hashable.
+        channels: closed, as `closed` gives them.
+        features: the channels of each input feature of the first layer, at one point.
+        coefficients: of the residual: r = sum over fields and channels of c_a u_a, at the same point.
+        fan_in: n_in of each layer, readout included.
+        variances: sigma2 of each layer.
+
+    Returns None where the quadrature would need more than `MOST_NODES`.
+    """
+    if _nodes_needed(channels) > MOST_NODES:
+        return None
+    gains = [n * v for n, v in zip(fan_in, variances, strict=True)]
+    below = features @ features.T / features.shape[1]  # E[h_a h_b] of the layer below
+    forward, moments = [], [below]
+    for layer, gain2 in enumerate(gains):
+        forward.append(gain2 * moments[-1])
+        if layer < len(gains) - 1:
+            moments.append(_moments(activation, channels, forward[-1]))
+    backward = [coefficients.T @ coefficients]
+    for layer in range(len(gains) - 2, -1, -1):
+        backward.insert(0, _pulled_back(activation, channels, forward[layer], gains[layer + 1] * backward[0]))
+    gradient = [n * float(np.sum(D * H)) for n, D, H in zip(fan_in, backward, moments, strict=True)]
+    return Prediction(channels, tuple(forward), tuple(backward), tuple(gradient))
+
+
+def _moments(activation: Elementwise, channels: tuple[Index, ...], S: Matrix) -> Matrix:
+    """E[h_a h_b], z ~ N(0, S)."""
+    z, weights = _nodes(channels, S)
+    with jax.enable_x64(True):
+        return np.asarray(_second_moments(activation, channels, jnp.asarray(z), jnp.asarray(weights)))
+
+
+def _pulled_back(activation: Elementwise, channels: tuple[Index, ...], S: Matrix, D: Matrix) -> Matrix:
+    """E[J^T D J], J = dh/dz at z ~ N(0, S)."""
+    z, weights = _nodes(channels, S)
+    with jax.enable_x64(True):
+        return np.asarray(_pull_back(activation, channels, *map(jnp.asarray, (z, weights, D))))
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _second_moments(
+    activation: Elementwise, channels: tuple[Index, ...], z: Float[Array, "nodes channels"], weights: Array
+) -> Float[Array, "channels channels"]:
+    h = activated(activation, channels, z)
+    return (h * weights[:, None]).T @ h
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _pull_back(
+    activation: Elementwise, channels: tuple[Index, ...], z: Float[Array, "nodes channels"], weights: Array, D: Array
+) -> Float[Array, "channels channels"]:
+    # dh/dz_b for each b: the rows of z do not mix, so one tangent serves all nodes.
+    columns = [
+        jax.jvp(lambda z: activated(activation, channels, z), (z,), (jnp.zeros_like(z).at[:, b].set(1.0),))[1]
+        for b in range(len(channels))
+    ]
+    J = jnp.stack(columns, axis=2)
+    return jnp.einsum("n,nab,ac,ncd->bd", weights, J, D, J, optimize=True)
+
+
+def activated(
+    activation: Elementwise, channels: tuple[Index, ...], z: Float[Array, "nodes channels"]
+) -> Float[Array, "nodes channels"]:
+    """The channels of phi(z) from those of z, by the formula of Faa di Bruno."""
+    place = {index: i for i, index in enumerate(channels)}
+    order = max(len(index) for index in channels)
+    derivatives = _derivatives(activation, order)
+    phi = [d(z[:, 0]) for d in derivatives]
+    columns = []
+    for index in channels:
+        column = jnp.zeros_like(z[:, 0])
+        for blocks in _partitions(tuple(range(len(index)))):
+            term = phi[len(blocks)]
+            for block in blocks:
+                term = term * z[:, place[tuple(index[i] for i in block)]]
+            column = column + term
+        columns.append(column)
+    return jnp.stack(columns, axis=1)
+
+
+def _derivatives(activation: Elementwise, order: int) -> list[Elementwise]:
+    """phi, phi', ..., each elementwise."""
+    functions = [activation]
+    for _ in range(order):
+        below = functions[-1]
+        functions.append(lambda z, f=below: jax.jvp(f, (z,), (jnp.ones_like(z),))[1])  # type: ignore[misc]
+    return functions
+
+
+def _partitions(items: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], ...]]:
+    """The set partitions of a tuple; () has one, the empty one."""
+    if not items:
+        yield ()
+        return
+    first, rest = items[0], items[1:]
+    for blocks in _partitions(rest):
+        yield ((first,), *blocks)
+        for i, block in enumerate(blocks):
+            yield (*blocks[:i], (first, *block), *blocks[i + 1 :])
+
+
+def _parts(index: Index) -> set[Index]:
+    """Every multi-index below one, itself included."""
+    return {tuple(index[i] for i in range(len(index)) if mask >> i & 1) for mask in range(1 << len(index))}
+
+
+def _nodes(
+    channels: tuple[Index, ...], S: Matrix
+) -> tuple[Float[np.ndarray, "nodes channels"], Float[np.ndarray, " nodes"]]:
+    """Nodes and weights for an expectation under N(0, S) of phi's derivatives at z times polynomials in the others.
+
+    Panels for the value z; given z the other channels are Gaussian, and the integrand is a polynomial in them, for which
+    a product of Gauss-Hermite rules is exact.
+    """
+    unit, density = normal_quadrature()
+    if not S[0, 0] > 0.0:
+        return np.zeros((1, len(channels))), np.ones(1)
+    slope = S[1:, 0] / S[0, 0]
+    values, vectors = np.linalg.eigh(S[1:, 1:] - np.outer(slope, S[0, 1:])) if len(S) > 1 else (np.zeros(0), S[1:, 1:])
+    kept = values > 1e-13 * max(values.max(initial=0.0), 1e-300)
+    root = vectors[:, kept] * np.sqrt(values[kept])
+    rule, mass = _hermite(max(len(index) for index in channels) + 1, int(kept.sum()))
+    z = math.sqrt(S[0, 0]) * unit
+    others = z[:, None, None] * slope + (rule @ root.T)[None, :, :]
+    first = np.broadcast_to(z[:, None, None], (*others.shape[:2], 1))
+    return np.concatenate([first, others], axis=2).reshape(-1, len(channels)), np.outer(density, mass).ravel()
+
+
+@lru_cache(maxsize=32)
+def _hermite(count: int, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
+    """The product Gauss-Hermite rule for N(0, 1): nodes (count^dimensions, dimensions), and weights."""
+    points, weights = np.polynomial.hermite_e.hermegauss(count)
+    weights = weights / weights.sum()
+    if dimensions == 0:
+        return np.zeros((1, 0)), np.ones(1)
+    grid = np.stack(np.meshgrid(*[points] * dimensions, indexing="ij"), axis=-1).reshape(-1, dimensions)
+    mass = np.stack(np.meshgrid(*[weights] * dimensions, indexing="ij"), axis=-1).reshape(-1, dimensions)
+    return grid, mass.prod(axis=1)
+
+
+def _nodes_needed(channels: tuple[Index, ...]) -> int:
+    order = max(len(index) for index in channels)
+    return len(normal_quadrature()[0]) * (order + 1) ** (len(channels) - 1)
