@@ -127,7 +127,10 @@ CONTROLS = {
 }
 
 
-@pytest.mark.parametrize("control", CONTROLS)
+DEEP = ("1/n_in", "4/n_in")
+
+
+@pytest.mark.parametrize("control", [pytest.param(c, marks=pytest.mark.slow) if c in DEEP else c for c in CONTROLS])
 def test_each_bad_start_is_named(control):
     problem, options, channel, how = CONTROLS[control]
     made = objective(problem(), replace(SMALL, **options))
@@ -158,6 +161,7 @@ def test_channels_agree_with_theory_at_every_layer(activation):
     assert np.mean((lower <= theory + 1e-12) & (theory <= upper + 1e-12)) > 0.6
 
 
+@pytest.mark.slow
 def test_a_sound_deep_network_is_fit():
     made = objective(Advection(), pk.MLP(width=64, depth=20, activation="relu"))
     assert set(verdicts(signal(made, QUICK, 0)).values()) == {"fit"}

@@ -130,6 +130,7 @@ class Plate(pk.Problem):
         return jnp.exp(x) * jnp.sin(y)
 
 
+@pytest.mark.slow
 def test_a_plate_with_a_hole_trains():
     recipe = pk.Recipe(stages=(pk.SSBroyden(steps=300),), sampling=pk.Sampling(interior=400, boundary=100))
     solution = pk.train(Plate(), model=pk.MLP(width=12, depth=2), recipe=recipe)

@@ -22,7 +22,7 @@ from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdi
 from pinnkit.diagnostics.points import points_of
 from pinnkit.fields import Points
 from pinnkit.fields.derivatives import partial_derivatives
-from pinnkit.init.mean_field import Index, Prediction, closed, predict
+from pinnkit.init.mean_field import Index, Prediction, closed, forward_moments, predict
 from pinnkit.models import MLP, activation
 from pinnkit.objective import Objective
 from pinnkit.objective.drawn import Drawn
@@ -136,32 +136,40 @@ def predicted(
     """The same by mean-field theory, averaged over the points; None where that would cost too much."""
     if model.fourier_features:
         return None
-    embedding = objective.network.embedding
-    found = partial_derivatives(embedding, jnp.asarray(points.X, jnp.float64), channels)
-    features = np.stack([np.asarray(found[c]) * unit_factor(objective, c) for c in channels], axis=1)
-    sizes = model.sizes(embedding.features, 1)
-    variances = model.variances(embedding.features, len(objective.network.problem.fields))
+    phi, layers = activation(model.activation).function, _layers(objective, model)
     value = np.zeros((1, len(channels)))
     value[0, 0] = 1.0
-    phi = activation(model.activation).function
-    each = [predict(phi, channels, e, value, sizes[:-1], variances) for e in features]
-    if any(p is None for p in each):
-        return None
-    return np.mean([_diagonals(p) for p in each if p is not None], axis=0)
+    each = [predict(phi, channels, e, value, *layers) for e in _features(objective, channels, points)]
+    return None if None in each else np.mean([_diagonals(p) for p in each if p is not None], axis=0)
+
+
+def _features(objective: Objective, channels: tuple[Index, ...], points: Points) -> Float[np.ndarray, ...]:
+    """The channels of the network's inputs in scaled coordinates, (points, channels, features)."""
+    found = partial_derivatives(objective.network.embedding, jnp.asarray(points.X, jnp.float64), channels)
+    return np.stack([np.asarray(found[c]) * unit_factor(objective, c) for c in channels], axis=1)
+
+
+def _layers(objective: Objective, model: MLP) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Fan-in and variance of each layer."""
+    features, outputs = objective.network.embedding.features, len(objective.network.problem.fields)
+    return model.sizes(features, outputs)[:-1], model.variances(features, outputs)
 
 
 def recommendation(objective: Objective) -> tuple[str, str]:
     """Initialisation and gain, of `CANDIDATES`, whose output has all channels nearest to one (by mean-field theory)."""
     model = objective.network.model
     assert isinstance(model, MLP)
-    channels, points = channels_of(objective), points_of(_inside(objective), 4)
+    channels, points = channels_of(objective), points_of(_inside(objective), 2)
+    inputs = _features(objective, channels, points)
 
     def worst(candidate: tuple[str, str]) -> float:
         changed = replace(model, init=candidate[0], gain=candidate[1], init_scale=1.0, fourier_features=0)  # type: ignore[arg-type]
-        found = predicted(objective, changed, channels, points)
-        if found is None:
+        phi, layers = activation(model.activation).function, _layers(objective, changed)
+        each = [forward_moments(phi, channels, e, *layers) for e in inputs]
+        if None in each:
             return math.inf
-        return float(np.max(np.abs(np.log(np.maximum(found[-1, :-1], 1e-300)))))
+        sizes = np.mean([np.diag(f[-1]) for f in each if f is not None], axis=0)
+        return float(np.max(np.abs(np.log(np.maximum(sizes, 1e-300)))))
 
     return min(CANDIDATES, key=worst)
 

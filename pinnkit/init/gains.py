@@ -78,16 +78,16 @@ def _second_moment(activation: Elementwise, channel: Callable[[Elementwise, Arra
     return float(weights @ values**2)
 
 
-@functools.lru_cache(maxsize=1)
-def normal_quadrature() -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights for an expectation under N(0, 1): Gauss-Legendre on panels of width 1/2.
+@functools.lru_cache(maxsize=4)
+def normal_quadrature(reach: int = REACH, nodes_per_panel: int = NODES_PER_PANEL) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights for an expectation under N(0, 1): Gauss-Legendre on panels of width 1/2, up to `reach`.
 
     Gauss-Hermite would need hundreds of nodes for tanh, whose poles lie at i pi/2, and does not converge usefully for
     ReLU; the panels have their ends on the kink and keep the poles far away in units of a panel.
     """
-    points, weights = np.polynomial.legendre.leggauss(NODES_PER_PANEL)
+    points, weights = np.polynomial.legendre.leggauss(nodes_per_panel)
     half = 0.5 / PANELS_PER_UNIT
-    centres = -REACH + half * (2 * np.arange(2 * REACH * PANELS_PER_UNIT) + 1)
+    centres = -reach + half * (2 * np.arange(2 * reach * PANELS_PER_UNIT) + 1)
     nodes = (centres[:, None] + half * points[None, :]).ravel()
     density = np.exp(-0.5 * nodes**2) / math.sqrt(2.0 * math.pi)
     return nodes, np.tile(half * weights, len(centres)) * density

@@ -175,6 +175,8 @@ def _positive(values: Any) -> Any:
 def _at_least_a_decade(axes: Axes) -> None:
     """A logarithmic scale that does not magnify what hardly changes."""
     low, high = axes.get_ylim()
+    if not 0 < low < high < np.inf:
+        return
     middle, half = np.sqrt(low * high), max(np.sqrt(high / low), 10**0.75)
     axes.set_ylim(middle / half, middle * half)
 
