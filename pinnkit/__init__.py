@@ -18,7 +18,7 @@ from pinnkit.problem import (
     quantity,
     unknown,
 )
-from pinnkit.reporting.solution import Solution, check, load, train
+from pinnkit.reporting.solution import Solution, check, diagnose, load, train
 from pinnkit.sampling import Sampling
 from pinnkit.training.recipe import Recipe
 
@@ -42,6 +42,7 @@ __all__ = [
     "boundary",
     "check",
     "data",
+    "diagnose",
     "initial",
     "interior",
     "load",

@@ -8,7 +8,7 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-BOUNDS = {"quickstart": 1e-3}
+BOUNDS = {"quickstart": 1e-3, "diagnostics": 1e-2}
 """What the last cell of a notebook, an error, must stay below in its small size."""
 
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""What scripts and notebooks work with: `check`, `train`, `load`, and the solution that they give."""
+"""What scripts and notebooks work with: `check`, `diagnose`, `train`, `load`, and the solution that they give."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from rich.console import Console
 
 from pinnkit.diagnostics.accuracy import FieldError
 from pinnkit.diagnostics.check import Checked
+from pinnkit.diagnostics.finding import Settings
+from pinnkit.diagnostics.registry import Diagnosis
+from pinnkit.diagnostics.registry import diagnose as diagnosis
 from pinnkit.diagnostics.uncertainty import Estimate
 from pinnkit.errors import UsageError
 from pinnkit.fields import Points
 from pinnkit.fields.names import FieldFunction
-from pinnkit.models import Model
+from pinnkit.models import MLP, Model
 from pinnkit.problem import Problem
 from pinnkit.reporting.history import History
 from pinnkit.reporting.progress import Progress
@@ -29,7 +32,7 @@ from pinnkit.reporting.tables import print_check
 from pinnkit.training.checkpoint import Checkpoints
 from pinnkit.training.loop import Report
 from pinnkit.training.recipe import Recipe
-from pinnkit.training.run import Evaluation, Run
+from pinnkit.training.run import Evaluation, Run, described
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -145,6 +148,26 @@ def check(problem: Problem, *, model: Model | None = None, recipe: Recipe | None
     return checked
 
 
+def diagnose(
+    problem: Problem,
+    *,
+    model: Model | None = None,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    settings: Settings | None = None,
+) -> Diagnosis:
+    """Is the network, on this problem, fit to train? Tables are printed; findings returned.
+
+    `pinnkit.reporting.diagnosis.diagnosis_figures(found)` draws them. Raises UsageError for a mistake in the problem.
+    """
+    from pinnkit.reporting.diagnosis import print_diagnosis  # matplotlib takes most of a second
+
+    objective, _ = described(problem, model or problem.model or MLP(), recipe or problem.recipe or Recipe(), seed)
+    found = diagnosis(objective, settings or Settings(), seed)
+    print_diagnosis(_console(), found)
+    return found
+
+
 def train(
     problem: Problem,
     *,
@@ -170,7 +193,7 @@ def train(
         warnings.warn(warning, stacklevel=2)
     _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
     console = _console()
-    watched = progress if progress is not None else console.is_terminal or console.is_jupyter
+    watched = progress if progress is not None else console.is_terminal or Console().is_jupyter
     shown = console if watched else Console(quiet=True)
     history, rows, state, diverged = History(run), list[dict[str, Any]](), run.loop.start(), False
     with interruptible(shown) as interrupted, Progress(shown, run.recipe.steps) as line:
@@ -205,4 +228,5 @@ def load(folder: str | Path) -> Solution:
 
 
 def _console() -> Console:
-    return Console(markup=False, highlight=False)
+    # A notebook would show each printed line as an output of its own: plain text it is, there too.
+    return Console(markup=False, highlight=False, force_jupyter=False)
