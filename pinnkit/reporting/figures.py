@@ -87,7 +87,7 @@ def gradients(metrics: Sequence[dict[str, Any]]) -> Figure:
         for layer in told[0]["gradients"][term]:
             norms = np.array([m["gradients"][term][layer] for m in told], float)
             axes.semilogy([m["step"] for m in told], norms, ".-", lw=1.2, ms=4, label=layer)
-        axes.set_ylabel(f"gradient of '{term}'")
+        axes.set_ylabel(f"norm of the gradient\nof '{term}'")
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         axes.grid(alpha=0.3)
         axes.set_xlabel("step" if term == terms[-1] else "")

@@ -46,7 +46,7 @@ class History:
         if every and int(state.step) - self._measured >= every:
             self._measured = int(state.step)
             found = self._gradients(state.params, state.points)
-            row["gradients"] = jax.tree.map(float, found)
+            row["gradients"] = {term: jax.tree.map(float, found[term]) for term in self.run.objective.terms}
         return row
 
 
