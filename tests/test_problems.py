@@ -41,7 +41,7 @@ def test_every_problem_has_a_line_here():
 def test_a_problem_is_one_short_readable_file(name):
     text = (shipped() / f"{name}.py").read_text()
     assert len(text.splitlines()) <= 80
-    assert text.startswith('"""')
+    assert text.startswith('"""') and "\nExpected: " in text
     problem = problem_class(name)()
     run = Run(problem)
     assert problem.name == name

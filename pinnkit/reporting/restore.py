@@ -56,5 +56,5 @@ def _recipe(described: dict[str, Any], problem: Problem) -> Recipe:
         weights=described["weights"],
         precision=described["precision"],
         accuracy=described["accuracy"],
-        gradients=described["gradients"],
+        gradients=described.get("gradients", 0),
     )
