@@ -49,11 +49,14 @@ def test_a_sine_layer_in_closed_form():
     np.testing.assert_allclose(H[0, 1], 0.0, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", ["tanh", "silu", "gelu", "sin", "softplus"])
-def test_channels_of_an_activation_are_its_nested_derivatives(name):
+@pytest.mark.parametrize(
+    ("name", "highest"),
+    [("tanh", (0, 0, 1, 1)), ("silu", (0, 1, 1)), ("gelu", (1, 1)), ("sin", (0, 1, 1)), ("softplus", (0, 1))],
+)
+def test_channels_of_an_activation_are_its_nested_derivatives(name, highest):
     """phi of a polynomial with given derivatives, differentiated by nested jax.grad."""
     phi = ACTIVATIONS[name].function
-    channels = closed([(0, 0, 1, 1), (0, 1, 1), (1, 1, 1)])
+    channels = closed([highest])
     z = np.random.default_rng(0).normal(size=(3, len(channels)))
 
     def polynomial(t, x, row):
