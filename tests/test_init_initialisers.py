@@ -15,6 +15,7 @@ EXPECTED = {
     "he": lambda n_in, n_out: GAIN2 / n_in,
     "lecun": lambda n_in, n_out: 1 / n_in,
     "glorot": lambda n_in, n_out: 2 / (n_in + n_out),
+    "constant": lambda n_in, n_out: 1 / 16,
     "orthogonal": lambda n_in, n_out: GAIN2 / max(n_in, n_out),
 }
 
@@ -56,6 +57,13 @@ def test_variance_drawn_is_the_variance_promised(parametrisation, scheme, shape)
     assert np.mean(weights**2) == pytest.approx(promised, rel=0.03)
     # The mean is zero within four standard errors (99.99 %).
     assert abs(np.mean(weights)) < 4 * math.sqrt(promised / weights.size)
+
+
+@pytest.mark.parametrize("parametrisation", sorted(PARAMETRISATIONS))
+def test_a_factor_multiplies_the_weights(parametrisation):
+    init, scale = parametrise(parametrisation, "he", (6, 4), GAIN2, factor=3.0)
+    weights = scale * init(jax.random.key(0), (6, 4), jnp.float32)
+    np.testing.assert_allclose(weights, 3.0 * drawn(parametrisation, "he", (6, 4)), rtol=1e-6)
 
 
 def test_variance_of_a_first_layer():
