@@ -60,6 +60,7 @@ def test_polygon_normals_point_out_whichever_way_round_it_is_given(turn):
     assert flux == pytest.approx(2 * 0.5, rel=0.02)
 
 
+@pytest.mark.slow
 def test_gauss_on_combinations():
     """The mean of x . n over the surface, times its length, is the area twice: union, intersection, difference."""
     a, b = pk.Disk(x=0.0, y=0.0, radius=1.0), pk.Disk(x=1.0, y=0.0, radius=1.0)

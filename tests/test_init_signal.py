@@ -58,6 +58,7 @@ def test_relu_he_advection_residual_has_variance_one_plus_c_squared(parametrisat
     assert np.all(CONFIDENCE * error < 0.15 * predicted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["value", "derivative"])
 def test_ten_tanh_layers_follow_the_recursion(kind):
     gain2 = gain(jnp.tanh, kind)

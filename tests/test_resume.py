@@ -194,6 +194,7 @@ def folders(tmp_path_factory):
     return straight, cut
 
 
+@pytest.mark.slow
 def test_resume_goes_on_by_the_command_line(folders, capsys):
     straight, cut = folders
     interrupted = json.loads((cut / "summary.json").read_text())

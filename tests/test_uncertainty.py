@@ -182,7 +182,7 @@ def test_an_interval_does_not_leave_the_bounds_and_is_in_the_parameters_own_unit
     assert b + reach > -0.99 > b  # else this tests nothing
     assert found.upper == -0.99
     assert found.lower == pytest.approx(b - reach, rel=0.01)
-    assert found.deviation == pytest.approx(deviation, rel=0.02)
+    assert found.deviation == pytest.approx(deviation, rel=0.05)  # where training stops is left to rounding
 
 
 class Noiseless(Line):
