@@ -214,6 +214,7 @@ def test_resume_goes_on_by_the_command_line(folders, capsys):
     assert "the run is over" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_without_its_summary_is_evaluated(folders, capsys):
     straight, _ = folders
     before = json.loads((straight / "summary.json").read_text())
