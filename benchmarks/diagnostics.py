@@ -159,7 +159,7 @@ def controls() -> list[str]:
         few = ("--widths", "32", "128", "--draws", "24")
         _, found, *_ = command(problem, "--model.activation", activation, *options, *few)
         unfit = [f for f in found["findings"] if f["verdict"] == "unfit"]
-        first = unfit[0]["message"] if unfit else ""
+        first = unfit[0]["message"].replace("|", "\\|") if unfit else ""
         lines.append(f"| {name} | {found['verdict']} | {len(unfit)} of {len(found['findings'])} | {first} |")
     return lines
 

@@ -59,8 +59,10 @@ def _print_findings(console: Console, name: str, findings: tuple[Finding, ...]) 
         return
     for title in dict.fromkeys(" in ".join(w for w in (f.equation, f.parametrisation) if w) for f in findings):
         group = [f for f in findings if " in ".join(w for w in (f.equation, f.parametrisation) if w) == title]
-        last = "exponent of width (95%)" if name == WIDTH_STUDY else "95% interval"
-        shown = table("", title or "channel", "measured", "theory", last, "verdict")
+        last = "width exponent (95%)" if name == WIDTH_STUDY else "95% interval"
+        shown = table("", "layer" if name == WIDTH_STUDY else "channel", "measured", "theory", last, "verdict")
+        if title:
+            console.print(Text(f"  {title}", style="bold dim"))
         for f in group:
             theory = "" if f.predicted is None else f"{f.predicted:.3g}"
             verdict = Text(f.verdict, style=STYLE[f.verdict])

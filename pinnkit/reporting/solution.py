@@ -228,5 +228,6 @@ def load(folder: str | Path) -> Solution:
 
 
 def _console() -> Console:
-    # A notebook would show each printed line as an output of its own: plain text it is, there too.
-    return Console(markup=False, highlight=False, force_jupyter=False)
+    # A notebook shows each printed line as an output of its own, and takes itself for a terminal: plain text for it.
+    notebook = Console().is_jupyter
+    return Console(markup=False, highlight=False, force_jupyter=False, force_terminal=False if notebook else None)
