@@ -20,6 +20,7 @@ from pinnkit.diagnostics.registry import DIAGNOSTICS, diagnose
 from pinnkit.diagnostics.signal import at_start, recommendation, signal
 from pinnkit.diagnostics.width_study import squared_gradients, width_study
 from pinnkit.fields import Points
+from pinnkit.problem import problem_class, shipped
 from pinnkit.reporting.diagnosis import diagnosis_figures
 from pinnkit.training.run import Run, described
 
@@ -307,3 +308,15 @@ def test_false_alarms_are_rare():
         reports = (width_study(made, settings, seed), signal(made, settings, seed))
         alarms += any(f.verdict == "unfit" for report in reports for f in report.findings)
     assert alarms <= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(p.stem for p in shipped().glob("*.py")))
+def test_every_shipped_problem_starts_fit(name):
+    problem = problem_class(name)()
+    made, _ = described(problem, problem.model, problem.recipe, 0)
+    settings = Settings(widths=(32, 128), draws=12, points=2)
+    unfit = [
+        f.message for run in (width_study, signal) for f in run(made, settings, 0).findings if f.verdict == "unfit"
+    ]
+    assert unfit == [] and at_start(made)[1] == ()
