@@ -44,7 +44,9 @@ class HardFace:
 
     def project(self, X: Batch) -> Batch:
         """The points moved onto the face."""
-        return X.at[:, self.axis].set(self.value)
+        # Columns side by side: a scatter would cost as much as a layer of the network.
+        there = jnp.full_like(X[:, :1], self.value)
+        return jnp.concatenate([X[:, : self.axis], there, X[:, self.axis + 1 :]], axis=1)
 
     def residual(
         self, problem: Problem, X: Batch, values: Float[Array, "points columns"]
@@ -94,25 +96,29 @@ class Ansatz:
         """The fields, (points, dim) -> (points, fields)."""
         if not self.faces:
             return network
-        return lambda X: self._lift(problem, X, len(self.axes)) + self._vanishing(X, len(problem.fields)) * network(X)
 
-    def _lift(self, problem: Problem, X: Batch, stages: int) -> Float[Array, "points fields"]:
-        """G after the first `stages` axes have been joined."""
+        def fields(X: Batch) -> Float[Array, "points fields"]:
+            lift = jnp.stack(self._lift(problem, X, len(self.axes)), axis=1)
+            return lift + self._vanishing(X, len(problem.fields)) * network(X)
+
+        return fields
+
+    def _lift(self, problem: Problem, X: Batch, stages: int) -> list[Float[Array, " points"]]:
+        """G after the first `stages` axes have been joined, field by field."""
         if stages == 0:
-            return jnp.zeros((X.shape[0], len(problem.fields)), X.dtype)
+            return [jnp.zeros_like(X[:, 0])] * len(problem.fields)
         G = self._lift(problem, X, stages - 1)
         for face in self.faces:
             if face.axis != self.axes[stages - 1]:
                 continue
             there = face.project(X)
-            columns = np.array(face.columns)
             wanted = face.prescribed(problem, there)
-            if face.order == 1:  # time comes first, so nothing below G needs to be taken off
-                G = G.at[:, columns].add((X[:, face.axis] - face.value)[:, None] * wanted)
-                continue
-            gap = wanted - self._lift(problem, there, stages - 1)[:, columns]
-            blend = jnp.stack([self._blend(face, c, X) for c in face.columns], axis=1)
-            G = G.at[:, columns].add(blend * gap)
+            below = self._lift(problem, there, stages - 1)
+            for k, c in enumerate(face.columns):
+                if face.order == 1:  # time comes first, so nothing below G needs to be taken off
+                    G[c] = G[c] + (X[:, face.axis] - face.value) * wanted[:, k]
+                else:
+                    G[c] = G[c] + self._blend(face, c, X) * (wanted[:, k] - below[c])
         return G
 
     def _blend(self, face: HardFace, column: int, X: Batch) -> Float[Array, " points"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError, location
 from pinnkit.fields.calls import quantity_value
-from pinnkit.fields.derivatives import BatchFunction, MultiIndex, partial_derivatives
+from pinnkit.fields.channels import MultiIndex, Operator
+from pinnkit.fields.derivatives import BatchFunction, derivatives, partial_derivatives
 from pinnkit.fields.names import Column, Coordinate, FieldFunction, Names, NormalComponent, Partial, Request, partials
 from pinnkit.problem import Box, Problem
 from pinnkit.problem.conditions import method_arguments
@@ -34,13 +35,15 @@ class Quantity:
 class Points:
     """Points of one region, with what is known there besides the fields.
 
-    X: (points, dim); normals: (points, dim), zero away from a boundary; columns: (points,) each, of a data file.
+    X: (points, dim); normals: (points, dim), zero away from a boundary; columns: (points,) each, of a data file; weights:
+    (points,) for each term whose squared residuals do not all count the same.
     NumPy arrays until they are cast to the precision of a run.
     """
 
     X: Float[Array | np.ndarray, "points dim"]
     normals: Float[Array | np.ndarray, "points dim"] | None = None
     columns: Mapping[str, Float[Array | np.ndarray, " points"]] | None = None
+    weights: Mapping[str, Float[Array | np.ndarray, " points"]] | None = None
 
 
 class Catalogue:
@@ -73,8 +76,40 @@ class Catalogue:
             f: the fields, (points, dim) -> (points, fields).
             requests: what each argument name stands for.
         """
-        tables = self._derivatives(problem, f, points, requests.values())
-        return {argument: self._array(request, tables, problem, f, points) for argument, request in requests.items()}
+        return self.compute_with(problem, f, points, requests)[0]
+
+    def compute_with(
+        self,
+        problem: Problem,
+        f: BatchFunction,
+        points: Points,
+        requests: Mapping[str, Request],
+        *,
+        operators: Sequence[Operator] = (),
+        combined: Collection[MultiIndex] = (),
+    ) -> tuple[Arguments, list[Float[Array, "points fields"]]]:
+        """As `compute`, and linear operators on the fields beside them.
+
+        Arguments
+            operators: of the fields, in the same pass.
+            combined: derivatives that are part of an operator only: they are not computed, and zero in the arrays.
+        """
+        wanted: dict[str, set[MultiIndex]] = {"": set()} if operators else {}
+        for request in requests.values():
+            if isinstance(request, Partial):
+                group = request.base if request.base in self.quantities else ""
+                wanted.setdefault(group, set()).update(partials(request, self.domain))
+        table: dict[tuple[str, MultiIndex], Float[Array, " points"]] = {}
+        found: list[Float[Array, "points fields"]] = []
+        X = jnp.asarray(points.X)
+        for group, indices in wanted.items():
+            if group:
+                table |= {(group, i): v[:, 0] for i, v in self._quantity(problem, f, group, X, indices).items()}
+                continue
+            values, found = derivatives(f, X, indices - set(combined), operators)
+            table |= {(name, i): v[:, k] for i, v in values.items() for k, name in enumerate(self.names.fields)}
+            table |= {(name, i): jnp.zeros_like(X[:, 0]) for i in combined for name in self.names.fields}
+        return {name: self._array(request, table, problem, f, points) for name, request in requests.items()}, found
 
     def highest_orders(self, requests: Iterable[Request]) -> dict[MultiIndex, str]:
         """Every multi-index that reaches the network itself, quantities unfolded, with the name that needs it."""
@@ -96,21 +131,10 @@ class Catalogue:
         unfolded = [self.fields_behind(self.quantities[b].requests.values()) for b in bases if b in self.quantities]
         return set.union(bases - set(self.quantities), *unfolded)
 
-    def _derivatives(
-        self, problem: Problem, f: BatchFunction, points: Points, requests: Iterable[Request]
-    ) -> dict[tuple[str, MultiIndex], Float[Array, " points"]]:
-        wanted: dict[str, set[MultiIndex]] = {}
-        for request in requests:
-            if isinstance(request, Partial):
-                group = request.base if request.base in self.quantities else ""
-                wanted.setdefault(group, set()).update(partials(request, self.domain))
-        table: dict[tuple[str, MultiIndex], Float[Array, " points"]] = {}
-        for group, indices in wanted.items():
-            function = self._quantity_function(problem, f, group) if group else f
-            members = (group,) if group else self.names.fields
-            for index, values in partial_derivatives(function, jnp.asarray(points.X), indices).items():
-                table |= {(member, index): values[:, column] for column, member in enumerate(members)}
-        return table
+    def _quantity(
+        self, problem: Problem, f: BatchFunction, name: str, X: Float[Array, "points dim"], indices: set[MultiIndex]
+    ) -> dict[MultiIndex, Float[Array, "points 1"]]:
+        return partial_derivatives(self._quantity_function(problem, f, name), X, indices)
 
     def _quantity_function(self, problem: Problem, f: BatchFunction, name: str) -> BatchFunction:
         quantity = self.quantities[name]

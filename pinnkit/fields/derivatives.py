@@ -1,21 +1,20 @@
 """The derivative engine: the one place where derivatives of fields are made.
 
-Nested forward mode over the whole batch: the multi-indices that all methods ask for form a trie, and each edge of the
-trie is one `jax.jvp`. What two branches compute alike, XLA merges. A faster path replaces the body of
-`partial_derivatives` and nothing else.
+All derivatives that are asked for are carried forward through the function together (`jets.py`); a function that cannot
+be taken apart in that way is differentiated by nested forward mode, with the same answer to rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-MultiIndex = tuple[int, ...]
-"""Axis numbers, sorted: u_xxt in Box(t, x) is (0, 1, 1); () is the value itself."""
+from pinnkit.fields.channels import Channels, MultiIndex, Operator
+from pinnkit.fields.jets import NoRule, propagate
 
 BatchFunction = Callable[[Float[Array, "points dim"]], Float[Array, "points fields"]]
 
@@ -31,8 +30,32 @@ def partial_derivatives(
         wanted: sorted multi-indices; () asks for the value.
     Returns {multi-index: (points, fields)} with exactly the wanted ones, in units of field / coordinate^order.
     """
-    results = _expand(f, _trie(wanted), X)
-    return {index: results[index] for index in wanted}
+    return derivatives(f, X, wanted)[0]
+
+
+def derivatives(
+    f: BatchFunction, X: Float[Array, "points dim"], wanted: Collection[MultiIndex], operators: Sequence[Operator] = ()
+) -> tuple[dict[MultiIndex, Float[Array, "points fields"]], list[Float[Array, "points fields"]]]:
+    """As `partial_derivatives`, and linear operators beside them: sum_k c_k d^a_k f, (points, fields) each.
+
+    An operator costs as much as one derivative of its order, however many parts it has.
+    """
+    indices = sorted(set(wanted) - {()}, key=lambda index: (len(index), index))
+    try:
+        value, *found = propagate(f, X, Channels([{index: 1.0} for index in indices] + list(operators)))
+    except NoRule:
+        return nested(f, X, wanted, operators)
+    table = {(): value, **dict(zip(indices, found, strict=False))}
+    return {index: table[index] for index in wanted}, found[len(indices) :]
+
+
+def nested(
+    f: BatchFunction, X: Float[Array, "points dim"], wanted: Collection[MultiIndex], operators: Sequence[Operator] = ()
+) -> tuple[dict[MultiIndex, Float[Array, "points fields"]], list[Float[Array, "points fields"]]]:
+    """The same as `derivatives` by nested forward mode, for any function: each edge of a trie is one `jax.jvp`."""
+    table = _expand(f, _trie({*wanted, *(index for operator in operators for index in operator)}), X)
+    combined = [sum(c * table[index] for index, c in operator.items()) for operator in operators]
+    return {index: table[index] for index in wanted}, combined
 
 
 Trie = dict[int, Any]

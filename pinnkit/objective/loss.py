@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -12,7 +14,8 @@ from pinnkit.errors import UsageError, advice
 from pinnkit.fields import Points
 from pinnkit.fields.calls import Residuals
 from pinnkit.objective.network import FieldNetwork, Parameters
-from pinnkit.objective.residuals import Equations
+from pinnkit.objective.residuals import Equations, Group
+from pinnkit.objective.tiles import Sum, mapped, rows_of_a_tile, summed
 
 PointSets = dict[str, Points]
 """Collocation points by group name."""
@@ -21,13 +24,16 @@ PointSets = dict[str, Points]
 class Objective:
     """Residuals, term losses and the loss of one problem with one network.
 
-    L = sum_i w_i mean(r_i^2). `weights` names methods or terms of a system ("flow", or "flow.continuity"); 1 elsewhere.
+    L = sum_i w_i mean(v_i r_i^2). `weights`, the w_i, names methods or terms of a system ("flow", or "flow.continuity"); 1
+    elsewhere. v_i are the points' own weights, where they have any. Means are taken tile by tile (`tiles.py`).
     """
 
     def __init__(self, equations: Equations, network: FieldNetwork, weights: Mapping[str, float]) -> None:
         self.equations, self.network = equations, network
         self.terms: tuple[str, ...] = tuple(t for g in equations.groups for t in equations.terms(g))
         self.weights = self._resolved(weights)
+        self._rows = {g.name: self._rows_of_a_tile(g) for g in equations.groups if equations.pointwise(g)}
+        self._loss = self._differentiable_loss()
 
     def residuals(self, params: Parameters, points: PointSets) -> Residuals:
         """All residuals, {term: (points,)}."""
@@ -39,21 +45,69 @@ class Objective:
 
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, Float[Array, ""]]:
         """Mean squared residual of each term, unweighted."""
-        return {term: jnp.mean(r**2) for term, r in self.residuals(params, points).items()}
+        parts: dict[str, Sum] = {g.name: partial(self._squares, g) for g in self.equations.groups}
+        found = summed(parts, self._rows, params, points)
+        return {term: value for squares in found.values() for term, value in squares.items()}
 
     def loss(self, params: Parameters, points: PointSets) -> Float[Array, ""]:
-        """The weighted sum that training makes small."""
-        squares = self.mean_squares(params, points)
-        return sum(
-            (self.weights[term] * value for term, value in squares.items()), start=jnp.zeros((), self.network.dtype)
-        )
+        """The weighted sum that training makes small; its gradient is by reverse mode only."""
+        arrays, structure = jax.tree.flatten(points)
+        return self._loss(structure, params, arrays)
 
     def interior_energy(self, params: Parameters, X: Any) -> Float[Array, " points"]:
         """Weighted sum of squared interior residuals at each point: where the sampler should look."""
-        problem, f = self.network.bound(params), self.network.fields(params)
         inside = next(g for g in self.equations.groups if g.kind == "interior")
-        squares = self.equations.evaluate(problem, f, inside, Points(X)).items()
-        return sum((self.weights[term] * r**2 for term, r in squares), start=jnp.zeros_like(X[:, 0]))
+
+        def energy(params: Parameters, points: Points) -> Float[Array, " points"]:
+            squares = self._evaluated(inside, params, points).items()
+            return sum((self.weights[term] * r**2 for term, r in squares), start=jnp.zeros_like(points.X[:, 0]))
+
+        if inside.name not in self._rows:
+            return energy(params, Points(X))
+        return mapped(energy, self._rows[inside.name], params, Points(X))
+
+    def _evaluated(self, group: Group, params: Parameters, points: Points) -> Residuals:
+        return self.equations.evaluate(self.network.bound(params), self.network.fields(params), group, points)
+
+    def _squares(self, group: Group, params: Parameters, points: Points, shares: Any) -> dict[str, Float[Array, ""]]:
+        return {term: jnp.sum(shares * r**2) for term, r in self._evaluated(group, params, points).items()}
+
+    def _weighted(self, group: Group, params: Parameters, points: Points, shares: Any) -> Float[Array, ""]:
+        own = points.weights or {}
+        total = jnp.zeros((), self.network.dtype)
+        for term, r in self._evaluated(group, params, points).items():
+            total += self.weights[term] * jnp.sum((shares * own[term] if term in own else shares) * r**2)
+        return total
+
+    def _differentiable_loss(self) -> Callable[[Any, Parameters, list[Any]], Float[Array, ""]]:
+        """The loss, whose gradient is accumulated in the same walk as its value: (structure, parameters, arrays).
+
+        Points come as their structure and their arrays: JAX puts placeholders into what a rule of its own gets.
+        """
+        values: dict[str, Sum] = {g.name: partial(self._weighted, g) for g in self.equations.groups}
+        slopes: dict[str, Sum] = {name: jax.value_and_grad(value) for name, value in values.items()}
+
+        @partial(jax.custom_vjp, nondiff_argnums=(0,))
+        def loss(structure: Any, params: Parameters, arrays: list[Any]) -> Float[Array, ""]:
+            found = summed(values, self._rows, params, jax.tree.unflatten(structure, arrays))
+            return sum(found.values(), start=jnp.zeros((), self.network.dtype))
+
+        def forward(structure: Any, params: Parameters, arrays: list[Any]) -> tuple[Any, Any]:
+            found = list(summed(slopes, self._rows, params, jax.tree.unflatten(structure, arrays)).values())
+            value, grad = jax.tree.map(lambda *parts: sum(parts[1:], start=parts[0]), *found)
+            return value, (grad, arrays)
+
+        def backward(structure: Any, kept: Any, cotangent: Any) -> tuple[Any, Any]:
+            grad, arrays = kept
+            return jax.tree.map(lambda g: cotangent * g, grad), [jnp.zeros_like(a) for a in arrays]
+
+        loss.defvjp(forward, backward)
+        return loss
+
+    def _rows_of_a_tile(self, group: Group) -> int:
+        leaves = jax.tree.leaves(self.network.initial_parameters["network"])
+        width = max(max(leaf.shape, default=1) for leaf in leaves)
+        return rows_of_a_tile(width, 1 + self.equations.channels(group), self.network.dtype.itemsize)
 
     def _resolved(self, weights: Mapping[str, float]) -> dict[str, float]:
         resolved = dict.fromkeys(self.terms, 1.0)

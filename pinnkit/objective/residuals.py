@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,9 @@ from jaxtyping import Array, Float
 from pinnkit.errors import UsageError, location, shown_path
 from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Request, called
 from pinnkit.fields.calls import Residuals
+from pinnkit.fields.channels import closure
 from pinnkit.fields.names import FieldFunction
+from pinnkit.objective.principal import PrincipalPart, principal_part
 from pinnkit.problem import Condition, Problem, Region, validated
 from pinnkit.references.columns import read_columns
 
@@ -55,15 +58,34 @@ class Equations:
         self.groups = self._grouped([c for c in conditions if not c.mark.hard])
         self.hard = self._grouped([c for c, _ in hard])
         self._refuse_idle_fields()
+        self._principal: dict[str, PrincipalPart] = {}
 
     def evaluate(self, problem: Problem, f: BatchFunction, group: Group, points: Points) -> Residuals:
         """The residuals of a group's conditions, {term: (points,)}, for any fields f and a bound problem."""
-        arrays = self.catalogue.compute(problem, f, points, group.requests)
+        principal = self.principal_part(group)
+        arrays, combined = self.catalogue.compute_with(
+            problem, f, points, group.requests, operators=principal.operators(problem), combined=principal.combined
+        )
+        residuals = self._called(problem, group, arrays, points)
+        for use in principal.uses:
+            value = combined[use.operator][:, use.field]
+            residuals[use.term] = residuals[use.term] + (value if use.scale is None else use.scale * value)
+        return residuals
+
+    def _called(self, problem: Problem, group: Group, arrays: Mapping[str, Any], points: Points) -> Residuals:
         residuals: Residuals = {}
         for condition in group.conditions:
             asked = {name: arrays[name] for name in condition.arguments}
             residuals |= called(problem, condition, asked, points.X.shape[0], points.X.dtype)
         return residuals
+
+    def principal_part(self, group: Group) -> PrincipalPart:
+        """The derivatives of a group that are carried in combinations."""
+        if group.name not in self._principal:
+            with jax.ensure_compile_time_eval():  # whoever asks first may be inside a traced function
+                found = principal_part(self.problem, self.catalogue, group.conditions, group.requests)
+            self._principal[group.name] = found
+        return self._principal[group.name]
 
     def terms(self, group: Group) -> tuple[str, ...]:
         """The names of a group's residuals; finds residuals of the wrong shape without computing anything."""
@@ -76,12 +98,40 @@ class Equations:
             columns = {k: v[:1].repeat(count) for k, v in (group.data.columns or {}).items()} if group.data else None
             points = Points(X, jnp.ones_like(X) if region else None, columns)
             known = self.problem.bound({n: jnp.asarray(u.initial) for n, u in self.problem.unknowns().items()})
-            residuals = self.evaluate(known, lambda Y: Y.sum(axis=1)[:, None] * values[None, :], group, points)
+            f = lambda Y: Y.sum(axis=1)[:, None] * values[None, :]  # noqa: E731
+            residuals = self._called(known, group, self.catalogue.compute(known, f, points, group.requests), points)
             names.extend(residuals)  # in the order of the file; the dict that comes out of JAX is sorted
             return residuals
 
         jax.eval_shape(shapes, jnp.ones(len(self.problem.fields)))
         return tuple(names)
+
+    def channels(self, group: Group) -> int:
+        """How many derivatives are carried through the network for a group, the value not counted."""
+        principal = self.principal_part(group)
+        needed = closure(self.catalogue.highest_orders(group.requests.values()))
+        return len(needed - principal.combined) + len(principal.combinations)
+
+    def pointwise(self, group: Group) -> bool:
+        """Whether each residual depends on its own point alone: not so where a method takes a mean over the points."""
+        rng = np.random.default_rng(0)
+        count, domain = 6, self.problem.domain
+        wave = jnp.asarray(rng.normal(size=(domain.dim, len(self.problem.fields))))
+        X = jnp.asarray([a.lower + a.length * rng.random(count) for a in domain.axes]).T
+        normals = jnp.ones_like(X) if group.region else None
+        columns = {k: jnp.asarray(rng.random(count)) for k in group.data.columns or {}} if group.data else None
+        known = self.problem.bound({n: jnp.asarray(u.initial) for n, u in self.problem.unknowns().items()})
+
+        def residuals(rows: slice) -> Residuals:
+            points = jax.tree.map(lambda a: a[rows], Points(X, normals, columns))
+            return self.evaluate(known, lambda Y: jnp.sin(Y @ wave), group, points)
+
+        def parts() -> tuple[Residuals, Residuals]:
+            halves = [residuals(slice(0, count // 2)), residuals(slice(count // 2, count))]
+            return residuals(slice(0, count)), {t: jnp.concatenate([h[t] for h in halves]) for t in halves[0]}
+
+        whole, joined = jax.jit(parts, compiler_options={"xla_backend_optimization_level": 0})()
+        return all(np.allclose(whole[t], joined[t], rtol=1e-3, equal_nan=True) for t in whole)
 
     def _refuse_idle_fields(self) -> None:
         asked = [r for g in (*self.groups, *self.hard) for r in g.requests.values()]

@@ -1,0 +1,532 @@
+"""Derivatives carried forward through any function of points, all channels together.
+
+The function is traced once, and each of its primitive operations is applied to a jet: a value with its channels (see
+`channels.py`). Where an operation is linear the channels pass through it, in one matrix product for all of them; where
+it is not, Faa di Bruno's and Leibniz' rules combine them. What no rule covers (a loop, a custom derivative) raises
+`NoRule`, and the caller falls back to nested forward mode.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+from jaxtyping import Array, Float
+
+from pinnkit.fields.channels import Channels
+
+
+class NoRule(Exception):
+    """The function has an operation through which derivatives cannot be carried here."""
+
+
+@dataclass(frozen=True)
+class Jet:
+    """A value and its channels, {number: array of the value's shape}; a channel that is not there is zero.
+
+    A channel whose leading dimension is 1 is the same at every point: so are the coordinates' own derivatives, and what
+    an embedding and a first layer make of them.
+    """
+
+    value: Any
+    channels: Mapping[int, Any]
+
+    def full(self, number: int) -> Any:
+        """A channel in the shape of the value."""
+        channel = self.channels.get(number)
+        return jnp.zeros_like(self.value) if channel is None else _filled(channel, self.value)
+
+
+def propagate(
+    f: Callable[[Float[Array, "points dim"]], Any], X: Float[Array, "points dim"], channels: Channels
+) -> list[Float[Array, "points fields"]]:
+    """The value of f and every channel that `channels` asks for, each (points, fields). Raises NoRule.
+
+    f maps points to (points, fields), each row from its own point.
+    """
+    traced = jax.make_jaxpr(f)(X)
+    seeds: dict[int, Any] = {}
+    for index, number in channels.number.items():
+        if len(index) == 1:
+            seeds[number] = np.eye(X.shape[1], dtype=X.dtype)[list(index)]
+    for number in range(len(channels.number), len(channels.operators)):
+        first = {i: c for i, c in channels.operators[number].items() if len(i) == 1}
+        if first:
+            row = sum(c * (jnp.arange(X.shape[1]) == i[0]) for i, c in first.items())
+            seeds[number] = jnp.asarray(row, X.dtype)[None, :]
+    (result,) = _interpret(traced.jaxpr, traced.consts, [Jet(X, seeds)], channels)
+    jet = _jet(result)
+    return [jet.value, *(jet.full(number) for number in channels.asked)]
+
+
+def _aval(variable: Any) -> Any:
+    """Shape and dtype of a variable of a jaxpr."""
+    return variable.aval
+
+
+def _jet(x: Any) -> Jet:
+    return x if isinstance(x, Jet) else Jet(x, {})
+
+
+def _value(x: Any) -> Any:
+    return x.value if isinstance(x, Jet) else x
+
+
+def _made(value: Any, channels: Mapping[int, Any]) -> Any:
+    """A jet, or the bare value where nothing depends on the points."""
+    kept = {k: c for k, c in channels.items() if c is not None}
+    return Jet(value, kept) if kept else value
+
+
+def _filled(channel: Any, value: Any) -> Any:
+    return channel if channel.shape == value.shape else jnp.broadcast_to(channel, value.shape)
+
+
+def _interpret(jaxpr: Jaxpr, consts: Sequence[Any], inputs: Sequence[Any], channels: Channels) -> list[Any]:
+    """Evaluate a jaxpr on jets and arrays."""
+    known: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
+    known |= dict(zip(jaxpr.invars, inputs, strict=True))
+
+    def read(variable: Any) -> Any:
+        return variable.val if isinstance(variable, Literal) else known[variable]
+
+    for equation in jaxpr.eqns:
+        operands = [read(v) for v in equation.invars]
+        results = _applied(equation, operands, channels)
+        known |= dict(zip(equation.outvars, results, strict=True))
+    return [read(v) for v in jaxpr.outvars]
+
+
+def _applied(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list[Any]:
+    """The results of one operation."""
+    name = equation.primitive.name
+    if not any(isinstance(x, Jet) for x in operands):
+        return _bound(equation, operands)
+    if name in INLINED:
+        return _called(equation, operands, channels)
+    if name in WITHOUT_DERIVATIVE or not any(jnp.issubdtype(_aval(v).dtype, jnp.inexact) for v in equation.outvars):
+        return _bound(equation, [_value(x) for x in operands])
+    if name in LINEAR:
+        return _linear(equation, operands)
+    if name in RULES:
+        return [RULES[name](equation, operands, channels)]
+    if name in UNARY or (name == "custom_jvp_call" and _is_elementwise(equation, operands)):
+        (at,) = [k for k, x in enumerate(operands) if isinstance(x, Jet)] or [-1]
+        return [_composed(operands[at], _derivatives(equation, operands, at, channels.order), channels)]
+    raise NoRule(name)
+
+
+def _bound(equation: JaxprEqn, operands: Sequence[Any]) -> list[Any]:
+    """The operation itself, on arrays."""
+    given = equation.primitive.get_bind_params(equation.params)
+    functions, parameters = given if isinstance(given, tuple) else ((), given)  # the latter since jax 0.10
+    results = equation.primitive.bind(*functions, *operands, **parameters)
+    return list(results) if equation.primitive.multiple_results else [results]
+
+
+def _called(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list[Any]:
+    """A function that is called: an elementwise one of one array is composed as a whole, others operation by operation.
+
+    As a whole its derivatives are found once, in one variable, and only then combined with the channels.
+    """
+    body = equation.params["jaxpr"]
+    closed = body if isinstance(body, ClosedJaxpr) else ClosedJaxpr(body, ())
+    if len(closed.jaxpr.eqns) > 1 and _is_elementwise(equation, operands):
+        (at,) = [k for k, x in enumerate(operands) if isinstance(x, Jet)]
+        one = Channels([{(0,) * order: 1.0} for order in range(1, channels.order + 1)])
+        z = operands[at].value
+        inner = [Jet(z, {0: jnp.ones_like(z)}) if k == at else x for k, x in enumerate(operands)]
+        (result,) = _interpret(closed.jaxpr, closed.consts, inner, one)
+        jet = _jet(result)
+        return [_composed(operands[at], [jet.value, *(jet.channels.get(k) for k in one.asked)], channels)]
+    return _interpret(closed.jaxpr, closed.consts, operands, channels)
+
+
+def _is_elementwise(equation: JaxprEqn, operands: Sequence[Any]) -> bool:
+    """Whether a call is an elementwise function of one array that depends on the points."""
+    varying = [x for x in operands if isinstance(x, Jet)]
+    if len(varying) != 1 or len(equation.outvars) != 1 or _aval(equation.outvars[0]).shape != varying[0].value.shape:
+        return False
+    shape = varying[0].value.shape
+    body = equation.params["jaxpr"] if "jaxpr" in equation.params else equation.params["call_jaxpr"]
+    return _only_elementwise(getattr(body, "jaxpr", body), shape)
+
+
+def _only_elementwise(jaxpr: Jaxpr, shape: tuple[int, ...]) -> bool:
+    if any(_aval(v).shape not in ((), shape) for v in jaxpr.invars):
+        return False
+    for equation in jaxpr.eqns:
+        name, inner = equation.primitive.name, equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
+        if inner is not None:
+            if not _only_elementwise(getattr(inner, "jaxpr", inner), shape):
+                return False
+        elif name == "broadcast_in_dim":
+            if _aval(equation.invars[0]).shape != ():
+                return False
+        elif name not in ELEMENTWISE:
+            return False
+    return True
+
+
+def _composed(z: Jet, derivatives: Sequence[Any], channels: Channels) -> Any:
+    """g(z) from [g, g', g'', ...] at the value of z, None for a derivative that is zero (Faa di Bruno)."""
+    value, *higher = derivatives
+    found: dict[int, Any] = {}
+    for number, terms in enumerate(channels.compositions):
+        total = None
+        if number in z.channels and higher and higher[0] is not None:
+            total = higher[0] * z.channels[number]
+        for m, monomials in terms:
+            g = higher[m - 1] if m <= len(higher) else None
+            factor = None if g is None else _polynomial(monomials, z)
+            if factor is not None:
+                total = _plus(total, g * factor)
+        if total is not None:
+            found[number] = total
+    return _made(value, found)
+
+
+def _polynomial(monomials: Sequence[Any], z: Jet) -> Any:
+    """The sum of monomials in the channels of z, None for zero."""
+    total = None
+    for monomial in monomials:
+        if all(k in z.channels for k in monomial.factors):
+            product = math.prod([z.channels[k] for k in monomial.factors[1:]], start=z.channels[monomial.factors[0]])
+            total = _plus(total, _times(monomial.coefficient, product))
+    return total
+
+
+def _plus(a: Any, b: Any) -> Any:
+    return b if a is None else a + b
+
+
+def _times(coefficient: Any, x: Any) -> Any:
+    if isinstance(coefficient, (int, float)):
+        return x if coefficient == 1 else coefficient * x
+    return jnp.asarray(coefficient, x.dtype) * x
+
+
+def _multiplied(a: Any, b: Any, product: Callable[[Any, Any], Any], channels: Channels) -> Any:
+    """A bilinear operation on two jets (Leibniz)."""
+    a, b = _jet(a), _jet(b)
+    found: dict[int, Any] = {}
+    for number, terms in enumerate(channels.products):
+        total = None
+        if number in b.channels:
+            total = product(a.value, b.channels[number])
+        if number in a.channels:
+            total = _plus(total, product(a.channels[number], b.value))
+        for term in terms:
+            if term.left in a.channels and term.right in b.channels:
+                both = product(a.channels[term.left], b.channels[term.right])
+                total = _plus(total, _times(term.coefficient, both))
+        if total is not None:
+            found[number] = total
+    return _made(product(a.value, b.value), found)
+
+
+# One rule an operation: (equation, operands, channels) -> result.
+
+
+def _linear(equation: JaxprEqn, operands: list[Any]) -> list[Any]:
+    """An operation that is linear in all operands that depend on the points, taken together."""
+    results = _bound(equation, [_value(x) for x in operands])
+    numbers = sorted({k for x in operands if isinstance(x, Jet) for k in x.channels})
+    found: list[dict[int, Any]] = [{} for _ in results]
+    for number in numbers:
+        # What does not depend on the points has the derivative zero; indices and predicates stay as they are.
+        parts = [_part(x, number) for x in operands]
+        for k, channel in enumerate(_bound(equation, parts)):
+            found[k][number] = channel
+    return [_made(value, channel) for value, channel in zip(results, found, strict=True)]
+
+
+def _part(x: Any, number: int) -> Any:
+    if isinstance(x, Jet):
+        return x.full(number)
+    return jnp.zeros_like(x) if jnp.issubdtype(jnp.result_type(x), jnp.inexact) else x
+
+
+def _rowwise(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+    """slice, squeeze, concatenate, neg, ...: as `_linear`, but what is the same at every point stays so."""
+    name, parameters = equation.primitive.name, equation.params
+    value = _bound(equation, [_value(x) for x in operands])[0]
+    jets = [_jet(x) for x in operands]
+    found = {}
+    for number in sorted({k for jet in jets for k in jet.channels}):
+        parts = [jet.channels.get(number) for jet in jets]
+        rows = _same_everywhere(parts, jets) and _keeps_rows(name, parameters, jets[0].value.shape)
+        if rows:
+            given = [jnp.zeros_like(j.value[:1]) if p is None else p for p, j in zip(parts, jets, strict=True)]
+            row = _on_rows(equation, given)
+            if not isinstance(row, np.ndarray) or row.any():
+                found[number] = row
+        else:
+            found[number] = _bound(equation, [jet.full(number) for jet in jets])[0]
+    return _made(value, found)
+
+
+def _same_everywhere(parts: Sequence[Any], jets: Sequence[Jet]) -> bool:
+    return all(p is None or p.shape[:1] == (1,) != j.value.shape[:1] for p, j in zip(parts, jets, strict=True))
+
+
+def _keeps_rows(name: str, parameters: Mapping[str, Any], shape: tuple[int, ...]) -> bool:
+    """Whether an operation leaves the points, the first dimension, alone."""
+    match name:
+        case "slice":
+            strides = parameters["strides"]
+            return (
+                parameters["start_indices"][0] == 0
+                and parameters["limit_indices"][0] == shape[0]
+                and (strides is None or strides[0] == 1)
+            )
+        case "squeeze":
+            return 0 not in parameters["dimensions"]
+        case "concatenate":
+            return bool(parameters["dimension"] != 0)
+    return True
+
+
+def _on_rows(equation: JaxprEqn, parts: Sequence[Any]) -> Any:
+    """The operation on one row; NumPy's where the row is known, so that a column of zeros is seen to be one."""
+    name, known = equation.primitive.name, isinstance(parts[0], np.ndarray)
+    if name == "slice":
+        starts, limits, strides = (equation.params[k] for k in ("start_indices", "limit_indices", "strides"))
+        limits = (1, *limits[1:])
+        if known:
+            steps = strides or (1,) * len(limits)
+            return parts[0][tuple(slice(*cut) for cut in zip(starts, limits, steps, strict=True))]
+        return jax.lax.slice(parts[0], starts, limits, strides)
+    if name == "squeeze" and known:
+        return np.squeeze(parts[0], equation.params["dimensions"])
+    return _bound(equation, parts)[0]
+
+
+def _sum(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+    """add and sub: where one operand does not depend on the points, the channels of the other pass."""
+    a, b = (_jet(x) for x in operands)
+    value = _bound(equation, [a.value, b.value])[0]
+    minus = equation.primitive.name == "sub"
+    found = {}
+    for number in sorted({*a.channels, *b.channels}):
+        left, right = a.channels.get(number), b.channels.get(number)
+        if right is None:
+            found[number] = left
+        elif left is None:
+            found[number] = -right if minus else right
+        else:
+            found[number] = left - right if minus else left + right
+    return _made(value, found)
+
+
+def _mul(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+    return _multiplied(operands[0], operands[1], lambda a, b: a * b, channels)
+
+
+def _div(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+    a, b = operands
+    if not isinstance(b, Jet):
+        a = _jet(a)
+        return _made(a.value / b, {k: c / b for k, c in a.channels.items()})
+    reciprocal = _composed(b, _power(b.value, 1.0 / b.value, -1, channels.order), channels)
+    quotient = _jet(_multiplied(a, reciprocal, lambda x, y: x * y, channels))
+    return _made(_value(a) / b.value, quotient.channels)
+
+
+def _dot(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+    a, b = operands
+    if isinstance(a, Jet) and isinstance(b, Jet):
+        return _multiplied(
+            Jet(a.value, {k: a.full(k) for k in a.channels}),
+            Jet(b.value, {k: b.full(k) for k in b.channels}),
+            lambda x, y: _bound(equation, [x, y])[0],
+            channels,
+        )
+    return _dot_with(equation, a, b, left=True) if isinstance(a, Jet) else _dot_with(equation, b, a, left=False)
+
+
+def _dot_with(equation: JaxprEqn, jet: Jet, other: Any, *, left: bool) -> Any:
+    """One matrix product for the value and all channels: they are joined along a dimension that is not summed over."""
+    (contract_a, contract_b), (batch_a, batch_b) = equation.params["dimension_numbers"]
+    mine, batch = (contract_a, batch_a) if left else (contract_b, batch_b)
+    free = [d for d in range(jet.value.ndim) if d not in mine and d not in batch]
+
+    def product(x: Any) -> Any:
+        return _bound(equation, [x, other] if left else [other, x])[0]
+
+    # What is the same at every point stays so, where the points stay the first dimension of the result.
+    points = left and not batch and free[:1] == [0]
+    rows = {k: c for k, c in jet.channels.items() if points and c.shape[0] == 1 != jet.value.shape[0]}
+    found = {k: product(row) for k, row in rows.items()}
+    numbers = [k for k in jet.channels if k not in rows]
+    arrays = [jet.value, *(jet.full(k) for k in numbers)]
+    if not free or not numbers:
+        parts = [product(x) for x in arrays]
+    else:
+        # In the result the batch dimensions come first, then the free ones of the left operand, then of the right.
+        axis = len(batch) + (0 if left else other.ndim - len(contract_a) - len(batch))
+        # Their derivatives with respect to the parameters are a split and a join again: indexing would pad with zeros.
+        joined = product(jax.lax.concatenate(arrays, free[0]))
+        parts = list(jax.lax.split(joined, [jet.value.shape[free[0]]] * len(arrays), axis))
+    return _made(parts[0], found | dict(zip(numbers, parts[1:], strict=True)))
+
+
+def _extremum(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+    """max and min: the derivatives of the one that is chosen, half of each where they tie, as in jax."""
+    a, b = (_jet(x) for x in operands)
+    value = _bound(equation, [a.value, b.value])[0]
+    share = (jnp.asarray(a.value == value, value.dtype) + jnp.asarray(b.value != value, value.dtype)) / 2
+    found = {}
+    for number in sorted({*a.channels, *b.channels}):
+        left, right = a.channels.get(number), b.channels.get(number)
+        total = None if left is None else share * left
+        found[number] = total if right is None else _plus(total, (1 - share) * right)
+    return _made(value, found)
+
+
+def _pow(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+    base, exponent = operands
+    if isinstance(exponent, Jet):
+        raise NoRule("pow with an exponent that depends on the points")
+    return _composed(base, _power(base.value, base.value**exponent, exponent, channels.order), channels)
+
+
+# Derivatives of elementwise functions of one array: [g, g', g'', ...].
+
+
+def _derivatives(equation: JaxprEqn, operands: Sequence[Any], at: int, order: int) -> list[Any]:
+    """[g, g', ...] of an elementwise operation: in closed form where there is one, else by nested forward mode."""
+    z, name = operands[at].value, equation.primitive.name
+    if name in CLOSED:
+        return CLOSED[name](z, _bound(equation, [z])[0], equation.params, order)
+    others = [None if k == at else x for k, x in enumerate(operands)]
+    functions: list[Callable[[Any], Any]] = [lambda x: _bound(equation, [x if o is None else o for o in others])[0]]
+    for _ in range(order):
+        functions.append(_slope(functions[-1]))
+    return [g(z) for g in functions]
+
+
+def _slope(g: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda x: jax.jvp(g, (x,), (jnp.ones_like(x),))[1]
+
+
+def _power(z: Any, y: Any, exponent: Any, order: int) -> list[Any]:
+    """Of z^p, y its value: p z^(p-1), p (p-1) z^(p-2), ...; None from where they are zero."""
+    found, factor, power = [y], 1.0, exponent
+    for _ in range(order):
+        if isinstance(power, int) and power == 0:
+            break  # a polynomial's derivatives end
+        factor, power = factor * power, power - 1
+        found.append(factor * (jax.lax.integer_pow(z, power) if isinstance(power, int) else z**power))
+    return found + [None] * (order + 1 - len(found))
+
+
+def _by_polynomials(y: Any, slope: Any, rule: Callable[[list[float]], list[float]], order: int) -> list[Any]:
+    """Of g with g' = slope and g^(k) = slope Q_k(g): Q_1 = 1 and `rule` makes the next Q from the last."""
+    found, coefficients = [y], [1.0]
+    for _ in range(order):
+        found.append(slope if len(coefficients) == 1 else slope * _horner(coefficients, y))
+        coefficients = rule(coefficients)
+    return found
+
+
+def _horner(coefficients: Sequence[float], y: Any) -> Any:
+    """sum_k c_k y^k."""
+    total: Any = coefficients[-1]
+    for c in reversed(coefficients[:-1]):
+        total = total * y if c == 0 else total * y + c
+    return total
+
+
+def _tanh(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any]:
+    # d/dz [(1 - y^2) Q] = (1 - y^2) [(1 - y^2) Q' - 2 y Q]
+    def following(q: list[float]) -> list[float]:
+        new = [0.0] * (len(q) + 1)
+        for k, c in enumerate(q):
+            new[k + 1] -= (2 + k) * c
+            if k:
+                new[k - 1] += k * c
+        return new
+
+    return _by_polynomials(y, 1.0 - y * y, following, order)
+
+
+def _logistic(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any]:
+    # d/dz [(y - y^2) Q] = (y - y^2) [(1 - 2 y) Q + (y - y^2) Q']
+    def following(q: list[float]) -> list[float]:
+        new = [0.0] * (len(q) + 1)
+        for k, c in enumerate(q):
+            new[k] += (1 + k) * c
+            new[k + 1] -= (2 + k) * c
+        return new
+
+    return _by_polynomials(y, y * (1.0 - y), following, order)
+
+
+def _circular(y: Any, other: Any, sign: int, order: int) -> list[Any]:
+    """g, g', -g, -g', ... of sine and cosine; `other` without `sign` is the other function."""
+    slope = other if sign > 0 else -other
+    cycle = [y, slope, -y, -slope]
+    return [cycle[k % 4] for k in range(order + 1)]
+
+
+CLOSED: dict[str, Callable[[Any, Any, Mapping[str, Any], int], list[Any]]] = {
+    "tanh": _tanh,
+    "logistic": _logistic,
+    "exp": lambda z, y, parameters, order: [y] * (order + 1),
+    "sin": lambda z, y, parameters, order: _circular(y, jnp.cos(z), 1, order),
+    "cos": lambda z, y, parameters, order: _circular(y, jnp.sin(z), -1, order),
+    "square": lambda z, y, parameters, order: [y, 2 * z, jnp.full_like(z, 2), *[None] * order][: order + 1],
+    "integer_pow": lambda z, y, parameters, order: _power(z, y, parameters["y"], order),
+    "log": lambda z, y, parameters, order: [y, *_power(z, 1 / z, -1, order - 1)],
+    "sqrt": lambda z, y, parameters, order: _power(z, y, 0.5, order),
+    "rsqrt": lambda z, y, parameters, order: _power(z, y, -0.5, order),
+    "abs": lambda z, y, parameters, order: [y, jnp.sign(z), *[None] * order][: order + 1],
+}
+"""Elementwise functions with derivatives in closed form: (z, g(z), parameters, order) -> [g, g', ...]."""
+
+UNARY = frozenset(CLOSED) | {
+    "acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cosh", "digamma", "erf", "erf_inv", "erfc", "exp2",
+    "expm1", "lgamma", "log1p", "sinh", "tan", "bessel_i0e", "bessel_i1e",
+}  # fmt: skip
+"""Elementwise functions of one array."""
+
+RULES: dict[str, Callable[[JaxprEqn, list[Any], Channels], Any]] = {
+    "add": _sum,
+    "add_any": _sum,
+    "sub": _sum,
+    "mul": _mul,
+    "div": _div,
+    "dot_general": _dot,
+    "max": _extremum,
+    "min": _extremum,
+    "pow": _pow,
+    "neg": _rowwise,
+    "slice": _rowwise,
+    "squeeze": _rowwise,
+    "concatenate": _rowwise,
+    "copy": _rowwise,
+    "convert_element_type": _rowwise,
+}
+"""Operations with a rule of their own."""
+
+LINEAR = frozenset({
+    "broadcast_in_dim", "cumsum", "dynamic_slice", "dynamic_update_slice", "gather", "optimization_barrier", "pad",
+    "reduce_sum", "reshape", "rev", "scatter", "scatter-add", "scatter_add", "select_n", "split", "stack", "tile",
+    "transpose", "unstack",
+})  # fmt: skip
+"""Linear in all operands that are numbers (not indices or predicates), taken together."""
+
+WITHOUT_DERIVATIVE = frozenset({"stop_gradient", "sign", "floor", "ceil", "round"})
+
+INLINED = frozenset({"jit", "pjit", "closed_call", "core_call", "remat", "checkpoint"})
+"""Calls whose body is in the parameter `jaxpr`."""
+
+ELEMENTWISE = (UNARY | WITHOUT_DERIVATIVE | {"select_n", "add", "sub", "mul", "div", "max", "min", "pow", "neg", "copy",
+    "convert_element_type", "gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not", "is_finite"})  # fmt: skip

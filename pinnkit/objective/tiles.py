@@ -1,0 +1,115 @@
+"""Sums and maps over points, tile by tile: a tile stays in the cache, each core has its share, memory does not grow.
+
+The lever on a CPU: all channels of a layer of a tile fit the second-level cache, where those of thousands of points do
+not. A gradient is made and added up within the walk, so that nothing of a tile outlives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from pinnkit.fields import Points
+from pinnkit.parallel import CORES, SHARED, WHOLE, cores
+
+CACHE = 2**18
+"""Bytes of one layer's channels in a tile, on a CPU: half of a usual second-level cache."""
+ACCELERATOR = 2**30
+"""The same on an accelerator, where tiles bound the memory only."""
+FEWEST = 32
+"""Rows of a tile at the least: matrix products of fewer are slow."""
+
+Sum = Callable[[Any, Points, Float[Array, " points"]], Any]
+"""(parameters, points, share of each point in a mean) -> a pytree of weighted sums over the points."""
+
+
+def rows_of_a_tile(width: int, channels: int, itemsize: int) -> int:
+    """Points of a tile, for a network of a width, with so many channels (the value among them) of each unit."""
+    cache = CACHE if jax.default_backend() == "cpu" else ACCELERATOR
+    return max(FEWEST, cache // (width * channels * itemsize))
+
+
+def summed(
+    parts: Mapping[str, Sum], rows: Mapping[str, int], params: Any, points: Mapping[str, Points]
+) -> dict[str, Any]:
+    """The means that each part makes over the points of its name, {name: pytree}.
+
+    Arguments
+        parts: get the parameters, some of the points, and 1 / (number of points) for each of them.
+        rows: of a tile; a name that is not among them is taken whole.
+    """
+    mesh = cores()
+    shards = mesh.size if mesh else 1
+    tiled = [name for name in parts if name in rows]
+    tiles = [_tiles(points[name], rows[name], shards) for name in tiled]
+
+    def walked(params: Any, tiles: Any) -> Any:
+        found = [_walked(parts[name], params, points[name], tile) for name, tile in zip(tiled, tiles, strict=True)]
+        return jax.lax.psum(found, CORES) if mesh else found
+
+    if mesh:
+        walked = jax.shard_map(walked, mesh=mesh, in_specs=(WHOLE, SHARED), out_specs=WHOLE, check_vma=False)
+    found = dict(zip(tiled, walked(params, tiles), strict=True))
+    for name in parts:
+        if name not in rows:
+            X = jnp.asarray(points[name].X)
+            found[name] = parts[name](params, points[name], _shares(X, X.shape[0]))
+    return found
+
+
+def mapped(
+    function: Callable[[Any, Points], Float[Array, " points"]], rows: int, params: Any, points: Points
+) -> Float[Array, " points"]:
+    """A number for each point, tile by tile."""
+    mesh = cores()
+    tiles = _tiles(points, rows, mesh.size if mesh else 1)
+
+    def walked(params: Any, tiles: Any) -> Any:
+        return jax.lax.map(lambda tile: function(params, _points(points, tile)[0]), tiles)
+
+    if mesh:
+        walked = jax.shard_map(walked, mesh=mesh, in_specs=(WHOLE, SHARED), out_specs=SHARED, check_vma=False)
+    return walked(params, tiles).reshape(-1)[: points.X.shape[0]]
+
+
+def _shares(X: Float[Array, "rows dim"], count: int) -> Float[Array, " rows"]:
+    """1 / count for the first `count` rows, zero for what fills up the last tile."""
+    return jnp.where(jnp.arange(X.shape[0]) < count, 1 / count, 0.0).astype(X.dtype)
+
+
+def _tiles(points: Points, rows: int, shards: int) -> list[Any]:
+    """The arrays of some points, and their shares in the mean, as (tiles, rows, ...); the tiles divide by the shards.
+
+    What fills up the last tiles is the first point once more.
+    """
+    arrays = [jnp.asarray(a) for a in jax.tree.leaves(points)]
+    count = arrays[0].shape[0]
+    tiles = shards * -(-count // (shards * rows))
+    rows = -(-count // tiles)
+    spare = tiles * rows - count
+    if spare:
+        arrays = [jnp.concatenate([a, jnp.broadcast_to(a[:1], (spare, *a.shape[1:]))]) for a in arrays]
+    return [a.reshape(tiles, rows, *a.shape[1:]) for a in (*arrays, _shares(arrays[0], count))]
+
+
+def _points(like: Points, tile: list[Any]) -> tuple[Points, Any]:
+    """The points of one tile and their shares."""
+    *arrays, shares = tile
+    return jax.tree.unflatten(jax.tree.structure(like), arrays), shares
+
+
+def _walked(part: Sum, params: Any, like: Points, tiles: list[Any]) -> Any:
+    """The sum over tiles."""
+
+    def one(tile: list[Any]) -> Any:
+        return part(params, *_points(like, tile))
+
+    first = [a[0] for a in tiles]
+    if tiles[0].shape[0] == 1:
+        return one(first)
+    zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(one, first))
+    return jax.lax.scan(lambda total, tile: (jax.tree.map(jnp.add, total, one(tile)), None), zero, tiles)[0]
