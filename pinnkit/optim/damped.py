@@ -36,11 +36,12 @@ DENSE = 4000
 class Linear(NamedTuple):
     """The damped problem at fixed parameters.
 
-    solve: mu -> p. curvature: p -> ||J p||^2, of the same J that solve uses.
+    solve: mu -> p. curvature: p -> ||J p||^2. least: a smaller mu would be lost in the rounding of the matrix.
     """
 
     solve: Callable[[Scalar], Vector]
     curvature: Callable[[Vector], Scalar]
+    least: Scalar
 
 
 def residuals_in(blocks: Blocks, params: Any) -> int:
@@ -81,7 +82,7 @@ def normal(blocks: Blocks, params: Any, b: Vector) -> Linear:
         half = jnp.tril(lower, -1) @ p
         return 2 * jnp.dot(p, half) + jnp.dot(diagonal, p**2)
 
-    return Linear(solve, curvature)
+    return Linear(solve, curvature, _rounding(diagonal))
 
 
 def sample(blocks: Blocks, params: Any) -> Linear:
@@ -92,7 +93,7 @@ def sample(blocks: Blocks, params: Any) -> Linear:
     def solve(mu: Scalar) -> Vector:
         return -(cho_solve(cho_factor(_with_diagonal(K, jnp.diagonal(K) + mu), lower=True), rho) @ J)
 
-    return Linear(solve, lambda p: jnp.sum((J @ p) ** 2))
+    return Linear(solve, lambda p: jnp.sum((J @ p) ** 2), _rounding(jnp.diagonal(K)))
 
 
 def conjugate_gradients(
@@ -113,7 +114,7 @@ def conjugate_gradients(
         precondition = (lambda r: r) if sketch is None else _sketched_inverse(sketch, K, mu)
         return _cg(damped, precondition, -b, iterations, tolerance)
 
-    return Linear(solve, lambda p: products.gram(p)[1])
+    return Linear(solve, lambda p: products.gram(p)[1], jnp.finfo(b.dtype).tiny)
 
 
 def sketched_rows(blocks: Blocks, params: Any, key: Any, count: int) -> Rows:
@@ -141,6 +142,10 @@ def _sketched_inverse(S: Rows, K: Any, mu: Scalar) -> Callable[[Vector], Vector]
     """v -> (S^T S + mu I)^-1 v by Woodbury's formula; K = S S^T."""
     factor = cho_factor(_with_diagonal(K, jnp.diagonal(K) + mu), lower=True)
     return lambda v: (v - cho_solve(factor, S @ v) @ S) / mu
+
+
+def _rounding(diagonal: Vector) -> Scalar:
+    return jnp.finfo(diagonal.dtype).eps * jnp.max(diagonal)
 
 
 def _with_diagonal(matrix: Any, diagonal: Vector) -> Any:
