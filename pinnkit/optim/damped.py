@@ -36,7 +36,8 @@ DENSE = 4000
 class Linear(NamedTuple):
     """The damped problem at fixed parameters.
 
-    solve: mu -> p. curvature: p -> ||J p||^2. least: a smaller mu would be lost in the rounding of the matrix.
+    solve: mu -> p. curvature: p -> ||J p||^2. least: a smaller mu would be lost in the
+    rounding of the matrix.
     """
 
     solve: Callable[[Scalar], Vector]
@@ -114,7 +115,7 @@ def conjugate_gradients(
         precondition = (lambda r: r) if sketch is None else _sketched_inverse(sketch, K, mu)
         return _cg(damped, precondition, -b, iterations, tolerance)
 
-    return Linear(solve, lambda p: products.gram(p)[1], jnp.finfo(b.dtype).tiny)
+    return Linear(solve, lambda p: products.gram(p)[1], jnp.zeros((), b.dtype))
 
 
 def sketched_rows(blocks: Blocks, params: Any, key: Any, count: int) -> Rows:

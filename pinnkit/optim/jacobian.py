@@ -85,7 +85,8 @@ def jacobian(blocks: Blocks, params: Any) -> tuple[Rows, Float[Array, " rows"]]:
     """J and rho, the filling of the last tiles (zeros) among them: all in memory."""
     found = stacked(blocks, rows_of, params, [b.tiles for b in blocks])
     columns = ravel_pytree(params)[0].size
-    return jnp.concatenate([J.reshape(-1, columns) for J, _ in found]), jnp.concatenate([r.reshape(-1) for _, r in found])
+    J = [rows.reshape(-1, columns) for rows, _ in found]
+    return jnp.concatenate(J), jnp.concatenate([rho.reshape(-1) for _, rho in found])
 
 
 def gram_matrix(blocks: Blocks, params: Any) -> Matrix:
@@ -133,5 +134,3 @@ def mirrored(lower: Matrix) -> Matrix:
     """The symmetric matrix of a lower half."""
     half = jnp.tril(lower)
     return half + jnp.tril(half, -1).T
-
-

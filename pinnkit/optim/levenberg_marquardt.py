@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
 from pinnkit.optim.damped import Form, Linear, linear_problem
 from pinnkit.optim.line_search import Scalar, ValueAndGrad, Vector, flat_value_and_grad
@@ -167,7 +167,8 @@ def _step(
         gain = (now.value - value) / promised
         good = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad)) & (promised > 0) & (gain > LEAST_GAIN)
         # Below `least` no damping counts: it must not sink there, from where it would take many trials to come back.
-        damping = mu / now.value * jnp.where(good, jnp.maximum(FASTEST, 1 - (2 * gain - 1) ** 3), _growth(trials.number))
+        factor = jnp.where(good, jnp.maximum(FASTEST, 1 - (2 * gain - 1) ** 3), _growth(trials.number))
+        damping = mu / now.value * factor
         moved = jax.tree.map(lambda a, b: jnp.where(good, a, b), (p, value, grad), trials[4:])
         return _Trials(trials.number + 1, damping, gain, good, *moved)
 

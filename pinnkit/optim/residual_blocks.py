@@ -92,12 +92,7 @@ def summed(blocks: Blocks, per_tile: PerTile, whole: Any, tiles: Sequence[Any]) 
     def walked(blocks: Sequence[Block], whole: Any, tiles: Sequence[Any]) -> Any:
         return _total([_walked_sum(b, per_tile, whole, t) for b, t in zip(blocks, tiles, strict=True)])
 
-    parts = []
-    for pointwise in (True, False):
-        some = [k for k, block in enumerate(blocks) if block.pointwise == pointwise]
-        if some:
-            chosen, given = [blocks[k] for k in some], [tiles[k] for k in some]
-            parts.append(_on_cores(walked, chosen, whole, given, add=True) if pointwise else walked(chosen, whole, given))
+    parts = [_on_cores(walked, chosen, whole, given, add=True) for _, chosen, given in _kinds(blocks, tiles)]
     return _total(parts)
 
 
@@ -105,24 +100,28 @@ def stacked(blocks: Blocks, per_tile: PerTile, whole: Any, tiles: Sequence[Any])
     """What `per_tile` makes of each tile, stacked: for each block (tiles, ...)."""
 
     def walked(blocks: Sequence[Block], whole: Any, tiles: Sequence[Any]) -> list[Any]:
-        return [
-            jax.lax.map(lambda tile, b=b: per_tile(b, whole, tile), t) for b, t in zip(blocks, tiles, strict=True)
-        ]
+        return [jax.lax.map(lambda tile, b=b: per_tile(b, whole, tile), t) for b, t in zip(blocks, tiles, strict=True)]
 
     found: list[Any] = [None] * len(blocks)
-    for pointwise in (True, False):
-        some = [k for k, block in enumerate(blocks) if block.pointwise == pointwise]
-        chosen, given = [blocks[k] for k in some], [tiles[k] for k in some]
-        shared = _on_cores(walked, chosen, whole, given, add=False) if pointwise else walked(chosen, whole, given)
-        for k, result in zip(some, shared, strict=True):
+    for places, chosen, given in _kinds(blocks, tiles):
+        for k, result in zip(places, _on_cores(walked, chosen, whole, given, add=False), strict=True):
             found[k] = result
     return found
 
 
+def _kinds(blocks: Blocks, tiles: Sequence[Any]) -> list[tuple[list[int], list[Block], list[Any]]]:
+    """The pointwise blocks, and the others: their places, themselves and their tiles."""
+    places = ([k for k, b in enumerate(blocks) if b.pointwise == pointwise] for pointwise in (True, False))
+    return [(some, [blocks[k] for k in some], [tiles[k] for k in some]) for some in places if some]
+
+
 def _on_cores(walked: Any, blocks: Sequence[Block], whole: Any, tiles: Sequence[Any], *, add: bool) -> Any:
-    """A walk over blocks whose tiles are shared among the cores: each core takes its own, and sums are added up."""
-    mesh = cores()
-    if mesh is None or not blocks:
+    """A walk over blocks whose tiles are shared among the cores: each core takes its own, and sums are added up.
+
+    Blocks that are not pointwise have one tile, which every core walks.
+    """
+    mesh = cores() if blocks[0].pointwise else None
+    if mesh is None:
         return walked(blocks, whole, tiles)
 
     def share(whole: Any, tiles: Sequence[Any]) -> Any:
@@ -137,8 +136,13 @@ def _walked_sum(block: Block, per_tile: PerTile, whole: Any, tiles: Any) -> Any:
     first = jax.tree.map(lambda a: a[0], tiles)
     if jax.tree.leaves(tiles)[0].shape[0] == 1:
         return per_tile(block, whole, first)
-    zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(lambda t: per_tile(block, whole, t), first))
-    return jax.lax.scan(lambda total, t: (jax.tree.map(jnp.add, total, per_tile(block, whole, t)), None), zero, tiles)[0]
+    made = jax.eval_shape(lambda t: per_tile(block, whole, t), first)
+    zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), made)
+
+    def add(total: Any, tile: Any) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, per_tile(block, whole, tile)), None
+
+    return jax.lax.scan(add, zero, tiles)[0]
 
 
 def _total(parts: Sequence[Any]) -> Any:
