@@ -1,6 +1,9 @@
 """Levenberg-Marquardt: Jacobians against dense ones, every form against the dense solution, convergence, refusals."""
 
+import subprocess
+import sys
 from functools import lru_cache, partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -136,6 +139,32 @@ def test_every_form_solves_the_damped_system(problem, form):
         p, curvature = solved(params, mu)
         np.testing.assert_allclose(p, expected, rtol=0, atol=1e-6 * np.linalg.norm(expected))
         np.testing.assert_allclose(curvature, np.sum((J @ expected) ** 2), rtol=1e-6)
+
+
+ON_CORES = """
+import jax
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_num_cpu_devices", 2)
+import jax.numpy as jnp, numpy as np
+from test_levenberg_marquardt import case, dense, Rod, Flow, Products, gram_matrix, jacobian, mirrored
+for problem in (Rod, Flow):
+    found, points, params = case(problem)
+    vector = found.residual_vector(points)
+    assert vector.blocks[0].shape[0] % 2 == 0
+    rho, J = dense(problem)
+    u = jnp.cos(jnp.arange(J.shape[1]) * 1.0)
+    made = jax.jit(lambda p: (vector(p), mirrored(gram_matrix(vector.blocks, p)), jacobian(vector.blocks, p)[0],
+                              Products(vector.blocks, p).gram(u)[0]))(params)
+    assert len(made[1].sharding.device_set) == 2
+    for got, expected in zip((made[0], made[1], made[2].T @ made[2], made[3]), (rho, J.T @ J, J.T @ J, J.T @ (J @ u))):
+        np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-10 * abs(expected).max())
+"""
+
+
+@pytest.mark.slow
+def test_two_cores_share_the_tiles_and_give_the_same():
+    done = subprocess.run([sys.executable, "-c", ON_CORES], cwd=Path(__file__).parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_a_sketch_of_many_rows_needs_fewer_steps_of_conjugate_gradients():
