@@ -63,6 +63,7 @@ class Runner:
         while len(self.errors) < len(self.marks) and self.used >= self.marks[len(self.errors)]:
             worst = max(e.relative_l2 for e in self.accuracy.errors(report.state.params).values())
             self.errors.append(f"{worst:.1e} ({self.steps})")
+            print(f"# {self.name}: {self.used:.1f} s, {self.steps} steps, error {worst:.1e}", flush=True)
 
     @property
     def over(self) -> bool:
