@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import keyword
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +17,10 @@ from pinnkit.objective import Equations
 from pinnkit.optim import STAGES, Stage
 from pinnkit.problem import Problem
 from pinnkit.training.recipe import Precision, Recipe
+from pinnkit.weighting import WEIGHTINGS, Causality, Weighting
+
+NONE = "none"
+"""What `--weighting` is called with for none."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,16 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
     """
     problem = _with_defaults(cls)
     recipe = problem.recipe or Recipe()
-    chosen, rest = _stage_names(arguments)
+    chosen, rest = _names(arguments, "--stages", "optimiser", STAGES)
     stages = tuple(_default_stage(name, recipe) for name in chosen) if chosen else recipe.stages
-    _refuse_idle_stages(rest, _labels(stages))
+    _refuse_idle(rest, "--stages", "an optimiser", STAGES, _labels(stages))
+    chosen, rest = _names(rest, "--weighting", "weighting", (*WEIGHTINGS, NONE))
+    weightings = _weightings(chosen, recipe) if chosen else recipe.weightings
+    _refuse_idle(rest, "--weighting", "a weighting", WEIGHTINGS, [w.name for w in weightings])
     equations = Equations(problem)
     terms = [term for group in equations.groups for term in equations.terms(group)]
     parsed = tyro.cli(
-        _options_type(problem, recipe, stages, terms, further),
+        _options_type(problem, recipe, stages, weightings, terms, further),
         args=list(rest),
         prog=command,
         description=(cls.__doc__ or "").strip(),
@@ -53,12 +60,15 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
         config=(tyro.conf.SuppressFixed,),
     )
     trained = tuple(getattr(parsed, label) for label in _labels(stages))
+    weighed = [getattr(parsed, w.name) for w in weightings]
     chosen_weights = {k: v for k, v in _flat(parsed.weights).items() if v != _weight(recipe, k)}
     changed = replace(
         recipe,
         stages=trained,
         sampling=parsed.sampling,
         weights=recipe.weights if not chosen_weights else {**recipe.fixed_weights, **chosen_weights},
+        weighting=tuple(w for w in weighed if not isinstance(w, Causality)),
+        causality=next((w for w in weighed if isinstance(w, Causality)), None),
         precision=parsed.precision,
         accuracy=parsed.accuracy,
         gradients=parsed.gradients,
@@ -78,9 +88,16 @@ def _with_defaults(cls: type[Problem]) -> Problem:
     return cls()
 
 
-def _options_type(problem: Problem, recipe: Recipe, stages: Sequence[Stage], terms: Sequence[str], further: Any) -> Any:
+def _options_type(
+    problem: Problem,
+    recipe: Recipe,
+    stages: Sequence[Stage],
+    weightings: Sequence[Weighting],
+    terms: Sequence[str],
+    further: Any,
+) -> Any:
     """The dataclass that tyro reads: its field docs are the help."""
-    names = tuple(s.name for s in stages)
+    names, weighed = tuple(s.name for s in stages), tuple(w.name for w in weightings) or (NONE,)
     hidden: Any = tyro.conf.Suppress
     fields = [
         _group("problem", problem, type(problem) if problem.parameters() else hidden[Any]),
@@ -88,7 +105,11 @@ def _options_type(problem: Problem, recipe: Recipe, stages: Sequence[Stage], ter
         *(_group(label, stage) for label, stage in zip(_labels(stages), stages, strict=True)),
         _group("sampling", recipe.sampling),
         _group("weights", _weights_type(recipe, terms)()),
+        *(_group(w.name, w) for w in weightings),
         _option("stages", tuple[str, ...], names, f"optimisers, one after the other, of {', '.join(STAGES)}"),
+        _option(
+            "weighting", tuple[str, ...], weighed, f"weights that follow the residuals, of {', '.join(WEIGHTINGS)}"
+        ),
         _option("precision", Precision, recipe.precision, "of parameters, points and derivatives"),
         _option("accuracy", float | None, recipe.accuracy, "relative L2 error to reach; exit status 1 where it is not"),
         _option("gradients", int, recipe.gradients, "steps between measurements of gradients by layer; 0: never"),
@@ -117,40 +138,52 @@ def _labels(stages: Sequence[Stage]) -> list[str]:
     return labels
 
 
-def _stage_names(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Take `--stages adam ssbroyden` out: it decides which other options exist."""
-    arguments = [part for a in arguments for part in (a.split("=", 1) if a.startswith("--stages=") else [a])]
-    if "--stages" not in arguments:
+def _names(arguments: Sequence[str], option: str, kind: str, known: Collection[str]) -> tuple[list[str], list[str]]:
+    """Take `--stages adam ssbroyden` out, or the like: it decides which other options exist."""
+    arguments = [part for a in arguments for part in (a.split("=", 1) if a.startswith(f"{option}=") else [a])]
+    if option not in arguments:
         return [], arguments
-    start = arguments.index("--stages")
+    start = arguments.index(option)
     end = next((i for i in range(start + 1, len(arguments)) if arguments[i].startswith("-")), len(arguments))
     names = [n for item in arguments[start + 1 : end] for n in item.split(",") if n]
     for name in names or [""]:
-        if name not in STAGES:
+        if name not in known:
             raise UsageError(
-                f"There is no optimiser '{name}'." if name else "--stages names no optimiser.",
-                where="--stages",
-                expected="one or more of " + ", ".join(STAGES),
-                do=advice(name, STAGES),
+                f"There is no {kind} '{name}'." if name else f"{option} names no {kind}.",
+                where=option,
+                expected="one or more of " + ", ".join(known),
+                do=advice(name, known),
             )
     return names, arguments[:start] + arguments[end:]
 
 
-def _refuse_idle_stages(arguments: Sequence[str], labels: Sequence[str]) -> None:
-    """Raise UsageError for options of an optimiser that the recipe does not use."""
+def _refuse_idle(
+    arguments: Sequence[str], option: str, kind: str, known: Collection[str], labels: Sequence[str]
+) -> None:
+    """Raise UsageError for options of an optimiser or a weighting that the recipe does not use."""
     for argument in arguments:
         name = argument.removeprefix("--").partition(".")[0]
-        if argument.startswith("--") and "." in argument and name in STAGES and name not in labels:
+        if argument.startswith("--") and "." in argument and name in known and name not in labels:
             raise UsageError(
-                f"'{argument}' sets an optimiser that is not used.",
+                f"'{argument}' sets {kind} that is not used.",
                 where="command line",
-                expected="options of " + ", ".join(labels),
-                do=f"Choose the optimisers first: --stages {' '.join((*labels, name))}.",
+                expected="options of " + (", ".join(labels) or "the others"),
+                do=f"Choose by name first: {option} {' '.join((*labels, name))}.",
             )
 
 
 def _default_stage(name: str, recipe: Recipe) -> Stage:
     return next((s for s in recipe.stages if s.name == name), STAGES[name]())
+
+
+def _weightings(names: Sequence[str], recipe: Recipe) -> tuple[Weighting, ...]:
+    """The weightings of some names, with the recipe's settings where it has them; causality first."""
+    if NONE in names and len(names) > 1:
+        raise UsageError(f"--weighting has '{NONE}' beside others.", where="--weighting", expected=f"'{NONE}' alone",
+                         do="Remove one or the other.")  # fmt: skip
+    own = {w.name: w for w in recipe.weightings}
+    found = [own.get(name) or WEIGHTINGS[name]() for name in names if name != NONE]
+    return tuple(sorted(found, key=lambda w: not isinstance(w, Causality)))
 
 
 def _weight(recipe: Recipe, term: str) -> float:
