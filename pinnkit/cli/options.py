@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import keyword
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from pinnkit.errors import UsageError, advice, location
+from pinnkit.cli.named import NONE, refuse_idle, stage_named, taken, weightings_named
+from pinnkit.errors import UsageError, location
 from pinnkit.models import MLP, Model
 from pinnkit.objective import Equations
 from pinnkit.optim import STAGES, Stage
 from pinnkit.problem import Problem
 from pinnkit.training.recipe import Precision, Recipe
 from pinnkit.weighting import WEIGHTINGS, Causality, Weighting
-
-NONE = "none"
-"""What `--weighting` is called with for none."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +41,12 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
     """
     problem = _with_defaults(cls)
     recipe = problem.recipe or Recipe()
-    chosen, rest = _names(arguments, "--stages", "optimiser", STAGES)
-    stages = tuple(_default_stage(name, recipe) for name in chosen) if chosen else recipe.stages
-    _refuse_idle(rest, "--stages", "an optimiser", STAGES, _labels(stages))
-    chosen, rest = _names(rest, "--weighting", "weighting", (*WEIGHTINGS, NONE))
-    weightings = _weightings(chosen, recipe) if chosen else recipe.weightings
-    _refuse_idle(rest, "--weighting", "a weighting", WEIGHTINGS, [w.name for w in weightings])
+    chosen, rest = taken(arguments, "--stages", "optimiser", STAGES)
+    stages = tuple(stage_named(name, recipe) for name in chosen) if chosen else recipe.stages
+    refuse_idle(rest, "--stages", "an optimiser", STAGES, _labels(stages))
+    chosen, rest = taken(rest, "--weighting", "weighting", (*WEIGHTINGS, NONE))
+    weightings = weightings_named(chosen, recipe) if chosen else recipe.weightings
+    refuse_idle(rest, "--weighting", "a weighting", WEIGHTINGS, [w.name for w in weightings])
     equations = Equations(problem)
     terms = [term for group in equations.groups for term in equations.terms(group)]
     parsed = tyro.cli(
@@ -136,54 +134,6 @@ def _labels(stages: Sequence[Stage]) -> list[str]:
         count = sum(1 for s in stages[: len(labels)] if s.name == stage.name)
         labels.append(stage.name if count == 0 else f"{stage.name}{count + 1}")
     return labels
-
-
-def _names(arguments: Sequence[str], option: str, kind: str, known: Collection[str]) -> tuple[list[str], list[str]]:
-    """Take `--stages adam ssbroyden` out, or the like: it decides which other options exist."""
-    arguments = [part for a in arguments for part in (a.split("=", 1) if a.startswith(f"{option}=") else [a])]
-    if option not in arguments:
-        return [], arguments
-    start = arguments.index(option)
-    end = next((i for i in range(start + 1, len(arguments)) if arguments[i].startswith("-")), len(arguments))
-    names = [n for item in arguments[start + 1 : end] for n in item.split(",") if n]
-    for name in names or [""]:
-        if name not in known:
-            raise UsageError(
-                f"There is no {kind} '{name}'." if name else f"{option} names no {kind}.",
-                where=option,
-                expected="one or more of " + ", ".join(known),
-                do=advice(name, known),
-            )
-    return names, arguments[:start] + arguments[end:]
-
-
-def _refuse_idle(
-    arguments: Sequence[str], option: str, kind: str, known: Collection[str], labels: Sequence[str]
-) -> None:
-    """Raise UsageError for options of an optimiser or a weighting that the recipe does not use."""
-    for argument in arguments:
-        name = argument.removeprefix("--").partition(".")[0]
-        if argument.startswith("--") and "." in argument and name in known and name not in labels:
-            raise UsageError(
-                f"'{argument}' sets {kind} that is not used.",
-                where="command line",
-                expected="options of " + (", ".join(labels) or "the others"),
-                do=f"Choose by name first: {option} {' '.join((*labels, name))}.",
-            )
-
-
-def _default_stage(name: str, recipe: Recipe) -> Stage:
-    return next((s for s in recipe.stages if s.name == name), STAGES[name]())
-
-
-def _weightings(names: Sequence[str], recipe: Recipe) -> tuple[Weighting, ...]:
-    """The weightings of some names, with the recipe's settings where it has them; causality first."""
-    if NONE in names and len(names) > 1:
-        raise UsageError(f"--weighting has '{NONE}' beside others.", where="--weighting", expected=f"'{NONE}' alone",
-                         do="Remove one or the other.")  # fmt: skip
-    own = {w.name: w for w in recipe.weightings}
-    found = [own.get(name) or WEIGHTINGS[name]() for name in names if name != NONE]
-    return tuple(sorted(found, key=lambda w: not isinstance(w, Causality)))
 
 
 def _weight(recipe: Recipe, term: str) -> float:

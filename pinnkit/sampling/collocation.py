@@ -96,10 +96,10 @@ def collocation(objective: Objective, sampling: Sampling) -> Sampler:
         if sampling.method == "sobol":
             return found
         inside = next(g for g in groups if g.kind == "interior")
-        even = found[inside.name].X
+        even = jnp.asarray(found[inside.name].X)
         driven = round(sampling.adaptive * sampling.interior)
         if sampling.method == "r3":
-            found[inside.name] = Points(retained(objective, params, points[inside.name].X, even))
+            found[inside.name] = Points(retained(objective, params, jnp.asarray(points[inside.name].X), even))
         elif driven:
             chosen = where_large(pick, objective, inside, params, driven)
             found[inside.name] = Points(jnp.concatenate([even[: sampling.interior - driven], chosen]))
@@ -122,7 +122,7 @@ def where_large(
 ) -> Float[Array, "points dim"]:
     """`count` interior points, likelier where the squared residual is large."""
     draw_key, pick_key = jax.random.split(key)
-    X = draw(draw_key, inside, CANDIDATES * count, objective.network.dtype).X
+    X = jnp.asarray(draw(draw_key, inside, CANDIDATES * count, objective.network.dtype).X)
     energy = _finite_energy(objective, params, X)
     chance = energy / jnp.maximum(jnp.mean(energy), jnp.finfo(energy.dtype).tiny) + 1.0
     _, chosen = jax.lax.top_k(jnp.log(chance) + jax.random.gumbel(pick_key, chance.shape, chance.dtype), count)

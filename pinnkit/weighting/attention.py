@@ -131,9 +131,9 @@ class SelfAdaptive(_Attention):
 
     lambda <- lambda + rate g / max g, g = dL/dlambda = 2 lambda w r^2 / N (of a term: 2 lambda w mean(r^2)), from lambda = 1.
 
-    Source: McClenny and Braga-Neto 2023 (self-adaptive PINNs). There the ascent is Adam's, one step with each of the network; here
-    updates are rare and residuals fall by orders of magnitude in between, so the gradient is scaled by its largest
-    entry. On new points lambda of a point starts again from 1; lambda of a term outlives the points.
+    Source: McClenny and Braga-Neto 2023 (self-adaptive PINNs). There the ascent is Adam's, one step with each of the
+    network; here updates are rare and residuals fall by orders of magnitude in between, so the gradient is scaled by
+    its largest entry. On new points lambda of a point starts again from 1; lambda of a term outlives the points.
     """
 
     name: ClassVar[str] = "self_adaptive"

@@ -94,13 +94,13 @@ def mean_traces(objective: Objective, params: Parameters, points: PointSets) -> 
     found: Scalars = {}
     for group in objective.equations.groups:
         rows, there = jacobians(objective)[group.name], points[group.name]
-        bare = replace(there, weights=None)
+        arrays, structure = jax.tree.flatten(replace(there, weights=None))
 
-        def squares(point: Any, rows: Any = rows) -> Any:
-            J = rows(params, jax.tree.map(lambda a: a[None], point))[1]
+        def squares(point: list[Any], rows: Any = rows, structure: Any = structure) -> Any:
+            J = rows(params, jax.tree.unflatten(structure, [a[None] for a in point]))[1]
             return {t: jnp.sum(slope**2) for t, slope in J.items()}
 
-        for term, values in jax.lax.map(squares, bare, batch_size=TOGETHER).items():
+        for term, values in jax.lax.map(squares, arrays, batch_size=TOGETHER).items():
             found[term] = jnp.mean(values * (there.weights or {}).get(term, jnp.ones_like(values)))
     return found
 
