@@ -99,6 +99,9 @@ def collocation(objective: Objective, sampling: Sampling) -> Sampler:
         even = jnp.asarray(found[inside.name].X)
         driven = round(sampling.adaptive * sampling.interior)
         if sampling.method == "r3":
+            # In another order: the i-th point of each Sobol set is a shift of the same one, so that what is released from
+            # one half of the domain would all go to the other.
+            even = jax.random.permutation(pick, even)
             found[inside.name] = Points(retained(objective, params, jnp.asarray(points[inside.name].X), even))
         elif driven:
             chosen = where_large(pick, objective, inside, params, driven)
