@@ -12,6 +12,7 @@ import numpy as np
 
 from pinnkit.objective import Objective, Parameters, PointSets
 from pinnkit.optim import Stage, invalidate
+from pinnkit.parallel import placed
 from pinnkit.sampling import collocation
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import GoodPlace, TrainState, all_finite
@@ -84,8 +85,8 @@ class Loop:
         """The state before the first step."""
         zero = dict.fromkeys(("step", "drawn", "stage", "stage_step", "rescues", "stage_rescues"), np.asarray(0))
         clock = dict.fromkeys(("seconds", "compile_seconds"), np.asarray(0.0))
-        points = self.sampler.init(self._key(0))
-        params = self.objective.network.initial_parameters
+        points = placed(self.sampler.init(self._key(0)))
+        params = placed(self.objective.network.initial_parameters)
         good = GoodPlace(params, points, zero["step"], zero["stage_step"], np.asarray(np.inf))
         return self._entered(TrainState(params, (), points, good, **zero, **clock), 0)
 
@@ -196,7 +197,7 @@ class Loop:
     def _redrawn(self, state: TrainState) -> TrainState:
         """The state on new points. Where a run would go back to may look worse on them than on the old ones."""
         step = int(state.step)
-        points = self.sampler.update(self._key(step), state.params)
+        points = placed(self.sampler.update(self._key(step), state.params))
         state = replace(state, points=points, good=replace(state.good, loss=np.asarray(np.inf))).counted(drawn=step)
         keeps = self._stage(state).outlives_points
         return replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._begun(state)
