@@ -9,7 +9,6 @@ Source: Al-Baali, J. Optim. Theory Appl. 96, 533 (1998); Urban, Stefanou, Pons, 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
@@ -21,7 +20,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
-from pinnkit.optim.line_search import LineSearchResult, Scalar, ValueAndGrad, Vector, wolfe_line_search
+from pinnkit.optim.line_search import LineSearchResult, Scalar, Vector, flat_value_and_grad, wolfe_line_search
 from pinnkit.optim.shared_matrix import Matrix, identity, matrix_rows, product, rescaled_plus_squares
 
 Variant = Literal["ssbroyden", "ssbfgs", "bfgs"]
@@ -125,7 +124,7 @@ def self_scaled_broyden(
         if params is None:
             raise ValueError("self_scaled_broyden needs the parameters: update(grad, state, params, value=..., ...)")
         x, unravel = ravel_pytree(params)
-        value_and_grad = _flat_value_and_grad(value_fn, unravel, extra)
+        value_and_grad = flat_value_and_grad(value_fn, unravel, extra)
         now = _Now(x, jnp.asarray(value, x.dtype), ravel_pytree(grad)[0])
         step, new_state = _step(state, now, partial(line_search, value_and_grad), variant, initial_scaling, first_step)
         return unravel(step), new_state._replace(grad=unravel(new_state.grad))
@@ -200,15 +199,6 @@ def _step(
         evaluations=state.evaluations + found.evaluations + recomputed,
         resets=state.resets + (reset & ~state.fresh),
     )
-
-
-def _flat_value_and_grad(
-    value_fn: Callable[..., Scalar], unravel: Callable[[Vector], optax.Params], extra: dict[str, Any]
-) -> ValueAndGrad:
-    """Value and gradient as a function of the flat parameters; value_fn gets the extra arguments that it names."""
-    named = inspect.signature(value_fn).parameters
-    known = {name: argument for name, argument in extra.items() if name in named}
-    return jax.value_and_grad(lambda flat: value_fn(unravel(flat), **known))
 
 
 def _first_trial(decrease: Scalar, slope: Scalar) -> Scalar:
