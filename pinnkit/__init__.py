@@ -2,7 +2,7 @@
 
 from pinnkit.errors import UsageError
 from pinnkit.models import MLP
-from pinnkit.optim import LBFGS, Adam, Optax, SSBroyden
+from pinnkit.optim import LBFGS, Adam, LevenbergMarquardt, Optax, SSBroyden
 from pinnkit.problem import (
     Box,
     Disk,
@@ -32,6 +32,7 @@ __all__ = [
     "Causality",
     "Disk",
     "GradientNorm",
+    "LevenbergMarquardt",
     "Optax",
     "Parameter",
     "Periodic",

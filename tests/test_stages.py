@@ -147,5 +147,5 @@ def test_bad_values_are_refused(make, words):
 
 
 def test_the_command_line_can_name_every_stage_but_optax():
-    assert set(STAGES) == {"adam", "lbfgs", "ssbroyden"}
+    assert set(STAGES) == {"adam", "lbfgs", "ssbroyden", "lm"}
     assert all(replace(make(), steps=7).steps == 7 for make in STAGES.values())

@@ -15,7 +15,9 @@ from pinnkit.fields import Points
 from pinnkit.fields.calls import Residuals
 from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.residuals import Equations, Group
-from pinnkit.objective.tiles import Sum, mapped, rows_of_a_tile, summed
+from pinnkit.objective.tiles import Sum, mapped, points_of_tile, rows_of_a_tile, summed, tiled
+from pinnkit.optim.residual_blocks import Block, ResidualVector
+from pinnkit.parallel import cores
 
 PointSets = dict[str, Points]
 """Collocation points by group name."""
@@ -69,6 +71,10 @@ class Objective:
         found = summed(parts, self._rows, params, points)
         return {term: slope for slopes in found.values() for term, slope in slopes.items()}
 
+    def residual_vector(self, points: PointSets) -> ResidualVector:
+        """rho, a function of the parameters, with the loss = ||rho||^2: sqrt(w_i v_i / n_i) r_i of all points and terms."""
+        return ResidualVector(tuple(self._block(group, points[group.name]) for group in self.equations.groups))
+
     def interior_energy(self, params: Parameters, X: Any) -> Float[Array, " points"]:
         """Weighted sum of squared interior residuals at each point: where the sampler should look."""
         inside = next(g for g in self.equations.groups if g.kind == "interior")
@@ -97,6 +103,25 @@ class Objective:
     def _weighted(self, group: Group, params: Parameters, points: Points, shares: Any) -> Float[Array, ""]:
         squares = self._own_squares(group, params, points, shares)
         return sum((self.weights[t] * s for t, s in squares.items()), start=jnp.zeros((), self.network.dtype))
+
+    def _block(self, group: Group, points: Points) -> Block:
+        """The weighted residuals of a group, in the tiles in which its loss is added up."""
+        count, pointwise = points.X.shape[0], group.name in self._rows
+        mesh = cores() if pointwise else None
+        tiles = tiled(points, self._rows.get(group.name, count), mesh.size if mesh else 1)
+
+        def residuals(params: Parameters, tile: Any) -> Float[Array, "rows terms"]:
+            some, shares = points_of_tile(points, tile)
+            own = some.weights or {}
+            return jnp.stack(
+                [
+                    jnp.sqrt(self.weights[term] * (shares * own[term] if term in own else shares)) * r
+                    for term, r in self._evaluated(group, params, some).items()
+                ],
+                axis=1,
+            )
+
+        return Block(residuals, tiles, count, pointwise)
 
     def _differentiable_loss(self) -> Callable[[Any, Parameters, list[Any]], Float[Array, ""]]:
         """The loss, whose gradient is accumulated in the same walk as its value: (structure, parameters, arrays).

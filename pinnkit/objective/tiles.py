@@ -44,16 +44,16 @@ def summed(
     """
     mesh = cores()
     shards = mesh.size if mesh else 1
-    tiled = [name for name in parts if name in rows]
-    tiles = [_tiles(points[name], rows[name], shards) for name in tiled]
+    names = [name for name in parts if name in rows]
+    tiles = [tiled(points[name], rows[name], shards) for name in names]
 
     def walked(params: Any, tiles: Any) -> Any:
-        found = [_walked(parts[name], params, points[name], tile) for name, tile in zip(tiled, tiles, strict=True)]
+        found = [_walked(parts[name], params, points[name], tile) for name, tile in zip(names, tiles, strict=True)]
         return jax.lax.psum(found, CORES) if mesh else found
 
     if mesh:
         walked = jax.shard_map(walked, mesh=mesh, in_specs=(WHOLE, SHARED), out_specs=WHOLE, check_vma=False)
-    found = dict(zip(tiled, walked(params, tiles), strict=True))
+    found = dict(zip(names, walked(params, tiles), strict=True))
     for name in parts:
         if name not in rows:
             X = jnp.asarray(points[name].X)
@@ -64,10 +64,10 @@ def summed(
 def mapped(function: Callable[[Any, Points], Any], rows: int, params: Any, points: Points) -> Any:
     """A number for each point (or a pytree of such), tile by tile: (points,)."""
     mesh = cores()
-    tiles = _tiles(points, rows, mesh.size if mesh else 1)
+    tiles = tiled(points, rows, mesh.size if mesh else 1)
 
     def walked(params: Any, tiles: Any) -> Any:
-        return jax.lax.map(lambda tile: function(params, _points(points, tile)[0]), tiles)
+        return jax.lax.map(lambda tile: function(params, points_of_tile(points, tile)[0]), tiles)
 
     if mesh:
         walked = jax.shard_map(walked, mesh=mesh, in_specs=(WHOLE, SHARED), out_specs=SHARED, check_vma=False)
@@ -79,7 +79,7 @@ def _shares(X: Float[Array, "rows dim"], count: int) -> Float[Array, " rows"]:
     return jnp.where(jnp.arange(X.shape[0]) < count, 1 / count, 0.0).astype(X.dtype)
 
 
-def _tiles(points: Points, rows: int, shards: int) -> list[Any]:
+def tiled(points: Points, rows: int, shards: int) -> list[Any]:
     """The arrays of some points, and their shares in the mean, as (tiles, rows, ...); the tiles divide by the shards.
 
     What fills up the last tiles is the first point once more.
@@ -94,7 +94,7 @@ def _tiles(points: Points, rows: int, shards: int) -> list[Any]:
     return [a.reshape(tiles, rows, *a.shape[1:]) for a in (*arrays, _shares(arrays[0], count))]
 
 
-def _points(like: Points, tile: list[Any]) -> tuple[Points, Any]:
+def points_of_tile(like: Points, tile: list[Any]) -> tuple[Points, Any]:
     """The points of one tile and their shares."""
     *arrays, shares = tile
     return jax.tree.unflatten(jax.tree.structure(like), arrays), shares
@@ -104,7 +104,7 @@ def _walked(part: Sum, params: Any, like: Points, tiles: list[Any]) -> Any:
     """The sum over tiles."""
 
     def one(tile: list[Any]) -> Any:
-        return part(params, *_points(like, tile))
+        return part(params, *points_of_tile(like, tile))
 
     first = [a[0] for a in tiles]
     if tiles[0].shape[0] == 1:

@@ -9,11 +9,13 @@ as in Hager, Zhang, SIAM J. Optim. 16, 170 (2005), section 4, which works where 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
@@ -57,6 +59,15 @@ class _Search(NamedTuple):
     best_grad: Vector
     evaluations: Int[Array, ""]
     done: Bool[Array, ""]
+
+
+def flat_value_and_grad(
+    value_fn: Callable[..., Scalar], unravel: Callable[[Vector], optax.Params], extra: dict[str, Any]
+) -> ValueAndGrad:
+    """Value and gradient as a function of the flat parameters; value_fn gets the extra arguments that it names."""
+    named = inspect.signature(value_fn).parameters
+    known = {name: argument for name, argument in extra.items() if name in named}
+    return jax.value_and_grad(lambda flat: value_fn(unravel(flat), **known))
 
 
 def wolfe_line_search(

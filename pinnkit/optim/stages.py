@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import optax
 
 from pinnkit.errors import UsageError
+from pinnkit.optim.damped import Form, chosen
+from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
 from pinnkit.optim.self_scaled_broyden import Variant, matrix_bytes, self_scaled_broyden
 
 Schedule = Literal["constant", "cosine", "exponential"]
@@ -169,12 +171,60 @@ class SSBroyden(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LevenbergMarquardt(Stage):
+    """Levenberg-Marquardt on the residuals: few, dear steps, which redrawn points do not set back."""
+
+    name: ClassVar[str] = "lm"
+    keeps_value: ClassVar[bool] = True
+    steps: int = 200
+    """Steps at the most."""
+    form: Form = "auto"
+    """How the linear problem is solved: normal (by J^T J), sample (by J J^T), cg, sketch; auto: by the size of J."""
+    initial_damping: float = 1.0
+    """Damping of the first step, as a multiple of the loss."""
+    max_trials: int = 12
+    """Dampings that a step tries at the most."""
+    cg_iterations: int = 100
+    """Of cg and sketch: steps of conjugate gradients at the most."""
+    sketch_rows: int = 500
+    """Of sketch: residuals whose gradients make the preconditioner."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.form not in get_args(Form):
+            self.refuse("form", "one of " + ", ".join(get_args(Form)))
+        if not (isinstance(self.initial_damping, (int, float)) and 0 < self.initial_damping < float("inf")):
+            self.refuse("initial_damping", "a positive number")
+        for option in ("max_trials", "cg_iterations", "sketch_rows"):
+            self.require_count(option, 1)
+
+    def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
+        """The optimiser; a rescue begins with more damping."""
+        return levenberg_marquardt(
+            self.form,
+            initial_damping=self.initial_damping / step_scale,
+            max_trials=self.max_trials,
+            cg_iterations=self.cg_iterations,
+            sketch_rows=self.sketch_rows,
+        )
+
+    def fits(self, parameters: int, dtype: Any) -> None:
+        """Raise UsageError where J^T J would be larger than the bound, and the form is not free to be another one."""
+        if self.form == "normal":
+            chosen("normal", parameters, parameters, jnp.dtype(dtype).itemsize)
+
+    def stalled(self, state: Any) -> Any:
+        """No damping gave a smaller loss."""
+        return state.stalled
+
+
+@dataclass(frozen=True, kw_only=True)
 class Optax(Stage):
     """Any optax transformation as a stage: `Optax(transform=optax.sgd(1e-3), steps=500)`."""
 
     name: ClassVar[str] = "optax"
     transform: Any = dataclasses.field(default=None)
-    """The optax transformation; it gets `value`, `grad` and `value_fn` as extra arguments."""
+    """The optax transformation; it gets `value`, `grad`, `value_fn` and `residual_fn` as extra arguments."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -186,5 +236,5 @@ class Optax(Stage):
         return self.transform if step_scale == 1.0 else optax.chain(self.transform, optax.scale(step_scale))
 
 
-STAGES: dict[str, type[Stage]] = {cls.name: cls for cls in (Adam, LBFGS, SSBroyden)}
+STAGES: dict[str, type[Stage]] = {cls.name: cls for cls in (Adam, LBFGS, SSBroyden, LevenbergMarquardt)}
 """The stages that the command line can name."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from pinnkit.objective import Objective, Parameters, PointSets
 from pinnkit.optim import Stage, invalidate
+from pinnkit.parallel import placed
 from pinnkit.sampling import collocation
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import GoodPlace, TrainState, all_finite
@@ -86,8 +87,8 @@ class Loop:
         """The state before the first step."""
         zero = dict.fromkeys(("step", "drawn", "stage", "stage_step", "rescues", "stage_rescues"), np.asarray(0))
         clock = dict.fromkeys(("seconds", "compile_seconds"), np.asarray(0.0))
-        params = self.objective.network.initial_parameters
-        weighting, points = self.weigher.init(params, self.sampler.init(self._key(0)))
+        params = placed(self.objective.network.initial_parameters)
+        weighting, points = placed(self.weigher.init(params, placed(self.sampler.init(self._key(0)))))
         good = GoodPlace(params, points, weighting, zero["step"], zero["stage_step"], np.asarray(np.inf))
         return self._entered(TrainState(params, (), points, weighting, good, **zero, **clock), 0)
 
@@ -206,13 +207,14 @@ class Loop:
             state = replace(state, good=replace(state.good, loss=np.asarray(np.inf))).counted(drawn=step)
         else:
             weighting, points = self.weigher.update(state.weighting, state.params, state.points, due, False)
+        weighting, points = placed((weighting, points))
         state = replace(state, points=points, weighting=weighting)
         keeps = self._stage(state).outlives_points
         return replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._begun(state)
 
     def _drawn(self, state: TrainState, key: Any, due: tuple[bool, ...]) -> tuple[Any, PointSets]:
         """New points with the weights that they get, and the weightings' states."""
-        points = self.sampler.update(key, state.params, state.points)
+        points = placed(self.sampler.update(key, state.params, state.points))
         return self.weigher.update(state.weighting, state.params, points, due, True)
 
     def _key(self, step: int) -> Any:

@@ -45,7 +45,8 @@ class Recipe:
         stages = (self.stages,) if isinstance(self.stages, Stage) else self.stages
         for stage in stages if isinstance(stages, (tuple, list)) else [stages]:
             if not isinstance(stage, Stage):
-                _refuse(f"{stage!r} is no stage", "pk.Adam(...), pk.LBFGS(...), pk.SSBroyden(...) or pk.Optax(transform=...)",
+                _refuse(f"{stage!r} is no stage", "pk.Adam(...), pk.LBFGS(...), pk.SSBroyden(...), "
+                        "pk.LevenbergMarquardt(...) or pk.Optax(transform=...)",
                         "Wrap an optax transformation as pk.Optax(transform=..., steps=...).")  # fmt: skip
         object.__setattr__(self, "stages", tuple(stages))
         if not isinstance(self.sampling, Sampling):

@@ -51,6 +51,8 @@ def compiled_chunk(objective: Objective, stage: Stage, step_scale: float) -> tup
         def loss(p: Parameters) -> Float[Array, ""]:
             return objective.loss(p, points)
 
+        residual_fn = objective.residual_vector(points)  # costs nothing where the optimiser does not ask for it
+
         def value_and_grad(p: Parameters, s: Any) -> Any:
             return (
                 optax.value_and_grad_from_state(loss)(p, state=s) if stage.keeps_value else jax.value_and_grad(loss)(p)
@@ -59,7 +61,9 @@ def compiled_chunk(objective: Objective, stage: Stage, step_scale: float) -> tup
         def step(carry: Any) -> Any:
             i, params, state, losses, *_ = carry
             value, grad = value_and_grad(params, state)
-            updates, new_state = optimiser.update(grad, state, params, value=value, grad=grad, value_fn=loss)
+            updates, new_state = optimiser.update(
+                grad, state, params, value=value, grad=grad, value_fn=loss, residual_fn=residual_fn
+            )
             new = optax.apply_updates(params, updates)
             good = jnp.isfinite(value) & all_finite(grad) & all_finite(new)
             kept = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, params)

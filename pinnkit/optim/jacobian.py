@@ -1,0 +1,136 @@
+"""The Jacobian J = d rho / d x of a vector of residuals in blocks, whole, by its Gram matrix, or by its products.
+
+Rows are made by one reverse pass a point, all points of a tile at once (`jax.vmap`): 1500 rows of 941 parameters of the
+advection problem take 4 ms on two cores, where value and gradient of the loss take 2 ms and the Gram matrix 90.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from pinnkit.optim.residual_blocks import Block, Blocks, stacked, summed
+
+Vector = Float[Array, "parameters"]
+Matrix = Float[Array, "parameters parameters"]
+Rows = Float[Array, "rows parameters"]
+AT_ONCE = 64
+"""Rows (or columns) that are differentiated at once where a residual depends on all points."""
+PIECES = 4
+"""Pieces in which the lower half of a Gram matrix is made: of 4, 10 in 16 are computed."""
+
+
+class Products(NamedTuple):
+    """The products with J at fixed parameters; vectors of residuals are lists, one (tiles, rows, terms) a block."""
+
+    blocks: Blocks
+    params: Any
+
+    def times(self, direction: Vector) -> list[Any]:
+        """J p."""
+
+        def product(block: Block, whole: Any, tile: Any) -> Any:
+            params, tangent = whole
+            return jax.jvp(lambda q: block.residuals(q, tile), (params,), (tangent,))[1]
+
+        whole = (self.params, self._unflat(direction))
+        return stacked(self.blocks, product, whole, [b.tiles for b in self.blocks])
+
+    def transposed(self, residuals: list[Any]) -> Vector:
+        """J^T u."""
+
+        def product(block: Block, params: Any, tile: Any) -> Vector:
+            arrays, u = tile
+            return ravel_pytree(jax.vjp(lambda q: block.residuals(q, arrays), params)[1](u)[0])[0]
+
+        return summed(self.blocks, product, self.params, self._with(residuals))
+
+    def gram(self, direction: Vector) -> tuple[Vector, Float[Array, ""]]:
+        """J^T J p and ||J p||^2, in one walk."""
+
+        def product(block: Block, whole: Any, tile: Any) -> tuple[Vector, Any]:
+            params, tangent = whole
+            _, forward = jax.linearize(lambda q: block.residuals(q, tile), params)
+            along = forward(tangent)
+            return ravel_pytree(jax.linear_transpose(forward, params)(along)[0])[0], jnp.sum(along**2)
+
+        return summed(self.blocks, product, (self.params, self._unflat(direction)), [b.tiles for b in self.blocks])
+
+    def bending(self, direction: Vector) -> Vector:
+        """J^T rho'', with rho'' the second derivative of the residuals along a direction."""
+
+        def product(block: Block, whole: Any, tile: Any) -> Vector:
+            params, tangent = whole
+
+            def slope(q: Any) -> Any:
+                return jax.jvp(lambda s: block.residuals(s, tile), (q,), (tangent,))[1]
+
+            second = jax.jvp(slope, (params,), (tangent,))[1]
+            return ravel_pytree(jax.vjp(lambda q: block.residuals(q, tile), params)[1](second)[0])[0]
+
+        return summed(self.blocks, product, (self.params, self._unflat(direction)), [b.tiles for b in self.blocks])
+
+    def _unflat(self, flat: Vector) -> Any:
+        return ravel_pytree(self.params)[1](flat)
+
+    def _with(self, others: list[Any]) -> list[Any]:
+        return [(b.tiles, u) for b, u in zip(self.blocks, others, strict=True)]
+
+
+def jacobian(blocks: Blocks, params: Any) -> tuple[Rows, Float[Array, " rows"]]:
+    """J and rho, the filling of the last tiles (zeros) among them: all in memory."""
+    found = stacked(blocks, rows_of, params, [b.tiles for b in blocks])
+    columns = ravel_pytree(params)[0].size
+    J = [rows.reshape(-1, columns) for rows, _ in found]
+    return jnp.concatenate(J), jnp.concatenate([rho.reshape(-1) for _, rho in found])
+
+
+def gram_matrix(blocks: Blocks, params: Any) -> Matrix:
+    """J^T J, added up over the tiles: no more than the rows of a tile are in memory. Lower half only, zeros above."""
+    tiles = [b.tiles for b in blocks]
+    lower = summed(blocks, lambda b, p, t: _lower(rows_of(b, p, t)[0]), params, tiles)
+    return jnp.concatenate([jnp.pad(c, ((lower[0].shape[0] - c.shape[0], 0), (0, 0))) for c in lower], axis=1)
+
+
+def rows_of(block: Block, params: Any, tile: Any) -> tuple[Rows, Float[Array, " rows"]]:
+    """The rows of J, and the residuals, of one tile: row by row, its terms one after the other."""
+    if not block.pointwise:
+        return _dense(lambda q: block.residuals(q, tile).reshape(-1), params)
+
+    def one(arrays: Any) -> tuple[Any, Any]:
+        def residuals(q: Any) -> tuple[Any, Any]:
+            (found,) = block.residuals(q, jax.tree.map(lambda a: a[None], arrays))
+            return found, found
+
+        return jax.jacrev(residuals, has_aux=True)(params)
+
+    slopes, residuals = jax.vmap(one)(tile)
+    count = residuals.size
+    return jnp.concatenate([leaf.reshape(count, -1) for leaf in jax.tree.leaves(slopes)], axis=1), residuals.reshape(-1)
+
+
+def _dense(residuals: Any, params: Any) -> tuple[Rows, Float[Array, " rows"]]:
+    """J where each residual depends on all points, by rows or by columns, whichever are fewer; some at a time."""
+    flat, unflat = ravel_pytree(params)
+    value, forward = jax.linearize(lambda x: residuals(unflat(x)), flat)
+    if value.size < flat.size:
+        backward = jax.linear_transpose(forward, flat)
+        return jax.lax.map(lambda u: backward(u)[0], jnp.eye(value.size, dtype=value.dtype), batch_size=AT_ONCE), value
+    return jax.lax.map(forward, jnp.eye(flat.size, dtype=flat.dtype), batch_size=AT_ONCE).T, value
+
+
+def _lower(J: Rows) -> list[Any]:
+    """The columns of J^T J in PIECES, each from the diagonal down."""
+    width = -(-J.shape[1] // PIECES)
+    starts = range(0, J.shape[1], width)
+    return [J[:, start:].T @ J[:, start : start + width] for start in starts]
+
+
+def mirrored(lower: Matrix) -> Matrix:
+    """The symmetric matrix of a lower half."""
+    half = jnp.tril(lower)
+    return half + jnp.tril(half, -1).T
