@@ -18,7 +18,7 @@ import jax
 import pinnkit as pk
 from pinnkit.diagnostics.accuracy import Accuracy
 from pinnkit.diagnostics.truth import truth_of
-from pinnkit.parallel import usable_cores
+from pinnkit.parallel import use_all_cores
 from pinnkit.problem.find import problem_class
 from pinnkit.training.loop import Loop, Report
 from pinnkit.training.run import described
@@ -78,10 +78,9 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=30.0, help="for each optimiser")
     options.add_argument("--only", nargs="+", choices=list(STAGES), default=list(STAGES))
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--cores", type=int, default=usable_cores())
     given = options.parse_args()
     jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_num_cpu_devices", given.cores)
+    use_all_cores()
     problem = problem_class(given.problem)()
     runners = [Runner(problem, name, given.seconds, given.seed) for name in given.only]
     while going := [r for r in runners if not r.over]:

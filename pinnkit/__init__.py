@@ -21,13 +21,17 @@ from pinnkit.problem import (
 from pinnkit.reporting.solution import Solution, check, diagnose, load, train
 from pinnkit.sampling import Sampling
 from pinnkit.training.recipe import Recipe
+from pinnkit.weighting import NTK, Causality, GradientNorm, ResidualAttention, SelfAdaptive, VariationalAttention
 
 __all__ = [
     "LBFGS",
     "MLP",
+    "NTK",
     "Adam",
     "Box",
+    "Causality",
     "Disk",
+    "GradientNorm",
     "LevenbergMarquardt",
     "Optax",
     "Parameter",
@@ -35,10 +39,13 @@ __all__ = [
     "Polygon",
     "Problem",
     "Recipe",
+    "ResidualAttention",
     "SSBroyden",
     "Sampling",
+    "SelfAdaptive",
     "Solution",
     "UsageError",
+    "VariationalAttention",
     "at",
     "boundary",
     "check",

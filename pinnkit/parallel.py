@@ -1,29 +1,38 @@
 """The cores of the machine as devices: on a CPU, JAX works on several pieces of an array at once only where it is told to.
 
-With `jax_num_cpu_devices` set (the command line does it) each core is a device, and `cores()` is the mesh of them.
+After `use_all_cores()`, which the command line calls, each core is a device, and `cores()` is the mesh of them.
 """
 
 from __future__ import annotations
 
 import os
 from functools import cache
+from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 CORES = "cores"
 """The name of the mesh axis."""
 ROWS = 48
 """Matrices that are shared among cores have a multiple of this many rows, so that their shape says nothing of the machine."""
+MOST = 16
+"""More cores are not used: a step's work is too small to hand out to them."""
 WHOLE, SHARED = PartitionSpec(), PartitionSpec(CORES)
 """Where an array is: whole on every core, or its first dimension shared among them."""
 
 
-def usable_cores() -> int:
-    """How many devices are worth having: the most that divide ROWS, among the cores that this process may use."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(n for n in range(1, available + 1) if ROWS % n == 0 and n <= 16)
+def use_all_cores() -> bool:
+    """Make each core of this process a JAX device; call it before anything is computed.
+
+    Returns whether it was done: JAX can no longer be told once it has started.
+    """
+    try:
+        jax.config.update("jax_num_cpu_devices", _dividing(len(_usable())))
+    except RuntimeError:
+        return False
+    return True
 
 
 @cache
@@ -32,5 +41,26 @@ def cores() -> Mesh | None:
     devices = jax.devices()
     if devices[0].platform != "cpu" or len(devices) == 1:
         return None
-    usable = max(n for n in range(1, len(devices) + 1) if ROWS % n == 0)
-    return Mesh(np.array(devices[:usable]), (CORES,))
+    return Mesh(np.array(devices[: _dividing(len(devices))]), (CORES,))
+
+
+def placed(tree: Any, where: PartitionSpec = WHOLE) -> Any:
+    """Arrays put where compiled programs keep them, so that no program is compiled twice."""
+    mesh = cores()
+    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, where))
+
+
+def kept(array: Any, where: PartitionSpec) -> Any:
+    """The same inside a compiled program."""
+    mesh = cores()
+    return array if mesh is None else jax.lax.with_sharding_constraint(array, NamedSharding(mesh, where))
+
+
+def _usable() -> list[int]:
+    """The cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def _dividing(available: int) -> int:
+    """The most cores that share ROWS evenly."""
+    return max(n for n in range(1, min(available, MOST) + 1) if ROWS % n == 0)

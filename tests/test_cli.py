@@ -13,6 +13,10 @@ import numpy as np
 import pytest
 from cli import everything_in, pinnkit
 
+import pinnkit as pk
+from pinnkit.reporting.restore import restored
+from pinnkit.reporting.run_folder import RunFolder
+
 TESTS = Path(__file__).parent
 TINY = TESTS / "tiny.py"
 SHORT = ("--adam.steps", "12", "--sampling.redraw", "0")
@@ -215,6 +219,48 @@ def test_a_problem_with_all_kinds_of_terms_has_its_options(tmp_path):
     assert status == 0
     assert "--weights.two.plain" in out and "--optax.steps" in out
     assert "lambda" not in out and "mass flux" not in out  # no option can be called that
+
+
+def test_weightings_can_be_chosen_and_each_has_its_options():
+    from pinnkit.cli.options import read as options_of
+    from pinnkit.problem import problem_class
+
+    def recipe(name, *arguments):
+        return options_of(problem_class(name), arguments, "pinnkit train").recipe
+
+    found = recipe("heat", "--weighting", "gradient_norm", "causality", "--causality.slices", "8",
+                   "--gradient_norm.every", "50", "--sampling.method", "r3")  # fmt: skip
+    assert found.causality == pk.Causality(slices=8)
+    assert found.weighting == (pk.GradientNorm(every=50),)
+    assert found.sampling.method == "r3"
+    plain = recipe("heat")
+    assert plain.weightings == () and plain.sampling.method == "rad"
+    assert recipe("heat", "--weighting=none").weightings == ()
+
+
+def test_a_run_folder_knows_its_weightings(tmp_path):
+    options = ["--weighting", "causality", "residual_attention", "--residual_attention.every", "3"]
+    short = [
+        "--stages",
+        "adam",
+        "--adam.steps",
+        "8",
+        "--model.width",
+        "4",
+        "--model.depth",
+        "1",
+        "--sampling.interior",
+        "32",
+    ]
+    status, _, _ = pinnkit("train", "heat", *short, *options, "--out", "run", folder=tmp_path)
+    assert status == 0
+    recipe = read(tmp_path / "run", "run.json")["recipe"]
+    assert recipe["weighting"] == [
+        {"name": "residual_attention", "every": 3, "where": "interior", "memory": 0.9, "rate": 0.1}
+    ]
+    assert recipe["causality"]["slices"] == 16
+    again = restored(RunFolder.open(str(tmp_path / "run"))).recipe
+    assert again.weightings == (pk.Causality(), pk.ResidualAttention(every=3))
 
 
 def test_without_a_command_it_says_what_there_is():

@@ -120,6 +120,44 @@ def test_points_are_drawn_anew_at_the_right_steps(sampling, expected):
     assert draws(found, run) == expected
 
 
+def test_weights_are_updated_at_the_right_steps_and_at_redraws():
+    sampling = pk.Sampling(interior=32, boundary=1, redraw=20)
+    run, found = reports(Descent(steps=50), sampling=sampling, weighting=pk.ResidualAttention(every=15))
+    steps, before = [], run.loop.start().points["interior"].weights["decay"]
+    for report in found:
+        weights = report.state.points["interior"].weights["decay"]
+        if not np.array_equal(weights, before):
+            steps.append(int(report.state.step))
+        before = weights
+    assert steps == [15, 20, 30, 40, 45]
+
+
+def test_between_two_updates_the_optimiser_sees_one_function():
+    """Losses by hand: descent on the weighted loss, whose weights are those of the last update."""
+    run, found = reports(Descent(steps=12), weighting=pk.ResidualAttention(every=5), weights={"start": 3.0})
+    state = run.loop.start()
+    params, points, states, expected = state.params, state.points, state.weighting, []
+    for step in range(1, 13):
+        value, grad = jax.value_and_grad(run.objective.loss)(params, points)
+        params = jax.tree.map(lambda p, g: p - 1e-2 * g, params, grad)
+        expected.append(float(value))
+        if step % 5 == 0:
+            states, points = run.loop.weigher.update(states, params, points, (True,), False)
+    np.testing.assert_allclose(np.concatenate([r.losses for r in found]), expected, rtol=1e-11)
+    squares = found[-1].mean_squares
+    assert found[-1].loss == pytest.approx(squares["decay"] + 3.0 * squares["start"]), "comparable: fixed weights only"
+
+
+def test_new_weights_keep_the_matrix_of_a_quasi_newton_stage_and_make_its_value_anew():
+    run = Run(Decay(), recipe=pk.Recipe(stages=pk.SSBroyden(steps=20), sampling=POINTS, weighting=pk.NTK(every=7)))
+    states = {}
+    for report in run.loop.run(run.loop.start()):
+        states[int(report.state.step)] = report.state
+    optimiser = states[7].optimiser
+    assert np.isinf(optimiser.value)
+    assert not np.array_equal(optimiser.inverse_hessian, np.eye(len(optimiser.inverse_hessian)))
+
+
 def test_a_stall_is_answered_by_new_points_once():
     sampling = pk.Sampling(interior=32, boundary=1, redraw=1000)
     run, found = reports(Descent(steps=50, patience=12), sampling=sampling)

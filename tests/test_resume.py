@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import refused
@@ -96,6 +97,71 @@ def test_how_the_steps_were_cut_into_chunks_changes_nothing(length, states, run)
     with chunks_of(length):
         *_, last = run.loop.run(run.loop.start())
     assert_equal(last.state, states[80])
+
+
+WEIGHED = {
+    "terms": {"weighting": (pk.NTK(every=6, rows=8), pk.GradientNorm(every=4))},
+    "points": {"weighting": (pk.ResidualAttention(every=4), pk.VariationalAttention(every=6, memory=0.5))},
+    "time": {"causality": pk.Causality(slices=4, epsilon=0.1, every=4), "weighting": pk.SelfAdaptive(every=3)},
+}
+
+
+class Ageing(Decay):
+    """The decay in time."""
+
+    domain = pk.Box(t=(0.0, 1.0))
+
+    @pk.interior
+    def decay(self, u, u_t):
+        return u_t + self.k * u
+
+    @pk.initial
+    def start(self, u):
+        return u - 1.0
+
+    def exact(self, t):
+        return jnp.exp(-self.k * t)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WEIGHED)
+def test_weights_that_follow_the_residuals_resume_to_the_bit_too(kind, tmp_path):
+    """In the middle between two updates, right after one, right after a redraw; and however the steps are cut."""
+    recipe = pk.Recipe(
+        stages=(pk.LBFGS(steps=8), pk.SSBroyden(steps=14)),
+        sampling=pk.Sampling(interior=32, initial=1, boundary=1, redraw=10, method="r3"),
+        **WEIGHED[kind],
+    )
+    run = Run(Ageing(), recipe=recipe, seed=3)
+    with chunks_of(1):
+        states = {int(r.state.step): r.state for r in run.loop.run(run.loop.start())}
+    assert run.loop.over(states[22])
+    weights = [np.asarray(states[step].points["interior"].weights["decay"]) for step in (11, 12)]
+    assert not np.array_equal(*weights), "the weights follow the residuals"
+    for step in (7, 12, 20):
+        checkpoints = Checkpoints(tmp_path / str(step))
+        checkpoints.save(states[step])
+        again, _ = checkpoints.restore(run.loop)
+        assert_equal(again, states[step])
+        with chunks_of(5):
+            *_, last = run.loop.run(again)
+        assert_equal(last.state, states[22])
+
+
+def test_a_rescue_goes_back_to_the_weights_of_that_place():
+    recipe = pk.Recipe(
+        stages=(Leap(steps=30, at=17),),
+        sampling=pk.Sampling(interior=16, boundary=1, redraw=0),
+        weighting=pk.SelfAdaptive(every=5),
+    )
+    run = Run(Fenced(), recipe=recipe)
+    start = run.loop.start()
+    with chunks_of(1):
+        reports = list(run.loop.run(start))
+    back = next(r.state for r in reports if r.event and "NaN or Inf" in r.event)
+    assert_equal(back.weighting, start.weighting)
+    assert_equal(back.points, start.points)
+    assert not np.array_equal(back.weighting[0]["decay"], reports[15].state.weighting[0]["decay"])
 
 
 def test_a_rescue_after_the_interruption_goes_back_to_the_same_place(tmp_path):

@@ -10,6 +10,7 @@ from scipy.stats import qmc
 import pinnkit as pk
 from pinnkit.objective import Equations
 from pinnkit.sampling import Sampling, collocation, draw, sobol, where_large
+from pinnkit.sampling.collocation import retained
 
 KEY = jax.random.key(4)
 
@@ -110,7 +111,7 @@ def test_a_share_of_the_interior_is_drawn_where_the_residual_is_large(rod, monke
     monkeypatch.setattr(rod, "interior_energy", energy)
     params = rod.network.initial_parameters
     sampler = collocation(rod, Sampling(interior=2000, adaptive=0.5))
-    X = np.asarray(sampler.update(KEY, params)["interior"].X)
+    X = np.asarray(sampler.update(KEY, params, sampler.init(KEY))["interior"].X)
     assert X.shape == (2000, 2) and len(np.unique(X, axis=0)) == 2000
     first, driven = X[:1000], X[1000:]
     assert abs((first[:, 1] < 0.1).mean() - 0.1) < 0.01
@@ -125,9 +126,47 @@ def test_the_share_is_what_was_asked_for(rod, adaptive, driven, monkeypatch):
     sampler = collocation(rod, Sampling(interior=40, adaptive=adaptive))
     fresh, _ = jax.random.split(KEY)
     plain = np.asarray(sampler.init(fresh)["interior"].X)
-    X = np.asarray(sampler.update(KEY, rod.network.initial_parameters)["interior"].X)
+    X = np.asarray(sampler.update(KEY, rod.network.initial_parameters, sampler.init(KEY))["interior"].X)
     assert X.shape == (40, 2)
     np.testing.assert_array_equal(X[: 40 - driven], plain[: 40 - driven])
+
+
+def test_sobol_is_even_whatever_the_residual(rod, monkeypatch):
+    monkeypatch.setattr(rod, "interior_energy", lambda params, X: (X[:, 1] < 0.1).astype(X.dtype))
+    sampler = collocation(rod, Sampling(interior=500, method="sobol"))
+    X = np.asarray(sampler.update(KEY, rod.network.initial_parameters, sampler.init(KEY))["interior"].X)
+    np.testing.assert_array_equal(X, sampler.init(jax.random.split(KEY)[0])["interior"].X)
+
+
+def test_r3_retains_what_is_above_the_mean_and_draws_the_rest_anew(rod, monkeypatch):
+    """Residual x: the mean is 1/2. After n draws a share of 1 - 2^-(n+1) of the points lies above it."""
+    monkeypatch.setattr(rod, "interior_energy", lambda params, X: (X[:, 1] > 0.5).astype(X.dtype))
+    params = rod.network.initial_parameters
+    sampler = collocation(rod, Sampling(interior=2000, method="r3"))
+    points = sampler.init(KEY)
+    before = np.asarray(points["interior"].X)
+    for draws in (1, 2, 3):
+        points = sampler.update(jax.random.key(draws), params, points)
+        X = np.asarray(points["interior"].X)
+        kept = before[:, 1] > 0.5
+        np.testing.assert_array_equal(X[kept], before[kept])
+        assert np.abs(X[~kept] - before[~kept]).max(axis=1).min() > 0
+        assert abs((X[:, 1] > 0.5).mean() - (1 - 0.5 ** (draws + 1))) < 0.03
+        before = X
+
+
+def test_r3_compares_residuals_with_their_mean_not_with_their_mean_square(rod, monkeypatch):
+    energy = np.array([0.0, 0.01, 0.16, 1.0])  # residuals 0, 0.1, 0.4, 1: the mean is 0.375, the mean square 0.29
+    monkeypatch.setattr(rod, "interior_energy", lambda params, X: jnp.asarray(energy))
+    X, even = jnp.ones((4, 2)), jnp.zeros((4, 2))
+    found = retained(rod, rod.network.initial_parameters, X, even)
+    assert found[:, 0].tolist() == [0, 0, 1, 1]
+
+
+def test_r3_releases_points_whose_residual_is_no_number(rod, monkeypatch):
+    monkeypatch.setattr(rod, "interior_energy", lambda params, X: jnp.asarray([jnp.nan, jnp.inf, 1.0]))
+    found = retained(rod, rod.network.initial_parameters, jnp.ones((3, 2)), jnp.zeros((3, 2)))
+    assert found[:, 0].tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
@@ -141,7 +180,7 @@ def test_no_energy_anywhere_or_no_number_is_an_even_draw(rod, monkeypatch, value
 def test_a_draw_is_deterministic_and_new_with_every_key(rod):
     sampler = collocation(rod, Sampling(interior=64))
     params = rod.network.initial_parameters
-    a, b, c = (sampler.update(jax.random.key(k), params) for k in (1, 1, 2))
+    a, b, c = (sampler.update(jax.random.key(k), params, sampler.init(KEY)) for k in (1, 1, 2))
     for name in a:
         np.testing.assert_array_equal(a[name].X, b[name].X)
         assert np.abs(np.asarray(a[name].X) - np.asarray(c[name].X)).max() > 1e-3
@@ -155,6 +194,7 @@ def test_a_draw_is_deterministic_and_new_with_every_key(rod):
         ({"boundary": -3}, ("sampling.boundary is -3",)),
         ({"initial": 0}, ("sampling.initial is 0",)),
         ({"redraw": -1}, ("sampling.redraw is -1", "0 for never")),
+        ({"method": "rar"}, ("sampling.method is 'rar'", "sobol, rad, r3")),
         ({"adaptive": 1.5}, ("sampling.adaptive is 1.5", "between 0 and 1")),
         ({"adaptive": float("nan")}, ("sampling.adaptive is nan",)),
     ],

@@ -211,3 +211,16 @@ def test_draws_give_enough_rows(firm):
 
 def test_a_problem_without_unknowns_has_no_intervals():
     assert estimates(Run(Decay()).objective, None, []) == {}
+
+
+def test_weights_of_points_count_as_fixed_ones_do(tmp_path):
+    x = np.linspace(0.0, 1.0, ROWS)
+    problem, sampling = with_data(Line, tmp_path, x), pk.Sampling(interior=64, boundary=1)
+    found = []
+    for fixed, own in ((9.0, 1.0), (1.0, 9.0)):
+        run = Run(problem, pk.MLP(width=4, depth=1), pk.Recipe(weights={"slope": fixed}, sampling=sampling))
+        (draw,) = run.loop.unseen(1)
+        draw["interior"] = replace(draw["interior"], weights={"slope": jnp.full(64, own)})
+        found.append(estimates(run.objective, run.objective.network.initial_parameters, [draw]))
+    for name, one in found[0].items():
+        assert found[1][name].deviation == pytest.approx(one.deviation, rel=1e-9)

@@ -28,6 +28,9 @@ def run(arguments: list[str]) -> int:
     # precision of training, whose dtype is explicit everywhere.
     jax.config.update("jax_enable_x64", True)
     keep_compiled()
+    from pinnkit.parallel import use_all_cores
+
+    use_all_cores()
     from rich.console import Console
 
     from pinnkit.cli import commands

@@ -11,12 +11,14 @@ from typing import Annotated, Any
 
 import tyro
 
-from pinnkit.errors import UsageError, advice, location
+from pinnkit.cli.named import NONE, refuse_idle, stage_named, taken, weightings_named
+from pinnkit.errors import UsageError, location
 from pinnkit.models import MLP, Model
 from pinnkit.objective import Equations
 from pinnkit.optim import STAGES, Stage
 from pinnkit.problem import Problem
 from pinnkit.training.recipe import Precision, Recipe
+from pinnkit.weighting import WEIGHTINGS, Causality, Weighting
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,16 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
     """
     problem = _with_defaults(cls)
     recipe = problem.recipe or Recipe()
-    chosen, rest = _stage_names(arguments)
-    stages = tuple(_default_stage(name, recipe) for name in chosen) if chosen else recipe.stages
-    _refuse_idle_stages(rest, _labels(stages))
+    chosen, rest = taken(arguments, "--stages", "optimiser", STAGES)
+    stages = tuple(stage_named(name, recipe) for name in chosen) if chosen else recipe.stages
+    refuse_idle(rest, "--stages", "an optimiser", STAGES, _labels(stages))
+    chosen, rest = taken(rest, "--weighting", "weighting", (*WEIGHTINGS, NONE))
+    weightings = weightings_named(chosen, recipe) if chosen else recipe.weightings
+    refuse_idle(rest, "--weighting", "a weighting", WEIGHTINGS, [w.name for w in weightings])
     equations = Equations(problem)
     terms = [term for group in equations.groups for term in equations.terms(group)]
     parsed = tyro.cli(
-        _options_type(problem, recipe, stages, terms, further),
+        _options_type(problem, recipe, stages, weightings, terms, further),
         args=list(rest),
         prog=command,
         description=(cls.__doc__ or "").strip(),
@@ -53,12 +58,15 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
         config=(tyro.conf.SuppressFixed,),
     )
     trained = tuple(getattr(parsed, label) for label in _labels(stages))
+    weighed = [getattr(parsed, w.name) for w in weightings]
     chosen_weights = {k: v for k, v in _flat(parsed.weights).items() if v != _weight(recipe, k)}
     changed = replace(
         recipe,
         stages=trained,
         sampling=parsed.sampling,
         weights=recipe.weights if not chosen_weights else {**recipe.fixed_weights, **chosen_weights},
+        weighting=tuple(w for w in weighed if not isinstance(w, Causality)),
+        causality=next((w for w in weighed if isinstance(w, Causality)), None),
         precision=parsed.precision,
         accuracy=parsed.accuracy,
         gradients=parsed.gradients,
@@ -78,9 +86,16 @@ def _with_defaults(cls: type[Problem]) -> Problem:
     return cls()
 
 
-def _options_type(problem: Problem, recipe: Recipe, stages: Sequence[Stage], terms: Sequence[str], further: Any) -> Any:
+def _options_type(
+    problem: Problem,
+    recipe: Recipe,
+    stages: Sequence[Stage],
+    weightings: Sequence[Weighting],
+    terms: Sequence[str],
+    further: Any,
+) -> Any:
     """The dataclass that tyro reads: its field docs are the help."""
-    names = tuple(s.name for s in stages)
+    names, weighed = tuple(s.name for s in stages), tuple(w.name for w in weightings) or (NONE,)
     hidden: Any = tyro.conf.Suppress
     fields = [
         _group("problem", problem, type(problem) if problem.parameters() else hidden[Any]),
@@ -88,7 +103,11 @@ def _options_type(problem: Problem, recipe: Recipe, stages: Sequence[Stage], ter
         *(_group(label, stage) for label, stage in zip(_labels(stages), stages, strict=True)),
         _group("sampling", recipe.sampling),
         _group("weights", _weights_type(recipe, terms)()),
+        *(_group(w.name, w) for w in weightings),
         _option("stages", tuple[str, ...], names, f"optimisers, one after the other, of {', '.join(STAGES)}"),
+        _option(
+            "weighting", tuple[str, ...], weighed, f"weights that follow the residuals, of {', '.join(WEIGHTINGS)}"
+        ),
         _option("precision", Precision, recipe.precision, "of parameters, points and derivatives"),
         _option("accuracy", float | None, recipe.accuracy, "relative L2 error to reach; exit status 1 where it is not"),
         _option("gradients", int, recipe.gradients, "steps between measurements of gradients by layer; 0: never"),
@@ -115,42 +134,6 @@ def _labels(stages: Sequence[Stage]) -> list[str]:
         count = sum(1 for s in stages[: len(labels)] if s.name == stage.name)
         labels.append(stage.name if count == 0 else f"{stage.name}{count + 1}")
     return labels
-
-
-def _stage_names(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Take `--stages adam ssbroyden` out: it decides which other options exist."""
-    arguments = [part for a in arguments for part in (a.split("=", 1) if a.startswith("--stages=") else [a])]
-    if "--stages" not in arguments:
-        return [], arguments
-    start = arguments.index("--stages")
-    end = next((i for i in range(start + 1, len(arguments)) if arguments[i].startswith("-")), len(arguments))
-    names = [n for item in arguments[start + 1 : end] for n in item.split(",") if n]
-    for name in names or [""]:
-        if name not in STAGES:
-            raise UsageError(
-                f"There is no optimiser '{name}'." if name else "--stages names no optimiser.",
-                where="--stages",
-                expected="one or more of " + ", ".join(STAGES),
-                do=advice(name, STAGES),
-            )
-    return names, arguments[:start] + arguments[end:]
-
-
-def _refuse_idle_stages(arguments: Sequence[str], labels: Sequence[str]) -> None:
-    """Raise UsageError for options of an optimiser that the recipe does not use."""
-    for argument in arguments:
-        name = argument.removeprefix("--").partition(".")[0]
-        if argument.startswith("--") and "." in argument and name in STAGES and name not in labels:
-            raise UsageError(
-                f"'{argument}' sets an optimiser that is not used.",
-                where="command line",
-                expected="options of " + ", ".join(labels),
-                do=f"Choose the optimisers first: --stages {' '.join((*labels, name))}.",
-            )
-
-
-def _default_stage(name: str, recipe: Recipe) -> Stage:
-    return next((s for s in recipe.stages if s.name == name), STAGES[name]())
 
 
 def _weight(recipe: Recipe, term: str) -> float:

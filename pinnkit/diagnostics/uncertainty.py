@@ -143,8 +143,10 @@ def _terms(
     found = []
     for term in objective.equations.terms(group):
         r, J = (np.concatenate([np.asarray(part[i][term], np.float64) for part in parts]) for i in (0, 1))
-        scale = np.sqrt(objective.weights[term] / len(r))
-        found.append(_Term(scale * J, scale * r, data))
+        used = [(points[group.name].weights or {}).get(term) for points in (draws[:1] if data else draws)]
+        own = np.concatenate([np.ones(len(r) // len(used)) if v is None else np.asarray(v, np.float64) for v in used])
+        scale = np.sqrt(objective.weights[term] * own / len(r))
+        found.append(_Term(scale[:, None] * J, scale * r, data))
     return found
 
 

@@ -56,6 +56,21 @@ class Objective:
         arrays, structure = jax.tree.flatten(points)
         return self._loss(structure, params, arrays)
 
+    def residuals_by_tile(self, params: Parameters, points: PointSets) -> Residuals:
+        """As `residuals`, tile by tile: for as many points as one likes."""
+        found: Residuals = {}
+        for group in self.equations.groups:
+            evaluated, there = partial(self._evaluated, group), points[group.name]
+            rows = self._rows.get(group.name)
+            found |= mapped(evaluated, rows, params, there) if rows else evaluated(params, there)
+        return found
+
+    def slopes(self, params: Parameters, points: PointSets) -> dict[str, Parameters]:
+        """The gradient of each term, mean(v_i r_i^2), accumulated tile by tile."""
+        parts: dict[str, Sum] = {g.name: jax.jacrev(partial(self._own_squares, g)) for g in self.equations.groups}
+        found = summed(parts, self._rows, params, points)
+        return {term: slope for slopes in found.values() for term, slope in slopes.items()}
+
     def residual_vector(self, points: PointSets) -> ResidualVector:
         """rho, a function of the parameters, with the loss = ||rho||^2: sqrt(w_i v_i / n_i) r_i of all points and terms."""
         return ResidualVector(tuple(self._block(group, points[group.name]) for group in self.equations.groups))
@@ -78,12 +93,16 @@ class Objective:
     def _squares(self, group: Group, params: Parameters, points: Points, shares: Any) -> dict[str, Float[Array, ""]]:
         return {term: jnp.sum(shares * r**2) for term, r in self._evaluated(group, params, points).items()}
 
+    def _own_squares(
+        self, group: Group, params: Parameters, points: Points, shares: Any
+    ) -> dict[str, Float[Array, ""]]:
+        """As `_squares`, with the points' own weights."""
+        own, found = points.weights or {}, self._evaluated(group, params, points)
+        return {t: jnp.sum((shares * own[t] if t in own else shares) * r**2) for t, r in found.items()}
+
     def _weighted(self, group: Group, params: Parameters, points: Points, shares: Any) -> Float[Array, ""]:
-        own = points.weights or {}
-        total = jnp.zeros((), self.network.dtype)
-        for term, r in self._evaluated(group, params, points).items():
-            total += self.weights[term] * jnp.sum((shares * own[term] if term in own else shares) * r**2)
-        return total
+        squares = self._own_squares(group, params, points, shares)
+        return sum((self.weights[t] * s for t, s in squares.items()), start=jnp.zeros((), self.network.dtype))
 
     def _block(self, group: Group, points: Points) -> Block:
         """The weighted residuals of a group, in the tiles in which its loss is added up."""

@@ -61,10 +61,8 @@ def summed(
     return found
 
 
-def mapped(
-    function: Callable[[Any, Points], Float[Array, " points"]], rows: int, params: Any, points: Points
-) -> Float[Array, " points"]:
-    """A number for each point, tile by tile."""
+def mapped(function: Callable[[Any, Points], Any], rows: int, params: Any, points: Points) -> Any:
+    """A number for each point (or a pytree of such), tile by tile: (points,)."""
     mesh = cores()
     tiles = tiled(points, rows, mesh.size if mesh else 1)
 
@@ -73,7 +71,7 @@ def mapped(
 
     if mesh:
         walked = jax.shard_map(walked, mesh=mesh, in_specs=(WHOLE, SHARED), out_specs=SHARED, check_vma=False)
-    return walked(params, tiles).reshape(-1)[: points.X.shape[0]]
+    return jax.tree.map(lambda a: a.reshape(-1)[: points.X.shape[0]], walked(params, tiles))
 
 
 def _shares(X: Float[Array, "rows dim"], count: int) -> Float[Array, " rows"]:

@@ -21,12 +21,12 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
 from pinnkit.optim.line_search import LineSearchResult, Scalar, Vector, flat_value_and_grad, wolfe_line_search
+from pinnkit.optim.shared_matrix import Matrix, identity, matrix_rows, product, rescaled_plus_squares
 
 Variant = Literal["ssbroyden", "ssbfgs", "bfgs"]
 # H grows by at most 1/SMALLEST_TAU in a step: only where the step was a million times too short.
 SMALLEST_TAU = 1e-6
 
-Matrix = Float[Array, "parameters parameters"]
 Pair = Float[Array, "2"]
 
 
@@ -54,8 +54,8 @@ class SelfScaledBroydenState(NamedTuple):
 
 
 def matrix_bytes(parameters: int, dtype: Any) -> int:
-    """Memory of the inverse Hessian in bytes: parameters^2 numbers."""
-    return parameters**2 * jnp.dtype(dtype).itemsize
+    """Memory of the inverse Hessian in bytes."""
+    return matrix_rows(parameters) * parameters * jnp.dtype(dtype).itemsize
 
 
 def invalidate(state: optax.OptState) -> optax.OptState:
@@ -146,7 +146,7 @@ def _init(params: optax.Params) -> SelfScaledBroydenState:
         count=jnp.zeros((), jnp.int32),
         value=jnp.asarray(jnp.inf, flat.dtype),
         grad=jax.tree.map(jnp.zeros_like, params),
-        inverse_hessian=jnp.eye(flat.size, dtype=flat.dtype),
+        inverse_hessian=identity(flat.size, flat.dtype),
         direction=jnp.zeros_like(flat),
         fresh=jnp.asarray(True),
         stalled=jnp.asarray(False),
@@ -169,7 +169,7 @@ def _step(
     g, h = now.g, state.inverse_hessian
     recomputed = ~jnp.isfinite(state.value) | jnp.any(g != ravel_pytree(state.grad)[0])
     # H goes into the cond and only a vector comes out: a cond that gave H back would copy it.
-    d = lax.cond(recomputed, lambda h, g, _: -(h @ g), lambda h, g, d: d, h, g, state.direction)
+    d = lax.cond(recomputed, lambda h, g, _: -product(h, g), lambda h, g, d: d, h, g, state.direction)
     g_squared, slope = jnp.dot(g, g), jnp.dot(g, d)
     # With an objective that is not finite, or a gradient of zero, there is nothing to search and nothing against H.
     searchable = jnp.isfinite(now.value) & jnp.isfinite(g_squared) & (g_squared > 0)
@@ -182,7 +182,7 @@ def _step(
     # Where steepest descent found nothing either, H is not to blame and is kept for the next points.
     reset = ~usable | steepest
     h = _reset_where(reset, h)
-    hg = h @ found.grad
+    hg = product(h, found.grad)
     s = jnp.where(found.success, found.step * d, 0.0)
     fresh = state.fresh | reset
     terms, applied = _update_terms(variant, s, found.grad - g, hg + d, found.step, g, fresh & initial_scaling)
@@ -190,7 +190,7 @@ def _step(
         count=optax.safe_increment(state.count),
         value=found.value,
         grad=found.grad,
-        inverse_hessian=_apply_to_matrix(terms, h),
+        inverse_hessian=rescaled_plus_squares(h, *terms),
         direction=-_apply_to_vector(terms, hg, found.grad),
         fresh=fresh & ~applied,
         stalled=~found.success,
@@ -308,12 +308,6 @@ def _tau_and_phi(variant: Variant, h: Scalar, b: Scalar, parameters: int) -> tup
     return jnp.clip(tau, SMALLEST_TAU, 1.0), (1.0 - theta) / sigma
 
 
-def _apply_to_matrix(terms: _Terms, h: Matrix) -> Matrix:
-    """One pass over H, done in place by XLA where the caller's buffer is free (a scan's carry, a donated argument)."""
-    scale, (sign1, sign2), (w1, w2) = terms
-    return scale * h + sign1 * (w1[:, None] * w1[None, :]) + sign2 * (w2[:, None] * w2[None, :])
-
-
 def _apply_to_vector(terms: _Terms, h_vector: Vector, vector: Vector) -> Vector:
     """H_new times the vector, from H times the vector."""
     return terms.scale * h_vector + (terms.signs * (terms.vectors @ vector)) @ terms.vectors
@@ -323,6 +317,6 @@ def _reset_where(reset: Bool[Array, ""], h: Matrix) -> Matrix:
     """The identity where reset. A loop of at most one turn, since XLA works on its carry in place and a cond copies."""
     return lax.while_loop(
         lambda carry: carry[0],
-        lambda carry: (jnp.zeros_like(carry[0]), jnp.eye(h.shape[0], dtype=h.dtype)),
+        lambda carry: (jnp.zeros_like(carry[0]), identity(h.shape[1], h.dtype)),
         (reset, h),
     )[1]

@@ -14,6 +14,7 @@ from pinnkit.reporting.run_folder import CONFIG, PROBLEM, RunFolder
 from pinnkit.sampling import Sampling
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.run import Run
+from pinnkit.weighting import WEIGHTINGS, Causality
 
 
 def restored(folder: RunFolder) -> Run:
@@ -50,10 +51,15 @@ def _recipe(described: dict[str, Any], problem: Problem) -> Recipe:
             stages.append(STAGES[entry["name"]](**options))
         else:
             stages.append(dataclasses.replace(own[position], **options))
+    causality = described.get("causality")
     return Recipe(
         stages=tuple(stages),
         sampling=Sampling(**described["sampling"]),
         weights=described["weights"],
+        weighting=tuple(
+            WEIGHTINGS[w["name"]](**{k: v for k, v in w.items() if k != "name"}) for w in described.get("weighting", [])
+        ),
+        causality=Causality(**causality) if causality else None,
         precision=described["precision"],
         accuracy=described["accuracy"],
         gradients=described.get("gradients", 0),

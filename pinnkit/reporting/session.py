@@ -112,6 +112,8 @@ def write_config(run: Run, folder: RunFolder, source: dict[str, str], command: l
                 "stages": [{"name": s.name, **plain_options(s)} for s in recipe.stages],
                 "sampling": dataclasses.asdict(recipe.sampling),
                 "weights": dict(recipe.fixed_weights),
+                "weighting": [{"name": w.name, **dataclasses.asdict(w)} for w in recipe.weighting],
+                "causality": dataclasses.asdict(recipe.causality) if recipe.causality else None,
                 "precision": recipe.precision,
                 "accuracy": recipe.accuracy,
                 "gradients": recipe.gradients,

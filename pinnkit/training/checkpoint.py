@@ -76,5 +76,9 @@ def _rebuilt(found: dict[str, Any], loop: Loop) -> TrainState:
         value = found[name]
         if tuple(value.shape) != tuple(leaf.shape):
             raise ValueError(f"{name} has the shape {value.shape}, not {leaf.shape}")
-        leaves.append(np.asarray(value) if isinstance(leaf, np.ndarray) else jax.numpy.asarray(value, leaf.dtype))
+        leaves.append(
+            np.asarray(value)
+            if isinstance(leaf, np.ndarray)
+            else jax.device_put(np.asarray(value, leaf.dtype), leaf.sharding)
+        )
     return jax.tree_util.tree_unflatten(jax.tree.structure(like), leaves)

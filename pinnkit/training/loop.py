@@ -12,10 +12,12 @@ import numpy as np
 
 from pinnkit.objective import Objective, Parameters, PointSets
 from pinnkit.optim import Stage, invalidate
+from pinnkit.parallel import placed
 from pinnkit.sampling import collocation
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import GoodPlace, TrainState, all_finite
 from pinnkit.training.step import LONGEST, Chunk, ChunkResult, compiled_chunk
+from pinnkit.weighting import unweighted, weigher
 
 RESCUES = 3
 """Times that a stage goes back after NaN or Inf before the run gives up."""
@@ -40,11 +42,11 @@ class Report:
     state: TrainState
     stage: str
     losses: np.ndarray
-    """Loss before each step of the chunk."""
+    """Loss before each step of the chunk, as the optimiser saw it."""
     mean_squares: dict[str, float]
     """Mean squared residual of each term, on the points of the chunk."""
     loss: float
-    """Loss after the chunk."""
+    """Loss after the chunk, without the points' own weights: it can be compared from one update of them to the next."""
     seconds: float = 0.0
     """What the chunk took, compilation left out."""
     event: str = ""
@@ -68,6 +70,7 @@ class Loop:
     def __init__(self, objective: Objective, recipe: Recipe, *, seed: int) -> None:
         self.objective, self.recipe, self.seed = objective, recipe, seed
         self.sampler = collocation(objective, recipe.sampling)
+        self.weigher = weigher(objective, recipe.weightings)
         self.key = jax.random.key(seed)
         self._mean_squares = jax.jit(objective.mean_squares)
         self._slopes = jax.jit(jax.jacrev(lambda p, points: (objective.mean_squares(p, points),) * 2, has_aux=True))
@@ -77,17 +80,17 @@ class Loop:
 
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, float]:
         """Mean squared residual of each term, in the order of the problem."""
-        found = self._mean_squares(params, points)
+        found = self._mean_squares(params, unweighted(points))
         return {term: float(found[term]) for term in self.objective.terms}
 
     def start(self) -> TrainState:
         """The state before the first step."""
         zero = dict.fromkeys(("step", "drawn", "stage", "stage_step", "rescues", "stage_rescues"), np.asarray(0))
         clock = dict.fromkeys(("seconds", "compile_seconds"), np.asarray(0.0))
-        points = self.sampler.init(self._key(0))
-        params = self.objective.network.initial_parameters
-        good = GoodPlace(params, points, zero["step"], zero["stage_step"], np.asarray(np.inf))
-        return self._entered(TrainState(params, (), points, good, **zero, **clock), 0)
+        params = placed(self.objective.network.initial_parameters)
+        weighting, points = placed(self.weigher.init(params, placed(self.sampler.init(self._key(0)))))
+        good = GoodPlace(params, points, weighting, zero["step"], zero["stage_step"], np.asarray(np.inf))
+        return self._entered(TrainState(params, (), points, weighting, good, **zero, **clock), 0)
 
     def like(self, stage: int) -> TrainState:
         """A state of the given stage with the right shapes, for reading a checkpoint into."""
@@ -102,8 +105,9 @@ class Loop:
         return [self.sampler.init(self._key(UNSEEN + i)) for i in range(count)]
 
     def residual_driven(self, state: TrainState, count: int) -> list[PointSets]:
-        """The same, but drawn as training draws them: a share of them where the residual is large."""
-        return [self.sampler.update(self._key(2 * UNSEEN + i), state.params) for i in range(count)]
+        """The same, but drawn and weighed as training does it: more of them where the residual is large."""
+        never = (False,) * len(self.recipe.weightings)
+        return [self._drawn(state, self._key(2 * UNSEEN + i), never)[1] for i in range(count)]
 
     def run(self, state: TrainState) -> Iterator[Report]:
         """Reports, one a chunk, until the recipe is over or training diverged.
@@ -137,16 +141,17 @@ class Loop:
         low = losses.size > 0 and bool(losses[-1] < stage.loss_below)
         stalled = bool(result.done) and not low
         redraw = self.recipe.sampling.redraw
-        due = redraw > 0 and int(state.step) % redraw == 0
+        draw = redraw > 0 and int(state.step) % redraw == 0
         if stalled and redraw and int(state.step) - int(state.drawn) > REVIVED:
-            due = True  # new points may open the way again
+            draw = True  # new points may open the way again
+        due = draw or any(self.weigher.due(int(state.step)))
         event = ""
         if low or (stalled and not due) or int(state.stage_step) >= stage.steps:
             reason = ": the loss is low enough" if low else ": no further decrease is possible" if stalled else ""
             event = f"stage '{stage.name}' ended at step {int(state.step)}{reason}"
             state = self._entered(state, int(state.stage) + 1)
         if due and not self.over(state):
-            state = self._redrawn(state)
+            state = self._renewed(state, draw)
         return Report(state, stage.name, losses, squares, loss, event=event)
 
     def _rescued(self, state: TrainState, result: ChunkResult) -> Report:
@@ -154,7 +159,7 @@ class Loop:
         step, good, stage = int(state.step) + int(result.steps) + 1, state.good, self._stage(state)
         diverged = int(state.stage_rescues) >= RESCUES
         again = 0 if diverged else 1
-        back = replace(state, params=good.params, points=good.points).counted(
+        back = replace(state, params=good.params, points=good.points, weighting=good.weighting).counted(
             step=int(good.step),
             stage_step=int(good.stage_step),
             drawn=min(int(good.step), int(state.drawn)),
@@ -193,13 +198,24 @@ class Loop:
         """The state with a new optimiser."""
         return replace(state, optimiser=() if self.over(state) else self._program(state).init(state.params))
 
-    def _redrawn(self, state: TrainState) -> TrainState:
-        """The state on new points. Where a run would go back to may look worse on them than on the old ones."""
-        step = int(state.step)
-        points = self.sampler.update(self._key(step), state.params)
-        state = replace(state, points=points, good=replace(state.good, loss=np.asarray(np.inf))).counted(drawn=step)
+    def _renewed(self, state: TrainState, draw: bool) -> TrainState:
+        """The state with new points or new weights: another objective for the optimiser."""
+        step, due = int(state.step), self.weigher.due(int(state.step))
+        if draw:
+            weighting, points = self._drawn(state, self._key(step), due)
+            # Where a run would go back to may look worse on the new points than on the old ones.
+            state = replace(state, good=replace(state.good, loss=np.asarray(np.inf))).counted(drawn=step)
+        else:
+            weighting, points = self.weigher.update(state.weighting, state.params, state.points, due, False)
+        weighting, points = placed((weighting, points))
+        state = replace(state, points=points, weighting=weighting)
         keeps = self._stage(state).outlives_points
         return replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._begun(state)
+
+    def _drawn(self, state: TrainState, key: Any, due: tuple[bool, ...]) -> tuple[Any, PointSets]:
+        """New points with the weights that they get, and the weightings' states."""
+        points = placed(self.sampler.update(key, state.params, state.points))
+        return self.weigher.update(state.weighting, state.params, points, due, True)
 
     def _key(self, step: int) -> Any:
         """The random key of a step: a resumed run draws the same points as one that was never interrupted."""
@@ -218,11 +234,10 @@ class Loop:
         return self._programs[key]
 
     def _room(self, state: TrainState) -> int:
-        """Steps until something has to happen at an exact step: a redraw, a snapshot, the end of the stage."""
-        room = [LONGEST, self._stage(state).steps - int(state.stage_step), SNAPSHOT - int(state.step) % SNAPSHOT]
-        if redraw := self.recipe.sampling.redraw:
-            room.append(redraw - int(state.step) % redraw)
-        return min(room)
+        """Steps until something has to happen at an exact step: a redraw, new weights, a snapshot, the stage's end."""
+        intervals = (SNAPSHOT, self.recipe.sampling.redraw, *self.weigher.intervals)
+        room = [every - int(state.step) % every for every in intervals if every]
+        return min(LONGEST, self._stage(state).steps - int(state.stage_step), *room)
 
     def _warmed(self, state: TrainState) -> TrainState:
         """Compile what the state needs, if that has not been done: zero steps do, and change nothing."""

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from pinnkit.errors import UsageError
 from pinnkit.optim import Adam, SSBroyden, Stage
 from pinnkit.sampling import Sampling
+from pinnkit.weighting import Causality, Weighting
 
 NTK = "ntk"
 """Weights from the tangent kernel."""
@@ -29,6 +30,10 @@ class Recipe:
     weights: Mapping[str, float] | Literal["ntk"] = field(default_factory=dict)
     """Weight of each term, by method name or by `method.component`; 1 where none is given. "ntk": those that make all
     terms fall alike at first, from the tangent kernel at step 0."""
+    weighting: tuple[Weighting, ...] = ()
+    """Weights that follow the residuals, on top of the fixed ones: their factors are multiplied, in this order."""
+    causality: Causality | None = None
+    """Causal weights of the interior points, before all others."""
     precision: Precision = "float64"
     """Of parameters, points and derivatives."""
     accuracy: float | None = None
@@ -50,12 +55,35 @@ class Recipe:
             _refuse(
                 f"weights is {self.weights!r}", 'a dict from names of equations to numbers, {"heat": 10.0}, or "ntk"'
             )
+        self._set_weighting()
         if isinstance(self.gradients, bool) or not isinstance(self.gradients, int) or self.gradients < 0:
             _refuse(f"gradients is {self.gradients!r}", "a number of steps, or 0 for never")
         if self.precision not in get_args(Precision):
             _refuse(f"precision is {self.precision!r}", "one of " + ", ".join(get_args(Precision)))
         if self.accuracy is not None and not (isinstance(self.accuracy, (int, float)) and self.accuracy > 0):
             _refuse(f"accuracy is {self.accuracy}", "a positive relative L2 error, such as 1e-4")
+
+    def _set_weighting(self) -> None:
+        given = (self.weighting,) if isinstance(self.weighting, Weighting) else self.weighting
+        for weighting in given if isinstance(given, (tuple, list)) else [given]:
+            if isinstance(weighting, Causality):
+                _refuse(
+                    "causality is among the weightings", "causality=pk.Causality(...), which comes before all others"
+                )
+            if not isinstance(weighting, Weighting):
+                _refuse(f"{weighting!r} is no weighting", "pk.GradientNorm(...), pk.NTK(...), pk.ResidualAttention(...),"
+                        " pk.VariationalAttention(...) or pk.SelfAdaptive(...)")  # fmt: skip
+        names = [weighting.name for weighting in given]
+        if twice := [name for name in names if names.count(name) > 1]:
+            _refuse(f"the weighting '{twice[0]}' is there twice", "each weighting once", "Remove one of them.")
+        object.__setattr__(self, "weighting", tuple(given))
+        if not isinstance(self.causality, (Causality, type(None))):
+            _refuse(f"causality is {self.causality!r}", "pk.Causality(...) or None")
+
+    @property
+    def weightings(self) -> tuple[Weighting, ...]:
+        """All weightings in their order, causality first."""
+        return (*([self.causality] if self.causality else []), *self.weighting)
 
     @property
     def fixed_weights(self) -> Mapping[str, float]:

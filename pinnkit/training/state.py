@@ -19,6 +19,7 @@ class GoodPlace:
 
     params: Parameters
     points: PointSets
+    weighting: Any
     step: Any
     stage_step: Any
     loss: Any
@@ -37,6 +38,9 @@ class TrainState:
     optimiser: Any
     """State of the present stage's optimiser."""
     points: PointSets
+    """With the weights that the weightings gave them."""
+    weighting: Any
+    """States of the weightings, in their order."""
     good: GoodPlace
     step: Any
     """Steps done, all stages together."""
@@ -62,7 +66,7 @@ class TrainState:
 
     def marked(self, loss: float) -> TrainState:
         """A copy that the run can come back to."""
-        good = GoodPlace(self.params, self.points, self.step, self.stage_step, np.asarray(float(loss)))
+        good = GoodPlace(self.params, self.points, self.weighting, self.step, self.stage_step, np.asarray(float(loss)))
         return replace(self, good=good)
 
     @property

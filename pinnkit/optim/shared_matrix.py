@@ -1,0 +1,73 @@
+"""A large square matrix whose rows are shared among the cores: memory is what limits a quasi-Newton step.
+
+A matrix of size n is stored as (rows, n) with rows >= n, so that the rows divide by the number of cores; what is below row
+n is zero. The number of rows depends on n alone: a checkpoint can go on on another machine.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+
+from pinnkit.parallel import CORES, ROWS, SHARED, WHOLE, cores, kept
+
+SMALL = 10 * ROWS
+"""Smaller matrices are not shared: handing them out takes longer than the work."""
+
+Matrix: TypeAlias = Float[Array, "rows size"]
+Vector: TypeAlias = Float[Array, " size"]
+
+
+def matrix_rows(size: int) -> int:
+    """Rows that a matrix of a size is stored with."""
+    return size if size < SMALL else ROWS * -(-size // ROWS)
+
+
+def identity(size: int, dtype: Any) -> Matrix:
+    """The identity, (rows, size)."""
+    eye = jnp.eye(matrix_rows(size), size, dtype=dtype)
+    return eye if _mesh(eye) is None else kept(eye, SHARED)
+
+
+def product(matrix: Matrix, vector: Vector) -> Vector:
+    """The matrix times a vector."""
+    mesh = _mesh(matrix)
+    if mesh is None:
+        return (matrix @ vector)[: vector.size]
+
+    def part(rows: Matrix, v: Vector) -> Float[Array, " all"]:
+        return jax.lax.all_gather(rows @ v, CORES, tiled=True)
+
+    whole = jax.shard_map(part, mesh=mesh, in_specs=(SHARED, WHOLE), out_specs=WHOLE, check_vma=False)
+    return whole(matrix, vector)[: vector.size]
+
+
+def rescaled_plus_squares(
+    matrix: Matrix, scale: Float[Array, ""], signs: Float[Array, " terms"], vectors: Float[Array, "terms size"]
+) -> Matrix:
+    """scale M + sum_k sign_k w_k w_k^T, symmetric to the last bit where M is.
+
+    One pass over M, done in place by XLA where the caller's buffer is free (a loop's carry, a donated argument).
+    """
+    left = jnp.pad(vectors, ((0, 0), (0, matrix.shape[0] - matrix.shape[1])))
+
+    def part(rows: Matrix, left: Any, scale: Any, signs: Any, vectors: Any) -> Matrix:
+        found = scale * rows
+        for k in range(vectors.shape[0]):
+            found += signs[k] * (left[k][:, None] * vectors[k][None, :])
+        return found
+
+    mesh = _mesh(matrix)
+    if mesh is not None:
+        columns = jax.sharding.PartitionSpec(None, CORES)
+        specs = (SHARED, columns, WHOLE, WHOLE, WHOLE)
+        part = jax.shard_map(part, mesh=mesh, in_specs=specs, out_specs=SHARED, check_vma=False)
+    return part(matrix, left, scale, signs, vectors)
+
+
+def _mesh(matrix: Matrix) -> Mesh | None:
+    return cores() if matrix.shape[0] >= SMALL else None

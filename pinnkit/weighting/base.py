@@ -1,0 +1,89 @@
+"""What a weighting is: settings, and pure functions that make and renew its state.
+
+The loss is L = sum_i w_i mean(v_i r_i^2): w_i are fixed numbers, v_i the points' own weights. A weighting gives factors of
+v_i. It is asked at exact steps between two chunks, never inside an optimiser's step: a line search and a quasi-Newton
+matrix need a function that stands still.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from jaxtyping import Array, Float
+
+from pinnkit.errors import UsageError
+from pinnkit.objective import Group, Objective, Parameters, PointSets
+
+Factors = dict[str, Float[Array, " points"]]
+"""Factors of the points' weights, {term: (points,)}; terms that are not named keep theirs."""
+Where = Literal["interior", "all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighting(ABC):
+    """A way to weigh terms or points by their residuals. Abstract.
+
+    `points` have the weights that the weightings before this one gave them: a weighting of terms sees what the
+    weightings of points left of each term.
+    """
+
+    name: ClassVar[str]
+
+    every: int = 100
+    """Steps between two updates; 0 for none but the first and what new points need."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 0:
+            self.refuse("every", "a number of steps, or 0 for never")
+
+    @abstractmethod
+    def init(self, objective: Objective, params: Parameters, points: PointSets) -> Any:
+        """The state before the first step: a pytree of arrays."""
+
+    @abstractmethod
+    def update(self, objective: Objective, state: Any, params: Parameters, points: PointSets) -> Any:
+        """The state after one more look at the residuals."""
+
+    @abstractmethod
+    def factors(self, objective: Objective, state: Any, points: PointSets) -> Factors:
+        """What the state says of each point."""
+
+    def fresh(self, objective: Objective, state: Any, params: Parameters, points: PointSets) -> Any:
+        """The state on points that were just drawn; a state of terms outlives the points."""
+        return state
+
+    def fits(self, objective: Objective) -> None:  # noqa: B027 (most have nothing to say)
+        """Raise UsageError where the weighting cannot be used for a problem."""
+
+    def require(self, holds: bool, option: str, expected: str) -> None:
+        """Raise the UsageError for a bad option value unless it is a number for which the condition holds."""
+        value = getattr(self, option)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not holds:
+            self.refuse(option, expected)
+
+    def refuse(self, option: str, expected: str) -> None:
+        """Raise the UsageError for a bad option value."""
+        raise UsageError(
+            f"{self.name}.{option} is {getattr(self, option)!r}.",
+            where=f"weighting '{self.name}' of the recipe",
+            expected=expected,
+            do="Change the value.",
+        )
+
+
+def is_number(value: Any, least: float, below: float = float("inf")) -> bool:
+    """Whether least <= value < below (not so for what is no number)."""
+    return isinstance(value, (int, float)) and least <= value < below
+
+
+def groups_of(objective: Objective, where: Where) -> list[Group]:
+    """The groups that a weighting looks at."""
+    return [g for g in objective.equations.groups if where == "all" or g.kind == "interior"]
+
+
+def residuals_in(objective: Objective, groups: list[Group], params: Parameters, points: PointSets) -> Factors:
+    """The residuals of some groups, {term: (points,)}."""
+    wanted = {t for g in groups for t in objective.equations.terms(g)}
+    return {t: r for t, r in objective.residuals_by_tile(params, points).items() if t in wanted}

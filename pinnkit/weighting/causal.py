@@ -1,0 +1,105 @@
+"""Causal weights: a time counts when the equation holds at all earlier times.
+
+w_k = exp(-epsilon sum_{j<k} L_j), L_j the mean squared interior residual in the j-th slice of time, so that a network
+learns the solution in the order in which the equation makes it.
+
+Source: Wang, Sankaran and Perdikaris 2024, algorithm 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from pinnkit.errors import UsageError, location
+from pinnkit.objective import Group, Objective, Parameters, PointSets
+from pinnkit.problem.domain import TIME
+from pinnkit.weighting.base import Factors, Weighting, is_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Causality(Weighting):
+    """Interior points count by how well the equation holds before them."""
+
+    name: ClassVar[str] = "causality"
+    slices: int = 16
+    """Slices of equal length that time is cut into."""
+    epsilon: float = 1.0
+    """How strictly earlier slices come first, at the start; per squared residual."""
+    growth: float = 10.0
+    """Factor of epsilon at an update where all weights are above the threshold; 1 keeps epsilon."""
+    largest: float = 100.0
+    """Bound of epsilon."""
+    threshold: float = 0.99
+    """All slices count when the smallest weight is above this."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.slices, bool) or not isinstance(self.slices, int) or self.slices < 2:
+            self.refuse("slices", "a whole number, 2 or more")
+        self.require(is_number(self.epsilon, 0.0) and self.epsilon > 0, "epsilon", "a positive number")
+        self.require(is_number(self.growth, 1.0), "growth", "a number, 1 or more")
+        self.require(is_number(self.largest, self.epsilon), "largest", "a number that is not below epsilon")
+        self.require(is_number(self.threshold, 0.0, 1.0), "threshold", "a number from 0 to below 1")
+
+    def fits(self, objective: Objective) -> None:
+        """Raise UsageError where the domain has no axis of time."""
+        problem = objective.network.problem
+        if TIME not in problem.domain.names:
+            raise UsageError(
+                f"Causal weights follow time, and {type(problem).__name__} has no axis '{TIME}'.",
+                where=location(type(problem)),
+                expected=f"a domain with the axis '{TIME}': pk.Box({TIME}=(0.0, 1.0), x=(0.0, 1.0)), say",
+                do="Remove causality from the recipe.",
+            )
+
+    def init(self, objective: Objective, params: Parameters, points: PointSets) -> Any:
+        """The first epsilon, and the weights of the slices under it."""
+        epsilon = jnp.asarray(self.epsilon, objective.network.dtype)
+        return {"epsilon": epsilon, "weights": causal_weights(self._losses(objective, params, points), epsilon)}
+
+    def update(self, objective: Objective, state: Any, params: Parameters, points: PointSets) -> Any:
+        """Weights of the present residuals; where they are all near 1 already, under a larger epsilon."""
+        losses, epsilon = self._losses(objective, params, points), state["epsilon"]
+        met = jnp.min(causal_weights(losses, epsilon)) > self.threshold
+        epsilon = jnp.where(met, jnp.minimum(self.growth * epsilon, self.largest), epsilon)
+        return {"epsilon": epsilon, "weights": causal_weights(losses, epsilon)}
+
+    def fresh(self, objective: Objective, state: Any, params: Parameters, points: PointSets) -> Any:
+        """The weights as the residuals at the new points say; epsilon stays."""
+        weights = causal_weights(self._losses(objective, params, points), state["epsilon"])
+        return {"epsilon": state["epsilon"], "weights": weights}
+
+    def factors(self, objective: Objective, state: Any, points: PointSets) -> Factors:
+        """The weight of each interior point's slice."""
+        inside = _inside(objective)
+        weights = state["weights"][self._slice(objective, points[inside.name].X)]
+        return dict.fromkeys(objective.equations.terms(inside), weights)
+
+    def _slice(self, objective: Objective, X: Any) -> Int[Array, " points"]:
+        domain = objective.network.problem.domain
+        number = domain.names.index(TIME)
+        axis = domain.axes[number]
+        share = (X[:, number] - axis.lower) / axis.length
+        return jnp.clip(jnp.floor(share * self.slices).astype(int), 0, self.slices - 1)
+
+    def _losses(self, objective: Objective, params: Parameters, points: PointSets) -> Float[Array, " slices"]:
+        """The mean over each slice of the interior terms' squared residuals, with their fixed weights; 0 without points."""
+        X = points[_inside(objective).name].X
+        energy, slices = objective.interior_energy(params, X), self._slice(objective, X)
+        total, count = (jnp.zeros(self.slices, X.dtype).at[slices].add(a) for a in (energy, jnp.ones_like(energy)))
+        return total / jnp.maximum(count, 1.0)
+
+
+def causal_weights(losses: Float[Array, " slices"], epsilon: Any) -> Float[Array, " slices"]:
+    """exp(-epsilon times the sum of all earlier losses)."""
+    before = jnp.asarray(np.tri(losses.shape[0], k=-1), losses.dtype)
+    return jnp.exp(-epsilon * (before @ losses))
+
+
+def _inside(objective: Objective) -> Group:
+    return next(g for g in objective.equations.groups if g.kind == "interior")

@@ -1,0 +1,121 @@
+"""Weights of whole terms: none is left behind because another has the larger gradient."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinnkit.diagnostics.uncertainty import jacobians
+from pinnkit.objective import Objective, Parameters, PointSets
+from pinnkit.weighting.base import Factors, Weighting, is_number
+
+Scalars = dict[str, Float[Array, ""]]
+TOGETHER = 32
+"""Rows of a Jacobian that are made at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Balance(Weighting):
+    """State: the weight of each term, a moving average of what `balanced` says. Abstract."""
+
+    memory: float = 0.9
+    """Share of the old weights that stays at an update."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(is_number(self.memory, 0.0, 1.0), "memory", "a number from 0 to below 1")
+
+    @abstractmethod
+    def balanced(self, objective: Objective, params: Parameters, points: PointSets) -> Scalars:
+        """The weights that would balance the terms now."""
+
+    def init(self, objective: Objective, params: Parameters, points: PointSets) -> Scalars:
+        """The weights that balance the terms at the start."""
+        return self.balanced(objective, params, points)
+
+    def update(self, objective: Objective, state: Scalars, params: Parameters, points: PointSets) -> Scalars:
+        """memory lambda + (1 - memory) lambda now."""
+        now = self.balanced(objective, params, points)
+        return {t: self.memory * state[t] + (1.0 - self.memory) * v for t, v in now.items()}
+
+    def factors(self, objective: Objective, state: Scalars, points: PointSets) -> Factors:
+        """The same for each point of a term."""
+        counts = {
+            t: points[g.name].X.shape[0] for g in objective.equations.groups for t in objective.equations.terms(g)
+        }
+        return {t: jnp.broadcast_to(state[t], (n,)) for t, n in counts.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientNorm(_Balance):
+    """All terms pull alike: lambda_i = mean_j |grad L_j| / |grad L_i|, averaged over the updates.
+
+    Source: Wang, Teng and Perdikaris 2021, algorithm 1, in the form of Wang et al. 2023 (an expert's guide), with all terms.
+    """
+
+    name: ClassVar[str] = "gradient_norm"
+
+    def balanced(self, objective: Objective, params: Parameters, points: PointSets) -> Scalars:
+        """mean_j |grad L_j| / |grad L_i|."""
+        norms = {t: _norm(slope) for t, slope in objective.slopes(params, points).items()}
+        return ratios(norms, jnp.mean(jnp.stack(list(norms.values()))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NTK(_Balance):
+    """All terms fall alike: lambda_i = sum_j tr(K_j) / tr(K_i), K_i the tangent kernel of a term's mean square.
+
+    Source: Wang, Yu and Perdikaris 2022, algorithm 1 (there sums over points, here means).
+    """
+
+    name: ClassVar[str] = "ntk"
+    rows: int = 200
+    """Points of each region, at most, whose gradients are taken."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.rows, bool) or not isinstance(self.rows, int) or self.rows < 1:
+            self.refuse("rows", "a whole number, 1 or more")
+
+    def balanced(self, objective: Objective, params: Parameters, points: PointSets) -> Scalars:
+        """sum_j tr(K_j) / tr(K_i)."""
+        traces = mean_traces(objective, params, {name: _some(p, self.rows) for name, p in points.items()})
+        return ratios(traces, jnp.sum(jnp.stack(list(traces.values()))))
+
+
+def mean_traces(objective: Objective, params: Parameters, points: PointSets) -> Scalars:
+    """mean(v |dr/dtheta|^2) of each term: the trace of its kernel a point."""
+    found: Scalars = {}
+    for group in objective.equations.groups:
+        rows, there = jacobians(objective)[group.name], points[group.name]
+        arrays, structure = jax.tree.flatten(replace(there, weights=None))
+
+        def squares(point: list[Any], rows: Any = rows, structure: Any = structure) -> Any:
+            J = rows(params, jax.tree.unflatten(structure, [a[None] for a in point]))[1]
+            return {t: jnp.sum(slope**2) for t, slope in J.items()}
+
+        for term, values in jax.lax.map(squares, arrays, batch_size=TOGETHER).items():
+            found[term] = jnp.mean(values * (there.weights or {}).get(term, jnp.ones_like(values)))
+    return found
+
+
+def ratios(sizes: Scalars, whole: Float[Array, ""]) -> Scalars:
+    """whole / size; 1 for a term of no size, which no weight would move."""
+    return {t: jnp.where(v > 0, whole / jnp.where(v > 0, v, 1.0), 1.0) for t, v in sizes.items()}
+
+
+def _norm(tree: Any) -> Float[Array, ""]:
+    return jnp.sqrt(sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)), start=jnp.zeros(())))
+
+
+def _some(points: Any, count: int) -> Any:
+    """At most so many of the points, from all over their order: the faces of a boundary come one after the other."""
+    total = points.X.shape[0]
+    chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
+    return jax.tree.map(lambda a: a[chosen], points)
