@@ -20,6 +20,11 @@ SHORT = {
     "poisson_2d": (10, 2, 300, 300, 1e-4),
     "kovasznay": (15, 2, 800, 500, 2e-2),
     "burgers_inverse": (16, 3, 1200, 2500, 5e-2),
+    "helmholtz": (16, 2, 800, 600, 1e-1),
+    "poisson_10d": (10, 1, 400, 400, 3e-2),
+    "kdv": (16, 3, 1200, 1500, 2e-1),
+    "kuramoto_sivashinsky": (16, 3, 600, 1000, 1.2),
+    "lid_driven_cavity": (16, 2, 600, 600, 1.0),
 }
 UNKNOWN = {"burgers_inverse": {"nu": (0.01 / np.pi, 0.5)}}
 """True value and allowed relative deviation of unknown parameters."""
