@@ -17,7 +17,7 @@ from scipy.optimize import minimize_scalar
 from pinnkit.references.cavity import Flow, Mesh, graded, solve
 
 RE = 1000.0
-RESOLUTIONS = ((6, 13, 6), (7, 15, 7))
+RESOLUTIONS = ((5, 13, 5), (6, 14, 6))
 """Degree of the velocities, Chebyshev elements a side, and halvings of those at the corners."""
 CELLS = 60
 CUT = 0.03

@@ -38,5 +38,5 @@ class KuramotoSivashinsky(pk.Problem):
     def reference_error(self):
         return ks.converged(self.alpha, self.beta, self.gamma).estimated_error.relative_l2
 
-    model = pk.MLP(width=20, depth=4)
+    model = pk.MLP(width=20, depth=4, init="glorot")
     recipe = pk.Recipe(stages=(pk.SSBroyden(steps=3000),), sampling=pk.Sampling(interior=3000))

@@ -2,7 +2,7 @@
 
 Domain x, y in [0, 1]; Reynolds number 1000; u = 1 on the lid y = 1, at rest on the other walls. The velocity jumps at the
 two ends of the lid, where the pressure is infinite. The pressure is fixed up to a constant only.
-Reference: Taylor-Hood elements of high order on a mesh graded to the corners, refined until two resolutions agree, at 3590
+Reference: Taylor-Hood elements of high order on a mesh graded to the corners, refined until two resolutions agree, at 3594
 points that stay 0.03 away from the ends of the lid (`benchmarks/make_cavity.py`). For Re = 1000 only.
 Expected: relative L2 error about 1: one network, started from rest, finds the flow of a much smaller Re.
 """

@@ -49,25 +49,23 @@ class Line:
         """Number of nodes."""
         return (len(self.edges) - 1) * self.degree + 1
 
-    def at(self, x: Real) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-        """Matrices (points, size) that take nodal values to values and to slopes at x, which lies in [0, 1]."""
+    def at(self, x: Real) -> sparse.csr_matrix:
+        """The matrix (points, size) that takes nodal values to values at x, which lies in [0, 1]."""
         element = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.edges) - 2)
-        width = np.diff(self.edges)[element]
-        basis = BarycentricInterpolator(self.local, np.eye(self.degree + 1))
-        inside = 2.0 * (x - self.edges[element]) / width - 1.0
-        columns = element[:, None] * self.degree + np.arange(self.degree + 1)
+        inside = 2.0 * (x - self.edges[element]) / np.diff(self.edges)[element] - 1.0
+        columns = self.nodes[element]
         rows = np.broadcast_to(np.arange(x.size)[:, None], columns.shape)
+        return sparse.csr_matrix((self.basis(inside)[0].ravel(), (rows.ravel(), columns.ravel())), (x.size, self.size))
 
-        def matrix(values: Real) -> sparse.csr_matrix:
-            return sparse.csr_matrix((values.ravel(), (rows.ravel(), columns.ravel())), (x.size, self.size))
+    @property
+    def nodes(self) -> NDArray[np.intp]:
+        """The numbers of the nodes of each element, (elements, degree + 1)."""
+        return np.arange(len(self.edges) - 1)[:, None] * self.degree + np.arange(self.degree + 1)
 
-        return matrix(basis(inside)), matrix(basis.derivative(inside) * (2.0 / width)[:, None])
-
-    def quadrature(self, number: int) -> tuple[Real, Real]:
-        """Gauss-Legendre points and weights, `number` an element."""
-        node, weight = roots_legendre(number)
-        half = np.diff(self.edges)[:, None] / 2.0
-        return (self.edges[:-1, None] + half * (node + 1.0)).ravel(), (half * weight).ravel()
+    def basis(self, at: Real) -> tuple[Real, Real]:
+        """Values and slopes of the basis at places of the element [-1, 1], both (places, degree + 1)."""
+        polynomials = BarycentricInterpolator(self.local, np.eye(self.degree + 1))
+        return polynomials(at), polynomials.derivative(at)
 
 
 @dataclass(frozen=True)
@@ -89,19 +87,40 @@ class Mesh:
         return Line(self.x_edges, self.degree - 1), Line(self.y_edges, self.degree - 1)
 
     @cached_property
-    def matrices(self) -> tuple[sparse.csr_matrix, ...]:
-        """Nodal values to u, u_x, u_y and p at the quadrature points, and the weights as a diagonal."""
-        (x, wx), (y, wy) = (line.quadrature((3 * self.degree + 1) // 2 + 1) for line in self.velocity)
-        (ax, dx), (ay, dy) = self.velocity[0].at(x), self.velocity[1].at(y)
-        p = sparse.kron(self.pressure[0].at(x)[0], self.pressure[1].at(y)[0], "csr")
-        products = (sparse.kron(a, b, "csr") for a, b in ((ax, ay), (dx, ay), (ax, dy)))
-        return (*products, p, sparse.diags(np.kron(wx, wy)).tocsr())
+    def reference(self) -> tuple[Real, ...]:
+        """On [-1, 1]^2: u, u_x, u_y (places, velocity nodes), p (places, pressure nodes) and weights (places,)."""
+        place, weight = roots_legendre((3 * self.degree + 1) // 2 + 1)  # exact for the nonlinear term
+        b, d = self.velocity[0].basis(place)
+        p = self.pressure[0].basis(place)[0]
+        return np.kron(b, b), np.kron(d, b), np.kron(b, d), np.kron(p, p), np.kron(weight, weight)
+
+    @cached_property
+    def stretch(self) -> tuple[Real, Real, Real]:
+        """Of each element: 2 / width, 2 / height, area / 4."""
+        x, y = (a.ravel() for a in np.meshgrid(np.diff(self.x_edges), np.diff(self.y_edges), indexing="ij"))
+        return 2.0 / x, 2.0 / y, x * y / 4.0
+
+    @cached_property
+    def nodes(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Numbers of the velocity nodes and of the pressure nodes of each element, (elements, nodes)."""
+        pairs = ((x.nodes, y.nodes, y.size) for x, y in (self.velocity, self.pressure))
+        u, p = ((i[:, None, :, None] * size + j[None, :, None, :]).reshape(len(i) * len(j), -1) for i, j, size in pairs)
+        return u, p
 
     @cached_property
     def constant(self) -> tuple[sparse.csr_matrix, ...]:
         """What does not change with the flow: grad test . grad trial, and -p d(test)/dx, -p d(test)/dy."""
-        _, dx, dy, pressure, w = self.matrices
-        return (dx.T @ w @ dx + dy.T @ w @ dy).tocsr(), -(dx.T @ w @ pressure), -(dy.T @ w @ pressure)
+        _, dx, dy, p, w = self.reference
+        sx, sy, area = (s[:, None, None] for s in self.stretch)
+        viscous = area * (sx**2 * (dx.T * w @ dx) + sy**2 * (dy.T * w @ dy))
+        return self.assembled(viscous), *(self.assembled(-area * s * (d.T * w @ p), 1) for s, d in ((sx, dx), (sy, dy)))
+
+    def assembled(self, blocks: Real, trial: int = 0) -> sparse.csr_matrix:
+        """The matrix of blocks (elements, velocity nodes, nodes); trial: 0 for a velocity, 1 for the pressure."""
+        rows, columns = self.nodes[0], self.nodes[trial]
+        shape = tuple(line[0].size * line[1].size for line in (self.velocity, (self.velocity, self.pressure)[trial]))
+        i, j = np.broadcast_to(rows[:, :, None], blocks.shape), np.broadcast_to(columns[:, None, :], blocks.shape)
+        return sparse.csr_matrix((blocks.ravel(), (i.ravel(), j.ravel())), shape)
 
     @cached_property
     def walls(self) -> tuple[NDArray[np.bool_], Real]:
@@ -133,7 +152,7 @@ class Flow:
             )
 
         def values(nodal: Real, lines: tuple[Line, Line]) -> Real:
-            along_x, along_y = (line.at(c)[0] for line, c in zip(lines, places, strict=True))
+            along_x, along_y = (line.at(c) for line, c in zip(lines, places, strict=True))
             columns = along_x @ nodal.reshape(lines[0].size, lines[1].size)
             return np.asarray(along_y.multiply(columns).sum(axis=1)).ravel()
 
@@ -175,8 +194,10 @@ def _newton(flow: Flow, reynolds: float, tolerance: float) -> Flow:
         u, v, p = np.split(step, [size, 2 * size])
         flow = Flow(flow.mesh, flow.u + u, flow.v + v, flow.p + p)
         if np.abs(u).max() < tolerance:
-            weight = flow.mesh.matrices[4].diagonal()
-            return Flow(flow.mesh, flow.u, flow.v, flow.p - weight @ (flow.mesh.matrices[3] @ flow.p))
+            mean = flow.mesh.stretch[2] @ (
+                flow.p[flow.mesh.nodes[1]] @ (flow.mesh.reference[4] @ flow.mesh.reference[3])
+            )
+            return Flow(flow.mesh, flow.u, flow.v, flow.p - mean)
     raise UsageError(
         f"Newton's method does not converge for Re = {reynolds:g}.",
         where="pinnkit.references.cavity.solve",
@@ -187,15 +208,21 @@ def _newton(flow: Flow, reynolds: float, tolerance: float) -> Flow:
 
 def _equations(flow: Flow, reynolds: float) -> tuple[Real, sparse.csr_matrix]:
     """The weak form at a flow, and its derivative: tested momentum along x and y, and minus continuity."""
-    a, dx, dy, _, w = flow.mesh.matrices
-    viscous, gx, gy = flow.mesh.constant
+    mesh = flow.mesh
+    viscous, gx, gy = mesh.constant
     viscosity, inertia = (1.0 / reynolds, 1.0) if reynolds else (0.01, 0.0)
-    weight = inertia * w.diagonal()
-    tested = (sparse.diags(weight) @ a).T.tocsr()
-    carried = viscosity * viscous + tested @ (sparse.diags(a @ flow.u) @ dx + sparse.diags(a @ flow.v) @ dy)
+    a, dx, dy, _, w = mesh.reference
+    sx, sy, area = (s[:, None] for s in mesh.stretch)
+    u, v = (f[mesh.nodes[0]] for f in (flow.u, flow.v))
+    weight = inertia * area * w
+
+    def tested(factor: Real, trial: Real) -> Real:
+        return a.T @ ((weight * factor)[:, :, None] * trial)
+
+    carried = viscosity * viscous + mesh.assembled(tested(u @ a.T * sx, dx) + tested(v @ a.T * sy, dy))
     momentum = (carried @ flow.u + gx @ flow.p, carried @ flow.v + gy @ flow.p)
     residual = np.concatenate([*momentum, gx.T @ flow.u + gy.T @ flow.v])
-    u_x, u_y, v_x, v_y = (tested @ sparse.diags(d @ f) @ a for f in (flow.u, flow.v) for d in (dx, dy))
+    u_x, u_y, v_x, v_y = (mesh.assembled(tested(f @ d.T * s, a)) for f in (u, v) for d, s in ((dx, sx), (dy, sy)))
     jacobian = sparse.bmat(
         [
             [carried + u_x, u_y, gx],
