@@ -31,6 +31,9 @@ class AllenCahn(pk.Problem):
     def reference(self, t, x):
         return allen_cahn.solution(t, x, self.d)
 
+    def reference_error(self):
+        return allen_cahn.converged(self.d).estimated_error.relative_l2
+
     model = pk.MLP(width=20, depth=4)
     recipe = pk.Recipe(
         stages=(pk.SSBroyden(steps=5000),),

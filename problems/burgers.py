@@ -34,5 +34,7 @@ class Burgers(pk.Problem):
     def reference(self, t, x):
         return cole_hopf.burgers(t, x, self.nu)
 
+    reference_error = 2e-14
+
     model = pk.MLP(width=20, depth=4)
     recipe = pk.Recipe(stages=(pk.SSBroyden(steps=5000),), sampling=pk.Sampling(interior=5000))

@@ -39,5 +39,7 @@ class BurgersInverse(pk.Problem):
     def reference(self, t, x):
         return cole_hopf.burgers(t, x, 0.01 / jnp.pi)
 
+    reference_error = 2e-14
+
     model = pk.MLP(width=20, depth=4)
     recipe = pk.Recipe(stages=(pk.SSBroyden(steps=3000),), sampling=pk.Sampling(interior=6000))

@@ -11,6 +11,8 @@ from tiny import Decay
 
 import pinnkit as pk
 from pinnkit.diagnostics.accuracy import FieldError, evaluation_points, field_errors, residual_rms
+from pinnkit.diagnostics.truth import Truth
+from pinnkit.reporting.session import summary_of
 from pinnkit.training.run import Evaluation, Run
 
 SAMPLING = pk.Sampling(interior=32, boundary=1, redraw=0)
@@ -162,6 +164,32 @@ def test_the_verdict_says_it_plainly_and_the_exit_status_agrees(how, status, wor
     assert words in found.verdict
     assert found.exit_status() == status
     assert ("over-fitted" in found.verdict) == (how.get("fresh") == 3.5)
+
+
+@pytest.mark.parametrize(
+    ("own", "error", "accuracy", "status", "words"),
+    [
+        (None, 1e-5, 1e-4, 0, "against the reference: the requested 1.0e-04 is met."),
+        (1e-8, 1e-5, None, 0, "1.00e-05 against the reference. The reference's own error is 1.0e-08."),
+        (1e-8, 1e-5, 1e-4, 0, "is met. The reference's own error is 1.0e-08."),
+        (1e-5, 2e-5, None, 0, "own error is 1.0e-05: the true error may be anything up to 3.0e-05."),
+        (1e-5, 1e-7, 1e-6, 1, "So the requested accuracy of 1.0e-06 cannot be verified."),
+        (1e-5, 2e-6, 1e-6, 1, "is NOT met. The reference's own error is 1.0e-05: the true"),
+        (1e-5, np.inf, None, 0, "everywhere) against the reference. The reference's own error is 1.0e-05."),
+    ],
+)
+def test_the_verdict_states_the_error_of_the_reference(run, own, error, accuracy, status, words):
+    found = evaluation(run, error, accuracy=accuracy)
+    found.run.accuracy.truth = Truth("reference", lambda X: X, error=own)
+    assert words in found.verdict
+    assert ("cannot be verified" in found.verdict) == (own == 1e-5 and error == 1e-7)
+    assert found.exit_status() == status
+    assert found.reference_error == own and summary_of(found, [])["reference_error"] == own
+
+
+def test_an_exact_solution_has_no_error_of_its_own(run):
+    found = evaluation(run, 1e-5)
+    assert found.reference_error == 0 and "own error" not in found.verdict
 
 
 def test_few_points_that_are_never_drawn_anew_are_over_fitted():

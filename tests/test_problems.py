@@ -20,6 +20,12 @@ SHORT = {
     "poisson_2d": (10, 2, 300, 300, 1e-4),
     "kovasznay": (15, 2, 800, 500, 2e-2),
     "burgers_inverse": (16, 3, 1200, 2500, 5e-2),
+    "helmholtz": (16, 2, 1000, 800, 2e-1),
+    "poisson_10d": (10, 2, 600, 600, 2e-1),
+    "kdv": (16, 3, 1200, 1500, 5e-1),
+    # Chaos, and a flow far from the Stokes flow: seconds do not suffice. That nothing runs away is all that is tested.
+    "kuramoto_sivashinsky": (16, 3, 300, 1000, 1.5),
+    "lid_driven_cavity": (16, 2, 600, 600, 1.5),
 }
 UNKNOWN = {"burgers_inverse": {"nu": (0.01 / np.pi, 0.5)}}
 """True value and allowed relative deviation of unknown parameters."""
@@ -30,7 +36,7 @@ def short_run(name):
     problem = problem_class(name)()
     sampling = replace(problem.recipe.sampling, interior=interior, initial=100, boundary=100, redraw=200)
     recipe = replace(problem.recipe, stages=(pk.SSBroyden(steps=steps),), sampling=sampling)
-    return Run(problem, pk.MLP(width=width, depth=depth), recipe)
+    return Run(problem, replace(problem.model, width=width, depth=depth), recipe)
 
 
 def test_every_problem_has_a_line_here():

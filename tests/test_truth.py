@@ -106,3 +106,30 @@ def test_a_truth_cannot_use_what_is_to_be_found():
     reference = {"exact": None, "reference": lambda self, x: self.alpha * x}
     refused(lambda: truth_of(variant(Inverse, **reference)), "'reference' uses the unknown parameter 'alpha'")
     assert truth_of(variant(Inverse, exact=lambda self, x: 0.1 * x)).kind == "exact"
+
+
+@pytest.mark.parametrize("stated", [1e-6, np.float64(1e-6), lambda self: self.alpha * 1e-5])
+def test_a_reference_states_its_own_error(stated, tmp_path):
+    known = {"exact": None, "reference": lambda self, t, x: t, "reference_error": stated}
+    assert truth(**known).error == pytest.approx(1e-6)
+    assert truth(**known | {"reference_error": None}).error is None
+    t, x = np.linspace(0, 1, 5), np.linspace(0, 1, 5)
+    np.savez(tmp_path / "r.npz", t=t, x=x, u=np.zeros((5, 5)))
+    assert truth(**known | {"reference": tmp_path / "r.npz"}).error == pytest.approx(1e-6)
+    assert truth(reference_error=stated).error is None  # of the exact solution, which wins
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        (-1e-6, "is -1e-06"),
+        (np.nan, "is nan"),
+        ("small", "is small"),
+        (True, "is True"),
+        (lambda self: None if self.alpha > 1 else "1e-6", "is 1e-6"),
+        (lambda self, t: 1e-6, "a failure: TypeError"),
+    ],
+)
+def test_what_is_no_error_of_a_reference(stated, words):
+    known = {"exact": None, "reference": lambda self, t, x: t, "reference_error": stated}
+    refused(lambda: truth(**known), "'reference_error'", words, "a number, 0 or more", "reference_error = 1e-6")

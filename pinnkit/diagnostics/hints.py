@@ -34,7 +34,7 @@ def notes(equations: Equations) -> tuple[str, ...]:
 
 def _misspelt(problem: Problem) -> Iterator[str]:
     """Members that are almost called as something that a problem has: `field`, `exakt`, `recipes`."""
-    meant = ("domain", "fields", "up_to_constant", "model", "recipe", "exact", "reference")
+    meant = ("domain", "fields", "up_to_constant", "model", "recipe", "exact", "reference", "reference_error")
     for name, member in _own(problem).items():
         close = difflib.get_close_matches(name, meant, n=1, cutoff=0.8)
         if close and not hasattr(member, MARK) and name not in problem.parameters():

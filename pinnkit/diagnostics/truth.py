@@ -25,12 +25,13 @@ class Truth:
     """Known values of every field.
 
     kind: "exact" or "reference"; at(X) -> (points, fields), numpy; points: the only places where the values are known,
-    or None where they are known everywhere.
+    or None where they are known everywhere; error: the reference's own relative L2 error, None where nobody stated it.
     """
 
     kind: str
     at: Callable[[np.ndarray], np.ndarray]
     points: np.ndarray | None = None
+    error: float | None = None
 
 
 def truth_of(problem: Problem) -> Truth | None:
@@ -50,9 +51,35 @@ def truth_of(problem: Problem) -> Truth | None:
             values = table(**{n: X[:, i] for i, n in enumerate(names)})
             return np.stack([np.asarray(values[f]) for f in problem.fields], axis=1)
 
-        return Truth("reference", looked_up, points)
+        return Truth("reference", looked_up, points, _stated_error(problem))
     call = _caller(problem, problem.reference, "reference")
-    return Truth("reference", lambda X: np.asarray(_stacked(problem, call(X), len(X), "reference", np), np.float64))
+
+    def called(X: np.ndarray) -> np.ndarray:
+        return np.asarray(_stacked(problem, call(X), len(X), "reference", np), np.float64)
+
+    return Truth("reference", called, error=_stated_error(problem))
+
+
+def _stated_error(problem: Problem) -> float | None:
+    """The relative L2 error that the problem states for its reference. Raises UsageError for what is no such error."""
+    stated = problem.reference_error
+    where = location(stated) if callable(stated) else location(type(problem))
+    try:
+        value = stated() if callable(stated) else stated
+    except UsageError:
+        raise
+    except Exception as error:
+        value = f"a failure: {type(error).__name__}: {error}"
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not 0 <= value < np.inf:
+        raise UsageError(
+            f"'reference_error' is {value}.",
+            where=where,
+            expected="the relative L2 error of the reference itself: a number, 0 or more",
+            do="Write reference_error = 1e-6, say, or a method that returns such a number, or leave it out.",
+        )
+    return float(value)
 
 
 def exact_fields(problem: Problem) -> BatchFunction:

@@ -35,6 +35,7 @@ class Problem(metaclass=ProblemType):
         model, recipe: defaults for `pinnkit train`, both optional.
         exact(self, ...coordinates): the exact solution in jnp, an array or a dict by field; optional.
         reference: a method like `exact` but in numpy, or the name of a CSV or npz file; optional.
+        reference_error: the reference's own relative L2 error, a number or a method that returns it; optional.
     """
 
     domain: ClassVar[Any] = None
@@ -44,6 +45,7 @@ class Problem(metaclass=ProblemType):
     recipe: ClassVar[Any] = None
     exact: ClassVar[Any] = None
     reference: ClassVar[Any] = None
+    reference_error: ClassVar[Any] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

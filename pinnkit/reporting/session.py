@@ -83,6 +83,7 @@ def summary_of(evaluation: Evaluation, events: list[str]) -> dict[str, Any]:
         "problem": evaluation.run.problem.name,
         "verdict": evaluation.verdict,
         "errors": {f: dataclasses.asdict(e) for f, e in errors.items()} if errors else None,
+        "reference_error": evaluation.reference_error,
         "requested_accuracy": evaluation.run.recipe.accuracy,
         "residuals": evaluation.residuals,
         "training_residuals": evaluation.training_residuals,

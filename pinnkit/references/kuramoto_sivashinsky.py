@@ -1,0 +1,84 @@
+"""The Kuramoto-Sivashinsky equation, whose solutions are chaotic, to a relative L2 error of 1e-6."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pinnkit.references.cache import cached
+from pinnkit.references.periodic import PeriodicSolution, from_arrays, to_arrays
+from pinnkit.references.spectral import converged_periodic
+
+# The resolution to start from; its doubling is what is returned.
+MODES, STEPS = 128, 8000
+TOLERANCE = 1e-6
+# The values of the benchmark: those of u_t + u u_x + u_xx + u_xxxx = 0 on [0, 32 pi], scaled to [0, 2 pi].
+ADVECTION, GROWTH, DAMPING = 100 / 16, 100 / 16**2, 100 / 16**4
+
+
+def solution(
+    t: ArrayLike,
+    x: ArrayLike,
+    advection: float = ADVECTION,
+    growth: float = GROWTH,
+    damping: float = DAMPING,
+    *,
+    t_end: float = 1.0,
+) -> NDArray[np.float64]:
+    """The solution of the Kuramoto-Sivashinsky problem at points.
+
+    u_t + a u u_x + b u_xx + g u_xxxx = 0, u(0, x) = cos(x) (1 + sin(x)), of period 2 pi in x in [0, 2 pi].
+
+    The solution is chaotic: what differs at the start is some 1e4 times as large at t = 1, so that rounding bounds what
+    any method can know to about 1e-11, and an error of the time steps grows as well.
+
+    Accuracy for the default values: relative L2 error 2e-8 by comparison with twice the resolution; the cautious
+    estimate that it carries, a difference from half the resolution, is 2e-7. The error is largest at t = 1.
+
+    Arguments
+        t: times in [0, t_end], of shape (points,).
+        x: places, of shape (points,).
+        advection, growth, damping: a [1 / amplitude / time * length], b [length^2 / time], g [length^4 / time].
+        t_end: the last time that is computed.
+
+    Returns u, of shape (points,). The first call on a machine takes some seconds, see `cache`.
+
+    Raises UsageError for a time that is not covered or shapes that differ.
+
+    Source: the problem is that of Wang, Sankaran, Wang and Perdikaris, arXiv:2308.08468.
+    """
+    return converged(float(advection), float(growth), float(damping), float(t_end)).at(t, x)
+
+
+@functools.lru_cache(maxsize=4)
+def converged(
+    advection: float = ADVECTION, growth: float = GROWTH, damping: float = DAMPING, t_end: float = 1.0
+) -> PeriodicSolution:
+    """The same solution as an object, with its `estimated_error`; the arguments are those of `solution`."""
+    parameters = [advection, growth, damping, t_end]
+    inputs = {"parameters": parameters, "start": [MODES, STEPS], "tolerance": TOLERANCE}
+
+    def compute() -> dict[str, NDArray[np.generic]]:
+        computed = converged_periodic(
+            initial,
+            lambda k: growth * k**2 - damping * k**4,
+            lambda u: u * u,
+            outer_symbol=lambda k: -0.5j * advection * k,
+            degree=2,
+            length=2.0 * np.pi,
+            x0=0.0,
+            t_end=t_end,
+            tolerance=TOLERANCE,
+            modes=MODES,
+            steps=STEPS,
+        )
+        return to_arrays(computed)
+
+    return from_arrays(cached("kuramoto-sivashinsky", inputs, compute), initial)
+
+
+def initial(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """u(0, x) = cos(x) (1 + sin(x))."""
+    return np.asarray(np.cos(x) * (1.0 + np.sin(x)))
