@@ -1,7 +1,7 @@
 """pinnkit: physics-informed neural networks that come with proof of how good they are."""
 
 from pinnkit.errors import UsageError
-from pinnkit.models import MLP
+from pinnkit.models import MLP, ModifiedMLP, PirateNet, ResNet
 from pinnkit.optim import LBFGS, Adam, Optax, SSBroyden
 from pinnkit.problem import (
     Box,
@@ -28,12 +28,15 @@ __all__ = [
     "Adam",
     "Box",
     "Disk",
+    "ModifiedMLP",
     "Optax",
     "Parameter",
     "Periodic",
+    "PirateNet",
     "Polygon",
     "Problem",
     "Recipe",
+    "ResNet",
     "SSBroyden",
     "Sampling",
     "Solution",

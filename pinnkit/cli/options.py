@@ -12,11 +12,14 @@ from typing import Annotated, Any
 import tyro
 
 from pinnkit.errors import UsageError, advice, location
-from pinnkit.models import MLP, Model
+from pinnkit.models import MLP, MODELS, Model
+from pinnkit.models import model as model_called
 from pinnkit.objective import Equations
 from pinnkit.optim import STAGES, Stage
 from pinnkit.problem import Problem
 from pinnkit.training.recipe import Precision, Recipe
+
+NETWORKS = f"network, one of {', '.join(MODELS)}; it decides which options --model.NAME there are"
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,14 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
     """
     problem = _with_defaults(cls)
     recipe = problem.recipe or Recipe()
+    model, arguments = _chosen_model(arguments, problem.model or MLP())
     chosen, rest = _stage_names(arguments)
     stages = tuple(_default_stage(name, recipe) for name in chosen) if chosen else recipe.stages
     _refuse_idle_stages(rest, _labels(stages))
     equations = Equations(problem)
     terms = [term for group in equations.groups for term in equations.terms(group)]
     parsed = tyro.cli(
-        _options_type(problem, recipe, stages, terms, further),
+        _options_type(problem, model, recipe, stages, terms, further),
         args=list(rest),
         prog=command,
         description=(cls.__doc__ or "").strip(),
@@ -78,16 +82,19 @@ def _with_defaults(cls: type[Problem]) -> Problem:
     return cls()
 
 
-def _options_type(problem: Problem, recipe: Recipe, stages: Sequence[Stage], terms: Sequence[str], further: Any) -> Any:
+def _options_type(
+    problem: Problem, model: Model, recipe: Recipe, stages: Sequence[Stage], terms: Sequence[str], further: Any
+) -> Any:
     """The dataclass that tyro reads: its field docs are the help."""
     names = tuple(s.name for s in stages)
     hidden: Any = tyro.conf.Suppress
     fields = [
         _group("problem", problem, type(problem) if problem.parameters() else hidden[Any]),
-        _group("model", problem.model or MLP()),
+        _group("model", model),
         *(_group(label, stage) for label, stage in zip(_labels(stages), stages, strict=True)),
         _group("sampling", recipe.sampling),
         _group("weights", _weights_type(recipe, terms)()),
+        ("network", Annotated[str, tyro.conf.arg(name="model", help=NETWORKS)], field(default=_name_of(model))),
         _option("stages", tuple[str, ...], names, f"optimisers, one after the other, of {', '.join(STAGES)}"),
         _option("precision", Precision, recipe.precision, "of parameters, points and derivatives"),
         _option("accuracy", float | None, recipe.accuracy, "relative L2 error to reach; exit status 1 where it is not"),
@@ -115,6 +122,29 @@ def _labels(stages: Sequence[Stage]) -> list[str]:
         count = sum(1 for s in stages[: len(labels)] if s.name == stage.name)
         labels.append(stage.name if count == 0 else f"{stage.name}{count + 1}")
     return labels
+
+
+def _chosen_model(arguments: Sequence[str], own: Model) -> tuple[Model, list[str]]:
+    """Take `--model resnet` out: it decides which options `--model.NAME` exist. The problem's own model otherwise."""
+    arguments = [part for a in arguments for part in (a.split("=", 1) if a.startswith("--model=") else [a])]
+    if "--model" not in arguments:
+        return own, arguments
+    start = arguments.index("--model")
+    names = [a for a in arguments[start + 1 : start + 2] if not a.startswith("-")]
+    if not names:
+        raise UsageError(
+            "--model names no network.",
+            where="--model",
+            expected="one of " + ", ".join(MODELS),
+            do=f"Write --model {next(iter(MODELS))}.",
+        )
+    cls = model_called(names[0], where="--model")
+    # Asked for twice, the last one counts.
+    return _chosen_model(arguments[:start] + arguments[start + 2 :], own if type(own) is cls else cls())
+
+
+def _name_of(model: Model) -> str:
+    return next((name for name, cls in MODELS.items() if type(model) is cls), type(model).__name__)
 
 
 def _stage_names(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
