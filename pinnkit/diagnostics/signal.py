@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.diagnostics.points import points_of
-from pinnkit.diagnostics.width_study import unpredicted
+from pinnkit.diagnostics.rows import felt, layers_of, unpredicted
 from pinnkit.fields import Points
 from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.init.mean_field import Index, Prediction, closed, forward_moments, predict
@@ -59,11 +59,6 @@ def signal(objective: Objective, settings: Settings, seed: int) -> Report:
         "predicted": None if theory is None else theory.T.tolist(),
     }
     return Report(tuple(findings), curves, unpredicted(model))
-
-
-def layers_of(objective: Objective, model: LayeredModel) -> tuple[Layer, ...]:
-    """The layers of a model on a problem."""
-    return model.layers(objective.network.embedding.features, len(objective.network.problem.fields))
 
 
 def _recommended(objective: Objective) -> str:
@@ -107,7 +102,7 @@ def at_start(objective: Objective, points: int = 128) -> tuple[dict[str, float],
     said, there = [], layers_of(objective, model)
     for k, name in enumerate(names):
         bound = 2 * _bound(len(channels[k]) if k < len(channels) else 0)
-        outer = _felt(there)[0] if name == BACK else len(rms) - 1  # where the channel arrives
+        outer = felt(there)[0] if name == BACK else len(rms) - 1  # where the channel arrives
         layers = [outer] if k else list(range(len(rms)))
         bad = [i for i in layers if not 1 / bound <= rms[i, k] <= bound]
         if bad:
@@ -212,11 +207,6 @@ def _diagonals(p: Prediction) -> Float[np.ndarray, "layers channels"]:
     return np.concatenate([forward, np.array([D[0, 0] for D in p.backward])[:, None]], axis=1)
 
 
-def _felt(layers: tuple[Layer, ...]) -> list[int]:
-    """The layers, by number, that a gradient reaches at the start."""
-    return [i for i, layer in enumerate(layers) if not layer.closed]
-
-
 def _finding(
     name: str,
     layers: tuple[Layer, ...],
@@ -228,7 +218,7 @@ def _finding(
     """One channel from the first layer to the last; judged where its interval lies outside the bounds."""
     back = name == BACK
     bound = _bound(order) ** 2
-    path = _felt(layers)[::-1] if back else list(range(len(layers)))
+    path = felt(layers)[::-1] if back else list(range(len(layers)))
     lost: tuple[int, str] | None = None
     for layer in path:
         low, high = interval(means[:, layer], JUDGED)

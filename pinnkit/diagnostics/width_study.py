@@ -19,6 +19,7 @@ from jaxtyping import Float
 from pinnkit.diagnostics.finding import JUDGED, Finding, Interval, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.diagnostics.operator import Operator, operator
 from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.rows import Rows, layers_of, rows_of, unpredicted
 from pinnkit.fields import Points
 from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.init.mean_field import Prediction, predict
@@ -29,7 +30,7 @@ from pinnkit.objective.drawn import Drawn
 NAME = "width study"
 TOLERANCE = 0.15
 """How far an exponent may lie from what it should be: widths are finite."""
-TOTAL, GATES, CLOSED = "all layers", "gates", "closed layers"
+TOTAL, CLOSED = "all layers", "closed layers"
 Samples = Float[np.ndarray, "draws layers"]
 
 
@@ -37,14 +38,11 @@ Samples = Float[np.ndarray, "draws layers"]
 class Sweep:
     """One equation: ||dr/dW||^2 by width, draw and layer (standard parametrisation), predictions, and sigma2 by layer.
 
-    The gates of a model, where it has any, are one more layer; those behind closed gates are left out, `closed` of them.
-    `grows` says of each layer whether its fan-in grows with width.
+    "layer" is any of `rows`: the gates of a model, where it has any, are one more layer.
     """
 
     widths: tuple[int, ...]
-    names: tuple[str, ...]
-    grows: tuple[bool, ...]
-    closed: int
+    rows: Rows
     samples: tuple[Samples, ...]
     predicted: tuple[Float[np.ndarray, " layers"] | None, ...]
     variances: tuple[Float[np.ndarray, " layers"], ...]
@@ -70,35 +68,17 @@ def width_study(objective: Objective, settings: Settings, seed: int) -> Report:
         models = [replace(model, width=w, parametrisation="standard") for w in widths]
         measured = [squared_gradients(objective, m, group, points, settings.draws, seed) for m in models]
         features, outputs = objective.network.embedding.features, len(objective.network.problem.fields)
-        layers, open_ = [m.layers(features, outputs) for m in models], _open(models[0], features, outputs)
-        variances = tuple(np.array([*m.variances(features, outputs), 1.0])[open_] for m in models)
-        names = tuple([*(layer.name for layer in layers[0]), GATES][i] for i in open_)
-        grows = tuple([*(a.n_in < b.n_in for a, b in zip(layers[0], layers[-1], strict=True)), False][i] for i in open_)
+        rows = rows_of(layers_of(objective, models[0]), layers_of(objective, models[-1]), model.gated)
+        variances = tuple(np.array([*m.variances(features, outputs), 1.0])[rows.open] for m in models)
         for term in terms:
             predictions = [predictions_of(objective, m, operators[term], points) for m in models]
             mean = [None if p is None else np.mean([q.gradient for q in p], axis=0) for p in predictions]
-            samples = tuple(m[term][:, open_] for m in measured)
-            sweep = Sweep(
-                widths, names, grows, len(layers[0]) + model.gated - len(open_), samples, tuple(mean), variances
-            )
+            sweep = Sweep(widths, rows, tuple(m[term][:, rows.open] for m in measured), tuple(mean), variances)
             for parametrisation in ("ntk", "standard"):
                 found, drawn = judged(sweep, term, parametrisation)
                 findings += found
                 curves[f"{term}, {parametrisation}"] = drawn
     return Report(tuple(findings), curves, unpredicted(model))
-
-
-def unpredicted(model: LayeredModel) -> str:
-    """A sentence where mean-field theory says nothing of a model."""
-    if isinstance(model, MLP):
-        return ""
-    return f"Mean-field theory is known for an MLP only: a {type(model).__name__} is measured, not predicted."
-
-
-def _open(model: LayeredModel, features: int, outputs: int) -> list[int]:
-    """The layers, by number, that can have a gradient at the start; the gates come last."""
-    layers = model.layers(features, outputs)
-    return [i for i, layer in enumerate(layers) if not layer.closed] + ([len(layers)] if model.gated else [])
 
 
 def squared_gradients(
@@ -153,12 +133,12 @@ def judged(sweep: Sweep, equation: str, parametrisation: str) -> tuple[list[Find
     """The findings of one equation in one parametrisation, and what the figure draws."""
     samples, predicted = sweep.scaled(parametrisation)
     layers = samples[0].shape[1]
-    names = [*sweep.names, TOTAL]
+    names = [*sweep.rows.names, TOTAL]
     samples = [np.concatenate([s, s.sum(axis=1, keepdims=True)], axis=1) for s in samples]
     means = np.stack([bootstrap(s, seed=i) for i, s in enumerate(samples)])  # (widths, resamples, layers + 1)
-    powers = [float(g) if parametrisation == "standard" else 0.0 for g in sweep.grows]
+    powers = [float(g) if parametrisation == "standard" else 0.0 for g in sweep.rows.grows]
     powers.append(_power_of_sum(sweep.widths, samples[-1][:, :-1].mean(axis=0), powers))
-    findings = [_closed(sweep.closed, equation, parametrisation)] if sweep.closed else []
+    findings = [_closed(sweep.rows.closed, equation, parametrisation)] if sweep.rows.closed else []
     for i, name in enumerate(names):
         measured = float(samples[-1][:, i].mean())
         grown = powers[i]
