@@ -1,7 +1,7 @@
 """pinnkit: physics-informed neural networks that come with proof of how good they are."""
 
 from pinnkit.errors import UsageError
-from pinnkit.models import MLP
+from pinnkit.models import MLP, ModifiedMLP, PirateNet, ResNet
 from pinnkit.optim import LBFGS, Adam, LevenbergMarquardt, Optax, SSBroyden
 from pinnkit.problem import (
     Box,
@@ -33,12 +33,15 @@ __all__ = [
     "Disk",
     "GradientNorm",
     "LevenbergMarquardt",
+    "ModifiedMLP",
     "Optax",
     "Parameter",
     "Periodic",
+    "PirateNet",
     "Polygon",
     "Problem",
     "Recipe",
+    "ResNet",
     "ResidualAttention",
     "SSBroyden",
     "Sampling",

@@ -111,6 +111,33 @@ def test_show_prints_it_again(trained):
         assert words in " ".join(out.split())
 
 
+def test_a_network_by_name(tmp_path):
+    """Trained, written down, and restored from its folder, to the bit."""
+    asked = ("--model", "ResNet", "--model.width", "6", "--model.depth", "2", "--model.parametrisation", "rwf")
+    status, out, err = pinnkit("train", TINY, *SHORT, *asked, "--out", "run", folder=tmp_path)
+    assert (status, err) == (0, "")
+    network = pk.ResNet(width=6, depth=2, parametrisation="rwf")
+    assert f"training {network.parameters(1, 1)} parameters" in out
+    described = read(tmp_path / "run", "run.json")["model"]
+    assert (described.pop("name"), pk.ResNet(**described)) == ("ResNet", network)
+    solution = pk.load(tmp_path / "run")
+    assert solution.evaluation.run.model == network
+    assert solution.errors["u"].relative_l2 == read(tmp_path / "run", "summary.json")["errors"]["u"]["relative_l2"]
+    assert pinnkit("resume", "run", folder=tmp_path)[1].startswith("the run is over")
+
+
+def test_the_help_shows_the_options_of_the_network_that_was_asked_for(tmp_path):
+    plain, pirate = (
+        " ".join(pinnkit("train", TINY, *asked, "--help")[1].replace("│", " ").split())
+        for asked in ((), ("--model", "piratenet"))
+    )
+    assert "--model STR network, one of mlp, modified_mlp, piratenet, resnet" in plain
+    assert "(default: mlp)" in plain and "--model.fourier-features" not in plain
+    assert "--model.fourier_features" in plain and "residual blocks" not in plain
+    assert "(default: piratenet)" in pirate and "residual blocks, each of three hidden layers" in pirate
+    assert "--model.fourier_features" not in pirate
+
+
 def test_list_shows_problems_and_runs(trained):
     (trained["place"] / "problems").mkdir(exist_ok=True)
     shutil.copy(TINY, trained["place"] / "problems" / "mine.py")

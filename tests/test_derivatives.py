@@ -12,6 +12,9 @@ from cases import objective, random_parameters, scattered
 
 import pinnkit as pk
 from pinnkit.fields import partial_derivatives
+from pinnkit.fields.channels import Channels
+from pinnkit.fields.derivatives import derivatives, nested
+from pinnkit.fields.jets import propagate
 from pinnkit.models import ACTIVATIONS, MODELS
 
 SMOOTH = sorted(name for name, entry in ACTIVATIONS.items() if math.isinf(entry.smoothness) and entry.name == name)
@@ -99,7 +102,10 @@ def test_every_smooth_activation_to_order_four(activation):
     check_all(*fields(pk.MLP(width=4, depth=1, activation=activation)), 4)
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+SLOW = {"piratenet": pytest.mark.slow}  # forty seconds of compilation; two coordinates are below
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=SLOW.get(n, ())) for n in sorted(MODELS)])
 def test_every_model_in_three_coordinates(name):
     check_all(*fields(MODELS[name](width=4, depth=1), BOX[3]), 4)
 
@@ -124,6 +130,37 @@ VARIANTS = {
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_embeddings_parametrisations_and_hard_conditions(variant):
     check_all(*fields(**VARIANTS[variant]), 4)
+
+
+NETWORKS = {
+    **{name: cls(width=4, depth=2) for name, cls in MODELS.items()},
+    **{f"{name}, fourier": MODELS[name](width=4, depth=1, fourier_features=3) for name in ("modified_mlp", "resnet")},
+    **{f"mlp, {p}": pk.MLP(width=4, depth=2, parametrisation=p) for p in ("rwf", "weight_norm")},
+    "piratenet, rwf": pk.PirateNet(width=4, depth=1, parametrisation="rwf"),
+}
+WANTED = [(), (0,), (0, 1), (1, 1), (0, 0, 1), (1, 1, 1, 1)]
+OPERATORS = {
+    "advection": {(0,): 1.0, (1,): 3.0},
+    "heat": {(0,): 1.0, (1, 1): -0.1},
+    "laplacian": {(0, 0): 1.0, (1, 1): 1.0},
+    "third order": {(0,): 1.0, (0, 1): 0.5, (1, 1, 1): -2.0},
+    "beam": {(0, 0): 1.0, (1, 1, 1, 1): 0.01},
+    "biharmonic": {(0, 0, 0, 0): 1.0, (0, 0, 1, 1): 2.0, (1, 1, 1, 1): 1.0},
+    "plus the value's lower parts": {(1,): 1.0, (1, 1): 1.0, (0, 0, 1): 1.0},
+}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_fast_path_takes_every_network_and_agrees_with_nested_forward_mode(network):
+    f, domain = fields(NETWORKS[network])
+    X, operators = scattered(domain), list(OPERATORS.values())
+    # No NoRule: not even one operation of these networks is left to the fallback.
+    jax.eval_shape(lambda X: propagate(f, X, Channels([{i: 1.0} for i in WANTED if i] + operators)), X)
+    fast, combined = jax.jit(lambda X: derivatives(f, X, WANTED, operators), compiler_options=QUICK)(X)
+    slow, expected = jax.jit(lambda X: nested(f, X, WANTED, operators), compiler_options=QUICK)(X)
+    assert set(fast) == set(slow) == set(WANTED)
+    for name, a, b in (*((str(i), fast[i], slow[i]) for i in WANTED), *zip(OPERATORS, combined, expected, strict=True)):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-11 * np.abs(b).max(), err_msg=name)
 
 
 SETS = [set(), {()}, {(1,)}, {(0,), (1, 1)}, {(), (0, 1), (1, 1, 1)}, {(0, 0, 1, 1), (1, 1)}, {(0, 1), (0, 0, 1)}]

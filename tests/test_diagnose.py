@@ -227,6 +227,67 @@ def test_ntk_weights_are_applied_and_written_down():
     refused(lambda: pk.Recipe(weights="nkt"), "weights is 'nkt'", '"ntk"')
 
 
+# Networks with gates
+
+GATED = {"modified_mlp": pk.ModifiedMLP, "piratenet": pk.PirateNet, "resnet": pk.ResNet}
+ROWS = {
+    "modified_mlp": ["encoder U", "encoder V", "first layer", "readout", "all layers"],
+    "piratenet": ["closed layers", "readout", "gates", "all layers"],
+    "resnet": ["closed layers", "first layer", "readout", "gates", "all layers"],
+}
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_networks_without_a_theory_are_measured_and_say_so(name):
+    made = objective(Advection(), GATED[name](width=16, depth=1))
+    report, heard = width_study(made, QUICK, 0), signal(made, QUICK, 0)
+    by = {(f.parametrisation, f.subject): f for f in report.findings}
+    assert [s for p, s in by if p == "ntk"] == ROWS[name]
+    assert {f.verdict for f in (*report.findings, *heard.findings)} <= {"fit", "measured only"}
+    assert all(f.predicted is None for f in (*report.findings, *heard.findings))
+    assert by["ntk", "readout"].exponent == pytest.approx(0.0, abs=0.35)
+    assert by["standard", "readout"].exponent == pytest.approx(1.0, abs=0.35)
+    for found in (report, heard):
+        assert "known for an MLP only" in found.note and GATED[name].__name__ in found.note
+    if GATED[name].gated:
+        assert by["ntk", "gates"].measured > 0 and by["ntk", "closed layers"].verdict == "measured only"
+        assert "until the gates open" in by["ntk", "closed layers"].message
+    assert at_start(made)[1] == ()
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_bad_starts_of_networks_with_gates(name):
+    made = objective(Advection(), GATED[name](width=16, depth=1, init="constant"))
+    assert "unfit" in verdicts(width_study(made, QUICK, 0)).values()
+    dead = objective(Advection(), GATED[name](width=16, depth=1, init_scale=0.0))
+    assert "unfit" in verdicts(signal(dead, QUICK, 0)).values()
+    assert "dies" in at_start(dead)[1][0]
+
+
+def test_the_whole_diagnosis_of_a_network_with_gates():
+    found = diagnose(objective(Advection(), pk.ResNet(width=8, depth=2)), replace(QUICK, draws=8), 0)
+    assert set(found.reports) == set(DIAGNOSTICS)
+    assert set(found.plain()["notes"]) == {"width study", "signal"}
+    assert set(diagnosis_figures(found)) == {"width_study", "signal", "balance", "spectrum"}
+
+
+def test_a_model_of_the_users_own_is_refused_in_words():
+    class Own:
+        """A model that is no network of dense layers."""
+
+        activation = "tanh"
+
+        def build(self, features, outputs, *, rngs, dtype):
+            return SMALL.build(features, outputs, rngs=rngs, dtype=dtype)
+
+        def parameters(self, features, outputs):
+            return SMALL.parameters(features, outputs)
+
+    made = objective(Advection(), Own())
+    assert at_start(made) == ({}, ())
+    refused(lambda: diagnose(made, QUICK, 0), "does not know the layers of a Own", "pk.ResNet(...)", "--model mlp")
+
+
 # All of it
 
 

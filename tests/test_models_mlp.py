@@ -12,7 +12,7 @@ from flax import nnx
 
 from pinnkit.errors import UsageError
 from pinnkit.init import gain
-from pinnkit.models import MLP, MODELS, model, split
+from pinnkit.models import MLP, MODELS, ModifiedMLP, PirateNet, ResNet, model, split
 from pinnkit.models.fourier import FourierFeatures
 
 
@@ -115,7 +115,16 @@ def test_every_field_has_its_help(capsys):
         tyro.cli(MLP, args=["--help"])
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert tyro.cli(MLP, args=["--width", "64", "--init", "glorot"]) == MLP(width=64, init="glorot")
-    for start in ("Units", "Number", "Activation:", "Variance of", "What gain2", "Where the", "Random", "Standard"):
+    for start in (
+        "Units",
+        "Number",
+        "Activation:",
+        "Variance of",
+        "What gain2",
+        "What is trained",
+        "Random",
+        "Standard",
+    ):
         assert start in text
 
 
@@ -153,7 +162,8 @@ def test_messages_of_build():
 
 
 def test_registry():
-    assert MODELS == {"mlp": MLP} and model("mlp") is MLP
+    assert {"mlp": MLP, "modified_mlp": ModifiedMLP, "piratenet": PirateNet, "resnet": ResNet} == MODELS
+    assert model("mlp") is model("MLP") is MLP and model("ModifiedMLP") is ModifiedMLP
     with pytest.raises(UsageError, match="no model called 'mpl'") as caught:
         model("mpl")
     assert "did you mean 'mlp'?" in str(caught.value)

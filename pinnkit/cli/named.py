@@ -1,10 +1,12 @@
-"""Options that are names: optimisers and weightings. They decide which other options exist, so they are read first."""
+"""Options that are names: networks, optimisers and weightings. They decide which other options exist, so they are read first."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
 from pinnkit.errors import UsageError, advice
+from pinnkit.models import MODELS, Model
+from pinnkit.models import model as model_called
 from pinnkit.optim import STAGES, Stage
 from pinnkit.training.recipe import Recipe
 from pinnkit.weighting import WEIGHTINGS, Causality, Weighting
@@ -45,6 +47,30 @@ def refuse_idle(
                 expected="options of " + (", ".join(labels) or "the others"),
                 do=f"Choose by name first: {option} {' '.join((*labels, name))}.",
             )
+
+
+def chosen_model(arguments: Sequence[str], own: Model) -> tuple[Model, list[str]]:
+    """Take `--model resnet` out; the problem's own model where there is none, and where it is of the same kind."""
+    arguments = [part for a in arguments for part in (a.split("=", 1) if a.startswith("--model=") else [a])]
+    if "--model" not in arguments:
+        return own, arguments
+    start = arguments.index("--model")
+    names = [a for a in arguments[start + 1 : start + 2] if not a.startswith("-")]
+    if not names:
+        raise UsageError(
+            "--model names no network.",
+            where="--model",
+            expected="one of " + ", ".join(MODELS),
+            do=f"Write --model {next(iter(MODELS))}.",
+        )
+    cls = model_called(names[0], where="--model")
+    # Asked for twice, the last one counts.
+    return chosen_model(arguments[:start] + arguments[start + 2 :], own if type(own) is cls else cls())
+
+
+def name_of_model(model: Model) -> str:
+    """The name of a model's kind."""
+    return next((name for name, cls in MODELS.items() if type(model) is cls), type(model).__name__)
 
 
 def stage_named(name: str, recipe: Recipe) -> Stage:

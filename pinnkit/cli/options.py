@@ -11,14 +11,16 @@ from typing import Annotated, Any
 
 import tyro
 
-from pinnkit.cli.named import NONE, refuse_idle, stage_named, taken, weightings_named
+from pinnkit.cli.named import NONE, chosen_model, name_of_model, refuse_idle, stage_named, taken, weightings_named
 from pinnkit.errors import UsageError, location
-from pinnkit.models import MLP, Model
+from pinnkit.models import MLP, MODELS, Model
 from pinnkit.objective import Equations
 from pinnkit.optim import STAGES, Stage
 from pinnkit.problem import Problem
 from pinnkit.training.recipe import Precision, Recipe
 from pinnkit.weighting import WEIGHTINGS, Causality, Weighting
+
+NETWORKS = f"network, one of {', '.join(MODELS)}; it decides which options --model.NAME there are"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
     """
     problem = _with_defaults(cls)
     recipe = problem.recipe or Recipe()
+    model, arguments = chosen_model(arguments, problem.model or MLP())
     chosen, rest = taken(arguments, "--stages", "optimiser", STAGES)
     stages = tuple(stage_named(name, recipe) for name in chosen) if chosen else recipe.stages
     refuse_idle(rest, "--stages", "an optimiser", STAGES, _labels(stages))
@@ -50,7 +53,7 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
     equations = Equations(problem)
     terms = [term for group in equations.groups for term in equations.terms(group)]
     parsed = tyro.cli(
-        _options_type(problem, recipe, stages, weightings, terms, further),
+        _options_type(problem, model, recipe, stages, weightings, terms, further),
         args=list(rest),
         prog=command,
         description=(cls.__doc__ or "").strip(),
@@ -88,6 +91,7 @@ def _with_defaults(cls: type[Problem]) -> Problem:
 
 def _options_type(
     problem: Problem,
+    model: Model,
     recipe: Recipe,
     stages: Sequence[Stage],
     weightings: Sequence[Weighting],
@@ -99,11 +103,12 @@ def _options_type(
     hidden: Any = tyro.conf.Suppress
     fields = [
         _group("problem", problem, type(problem) if problem.parameters() else hidden[Any]),
-        _group("model", problem.model or MLP()),
+        _group("model", model),
         *(_group(label, stage) for label, stage in zip(_labels(stages), stages, strict=True)),
         _group("sampling", recipe.sampling),
         _group("weights", _weights_type(recipe, terms)()),
         *(_group(w.name, w) for w in weightings),
+        ("network", Annotated[str, tyro.conf.arg(name="model", help=NETWORKS)], field(default=name_of_model(model))),
         _option("stages", tuple[str, ...], names, f"optimisers, one after the other, of {', '.join(STAGES)}"),
         _option(
             "weighting", tuple[str, ...], weighed, f"weights that follow the residuals, of {', '.join(WEIGHTINGS)}"

@@ -52,6 +52,8 @@ class Report:
 
     findings: tuple[Finding, ...]
     curves: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+    """What the reader has to know of all findings together, a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from pinnkit.diagnostics.signal import signal
 from pinnkit.diagnostics.width_study import NAME as WIDTH_STUDY
 from pinnkit.diagnostics.width_study import width_study
 from pinnkit.errors import UsageError
-from pinnkit.models import MLP
+from pinnkit.models import MODELS, LayeredModel
 from pinnkit.objective import Objective
 
 DIAGNOSTICS: dict[str, Diagnostic] = {
@@ -45,15 +45,16 @@ class Diagnosis:
             "verdict": self.verdict,
             "findings": [f.plain() for f in self.findings],
             "curves": {name: report.curves for name, report in self.reports.items()},
+            "notes": {name: report.note for name, report in self.reports.items() if report.note},
         }
 
 
 def diagnose(objective: Objective, settings: Settings, seed: int) -> Diagnosis:
     """Run every diagnostic. Raises UsageError for a model whose layers are not known."""
-    if not isinstance(objective.network.model, MLP):
+    if not isinstance(objective.network.model, LayeredModel):
         raise UsageError(
             f"The diagnosis does not know the layers of a {type(objective.network.model).__name__}.",
-            expected="pk.MLP(...)",
-            do="Diagnose the problem with an MLP.",
+            expected="one of " + ", ".join(f"pk.{cls.__name__}(...)" for cls in MODELS.values()),
+            do="Diagnose the problem with --model mlp, say.",
         )
     return Diagnosis({name: run(objective, settings, seed) for name, run in DIAGNOSTICS.items()})

@@ -20,10 +20,11 @@ from jaxtyping import Array, Float
 
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.rows import felt, layers_of, unpredicted
 from pinnkit.fields import Points
 from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.init.mean_field import Index, Prediction, closed, forward_moments, predict
-from pinnkit.models import MLP, activation
+from pinnkit.models import MLP, Layer, LayeredModel, activation
 from pinnkit.objective import Objective
 from pinnkit.objective.drawn import Drawn
 
@@ -38,7 +39,7 @@ BACK = "gradient coming back"
 def signal(objective: Objective, settings: Settings, seed: int) -> Report:
     """Measure, predict and judge every channel at every layer, at the model's own width."""
     model = objective.network.model
-    assert isinstance(model, MLP)
+    assert isinstance(model, LayeredModel)
     channels, points = channels_of(objective), points_of(_inside(objective), settings.points)
     measured = mean_squares(objective, model, channels, points, settings.draws, seed)
     means = bootstrap(measured)  # (resamples, layers, channels + 1)
@@ -47,20 +48,22 @@ def signal(objective: Objective, settings: Settings, seed: int) -> Report:
     names = [*(channel_name(objective, c) for c in channels), BACK]
     for k, name in enumerate(names):
         order = len(channels[k]) if k < len(channels) else 0
-        findings.append(
-            _finding(name, measured[:, :, k], means[:, :, k], None if theory is None else theory[:, k], order)
-        )
-    init, gain = recommendation(objective)
-    option = f"--model.init {init}" + ("" if gain == "value" else f" --model.gain {gain}")
+        expected = None if theory is None else theory[:, k]
+        findings.append(_finding(name, layers_of(objective, model), measured[:, :, k], means[:, :, k], expected, order))
     curves = {
-        "recommended": option,
+        **({"recommended": _recommended(objective)} if isinstance(model, MLP) else {}),
         "channels": names,
         "measured": measured.mean(axis=0).T.tolist(),
         "lower": np.quantile(means, 0.025, axis=0).T.tolist(),
         "upper": np.quantile(means, 0.975, axis=0).T.tolist(),
         "predicted": None if theory is None else theory.T.tolist(),
     }
-    return Report(tuple(findings), curves)
+    return Report(tuple(findings), curves, unpredicted(model))
+
+
+def _recommended(objective: Objective) -> str:
+    init, gain = recommendation(objective)
+    return f"--model.init {init}" + ("" if gain == "value" else f" --model.gain {gain}")
 
 
 def channels_of(objective: Objective) -> tuple[Index, ...]:
@@ -71,7 +74,7 @@ def channels_of(objective: Objective) -> tuple[Index, ...]:
 
 
 def mean_squares(
-    objective: Objective, model: MLP, channels: tuple[Index, ...], points: Points, draws: int, seed: int
+    objective: Objective, model: LayeredModel, channels: tuple[Index, ...], points: Points, draws: int, seed: int
 ) -> Float[np.ndarray, "draws layers channels"]:
     """Mean over units and points of each channel squared, at each layer; the last is the gradient of the outputs.
 
@@ -89,22 +92,22 @@ def at_start(objective: Objective, points: int = 128) -> tuple[dict[str, float],
     A channel is warned of where it lies outside twice the bounds of `signal`: one network has no interval.
     """
     model = objective.network.model
-    if not isinstance(model, MLP):
+    if not isinstance(model, LayeredModel):
         return {}, ()
     channels = channels_of(objective)
     X = jnp.asarray(points_of(_inside(objective), points).X, jnp.float32)
     found = np.asarray(jax.jit(lambda: _sizes(objective, model, channels, X, objective.network.seed))(), np.float64)
     rms = np.sqrt(found)
     names = [*(channel_name(objective, c) for c in channels), BACK]
-    said = []
+    said, there = [], layers_of(objective, model)
     for k, name in enumerate(names):
         bound = 2 * _bound(len(channels[k]) if k < len(channels) else 0)
-        outer = 0 if name == BACK else len(rms) - 1  # where the channel arrives
+        outer = felt(there)[0] if name == BACK else len(rms) - 1  # where the channel arrives
         layers = [outer] if k else list(range(len(rms)))
         bad = [i for i in layers if not 1 / bound <= rms[i, k] <= bound]
         if bad:
             how = "dies" if rms[bad[0], k] < 1 else "grows"
-            place = "output" if bad[0] == len(rms) - 1 else f"layer {bad[0] + 1}"
+            place = "output" if bad[0] == len(rms) - 1 else there[bad[0]].name
             said.append(f"{name} {how} (RMS {rms[bad[0], k]:.1e} at the {place})")
     if said:
         said = ["The start is unfit: " + ", ".join(said) + ". pinnkit diagnose says more."]
@@ -112,7 +115,7 @@ def at_start(objective: Objective, points: int = 128) -> tuple[dict[str, float],
 
 
 def _sizes(
-    objective: Objective, model: MLP, channels: tuple[Index, ...], X: Any, key: Any
+    objective: Objective, model: LayeredModel, channels: tuple[Index, ...], X: Any, key: Any
 ) -> Float[Array, "layers channels"]:
     """What `mean_squares` measures, for one network."""
     drawn = Drawn(objective, model, key, jnp.float32)
@@ -131,10 +134,10 @@ def _sizes(
 
 
 def predicted(
-    objective: Objective, model: MLP, channels: tuple[Index, ...], points: Points
+    objective: Objective, model: LayeredModel, channels: tuple[Index, ...], points: Points
 ) -> Float[np.ndarray, "layers channels"] | None:
-    """The same by mean-field theory, averaged over the points; None where that would cost too much."""
-    if model.fourier_features:
+    """The same by mean-field theory, averaged over the points; None where there is none, or it would cost too much."""
+    if not isinstance(model, MLP) or model.fourier_features:
         return None
     phi, layers = activation(model.activation).function, _layers(objective, model)
     value = np.zeros((1, len(channels)))
@@ -206,6 +209,7 @@ def _diagonals(p: Prediction) -> Float[np.ndarray, "layers channels"]:
 
 def _finding(
     name: str,
+    layers: tuple[Layer, ...],
     samples: Float[np.ndarray, "draws layers"],
     means: Float[np.ndarray, "resamples layers"],
     theory: Float[np.ndarray, " layers"] | None,
@@ -214,8 +218,7 @@ def _finding(
     """One channel from the first layer to the last; judged where its interval lies outside the bounds."""
     back = name == BACK
     bound = _bound(order) ** 2
-    path = list(range(len(samples[0])))
-    path = path[::-1] if back else path
+    path = felt(layers)[::-1] if back else list(range(len(layers)))
     lost: tuple[int, str] | None = None
     for layer in path:
         low, high = interval(means[:, layer], JUDGED)
@@ -227,12 +230,11 @@ def _finding(
     end = path[-1]
     measured, shown = float(samples[:, end].mean()), interval(means[:, end])
     verdict: Verdict = "fit" if lost is None else "unfit"
-    said = f"{name}: RMS {math.sqrt(measured):.3g} at the {'first layer' if back else 'output'}"
+    said = f"{name}: RMS {math.sqrt(measured):.3g} at the {layers[end].name if back else 'output'}"
     if lost is not None:
         layer, how = lost
-        where = "readout" if layer == len(samples[0]) - 1 else f"layer {layer + 1}"
         size = math.sqrt(float(samples[:, layer].mean()))
-        said += f"; it {how}: RMS {size:.3g} at the {where}, outside {1 / _bound(order):.2g} to {_bound(order):g}"
+        said += f"; it {how}: RMS {size:.3g} at the {layers[layer].name}, outside {1 / _bound(order):.2g} to {_bound(order):g}"
     return Finding(
         diagnostic=NAME,
         subject=name,

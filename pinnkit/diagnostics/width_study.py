@@ -19,25 +19,30 @@ from jaxtyping import Float
 from pinnkit.diagnostics.finding import JUDGED, Finding, Interval, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.diagnostics.operator import Operator, operator
 from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.rows import Rows, layers_of, rows_of, unpredicted
 from pinnkit.fields import Points
 from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.init.mean_field import Prediction, predict
-from pinnkit.models import MLP, activation
+from pinnkit.models import MLP, LayeredModel, activation
 from pinnkit.objective import Group, Objective
 from pinnkit.objective.drawn import Drawn
 
 NAME = "width study"
 TOLERANCE = 0.15
 """How far an exponent may lie from what it should be: widths are finite."""
-TOTAL = "all layers"
+TOTAL, CLOSED = "all layers", "closed layers"
 Samples = Float[np.ndarray, "draws layers"]
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """One equation: ||dr/dW||^2 by width, draw and layer (standard parametrisation), predictions, and sigma2 by layer."""
+    """One equation: ||dr/dW||^2 by width, draw and layer (standard parametrisation), predictions, and sigma2 by layer.
+
+    "layer" is any of `rows`: the gates of a model, where it has any, are one more layer.
+    """
 
     widths: tuple[int, ...]
+    rows: Rows
     samples: tuple[Samples, ...]
     predicted: tuple[Float[np.ndarray, " layers"] | None, ...]
     variances: tuple[Float[np.ndarray, " layers"], ...]
@@ -52,7 +57,7 @@ class Sweep:
 def width_study(objective: Objective, settings: Settings, seed: int) -> Report:
     """Measure, predict and judge every interior equation at every width, layer by layer, in both parametrisations."""
     model, widths = objective.network.model, tuple(sorted(set(settings.widths)))
-    assert isinstance(model, MLP)
+    assert isinstance(model, LayeredModel)
     findings: list[Finding] = []
     curves: dict[str, Any] = {}
     inside = [g for g in objective.equations.groups if g.kind == "interior"]
@@ -63,22 +68,23 @@ def width_study(objective: Objective, settings: Settings, seed: int) -> Report:
         models = [replace(model, width=w, parametrisation="standard") for w in widths]
         measured = [squared_gradients(objective, m, group, points, settings.draws, seed) for m in models]
         features, outputs = objective.network.embedding.features, len(objective.network.problem.fields)
-        variances = tuple(np.array(m.variances(features, outputs)) for m in models)
+        rows = rows_of(layers_of(objective, models[0]), layers_of(objective, models[-1]), model.gated)
+        variances = tuple(np.array([*m.variances(features, outputs), 1.0])[rows.open] for m in models)
         for term in terms:
             predictions = [predictions_of(objective, m, operators[term], points) for m in models]
             mean = [None if p is None else np.mean([q.gradient for q in p], axis=0) for p in predictions]
-            sweep = Sweep(widths, tuple(m[term] for m in measured), tuple(mean), variances)
+            sweep = Sweep(widths, rows, tuple(m[term][:, rows.open] for m in measured), tuple(mean), variances)
             for parametrisation in ("ntk", "standard"):
                 found, drawn = judged(sweep, term, parametrisation)
                 findings += found
                 curves[f"{term}, {parametrisation}"] = drawn
-    return Report(tuple(findings), curves)
+    return Report(tuple(findings), curves, unpredicted(model))
 
 
 def squared_gradients(
-    objective: Objective, model: MLP, group: Group, points: Points, draws: int, seed: int
+    objective: Objective, model: LayeredModel, group: Group, points: Points, draws: int, seed: int
 ) -> dict[str, Samples]:
-    """||dr/dW||^2 of each layer's weights, averaged over points, for each term and draw of the network."""
+    """||dr/dW||^2 of each layer's weights, averaged over points, for each term and draw; that of the gates comes last."""
     X = jnp.asarray(points.X, jnp.float32)
 
     def one(key: Any) -> Any:
@@ -92,7 +98,7 @@ def squared_gradients(
             _, pull = jax.vjp(lambda p: residuals(p, x), drawn.params)
             terms = jax.eval_shape(residuals, drawn.params, x)
             unit = {t: {u: jnp.asarray(float(u == t), a.dtype) for u, a in terms.items()} for t in terms}
-            return {t: jnp.stack([jnp.sum(g["kernel"] ** 2) for g in pull(unit[t])[0]["layers"]]) for t in terms}
+            return {t: _squares(pull(unit[t])[0]) for t in terms}
 
         return jax.tree.map(lambda a: jnp.mean(a, axis=0), jax.vmap(squares)(X))
 
@@ -101,9 +107,15 @@ def squared_gradients(
     return {term: np.asarray(value, np.float64) for term, value in found.items()}
 
 
-def predictions_of(objective: Objective, model: MLP, op: Operator, points: Points) -> list[Prediction] | None:
-    """The mean-field prediction at each point; None for an equation that is not linear, or with random features."""
-    if op.coefficients is None or model.fourier_features:
+def _squares(slopes: Any) -> Any:
+    """||.||^2 of each kernel, and of the gates where there are any."""
+    parts = [layer["kernel"] for layer in slopes["layers"]] + ([slopes["gates"]] if "gates" in slopes else [])
+    return jnp.stack([jnp.sum(part**2) for part in parts])
+
+
+def predictions_of(objective: Objective, model: LayeredModel, op: Operator, points: Points) -> list[Prediction] | None:
+    """The mean-field prediction at each point; None unless an MLP without random features meets a linear equation."""
+    if op.coefficients is None or not isinstance(model, MLP) or model.fourier_features:
         return None
     embedding = objective.network.embedding
     channels = partial_derivatives(embedding, jnp.asarray(points.X, jnp.float64), op.channels)
@@ -121,13 +133,15 @@ def judged(sweep: Sweep, equation: str, parametrisation: str) -> tuple[list[Find
     """The findings of one equation in one parametrisation, and what the figure draws."""
     samples, predicted = sweep.scaled(parametrisation)
     layers = samples[0].shape[1]
-    names = [_layer(i, layers) for i in range(layers)] + [TOTAL]
+    names = [*sweep.rows.names, TOTAL]
     samples = [np.concatenate([s, s.sum(axis=1, keepdims=True)], axis=1) for s in samples]
     means = np.stack([bootstrap(s, seed=i) for i, s in enumerate(samples)])  # (widths, resamples, layers + 1)
-    findings = []
+    powers = [float(g) if parametrisation == "standard" else 0.0 for g in sweep.rows.grows]
+    powers.append(_power_of_sum(sweep.widths, samples[-1][:, :-1].mean(axis=0), powers))
+    findings = [_closed(sweep.rows.closed, equation, parametrisation)] if sweep.rows.closed else []
     for i, name in enumerate(names):
         measured = float(samples[-1][:, i].mean())
-        grown = 0.0 if parametrisation == "ntk" or i == 0 else 1.0
+        grown = powers[i]
         exponents = _exponents(sweep.widths, means[:, :, i])
         exponent = _exponents(sweep.widths, np.array([[s[:, i].mean()] for s in samples]))[0]
         shown, strict = interval(exponents), interval(exponents, JUDGED)
@@ -177,8 +191,18 @@ def _exponents(widths: Sequence[int], means: Float[np.ndarray, "widths resamples
     return np.where(np.isfinite(slopes), slopes, 0.0)
 
 
-def _layer(i: int, layers: int) -> str:
-    return "first layer" if i == 0 else "readout" if i == layers - 1 else f"layer {i + 1}"
+def _power_of_sum(widths: Sequence[int], widest: Float[np.ndarray, " layers"], powers: Sequence[float]) -> float:
+    """The exponent of a sum whose parts grow as they should, from what they are in the widest network."""
+    scale = np.asarray(widths, float)[:, None] / widths[-1]
+    return float(_exponents(widths, np.sum(widest * scale ** np.asarray(powers), axis=1, keepdims=True))[0])
+
+
+def _closed(count: int, equation: str, parametrisation: str) -> Finding:
+    said = f"{count} layers lie behind gates that are 0 at the start: their gradient is 0 until the gates open"
+    return Finding(
+        diagnostic=NAME, parametrisation=parametrisation, equation=equation, subject=CLOSED, measured=0.0,
+        verdict="measured only", message=said,
+    )  # fmt: skip
 
 
 def _message(
@@ -191,7 +215,13 @@ def _message(
     theory: float | None,
     measured: float,
 ) -> str:
-    wanted = "does not change with width" if grown == 0.0 else "grows in proportion to the width, as its fan-in does"
+    wanted = (
+        "does not change with width"
+        if grown == 0.0
+        else "grows in proportion to the width, as its fan-in does"
+        if grown == 1.0
+        else f"grows as width^{grown:+.2f}"
+    )
     span = f"from width {widths[0]} to {widths[-1]}"
     said = f"{name}: ||dr/dW||^2 goes as width^{exponent:+.2f} {span} (95%: {shown[0]:+.2f} to {shown[1]:+.2f})"
     if not measured > 0:

@@ -1,7 +1,8 @@
-"""How weights are drawn: gains, effective fan-in, schemes and the two parametrisations."""
+"""How weights are drawn: gains, effective fan-in, schemes and parametrisations."""
 
 from pinnkit.init.fan_in import Fans, fan_in, fans
 from pinnkit.init.gains import gain
+from pinnkit.init.gates import gate_gain
 from pinnkit.init.initialisers import SCHEMES, Initialiser, initialiser, weight_variance
 from pinnkit.init.parametrisations import PARAMETRISATIONS, Parametrised, parametrise
 
@@ -14,6 +15,7 @@ __all__ = [
     "fan_in",
     "fans",
     "gain",
+    "gate_gain",
     "initialiser",
     "parametrise",
     "weight_variance",

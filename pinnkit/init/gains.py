@@ -68,14 +68,19 @@ def _derivative(activation: Elementwise, z: Float[Array, " nodes"]) -> Float[Arr
 CHANNELS: dict[str, Callable[[Elementwise, Array], Array]] = {"value": _value, "derivative": _derivative}
 
 
+def normal_expectation(f: Elementwise) -> float:
+    """E[f(z)], z ~ N(0, 1), by the same quadrature."""
+    nodes, weights = normal_quadrature()
+    # It is a number even while the caller is being traced, and it needs float64 whatever the global setting is.
+    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+        values = np.asarray(f(jnp.asarray(nodes)), dtype=np.float64)
+    return float(weights @ values)
+
+
 @functools.lru_cache(maxsize=256)
 def _second_moment(activation: Elementwise, channel: Callable[[Elementwise, Array], Array]) -> float:
     """E[channel(z)^2], z ~ N(0, 1)."""
-    nodes, weights = normal_quadrature()
-    # A gain is a number even while the caller is being traced, and it needs float64 whatever the global setting is.
-    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
-        values = np.asarray(channel(activation, jnp.asarray(nodes)), dtype=np.float64)
-    return float(weights @ values**2)
+    return normal_expectation(lambda z: channel(activation, z) ** 2)
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,49 +1,97 @@
-"""Where the factor sqrt(sigma2) lives: in the weights ("standard"), or in the forward pass ("ntk")."""
+"""What a dense layer stores and how its weights W come of it: as they are, scaled, factorised or normalised."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
+import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from pinnkit.init.fan_in import fan_in
 from pinnkit.init.initialisers import Initialiser, initialiser, unit_initialiser, weight_variance
 from pinnkit.init.names import lookup
 
+Stored: TypeAlias = Mapping[str, Float[Array, "..."]]
+"""The trained arrays of a layer by name; "kernel" is always one of them."""
+Kernel: TypeAlias = Float[Array, "n_in n_out"]
+
+RWF_MEAN, RWF_DEVIATION = 1.0, 0.1
+"""Of the logarithm of a factor of "rwf", as the paper advises."""
+
 
 class Parametrised(NamedTuple):
-    """How one layer gets its weights: it stores a draw of `initialiser` and computes with `scale` times it."""
+    """How one layer gets its weights: it stores what `draw` gives and computes with `weights` of that."""
 
-    initialiser: Initialiser
-    scale: float
+    draw: Callable[[PRNGKeyArray, Sequence[int], DTypeLike], dict[str, Array]]
+    weights: Callable[[Stored], Kernel]
 
 
 def _standard(scheme: str, shape: Sequence[int], gain2: float, kind: str, factor: float) -> Parametrised:
-    draw = initialiser(scheme, gain2, kind=kind)
-    if factor == 1.0:
-        return Parametrised(draw, 1.0)
-    return Parametrised(lambda key, shape, dtype: jnp.asarray(factor, dtype) * draw(key, shape, dtype), 1.0)
+    draw = _scaled(initialiser(scheme, gain2, kind=kind), factor)
+    return Parametrised(lambda key, shape, dtype: {"kernel": draw(key, shape, dtype)}, lambda p: p["kernel"])
 
 
 def _ntk(scheme: str, shape: Sequence[int], gain2: float, kind: str, factor: float) -> Parametrised:
-    deviation = math.sqrt(weight_variance(scheme, shape, gain2, kind=kind))
-    return Parametrised(unit_initialiser(scheme), factor * deviation)
+    unit, scale = unit_initialiser(scheme), factor * math.sqrt(weight_variance(scheme, shape, gain2, kind=kind))
+    # Scaling the kernel costs n_in n_out products whatever the number of points and derivatives.
+    return Parametrised(lambda key, shape, dtype: {"kernel": unit(key, shape, dtype)}, lambda p: scale * p["kernel"])
+
+
+def _rwf(scheme: str, shape: Sequence[int], gain2: float, kind: str, factor: float) -> Parametrised:
+    draw = _scaled(initialiser(scheme, gain2, kind=kind), factor)
+
+    def factorised(key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike) -> dict[str, Array]:
+        W = draw(key, shape, dtype)
+        s = RWF_MEAN + RWF_DEVIATION * jax.random.normal(jax.random.fold_in(key, 1), (shape[-1],), W.dtype)
+        return {"kernel": W * jnp.exp(-s)[None, :], "log_factor": s}
+
+    return Parametrised(factorised, lambda p: p["kernel"] * jnp.exp(p["log_factor"])[None, :])
+
+
+def _weight_norm(scheme: str, shape: Sequence[int], gain2: float, kind: str, factor: float) -> Parametrised:
+    unit = unit_initialiser(scheme)
+    # The mean square of a column's norm: gain2 for He, so the number does not depend on n_in.
+    length = factor * math.sqrt(fan_in(shape, kind) * weight_variance(scheme, shape, gain2, kind=kind))
+
+    def normalised(key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike) -> dict[str, Array]:
+        v = unit(key, shape, dtype)
+        return {"kernel": v, "length": jnp.full((shape[-1],), length, v.dtype)}
+
+    def weights(p: Stored) -> Kernel:
+        v = p["kernel"]
+        return v * (p["length"] * jax.lax.rsqrt(jnp.sum(v * v, axis=0)))[None, :]
+
+    return Parametrised(normalised, weights)
+
+
+def _scaled(draw: Initialiser, factor: float) -> Initialiser:
+    if factor == 1.0:
+        return draw
+    return lambda key, shape, dtype: jnp.asarray(factor, dtype) * draw(key, shape, dtype)
 
 
 PARAMETRISATIONS: dict[str, Callable[[str, Sequence[int], float, str, float], Parametrised]] = {
     "standard": _standard,
     "ntk": _ntk,
+    "rwf": _rwf,
+    "weight_norm": _weight_norm,
 }
 
 
 def parametrise(
     parametrisation: str, scheme: str, shape: Sequence[int], gain2: float, *, kind: str = "dense", factor: float = 1.0
 ) -> Parametrised:
-    """The initialiser and the factor of the forward pass for one layer.
+    """What one layer stores and how it makes its weights W, (n_in, n_out), of that.
 
-    "standard": W ~ N(0, sigma2), used as it is. "ntk": omega ~ N(0, 1), W = sqrt(sigma2) omega. From one key both give
-    the same W, so the same function; they differ in the gradient, hence in training. Biases are scaled in neither.
+    "standard": W ~ N(0, sigma2), used as it is. "ntk": omega ~ N(0, 1), W = sqrt(sigma2) omega. "rwf", random weight
+    factorisation: W = V diag(exp s), s ~ N(1, 0.1^2) trained too, a factor for each unit. From one key these three give
+    the same W, so the same function; they differ in the gradient, hence in training. "weight_norm": W = g v / |v| for
+    each unit, g = sqrt(n_in sigma2), which is sqrt(gain2) for He whatever n_in is; v and g are trained. Biases are
+    scaled in none.
 
     Arguments
         parametrisation: a key of `PARAMETRISATIONS`.
@@ -53,6 +101,7 @@ def parametrise(
     Raises
         UsageError: an unknown name, or a shape that the kind of layer cannot have.
 
-    Source: Jacot et al. 2018, section 3, for "ntk" (there with sigma2 = 1 / n_in).
+    Source: Jacot et al. 2018, section 3, for "ntk" (there with sigma2 = 1 / n_in); Wang et al. 2022 (arXiv 2210.01274)
+    for "rwf"; Salimans and Kingma 2016, eq. (2), for "weight_norm" (there g is set from data).
     """
     return lookup(PARAMETRISATIONS, parametrisation, "parametrisation")(scheme, shape, gain2, kind, factor)

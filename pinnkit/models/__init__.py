@@ -3,8 +3,12 @@
 from pinnkit.models.activations import ACTIVATIONS, Activation, activation, max_useful_derivative
 from pinnkit.models.base import Model, split
 from pinnkit.models.embedding import AxisScale, Embedding
+from pinnkit.models.layered import Layer, LayeredModel
 from pinnkit.models.mlp import MLP
+from pinnkit.models.modified_mlp import ModifiedMLP
+from pinnkit.models.piratenet import PirateNet
 from pinnkit.models.registry import MODELS, model
+from pinnkit.models.resnet import ResNet
 
 __all__ = [
     "ACTIVATIONS",
@@ -13,7 +17,12 @@ __all__ = [
     "Activation",
     "AxisScale",
     "Embedding",
+    "Layer",
+    "LayeredModel",
     "Model",
+    "ModifiedMLP",
+    "PirateNet",
+    "ResNet",
     "activation",
     "max_useful_derivative",
     "model",

@@ -1,4 +1,4 @@
-"""One dense layer, with the factor of its parametrisation."""
+"""One dense layer, in any parametrisation."""
 
 from __future__ import annotations
 
@@ -7,30 +7,29 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from pinnkit.init.initialisers import Initialiser, float_dtype
+from pinnkit.init.initialisers import float_dtype
+from pinnkit.init.parametrisations import Parametrised
 
 
 class Dense(nnx.Module):
-    """y = x (scale K) + b, with b = 0 at the start; the factor does not touch the bias.
+    """y = x W + b, with b = 0 at the start; the parametrisation says what W is made of and does not touch the bias.
 
     Arguments
         n_in, n_out: inputs and outputs.
-        initialiser: of K, shape (n_in, n_out).
-        scale: the factor of the forward pass, a constant.
-        rngs: `params` gives the key for K.
-        dtype: of K and b.
+        parametrised: what is stored (a kernel, and factors where there are any), and how W is made of it.
+        rngs: `params` gives the key.
+        dtype: of all that is stored.
     """
 
-    def __init__(
-        self, n_in: int, n_out: int, *, initialiser: Initialiser, scale: float, rngs: nnx.Rngs, dtype: DTypeLike
-    ) -> None:
-        self.kernel = nnx.Param(initialiser(rngs.params(), (n_in, n_out), dtype))
+    def __init__(self, n_in: int, n_out: int, *, parametrised: Parametrised, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
+        stored = parametrised.draw(rngs.params(), (n_in, n_out), dtype)
+        for name, value in stored.items():
+            setattr(self, name, nnx.Param(value))
         self.bias = nnx.Param(jnp.zeros((n_out,), float_dtype(dtype)))
-        self.scale = scale
+        self.stored = tuple(stored)
+        self.weights = parametrised.weights
 
     def __call__(self, X: Float[Array, "points n_in"]) -> Float[Array, "points n_out"]:
         """Apply the layer to a batch."""
-        kernel = self.kernel[...]
-        # Scaling K costs n_in n_out products whatever the number of points and derivatives.
-        weights = kernel if self.scale == 1.0 else self.scale * kernel
+        weights = self.weights({name: getattr(self, name)[...] for name in self.stored})
         return X @ weights + self.bias[...][None, :]

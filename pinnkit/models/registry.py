@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pinnkit.init.names import lookup
-from pinnkit.models.base import Model
+from pinnkit.models.layered import LayeredModel
 from pinnkit.models.mlp import MLP
+from pinnkit.models.modified_mlp import ModifiedMLP
+from pinnkit.models.piratenet import PirateNet
+from pinnkit.models.resnet import ResNet
 
-MODELS: dict[str, type[Model]] = {"mlp": MLP}
+MODELS: dict[str, type[LayeredModel]] = {
+    "mlp": MLP,
+    "modified_mlp": ModifiedMLP,
+    "piratenet": PirateNet,
+    "resnet": ResNet,
+}
 
 
-def model(name: str) -> Callable[..., Model]:
-    """The class of hyper-parameters called `name`.
+def model(name: str, *, where: str = "") -> type[LayeredModel]:
+    """The class of hyper-parameters called `name`; capitals count for nothing, and a class may be called by its own name.
+
+    Arguments
+        name: a key of `MODELS`, or the name of a class there.
+        where: the option or field that held the name; empty where there is none.
 
     Raises
         UsageError: unknown name.
     """
-    return lookup(MODELS, name, "model")
+    own = {cls.__name__.lower(): key for key, cls in MODELS.items()}
+    lowered = name.lower()
+    return lookup(MODELS, own.get(lowered, lowered), "model", where=where)

@@ -9,8 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from pinnkit.fields import BatchFunction
-from pinnkit.models import MLP, split
-from pinnkit.models.mlp import MLPModule
+from pinnkit.models import LayeredModel, split
 from pinnkit.objective.loss import Objective
 
 
@@ -20,14 +19,13 @@ class Drawn:
     Works under jit and vmap. Arguments: `objective` gives problem, embedding and hard conditions; `model` the network.
     """
 
-    def __init__(self, objective: Objective, model: MLP, key: Any, dtype: Any) -> None:
+    def __init__(self, objective: Objective, model: LayeredModel, key: Any, dtype: Any) -> None:
         network = objective.network
         self._network, self._objective = network, objective
         module = model.build(
             network.embedding.features, len(network.problem.fields), rngs=nnx.Rngs(key), dtype=jnp.dtype(dtype)
         )
         self.params, self._apply = split(module)
-        assert isinstance(module, MLPModule)
         self._module = module
         self.problem = network.problem.bound({n: u.initial for n, u in network.problem.unknowns().items()})
 

@@ -35,6 +35,8 @@ def print_diagnosis(console: Console, found: Diagnosis) -> None:
     """A table for each diagnostic, the reasons for what is unfit, and the verdict."""
     for name, report in found.reports.items():
         _print_findings(console, name, report.findings)
+        if report.note:
+            console.print(Text(f"  {report.note}", style="dim"), soft_wrap=True)
         if option := report.curves.get("recommended"):
             said = f"  of he and lecun, these derivatives are kept best by {option} (--model.init auto)"
             console.print(Text(said, style="dim"))

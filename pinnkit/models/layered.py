@@ -1,0 +1,198 @@
+"""What all networks of dense layers share: their options, the list of their layers, and the walk through them."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from pinnkit.errors import UsageError
+from pinnkit.init.gains import CHANNELS
+from pinnkit.init.gains import gain as gain_of
+from pinnkit.init.gates import gate_gain
+from pinnkit.init.initialisers import SCHEMES, float_dtype, weight_variance
+from pinnkit.init.names import lookup
+from pinnkit.init.parametrisations import PARAMETRISATIONS, parametrise
+from pinnkit.models.activations import activation
+from pinnkit.models.dense import Dense
+from pinnkit.models.fourier import FourierFeatures
+
+Walk = Callable[[Array], Array]
+"""Applies the next dense layer: (points, n_in) -> (points, n_out)."""
+
+
+class Layer(NamedTuple):
+    """One dense layer: what a diagnosis calls it, its sizes, and the squared gain of its weights."""
+
+    name: str
+    n_in: int
+    n_out: int
+    gain2: float
+    closed: bool = False
+    """Whether it lies behind a gate that is zero at the start: until the gate opens, it has no gradient."""
+
+
+@dataclass(frozen=True)
+class LayeredModel(ABC):
+    """The options that every network of dense layers has. Abstract."""
+
+    gated: ClassVar[bool] = False
+    """Whether each block is added with a trained factor, `gates`, that is 0 at the start."""
+
+    width: int = 32
+    """Units in each hidden layer."""
+    depth: int = 3
+    """Number of hidden layers."""
+    activation: str = "tanh"
+    """Activation: tanh, sin, silu, gelu, softplus, sigmoid; relu, leaky_relu and elu have few derivatives."""
+    init: Literal["he", "lecun", "glorot", "orthogonal", "constant"] = "he"
+    """Variance of the weights: he gain2/n_in, lecun 1/n_in, glorot 2/(n_in + n_out), orthogonal sqrt(gain2) Q, constant
+    1/16 whatever n_in is (a bad example)."""
+    gain: Literal["value", "derivative"] = "value"
+    """What gain2 keeps from layer to layer, the signal or its derivatives; for he and orthogonal."""
+    init_scale: float = 1.0
+    """Factor of every weight's standard deviation at the start."""
+    parametrisation: Literal["standard", "ntk", "rwf", "weight_norm"] = "standard"
+    """What is trained: the weights (standard), the weights without their standard deviation (ntk), weights and a factor for
+    each unit (rwf, random weight factorisation), or directions and lengths (weight_norm)."""
+    fourier_scale: float = 1.0
+    """Standard deviation of the random angular frequencies, for coordinates scaled to unit variance."""
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        for option, least in (("width", 1), ("depth", 1)):
+            require_count(getattr(self, option), least, f"{name}.{option}")
+        _require_scale(self.fourier_scale, "Fourier features", f"{name}.fourier_scale", zero=False)
+        _require_scale(self.init_scale, "weights", f"{name}.init_scale", zero=True)
+        activation(self.activation, where=f"{name}.activation")
+        lookup(self.schemes(), self.init, "initialisation", where=f"{name}.init")
+        lookup(CHANNELS, self.gain, "kind of gain", where=f"{name}.gain")
+        lookup(PARAMETRISATIONS, self.parametrisation, "parametrisation", where=f"{name}.parametrisation")
+
+    @abstractmethod
+    def layers(self, features: int, outputs: int) -> tuple[Layer, ...]:
+        """Every dense layer, in the order in which the network walks through them, the readout last."""
+
+    @abstractmethod
+    def build(self, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> LayeredModule:
+        """The module, with its parameters drawn.
+
+        Arguments
+            features: columns of the embedded points.
+            outputs: fields.
+            rngs: `params` gives the keys.
+            dtype: of all parameters.
+
+        Raises
+            UsageError: fewer than one feature or output, or a dtype that JAX would not honour.
+        """
+
+    @property
+    @abstractmethod
+    def frequencies(self) -> int:
+        """Random frequencies put before the first layer, each giving a cosine and a sine; 0 for none."""
+
+    @classmethod
+    def schemes(cls) -> dict[str, Any]:
+        """The initialisations that can be asked for, by name."""
+        return dict(SCHEMES)
+
+    def inputs(self, features: int, outputs: int) -> int:
+        """Columns that the first layers read. Raises UsageError for fewer than one feature or output."""
+        require_count(features, 1, "features")
+        require_count(outputs, 1, "outputs")
+        return 2 * self.frequencies or features
+
+    @property
+    def gain2(self) -> float:
+        """Squared gain of a layer that reads an activation."""
+        return gain_of(activation(self.activation).function, self.gain)
+
+    @property
+    def gate_gain2(self) -> float:
+        """Squared gain of a layer that reads a gate (1 - z) u + z v."""
+        return gate_gain(activation(self.activation).function, self.gain)
+
+    def variances(self, features: int, outputs: int) -> tuple[float, ...]:
+        """sigma2 of the weights of every dense layer, of W in every parametrisation."""
+        layers = self.layers(features, outputs)
+        return tuple(self.init_scale**2 * weight_variance(self.init, (x.n_in, x.n_out), x.gain2) for x in layers)
+
+    def parameters(self, features: int, outputs: int) -> int:
+        """The number of trainable parameters: weights, biases, factors of the weights, gates."""
+        layers = self.layers(features, outputs)
+        factors = sum(x.n_out for x in layers) if self.parametrisation in ("rwf", "weight_norm") else 0
+        return sum((x.n_in + 1) * x.n_out for x in layers) + factors + (self.depth if self.gated else 0)
+
+
+class LayeredModule(nnx.Module):
+    """A network of dense layers: (points, features) -> (points, outputs). Abstract: `forward` says how they are joined.
+
+    Every layer gets the gain of what it reads, so that a pre-activation has variance one where what it reads has the
+    second moment that the gain was made for.
+    """
+
+    def __init__(self, config: LayeredModel, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
+        described = config.layers(features, outputs)
+        self.activation = activation(config.activation).function
+        self.fourier = (
+            FourierFeatures(features, config.frequencies, config.fourier_scale, rngs=rngs, dtype=dtype)
+            if config.frequencies
+            else None
+        )
+        layers = []
+        for layer in described:
+            shape = (layer.n_in, layer.n_out)
+            made = parametrise(config.parametrisation, config.init, shape, layer.gain2, factor=config.init_scale)
+            layers.append(Dense(*shape, parametrised=made, rngs=rngs, dtype=dtype))
+        self.layers = nnx.List(layers)
+        self.blocks = config.depth
+        if config.gated:
+            self.gates = nnx.Param(jnp.zeros((config.depth,), float_dtype(dtype)))
+
+    def forward(self, h: Float[Array, "points inputs"], dense: Walk) -> Float[Array, "points outputs"]:
+        """The network after the Fourier features; `dense` applies the next layer at every call."""
+        raise NotImplementedError
+
+    def __call__(self, X: Float[Array, "points features"]) -> Float[Array, "points outputs"]:
+        """Evaluate the network on a batch of embedded points."""
+        return self.preactivations(X)[-1]
+
+    def preactivations(
+        self, X: Float[Array, "points features"], shifts: Sequence[Any] | None = None
+    ) -> list[Float[Array, "points units"]]:
+        """What each dense layer gives before its activation, the output last; `shifts` are added to them."""
+        found: list[Float[Array, "points units"]] = []
+
+        def dense(h: Array) -> Array:
+            z = self.layers[len(found)](h)
+            found.append(z if shifts is None else z + shifts[len(found)])
+            return found[-1]
+
+        self.forward(X if self.fourier is None else self.fourier(X), dense)
+        return found
+
+
+def require_count(value: object, least: int, where: str) -> None:
+    """Raise UsageError unless the value is a whole number, at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(
+            f"{where} is {value!r}.", where=where, expected=f"a whole number, at least {least}", do="Change the value."
+        )
+
+
+def _require_scale(value: float, what: str, where: str, *, zero: bool) -> None:
+    if not (math.isfinite(value) and (value > 0 or (zero and value == 0))):
+        raise UsageError(
+            f"The scale of the {what} is {value}.",
+            where=where,
+            expected="a finite number, 0 or more" if zero else "a finite number above 0",
+            do="Change the value.",
+        )
