@@ -3,6 +3,7 @@
 from pinnkit.errors import UsageError
 from pinnkit.models import MLP, ModifiedMLP, PirateNet, ResNet
 from pinnkit.optim import LBFGS, Adam, LevenbergMarquardt, Optax, SSBroyden
+from pinnkit.parallel import use_all_cores
 from pinnkit.problem import (
     Box,
     Disk,
@@ -60,4 +61,5 @@ __all__ = [
     "quantity",
     "train",
     "unknown",
+    "use_all_cores",
 ]

@@ -37,9 +37,12 @@ class Stage(ABC):
     """Steps at the most."""
     loss_below: float = 0.0
     """The stage ends when the loss is below this."""
+    patience: int = 20
+    """The stage ends after so many draws of points on which the loss did not fall; 0: never."""
 
     def __post_init__(self) -> None:
         self.require_count("steps", 0)
+        self.require_count("patience", 0)
         if not (isinstance(self.loss_below, (int, float)) and self.loss_below >= 0):
             self.refuse("loss_below", "a number, 0 or more")
 

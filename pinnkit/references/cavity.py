@@ -92,7 +92,8 @@ class Mesh:
         place, weight = roots_legendre((3 * self.degree + 1) // 2 + 1)  # exact for the nonlinear term
         b, d = self.velocity[0].basis(place)
         p = self.pressure[0].basis(place)[0]
-        return np.kron(b, b), np.kron(d, b), np.kron(b, d), np.kron(p, p), np.kron(weight, weight)
+        parts = np.kron(b, b), np.kron(d, b), np.kron(b, d), np.kron(p, p), np.kron(weight, weight)
+        return tuple(np.asarray(part, np.float64) for part in parts)
 
     @cached_property
     def stretch(self) -> tuple[Real, Real, Real]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,9 @@ REVIVED = 5
 """A stage that stalls again within this many steps of a redraw is over."""
 CHUNK_SECONDS = 1.0
 """A chunk should take about this long: often enough for a live display, rarely enough to cost nothing."""
+REACHED = ": the requested accuracy is reached"
+PROGRESS = 0.9
+"""Points just drawn show progress where the loss on them is below this part of the lowest on such points so far."""
 UNSEEN = 2**30
 """Draws from this number on are for evaluation: no training takes so many steps."""
 FIRST = 10
@@ -65,10 +68,17 @@ class _Program:
 
 
 class Loop:
-    """Trains one objective by one recipe. `start` makes the first state, `run` goes on from any state."""
+    """Trains one objective by one recipe. `start` makes the first state, `run` goes on from any state.
 
-    def __init__(self, objective: Objective, recipe: Recipe, *, seed: int) -> None:
-        self.objective, self.recipe, self.seed = objective, recipe, seed
+    Arguments
+        reached: whether parameters are as accurate as was asked for; asked when points are drawn, at exact steps, so that a
+            run does not depend on the clock. None trains to the end of the recipe.
+    """
+
+    def __init__(
+        self, objective: Objective, recipe: Recipe, *, seed: int, reached: Callable[[Parameters], bool] | None = None
+    ) -> None:
+        self.objective, self.recipe, self.seed, self.reached = objective, recipe, seed, reached
         self.sampler = collocation(objective, recipe.sampling)
         self.weigher = weigher(objective, recipe.weightings)
         self.key = jax.random.key(seed)
@@ -85,7 +95,9 @@ class Loop:
 
     def start(self) -> TrainState:
         """The state before the first step."""
-        zero = dict.fromkeys(("step", "drawn", "stage", "stage_step", "rescues", "stage_rescues"), np.asarray(0))
+        counters = ("step", "drawn", "stage", "stage_step", "rescues", "stage_rescues", "fruitless")
+        zero: dict[str, Any] = dict.fromkeys(counters, np.asarray(0))
+        zero["fresh_loss"] = np.asarray(np.inf)
         clock = dict.fromkeys(("seconds", "compile_seconds"), np.asarray(0.0))
         params = placed(self.objective.network.initial_parameters)
         weighting, points = placed(self.weigher.init(params, placed(self.sampler.init(self._key(0)))))
@@ -145,14 +157,28 @@ class Loop:
         if stalled and redraw and int(state.step) - int(state.drawn) > REVIVED:
             draw = True  # new points may open the way again
         due = draw or any(self.weigher.due(int(state.step)))
-        event = ""
-        if low or (stalled and not due) or int(state.stage_step) >= stage.steps:
-            reason = ": the loss is low enough" if low else ": no further decrease is possible" if stalled else ""
-            event = f"stage '{stage.name}' ended at step {int(state.step)}{reason}"
-            state = self._entered(state, int(state.stage) + 1)
+        reason = self._ending(state, stage, low=low, stalled=stalled and not due, drawn=draw)
+        if reason is None:
+            renewed = self._renewed(state, draw) if due else state
+            if not 0 < stage.patience <= int(renewed.fruitless):
+                return Report(renewed, stage.name, losses, squares, loss)
+            reason = f": no progress on fresh points in {stage.patience} draws"
+        following = len(self.recipe.stages) if reason == REACHED else int(state.stage) + 1
+        state = self._entered(state, following)
         if due and not self.over(state):
             state = self._renewed(state, draw)
+        event = f"stage '{stage.name}' ended at step {int(state.step)}{reason}"
         return Report(state, stage.name, losses, squares, loss, event=event)
+
+    def _ending(self, state: TrainState, stage: Stage, *, low: bool, stalled: bool, drawn: bool) -> str | None:
+        """Why the stage is over at this step; None where it goes on."""
+        if low:
+            return ": the loss is low enough"
+        if stalled:
+            return ": no further decrease is possible"
+        if drawn and self.reached is not None and self.reached(state.params):
+            return REACHED
+        return "" if int(state.stage_step) >= stage.steps else None
 
     def _rescued(self, state: TrainState, result: ChunkResult) -> Report:
         """After NaN or Inf: back to the last good place with a smaller step; the end after RESCUES times."""
@@ -192,7 +218,8 @@ class Loop:
         """The state at the start of a stage, or of the next one that has steps to do."""
         stages = self.recipe.stages
         stage = next((i for i in range(stage, len(stages)) if stages[i].steps > 0), len(stages))
-        return self._begun(state.counted(stage=stage, stage_step=0, stage_rescues=0)).marked(np.inf)
+        begun = state.counted(stage=stage, stage_step=0, stage_rescues=0, fresh_loss=np.inf, fruitless=0)
+        return self._begun(begun).marked(np.inf)
 
     def _begun(self, state: TrainState) -> TrainState:
         """The state with a new optimiser."""
@@ -209,8 +236,17 @@ class Loop:
             weighting, points = self.weigher.update(state.weighting, state.params, state.points, due, False)
         weighting, points = placed((weighting, points))
         state = replace(state, points=points, weighting=weighting)
+        if draw:
+            state = self._looked_at_fresh_points(state)
         keeps = self._stage(state).outlives_points
         return replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._begun(state)
+
+    def _looked_at_fresh_points(self, state: TrainState) -> TrainState:
+        """What the loss is where no step has made it small: the honest measure of progress."""
+        fresh, lowest = self._loss(self.mean_squares(state.params, state.points)), float(state.fresh_loss)
+        if fresh < PROGRESS * lowest:
+            return state.counted(fresh_loss=fresh, fruitless=0)
+        return state.counted(fruitless=int(state.fruitless) + 1)
 
     def _drawn(self, state: TrainState, key: Any, due: tuple[bool, ...]) -> tuple[Any, PointSets]:
         """New points with the weights that they get, and the weightings' states."""

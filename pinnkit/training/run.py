@@ -19,7 +19,7 @@ from pinnkit.diagnostics.uncertainty import Estimate, draws_needed, estimates
 from pinnkit.errors import UsageError
 from pinnkit.models import MLP, Model
 from pinnkit.models.mlp import AUTO
-from pinnkit.objective import Equations, FieldNetwork, Objective
+from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters
 from pinnkit.problem import Problem
 from pinnkit.training.loop import Loop
 from pinnkit.training.recipe import NTK, Recipe
@@ -52,7 +52,8 @@ class Run:
         )
         self.model: Model = self.objective.network.model
         self.equations = self.objective.equations
-        self.loop = Loop(self.objective, self.recipe, seed=seed)
+        wanted = self.recipe.accuracy
+        self.loop = Loop(self.objective, self.recipe, seed=seed, reached=None if wanted is None else self._accurate)
 
     def check(self) -> Checked:
         """The findings before training. Raises UsageError."""
@@ -62,6 +63,11 @@ class Run:
     def accuracy(self) -> Accuracy:
         """Errors against the truth, where there is one."""
         return Accuracy(self.objective, truth_of(self.problem))
+
+    def _accurate(self, params: Parameters) -> bool:
+        """Whether every field is as accurate as was asked for; no where that cannot be known."""
+        errors = self.accuracy.errors(params)
+        return errors is not None and all(e.relative_l2 <= (self.recipe.accuracy or 0.0) for e in errors.values())
 
     def evaluate(self, state: TrainState, *, diverged: bool = False, interrupted: bool = False) -> Evaluation:
         """Everything that can be said of a trained state."""

@@ -54,6 +54,10 @@ class TrainState:
     """Times that the run went back after NaN or Inf."""
     stage_rescues: Any
     """The same, in the present stage."""
+    fresh_loss: Any
+    """The lowest loss of the present stage on points that had just been drawn; infinite before the first draw."""
+    fruitless: Any
+    """Draws of points since then, none of which showed progress."""
     seconds: Any
     """Seconds of training so far, compilation left out."""
     compile_seconds: Any
