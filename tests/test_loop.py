@@ -22,16 +22,16 @@ POINTS = pk.Sampling(interior=32, boundary=1, redraw=0)
 
 @dataclass(frozen=True, kw_only=True)
 class Descent(Stage):
-    """Gradient descent that says it has stalled whenever it is asked after step `patience` of its own."""
+    """Gradient descent that says it has stalled whenever it is asked after step `lasts` of its own."""
 
     name: ClassVar[str] = "descent"
-    patience: int = 10**6
+    lasts: int = 10**6
 
     def transformation(self, step_scale=1.0):
         return optax.chain(optax.sgd(1e-2 * step_scale), optax.scale_by_schedule(lambda count: 1.0))
 
     def stalled(self, state):
-        return optax.tree_utils.tree_get(state, "count") >= self.patience
+        return optax.tree_utils.tree_get(state, "count") >= self.lasts
 
 
 def reports(*stages, sampling=POINTS, seed=0, **recipe):
@@ -80,7 +80,7 @@ def test_reported_losses_are_those_of_the_objective():
     [
         ((Descent(steps=0), Descent(steps=5), Descent(steps=0)), 5, ["ended at step 5"]),
         ((Descent(steps=0),), 0, []),
-        ((Descent(steps=50, patience=7),), 7, ["ended at step 7: no further decrease is possible"]),
+        ((Descent(steps=50, lasts=7),), 7, ["ended at step 7: no further decrease is possible"]),
         (
             (Descent(steps=50, loss_below=1e9), Descent(steps=3)),
             4,
@@ -160,7 +160,7 @@ def test_new_weights_keep_the_matrix_of_a_quasi_newton_stage_and_make_its_value_
 
 def test_a_stall_is_answered_by_new_points_once():
     sampling = pk.Sampling(interior=32, boundary=1, redraw=1000)
-    run, found = reports(Descent(steps=50, patience=12), sampling=sampling)
+    run, found = reports(Descent(steps=50, lasts=12), sampling=sampling)
     assert draws(found, run) == [12]  # and stalled again at once, so the stage is over
     assert int(found[-1].state.step) == 13
     assert "no further decrease" in found[-1].event
@@ -168,7 +168,7 @@ def test_a_stall_is_answered_by_new_points_once():
 
 def test_a_stall_at_the_step_of_a_redraw_does_not_end_the_stage():
     sampling = pk.Sampling(interior=32, boundary=1, redraw=4)
-    run, found = reports(Descent(steps=9, patience=8), sampling=sampling)
+    run, found = reports(Descent(steps=9, lasts=8), sampling=sampling)
     assert draws(found, run) == [4, 8]
     assert int(found[-1].state.step) == 9
 
@@ -212,3 +212,31 @@ def test_seeds_differ_and_the_same_seed_repeats_to_the_bit():
 def test_a_matrix_that_does_not_fit_is_refused_before_anything_is_compiled():
     recipe = pk.Recipe(stages=(pk.SSBroyden(),))
     refused(lambda: Run(Decay(), pk.MLP(width=200, depth=3), recipe), "inverse Hessian", "--stages adam lbfgs")
+
+
+def test_training_ends_where_the_requested_accuracy_is_reached():
+    stages = (pk.Adam(steps=400, learning_rate=3e-2), pk.Adam(steps=50))
+    sampling = pk.Sampling(interior=32, boundary=1, redraw=30)
+    run, found = reports(*stages, sampling=sampling, accuracy=0.05)
+    last = found[-1]
+    assert last.event == f"stage 'adam' ended at step {int(last.state.step)}: the requested accuracy is reached"
+    assert int(last.state.step) % 30 == 0 and int(last.state.step) < 400 and run.loop.over(last.state)
+    assert max(e.relative_l2 for e in run.accuracy.errors(last.state.params).values()) <= 0.05
+    for report in found[:-1]:  # and not before
+        if int(report.state.step) % 30 == 0:
+            assert max(e.relative_l2 for e in run.accuracy.errors(report.state.params).values()) > 0.05
+
+
+def test_a_stage_ends_without_progress_on_fresh_points():
+    idle = pk.Adam(steps=400, learning_rate=1e-12, patience=3)
+    sampling = pk.Sampling(interior=32, boundary=1, redraw=20)
+    run, found = reports(idle, pk.Adam(steps=10), sampling=sampling)
+    events = [r.event for r in found if r.event]
+    # The draw at step 20 is the first look; those at 40, 60 and 80 show no progress.
+    assert events == [
+        "stage 'adam' ended at step 80: no progress on fresh points in 3 draws",
+        "stage 'adam' ended at step 90",
+    ]
+    assert draws(found, run) == [20, 40, 60, 80]
+    _, found = reports(pk.Adam(steps=100, learning_rate=1e-12, patience=0), sampling=sampling)
+    assert [r.event for r in found if r.event] == ["stage 'adam' ended at step 100"]
