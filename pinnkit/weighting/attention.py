@@ -49,6 +49,9 @@ class ResidualAttention(_Attention):
     Source: Anagnostopoulos et al. 2024 (RBA). Updates are rarer here than one a step, so the memory is
     shorter. On new points lambda is what it would be had their residual always been as it is: rate / (1 - memory)
     |r| / max |r|.
+
+    Made for an update with each step of Adam. Points without a residual have no weight, and a quasi-Newton stage lets them
+    drift until the next update: `every` small, or `VariationalAttention`, whose points all count.
     """
 
     name: ClassVar[str] = "residual_attention"

@@ -26,6 +26,8 @@ class Causality(Weighting):
     """Interior points count by how well the equation holds before them."""
 
     name: ClassVar[str] = "causality"
+    every: int = 20
+    """Steps between two updates; 0 for none but the first and what new points need. A slice waits for them: keep it small."""
     slices: int = 16
     """Slices of equal length that time is cut into."""
     epsilon: float = 1.0
