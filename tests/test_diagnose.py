@@ -255,7 +255,7 @@ def test_networks_without_a_theory_are_measured_and_say_so(name):
     assert at_start(made)[1] == ()
 
 
-@pytest.mark.parametrize("name", GATED)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n == "resnet" else pytest.mark.slow) for n in GATED])
 def test_bad_starts_of_networks_with_gates(name):
     made = objective(Advection(), GATED[name](width=16, depth=1, init="constant"))
     assert "unfit" in verdicts(width_study(made, QUICK, 0)).values()
@@ -265,7 +265,7 @@ def test_bad_starts_of_networks_with_gates(name):
 
 
 def test_the_whole_diagnosis_of_a_network_with_gates():
-    found = diagnose(objective(Advection(), pk.ResNet(width=8, depth=2)), replace(QUICK, draws=8), 0)
+    found = diagnose(objective(Advection(), pk.ResNet(width=8, depth=1)), replace(QUICK, draws=8), 0)
     assert set(found.reports) == set(DIAGNOSTICS)
     assert set(found.plain()["notes"]) == {"width study", "signal"}
     assert set(diagnosis_figures(found)) == {"width_study", "signal", "balance", "spectrum"}
