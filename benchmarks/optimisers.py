@@ -1,10 +1,11 @@
 """Optimisers against each other on one problem: error after equal wall-clock time.
 
-    python benchmarks/optimisers.py advection --seconds 30
+    OPENBLAS_NUM_THREADS=1 python benchmarks/optimisers.py advection --seconds 30 --cores 1
 
 Prints a table: the relative L2 error after an eighth, a quarter, a half and all of the time, compilation left out. The
 optimisers take turns, a chunk of steps each, whoever has used the least time next: on a shared machine all of them meet the
-same load. "fastest" is the quickest chunk's time for a step: what a quiet machine would take.
+same load. "fastest" is the quickest chunk's time for a step: what a quiet machine would take. One
+thread for LAPACK: on a machine with other work its threads wait for each other, which made a step of lm several times as long.
 """
 
 from __future__ import annotations
