@@ -30,6 +30,8 @@ class Stage(ABC):
     name: ClassVar[str]
     keeps_value: ClassVar[bool] = False
     """Whether the optimiser's state holds `value` and `grad` at the new parameters, as line-search methods do."""
+    wants_residuals: ClassVar[bool] = False
+    """Whether the optimiser is given the residuals themselves, as `residual_fn`."""
     outlives_points: ClassVar[bool] = True
     """Whether the optimiser's state is still good when the collocation points are drawn anew."""
 
@@ -179,6 +181,7 @@ class LevenbergMarquardt(Stage):
 
     name: ClassVar[str] = "lm"
     keeps_value: ClassVar[bool] = True
+    wants_residuals: ClassVar[bool] = True
     steps: int = 200
     """Steps at the most."""
     form: Form = "auto"

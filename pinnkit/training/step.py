@@ -51,7 +51,8 @@ def compiled_chunk(objective: Objective, stage: Stage, step_scale: float) -> tup
         def loss(p: Parameters) -> Float[Array, ""]:
             return objective.loss(p, points)
 
-        residual_fn = objective.residual_vector(points)  # costs nothing where the optimiser does not ask for it
+        # Not to all: optax's line searches refuse what they do not know.
+        further = {"residual_fn": objective.residual_vector(points)} if stage.wants_residuals else {}
 
         def value_and_grad(p: Parameters, s: Any) -> Any:
             return (
@@ -61,9 +62,7 @@ def compiled_chunk(objective: Objective, stage: Stage, step_scale: float) -> tup
         def step(carry: Any) -> Any:
             i, params, state, losses, *_ = carry
             value, grad = value_and_grad(params, state)
-            updates, new_state = optimiser.update(
-                grad, state, params, value=value, grad=grad, value_fn=loss, residual_fn=residual_fn
-            )
+            updates, new_state = optimiser.update(grad, state, params, value=value, grad=grad, value_fn=loss, **further)
             new = optax.apply_updates(params, updates)
             good = jnp.isfinite(value) & all_finite(grad) & all_finite(new)
             kept = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, params)
