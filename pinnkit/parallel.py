@@ -44,14 +44,22 @@ def cores() -> Mesh | None:
     return Mesh(np.array(devices[: _dividing(len(devices))]), (CORES,))
 
 
-def placed(tree: Any, where: PartitionSpec = WHOLE) -> Any:
-    """Arrays put where compiled programs keep them, so that no program is compiled twice."""
+def placed(tree: Any) -> Any:
+    """Arrays put on all cores, so that no program is compiled twice; those that are there already stay as they are."""
     mesh = cores()
-    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, where))
+    if mesh is None:
+        return tree
+    everywhere = NamedSharding(mesh, WHOLE)
+
+    def put(array: Any) -> Any:
+        there = isinstance(array, jax.Array) and array.sharding.device_set == everywhere.device_set
+        return array if there else jax.device_put(array, everywhere)
+
+    return jax.tree.map(put, tree)
 
 
 def kept(array: Any, where: PartitionSpec) -> Any:
-    """The same inside a compiled program."""
+    """Where a compiled program keeps an array."""
     mesh = cores()
     return array if mesh is None else jax.lax.with_sharding_constraint(array, NamedSharding(mesh, where))
 

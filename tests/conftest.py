@@ -11,12 +11,17 @@ if "PINNKIT_CACHE" not in os.environ:
     os.environ["PINNKIT_CACHE"] = tempfile.mkdtemp(prefix="pinnkit-tests-")
 CACHE = os.environ["PINNKIT_CACHE"]
 os.environ["MPLBACKEND"] = "Agg"
+# Most programs here run for less time than they take to compile.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax  # noqa: E402
 from beartype import beartype  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
+# How many cores are devices is decided here, not by the first test of the command line: PINNKIT_TEST_DEVICES=2 for two.
+jax.config.update("jax_num_cpu_devices", int(os.environ.get("PINNKIT_TEST_DEVICES", "1")))
+jax.devices()
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # What one worker compiled, the other need not.
 jax.config.update("jax_compilation_cache_dir", os.path.join(CACHE, "jax"))

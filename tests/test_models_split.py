@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from pinnkit.init.parametrisations import Parametrised
 from pinnkit.models import MLP, AxisScale, Embedding, split
 from pinnkit.models.dense import Dense
 
@@ -107,12 +108,15 @@ def counted(key, shape, dtype):
     return jnp.asarray(np.arange(math.prod(shape)).reshape(shape), dtype)
 
 
+HALVED = Parametrised(lambda *shape: {"kernel": counted(*shape)}, lambda stored: 0.5 * stored["kernel"])
+
+
 class WithGaps(nnx.Module):
     """A list in which some items have no parameters, the last one included."""
 
     def __init__(self):
         first, second = (
-            Dense(n_in, n_out, initialiser=counted, scale=0.5, rngs=nnx.Rngs(0), dtype=jnp.float32)
+            Dense(n_in, n_out, parametrised=HALVED, rngs=nnx.Rngs(0), dtype=jnp.float32)
             for n_in, n_out in ((2, 3), (3, 1))
         )
         self.layers = nnx.List([Square(), first, Square(), second, Square()])

@@ -1,5 +1,6 @@
 """Several cores as devices: the same numbers as on one, nothing compiled twice. In a process of its own, since JAX asks once."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +61,6 @@ def numbers():
 
 def check_two_devices(path):
     """What the other process does."""
-    jax.config.update("jax_num_cpu_devices", 2)
     assert cores().size == 2
     np.savez(path, *numbers())
     recipe = pk.Recipe(stages=(pk.SSBroyden(steps=60),), sampling=pk.Sampling(interior=200, redraw=30))
@@ -76,7 +76,12 @@ def check_two_devices(path):
 def test_two_cores_give_the_numbers_of_one(tmp_path):
     script = f"import conftest, test_parallel; test_parallel.check_two_devices({str(tmp_path / 'two.npz')!r})"
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parent,
+        env={**os.environ, "PINNKIT_TEST_DEVICES": "2"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     with np.load(tmp_path / "two.npz") as two:

@@ -17,6 +17,7 @@ from pinnkit.errors import UsageError
 from pinnkit.optim.damped import Form, chosen
 from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
 from pinnkit.optim.self_scaled_broyden import Variant, matrix_bytes, self_scaled_broyden
+from pinnkit.parallel import ROWS
 
 Schedule = Literal["constant", "cosine", "exponential"]
 MATRIX_BOUND = 2 * 1024**3
@@ -162,7 +163,7 @@ class SSBroyden(Stage):
         """Raise UsageError where the matrix would be larger than the bound."""
         needed = matrix_bytes(parameters, dtype)
         if needed > MATRIX_BOUND:
-            most = int((MATRIX_BOUND / jnp.dtype(dtype).itemsize) ** 0.5)
+            most = int((MATRIX_BOUND / jnp.dtype(dtype).itemsize) ** 0.5) // ROWS * ROWS
             raise UsageError(
                 f"The inverse Hessian of {parameters} parameters takes {needed / 2**30:.1f} GiB.",
                 where=f"stage '{self.name}' of the recipe",

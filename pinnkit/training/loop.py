@@ -223,7 +223,7 @@ class Loop:
 
     def _begun(self, state: TrainState) -> TrainState:
         """The state with a new optimiser."""
-        return replace(state, optimiser=() if self.over(state) else self._program(state).init(state.params))
+        return replace(state, optimiser=() if self.over(state) else placed(self._program(state).init(state.params)))
 
     def _renewed(self, state: TrainState, draw: bool) -> TrainState:
         """The state with new points or new weights: another objective for the optimiser."""
