@@ -1,10 +1,12 @@
-"""Loss and gradient in one step, against the residual by hand and against the matrix products alone; memory and points.
+"""Loss and gradient in one step, against the residual by hand and against the matrix products it needs; memory and points.
 
     python benchmarks/step.py                    # ratios, then 10^4, 10^5, 10^6 points
     python benchmarks/step.py --repetitions 40   # on a noisy machine
 
 float32, tanh 4 x 128, 4096 interior points, 512 on the boundary, 512 at the start; conditions are soft. Ratios are of medians
-of interleaved repetitions in one process; each number of points has a process of its own, whose peak memory is read.
+of interleaved repetitions in one process; each number of points has a process of its own, whose peak memory is read. The
+residual by hand has all cores too, as threads of one device. `products` is the time that the operations of the step's matrix
+products take at the speed of one large product, measured in the same run: no step can be faster.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
@@ -25,7 +27,6 @@ import tyro
 
 import pinnkit as pk
 from pinnkit.objective import Equations, FieldNetwork, Objective, PointSets
-from pinnkit.objective.tiles import rows_of_a_tile, summed
 from pinnkit.parallel import cores, placed, use_all_cores
 from pinnkit.sampling import collocation
 
@@ -112,9 +113,11 @@ CASES: dict[str, tuple[type[pk.Problem], Callable[[Field, Any, Any], Any], float
 }
 """Problem, its residual by hand, and how many times faster than that a step is to be."""
 PRODUCTS_TARGET = 1.5
+SQUARE = 1024
+"""Size of the large product."""
 
 
-def main(repetitions: int = 20, points: int = 0, problem: str = "burgers") -> None:
+def main(repetitions: int = 20, points: int = 0, problem: str = "burgers", scaling: bool = True) -> None:
     """Print the ratios; with `points`, one line of JSON for that many interior points (used by itself)."""
     use_all_cores()
     if points:
@@ -130,6 +133,8 @@ def main(repetitions: int = 20, points: int = 0, problem: str = "burgers") -> No
             f"{name:12}{t['step'] * 1e3:7.1f}ms{t['hand'] * 1e3:8.1f}ms{t['products'] * 1e3:8.1f}ms"
             f"{by_hand:11.2f}{products:15.2f}   >= {CASES[name][2]}, <= {PRODUCTS_TARGET}"
         )
+    if not scaling:
+        return
     print(f"\n{'burgers, points':18}{'ms a step':>10}{'us a point':>12}{'peak memory':>13}")
     for count in POINTS:
         command = [sys.executable, __file__, "--points", str(count)]
@@ -140,20 +145,23 @@ def main(repetitions: int = 20, points: int = 0, problem: str = "burgers") -> No
 def compared(name: str, repetitions: int) -> dict[str, float]:
     """Median seconds of a step, of the same by hand, and of its matrix products, interleaved."""
     objective, params, points = prepared(name, 4096, 512)
-    programs = {
-        "step": jax.jit(jax.value_and_grad(objective.loss)),
-        "hand": jax.jit(jax.value_and_grad(by_hand(name, objective))),
-        "products": jax.jit(products_alone(objective)),
+    square = jnp.ones((SQUARE, SQUARE), jnp.float32)
+    alone = jax.device_put((params, points), jax.devices()[0])
+    programs: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+        "step": (jax.jit(jax.value_and_grad(objective.loss)), (params, points)),
+        "hand": (jax.jit(jax.value_and_grad(by_hand(name, objective))), alone),
+        "products": (jax.jit(jnp.matmul), (square, square)),
     }
-    values = {k: jax.block_until_ready(f(params, points)) for k, f in programs.items()}
+    values = {k: jax.block_until_ready(f(*given)) for k, (f, given) in programs.items()}
     np.testing.assert_allclose(values["step"][0], values["hand"][0], rtol=1e-4)  # they compute the same thing
     for ours, theirs in zip(*(jax.tree.leaves(values[k][1]) for k in ("step", "hand")), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-3 * float(jnp.abs(theirs).max()))
     seconds: dict[str, list[float]] = {k: [] for k in programs}
     for _ in range(repetitions):
-        for k, f in programs.items():
-            seconds[k].append(timed(f, params, points))
-    return {k: median(s) for k, s in seconds.items()}
+        for k, (f, given) in programs.items():
+            seconds[k].append(timed(f, *given))
+    found = {k: median(s) for k, s in seconds.items()}
+    return found | {"products": operations(objective, points) / (2.0 * SQUARE**3 / found["products"])}
 
 
 def at_scale(name: str, count: int) -> dict[str, float]:
@@ -209,32 +217,23 @@ def by_hand(name: str, objective: Objective) -> Callable[[Any, PointSets], Any]:
     return loss
 
 
-def products_alone(objective: Objective) -> Callable[[Any, PointSets], Any]:
-    """The matrix products of a step and nothing else: a network without activations, all channels of all points.
+def operations(objective: Objective, points: PointSets) -> float:
+    """Floating-point operations of the matrix products of a step: forward one product a layer, backward two.
 
-    Forward one product a layer, backward two; the derivatives enter the first layer as constants, as they do in a step.
+    Of the first layer only the value counts: the derivatives of the coordinates are constants.
     """
-    itemsize, groups = objective.network.dtype.itemsize, objective.equations.groups
-    channels = {g.name: 1 + objective.equations.channels(g) for g in groups}
-    rows = {name: rows_of_a_tile(MODEL.width, c, itemsize) for name, c in channels.items()}
-
-    def part(name: str) -> Callable[..., Any]:
-        def linear(params: Any, at: Any, shares: Any) -> Any:
-            first, *others = params["network"]["layers"]
-            h = at.X @ first["kernel"]
-            h = jnp.concatenate([h] * channels[name])
-            for layer in others:
-                h = h @ layer["kernel"]
-            return jnp.vdot(h, h)
-
-        return jax.value_and_grad(linear)
-
-    parts: Mapping[str, Any] = {name: part(name) for name in channels}
-    return lambda params, points: summed(parts, rows, params, points)
+    first, *others = [layer["kernel"].size for layer in objective.network.initial_parameters["network"]["layers"]]
+    total = 0.0
+    for group in objective.equations.groups:
+        count, channels = points[group.name].X.shape[0], 1 + objective.equations.channels(group)
+        total += 2.0 * count * (2 * first + 3 * channels * sum(others))
+    return total
 
 
 def timed(f: Callable[..., Any], *arguments: Any) -> float:
-    """Seconds of one call."""
+    """Seconds of one call, right after one that is not counted: the caches and threads of another program are out of the way."""
+    time.sleep(0.05)
+    jax.block_until_ready(f(*arguments))
     began = time.perf_counter()
     jax.block_until_ready(f(*arguments))
     return time.perf_counter() - began
