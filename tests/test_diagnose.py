@@ -371,6 +371,10 @@ def test_false_alarms_are_rare():
     assert alarms <= 2
 
 
+UNFIT = {"kuramoto_sivashinsky"}
+"""Not solved yet, as its file says: no initialisation was found that keeps u_xxxx and the gradients of all layers."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(p.stem for p in shipped().glob("*.py")))
 def test_every_shipped_problem_starts_fit(name):
@@ -380,4 +384,5 @@ def test_every_shipped_problem_starts_fit(name):
     unfit = [
         f.message for run in (width_study, signal) for f in run(made, settings, 0).findings if f.verdict == "unfit"
     ]
-    assert unfit == [] and at_start(made)[1] == ()
+    fit = unfit == [] and at_start(made)[1] == ()
+    assert fit is (name not in UNFIT), unfit
