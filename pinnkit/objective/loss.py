@@ -97,8 +97,8 @@ class Objective:
         self, group: Group, params: Parameters, points: Points, shares: Any
     ) -> dict[str, Float[Array, ""]]:
         """As `_squares`, with the points' own weights."""
-        own, found = points.weights or {}, self._evaluated(group, params, points)
-        return {t: jnp.sum((shares * own[t] if t in own else shares) * r**2) for t, r in found.items()}
+        found = self._evaluated(group, params, points)
+        return {t: jnp.sum(_own_shares(points, t, shares) * r**2) for t, r in found.items()}
 
     def _weighted(self, group: Group, params: Parameters, points: Points, shares: Any) -> Float[Array, ""]:
         squares = self._own_squares(group, params, points, shares)
@@ -112,10 +112,9 @@ class Objective:
 
         def residuals(params: Parameters, tile: Any) -> Float[Array, "rows terms"]:
             some, shares = points_of_tile(points, tile)
-            own = some.weights or {}
             return jnp.stack(
                 [
-                    jnp.sqrt(self.weights[term] * (shares * own[term] if term in own else shares)) * r
+                    jnp.sqrt(self.weights[term] * _own_shares(some, term, shares)) * r
                     for term, r in self._evaluated(group, params, some).items()
                 ],
                 axis=1,
@@ -178,3 +177,9 @@ class Objective:
                 )
             resolved |= dict.fromkeys(matching, float(weight))
         return resolved
+
+
+def _own_shares(points: Points, term: str, shares: Any) -> Any:
+    """The points' shares in the mean, times the weights that they have for a term."""
+    own = points.weights or {}
+    return shares * own[term] if term in own else shares

@@ -20,7 +20,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Int
 
 from pinnkit.optim.damped import Form, Linear, linear_problem
-from pinnkit.optim.line_search import Scalar, ValueAndGrad, Vector, flat_value_and_grad
+from pinnkit.optim.line_search import Now, Scalar, ValueAndGrad, Vector, flat_value_and_grad
 from pinnkit.optim.residual_blocks import blocks_of
 
 LEAST_GAIN = 1e-4
@@ -101,7 +101,7 @@ def levenberg_marquardt(
                 "update(grad, state, params, value=..., grad=..., value_fn=..., residual_fn=...)"
             )
         x, unravel = ravel_pytree(params)
-        now = _Now(x, jnp.asarray(value, x.dtype), ravel_pytree(grad)[0])
+        now = Now(x, jnp.asarray(value, x.dtype), ravel_pytree(grad)[0])
         linear = linear_problem(
             form,
             blocks_of(residual_fn, params),
@@ -117,14 +117,6 @@ def levenberg_marquardt(
         return unravel(step), new_state._replace(grad=unravel(new_state.grad))
 
     return optax.GradientTransformationExtraArgs(init, update)
-
-
-class _Now(NamedTuple):
-    """Parameters, and value and gradient of the present objective there."""
-
-    x: Vector
-    value: Scalar
-    g: Vector
 
 
 class _Trials(NamedTuple):
@@ -153,7 +145,7 @@ def _init(params: optax.Params, damping: float) -> LevenbergMarquardtState:
 
 
 def _step(
-    state: LevenbergMarquardtState, now: _Now, linear: Linear, value_and_grad: ValueAndGrad, max_trials: int
+    state: LevenbergMarquardtState, now: Now, linear: Linear, value_and_grad: ValueAndGrad, max_trials: int
 ) -> tuple[Vector, LevenbergMarquardtState]:
     """One step: trials with more and more damping until the value falls."""
     recomputed = ~jnp.isfinite(state.value) | jnp.any(now.g != ravel_pytree(state.grad)[0])

@@ -61,6 +61,14 @@ class _Search(NamedTuple):
     done: Bool[Array, ""]
 
 
+class Now(NamedTuple):
+    """Parameters, and value and gradient of the present objective there."""
+
+    x: Vector
+    value: Scalar
+    g: Vector
+
+
 def flat_value_and_grad(
     value_fn: Callable[..., Scalar], unravel: Callable[[Vector], optax.Params], extra: dict[str, Any]
 ) -> ValueAndGrad:

@@ -20,7 +20,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
-from pinnkit.optim.line_search import LineSearchResult, Scalar, Vector, flat_value_and_grad, wolfe_line_search
+from pinnkit.optim.line_search import LineSearchResult, Now, Scalar, Vector, flat_value_and_grad, wolfe_line_search
 from pinnkit.optim.shared_matrix import Matrix, identity, matrix_rows, product, rescaled_plus_squares
 
 Variant = Literal["ssbroyden", "ssbfgs", "bfgs"]
@@ -125,19 +125,11 @@ def self_scaled_broyden(
             raise ValueError("self_scaled_broyden needs the parameters: update(grad, state, params, value=..., ...)")
         x, unravel = ravel_pytree(params)
         value_and_grad = flat_value_and_grad(value_fn, unravel, extra)
-        now = _Now(x, jnp.asarray(value, x.dtype), ravel_pytree(grad)[0])
+        now = Now(x, jnp.asarray(value, x.dtype), ravel_pytree(grad)[0])
         step, new_state = _step(state, now, partial(line_search, value_and_grad), variant, initial_scaling, first_step)
         return unravel(step), new_state._replace(grad=unravel(new_state.grad))
 
     return optax.GradientTransformationExtraArgs(_init, update)
-
-
-class _Now(NamedTuple):
-    """Parameters, and value and gradient of the present objective there."""
-
-    x: Vector
-    value: Scalar
-    g: Vector
 
 
 def _init(params: optax.Params) -> SelfScaledBroydenState:
@@ -159,7 +151,7 @@ def _init(params: optax.Params) -> SelfScaledBroydenState:
 
 def _step(
     state: SelfScaledBroydenState,
-    now: _Now,
+    now: Now,
     line_search: Callable[..., LineSearchResult],
     variant: Variant,
     initial_scaling: bool,
@@ -211,7 +203,7 @@ def _first_trial(decrease: Scalar, slope: Scalar) -> Scalar:
 
 def _search_twice(
     line_search: Callable[..., LineSearchResult],
-    now: _Now,
+    now: Now,
     direction: Vector,
     trial: Scalar,
     first: Int[Array, ""],
