@@ -2,7 +2,7 @@
 
 from pinnkit.errors import UsageError
 from pinnkit.models import MLP, ModifiedMLP, PirateNet, ResNet
-from pinnkit.optim import LBFGS, Adam, LevenbergMarquardt, Optax, SSBroyden
+from pinnkit.optim import LBFGS, SOAP, Adam, LevenbergMarquardt, Muon, Optax, SSBroyden
 from pinnkit.parallel import use_all_cores
 from pinnkit.problem import (
     Box,
@@ -28,6 +28,7 @@ __all__ = [
     "LBFGS",
     "MLP",
     "NTK",
+    "SOAP",
     "Adam",
     "Box",
     "Causality",
@@ -35,6 +36,7 @@ __all__ = [
     "GradientNorm",
     "LevenbergMarquardt",
     "ModifiedMLP",
+    "Muon",
     "Optax",
     "Parameter",
     "Periodic",

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from importlib.metadata import version
 
 import pytest
 
@@ -12,7 +13,12 @@ if "PINNKIT_CACHE" not in os.environ:
 CACHE = os.environ["PINNKIT_CACHE"]
 os.environ["MPLBACKEND"] = "Agg"
 # Most programs here run for less time than they take to compile.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+flags = ["--xla_backend_optimization_level=0"]
+if tuple(int(n) for n in version("jaxlib").split(".")[:2]) < (0, 11):
+    flags.append(
+        "--xla_cpu_use_fusion_emitters=false"
+    )  # they take a third of all compilation; later versions have no choice
+os.environ.setdefault("XLA_FLAGS", " ".join(flags))
 
 import jax  # noqa: E402
 from beartype import beartype  # noqa: E402

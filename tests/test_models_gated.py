@@ -137,7 +137,7 @@ def variances(config, x, draws=60, gates=None):
             network.gates[...] = jnp.full_like(network.gates[...], gates)
         return jnp.stack([jnp.mean(z**2) for z in network.preactivations(jnp.asarray(x, jnp.float32)[None, :])])
 
-    keys = jax.random.split(jax.random.key(0), draws)
+    keys = jax.random.split(jax.random.key(0, impl="rbg"), draws)
     return np.asarray(jax.jit(lambda keys: jax.lax.map(one, keys))(keys), np.float64).mean(axis=0)
 
 
@@ -161,7 +161,7 @@ def test_the_gain_of_a_gate(activation):
 @pytest.mark.parametrize("activation", ACTIVE)
 def test_a_modified_mlp_keeps_unit_variance(activation):
     """At the point where the first layers have variance one, all others have it too."""
-    config = ModifiedMLP(width=512, depth=6, activation=activation)
+    config = ModifiedMLP(width=256, depth=6, activation=activation)
     length = np.sqrt(2 / config.gain2)
     found = variances(config, length * np.array([0.6, 0.8]))
     np.testing.assert_allclose(found[:-1], 1.0, rtol=0.06)
@@ -177,7 +177,7 @@ def test_a_deep_modified_mlp_stays_in_bounds(activation):
 
 @pytest.mark.parametrize("name", GATED)
 def test_closed_networks_have_unit_variance_at_every_layer(name):
-    config = GATED[name](width=512, depth=3)
+    config = GATED[name](width=256, depth=3)
     x = np.sqrt(2 / config.gain2) * np.array([0.6, 0.8])
     found = variances(config, x)
     # What is behind a first activation has variance one but for the width: ResNet's second layers read phi(z), exactly.
@@ -187,14 +187,14 @@ def test_closed_networks_have_unit_variance_at_every_layer(name):
 
 @pytest.mark.parametrize("name", GATED)
 def test_the_readout_of_a_closed_network_has_the_variance_it_promises(name):
-    """Over 200 draws of 512 outputs at one point each: E u^2 = 1, within 3 %."""
+    """Over 60 draws of 512 outputs at one point each: E u^2 = 1, within 3 %."""
     config = GATED[name](width=512, depth=1)
     x = jnp.asarray(np.sqrt(2 / config.gain2) * np.array([0.6, 0.8]), jnp.float32)
 
     def one(key):
         return jnp.mean(config.build(2, 512, rngs=nnx.Rngs(key), dtype=jnp.float32)(x[None, :]) ** 2)
 
-    keys = jax.random.split(jax.random.key(1), 200)
+    keys = jax.random.split(jax.random.key(1, impl="rbg"), 60)
     assert np.mean(jax.jit(lambda keys: jax.lax.map(one, keys))(keys)) == pytest.approx(1.0, rel=0.03)
 
 

@@ -73,6 +73,8 @@ def minimised(stage, start, steps, scale=1.0, f=rosenbrock):
         (pk.SSBroyden(), 60, 1e-12),
         (pk.SSBroyden(variant="bfgs"), 60, 1e-12),
         (pk.Adam(steps=300, learning_rate=0.3), 300, 1.0),  # from 24
+        (pk.SOAP(steps=300, learning_rate=0.3), 300, 1.0),
+        (pk.Muon(steps=300, learning_rate=0.3), 300, 1.0),
         (pk.Optax(transform=optax.sgd(1e-3, momentum=0.9)), 300, 1.0),
         (pk.Optax(transform=optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.1))), 300, 1.0),
     ],
@@ -147,5 +149,5 @@ def test_bad_values_are_refused(make, words):
 
 
 def test_the_command_line_can_name_every_stage_but_optax():
-    assert set(STAGES) == {"adam", "lbfgs", "ssbroyden", "lm"}
+    assert set(STAGES) == {"adam", "soap", "muon", "lbfgs", "ssbroyden", "lm"}
     assert all(replace(make(), steps=7).steps == 7 for make in STAGES.values())

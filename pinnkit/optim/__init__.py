@@ -1,18 +1,25 @@
 """Optimisers as optax transformations, and the stages of a recipe that use them."""
 
+from pinnkit.optim.first_order import SOAP, Adam, Muon
 from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
+from pinnkit.optim.second_order import LBFGS, LevenbergMarquardt, SSBroyden
 from pinnkit.optim.self_scaled_broyden import invalidate, self_scaled_broyden
-from pinnkit.optim.stages import LBFGS, STAGES, Adam, LevenbergMarquardt, Optax, SSBroyden, Stage
+from pinnkit.optim.soap import scale_by_soap
+from pinnkit.optim.stage import Optax, Stage
+from pinnkit.optim.stages import STAGES
 
 __all__ = [
     "LBFGS",
+    "SOAP",
     "STAGES",
     "Adam",
     "LevenbergMarquardt",
+    "Muon",
     "Optax",
     "SSBroyden",
     "Stage",
     "invalidate",
     "levenberg_marquardt",
+    "scale_by_soap",
     "self_scaled_broyden",
 ]

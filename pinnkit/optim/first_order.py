@@ -1,0 +1,93 @@
+"""Stages of first order: Adam, SOAP and Muon, with one rule for their learning rate."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+import optax
+from optax import contrib
+
+from pinnkit.optim.soap import scale_by_soap
+from pinnkit.optim.stage import Stage
+
+Schedule = Literal["constant", "cosine", "exponential"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstOrder(Stage):
+    """An optimiser of first order with a learning-rate schedule over the stage. Abstract."""
+
+    learning_rate: float = 1e-3
+    """Peak learning rate."""
+    schedule: Schedule = "cosine"
+    """How the learning rate falls over the stage: to 0 (cosine), to 1% (exponential), or not at all."""
+    warmup: int = 0
+    """Steps over which the learning rate rises linearly from 0."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (isinstance(self.learning_rate, (int, float)) and 0 < self.learning_rate < float("inf")):
+            self.refuse("learning_rate", "a positive number")
+        if self.schedule not in get_args(Schedule):
+            self.refuse("schedule", "one of " + ", ".join(get_args(Schedule)))
+        self.require_count("warmup", 0)
+
+    @abstractmethod
+    def with_rate(self, learning_rate: optax.Schedule) -> optax.GradientTransformation:
+        """The optimiser with that schedule."""
+
+    def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
+        """The optimiser with its schedule; slower after a rescue."""
+        peak, decay = self.learning_rate * step_scale, max(1, self.steps - self.warmup)
+        after: Any = {
+            "constant": optax.constant_schedule(peak),
+            "cosine": optax.cosine_decay_schedule(peak, decay),
+            "exponential": optax.exponential_decay(peak, decay, 1e-2),
+        }[self.schedule]
+        ramp = optax.linear_schedule(0.0, peak, self.warmup)
+        return self.with_rate(optax.join_schedules([ramp, after], [self.warmup]) if self.warmup else after)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam(FirstOrder):
+    """Adam (Kingma and Ba 2015)."""
+
+    name: ClassVar[str] = "adam"
+
+    def with_rate(self, learning_rate: optax.Schedule) -> optax.GradientTransformation:
+        """`optax.adam`."""
+        return optax.adam(learning_rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SOAP(FirstOrder):
+    """Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al. 2024)."""
+
+    name: ClassVar[str] = "soap"
+    learning_rate: float = 3e-3
+    """Peak learning rate."""
+    every: int = 10
+    """Steps between two updates of the eigenvectors."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_count("every", 1)
+
+    def with_rate(self, learning_rate: optax.Schedule) -> optax.GradientTransformation:
+        """`scale_by_soap`."""
+        return optax.chain(scale_by_soap(every=self.every), optax.scale_by_learning_rate(learning_rate))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Muon(FirstOrder):
+    """Momentum made orthogonal by Newton-Schulz iterations (Jordan et al. 2024); Adam for what is no matrix."""
+
+    name: ClassVar[str] = "muon"
+    learning_rate: float = 3e-3
+    """Peak learning rate."""
+
+    def with_rate(self, learning_rate: optax.Schedule) -> optax.GradientTransformation:
+        """`optax.contrib.muon`."""
+        return contrib.muon(learning_rate)

@@ -1,0 +1,136 @@
+"""Stages that build up curvature: limited-memory BFGS, self-scaled Broyden, Levenberg-Marquardt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, get_args
+
+import jax.numpy as jnp
+import optax
+
+from pinnkit.errors import UsageError
+from pinnkit.optim.damped import Form, chosen
+from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
+from pinnkit.optim.self_scaled_broyden import Variant, matrix_bytes, self_scaled_broyden
+from pinnkit.optim.stage import Stage
+from pinnkit.parallel import ROWS
+
+MATRIX_BOUND = 2 * 1024**3
+"""Bytes that the inverse Hessian of a full quasi-Newton method may take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LBFGS(Stage):
+    """Limited-memory BFGS with optax's zoom line search (Nocedal and Wright 2006, algorithm 7.5)."""
+
+    name: ClassVar[str] = "lbfgs"
+    keeps_value: ClassVar[bool] = True
+    outlives_points: ClassVar[bool] = (
+        False  # it takes the difference of a gradient on the new points and one on the old
+    )
+    memory: int = 50
+    """Pairs of steps and gradient differences that are kept."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_count("memory", 1)
+
+    def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
+        """`optax.lbfgs` with its default line search; a rescue bounds its steps."""
+        search = optax.scale_by_zoom_linesearch(
+            max_linesearch_steps=20,
+            max_learning_rate=step_scale if step_scale < 1 else None,
+            initial_guess_strategy="one",  # the last step would do for gradient descent, not for quasi-Newton
+        )
+        return optax.lbfgs(memory_size=self.memory, linesearch=search)
+
+    def stalled(self, state: Any) -> Any:
+        """The line search found no decrease."""
+        error = optax.tree_utils.tree_get(state, "decrease_error")
+        return (error > 0) & jnp.isfinite(error)  # infinite before the first step
+
+
+@dataclass(frozen=True, kw_only=True)
+class SSBroyden(Stage):
+    """Self-scaled Broyden with the full inverse Hessian (Al-Baali 1998; Urban, Stefanou and Pons 2025)."""
+
+    name: ClassVar[str] = "ssbroyden"
+    keeps_value: ClassVar[bool] = True
+    steps: int = 3000
+    """Steps at the most."""
+    variant: Variant = "ssbroyden"
+    """Member of the Broyden family."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.variant not in get_args(Variant):
+            self.refuse("variant", "one of " + ", ".join(get_args(Variant)))
+
+    def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
+        """The optimiser; a rescue shortens its first trial step."""
+        return self_scaled_broyden(self.variant, first_step=step_scale)
+
+    def fits(self, parameters: int, dtype: Any) -> None:
+        """Raise UsageError where the matrix would be larger than the bound."""
+        needed = matrix_bytes(parameters, dtype)
+        if needed > MATRIX_BOUND:
+            most = int((MATRIX_BOUND / jnp.dtype(dtype).itemsize) ** 0.5) // ROWS * ROWS
+            raise UsageError(
+                f"The inverse Hessian of {parameters} parameters takes {needed / 2**30:.1f} GiB.",
+                where=f"stage '{self.name}' of the recipe",
+                expected=f"at most {MATRIX_BOUND / 2**30:.0f} GiB, which is {most} parameters",
+                do="Use a smaller network, or the limited-memory method: --stages adam lbfgs.",
+            )
+
+    def stalled(self, state: Any) -> Any:
+        """The line search found no decrease from steepest descent either."""
+        return state.stalled
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevenbergMarquardt(Stage):
+    """Levenberg-Marquardt on the residuals: few, dear steps, which redrawn points do not set back."""
+
+    name: ClassVar[str] = "lm"
+    keeps_value: ClassVar[bool] = True
+    wants_residuals: ClassVar[bool] = True
+    steps: int = 200
+    """Steps at the most."""
+    form: Form = "auto"
+    """How the linear problem is solved: normal (by J^T J), sample (by J J^T), cg, sketch; auto: by the size of J."""
+    initial_damping: float = 1.0
+    """Damping of the first step, as a multiple of the loss."""
+    max_trials: int = 12
+    """Dampings that a step tries at the most."""
+    cg_iterations: int = 100
+    """Of cg and sketch: steps of conjugate gradients at the most."""
+    sketch_rows: int = 500
+    """Of sketch: residuals whose gradients make the preconditioner."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.form not in get_args(Form):
+            self.refuse("form", "one of " + ", ".join(get_args(Form)))
+        if not (isinstance(self.initial_damping, (int, float)) and 0 < self.initial_damping < float("inf")):
+            self.refuse("initial_damping", "a positive number")
+        for option in ("max_trials", "cg_iterations", "sketch_rows"):
+            self.require_count(option, 1)
+
+    def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
+        """The optimiser; a rescue begins with more damping."""
+        return levenberg_marquardt(
+            self.form,
+            initial_damping=self.initial_damping / step_scale,
+            max_trials=self.max_trials,
+            cg_iterations=self.cg_iterations,
+            sketch_rows=self.sketch_rows,
+        )
+
+    def fits(self, parameters: int, dtype: Any) -> None:
+        """Raise UsageError where J^T J would be larger than the bound, and the form is not free to be another one."""
+        if self.form == "normal":
+            chosen("normal", parameters, parameters, jnp.dtype(dtype).itemsize)
+
+    def stalled(self, state: Any) -> Any:
+        """No damping gave a smaller loss."""
+        return state.stalled

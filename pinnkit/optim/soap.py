@@ -1,0 +1,119 @@
+"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner.
+
+A weight matrix W (m x n) with gradient G keeps running means L of G G^T and R of G^T G. Their eigenvectors, followed by one
+step of orthogonal iteration every few steps, rotate G; Adam's second moment is taken of the rotated gradient, and the step
+is rotated back. Vectors get Adam. The first gradient of a matrix makes its basis and no step: in that basis it is diagonal, and
+Adam would enlarge the rounding errors beside the diagonal to full steps.
+
+Source: Vyas et al., arXiv 2409.11321 (2024), algorithm 3; for PINNs Wang et al., arXiv 2502.00604 (2025).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+
+class Basis(NamedTuple):
+    """One side of a weight matrix: the running mean of G G^T (or G^T G) and its eigenvectors, as columns."""
+
+    moment: Float[Array, "side side"]
+    vectors: Float[Array, "side side"]
+
+
+class Rotated(NamedTuple):
+    """Adam's moments of one parameter: the first as it is, the second in the eigenbasis."""
+
+    first: Float[Array, "*shape"]
+    second: Float[Array, "*shape"]
+    sides: tuple[Basis, ...]
+    """Left and right of a matrix; none of a vector."""
+
+
+class SoapState(NamedTuple):
+    """Steps done, and a `Rotated` a parameter, in the order of the leaves."""
+
+    count: Int[Array, ""]  # type: ignore[assignment]  # the name that optax gives it, and tuple has a method so named
+    leaves: tuple[Rotated, ...]
+
+
+def scale_by_soap(
+    b1: float = 0.95, b2: float = 0.95, eps: float = 1e-8, *, every: int = 10
+) -> optax.GradientTransformation:
+    """Rescale gradients as SOAP does.
+
+    Arguments
+        b1, b2: decay of the first moment, and of the second with the preconditioner's.
+        eps: added to the root of the second moment.
+        every: steps between two updates of the eigenvectors.
+
+    Returns
+        A transformation whose updates have about unit size, as `optax.scale_by_adam`. Its state holds two square
+        matrices a side of every weight matrix.
+    """
+
+    def init(params: optax.Params) -> SoapState:
+        return SoapState(jnp.zeros((), jnp.int32), tuple(_start(leaf) for leaf in jax.tree.leaves(params)))
+
+    def update(
+        updates: optax.Updates, state: SoapState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, SoapState]:
+        del params
+        gradients, structure = jax.tree.flatten(updates)
+        count = optax.safe_increment(state.count)
+        moved = [_leaf(g, leaf, count, b1, b2, eps, every) for g, leaf in zip(gradients, state.leaves, strict=True)]
+        return jax.tree.unflatten(structure, [u for u, _ in moved]), SoapState(count, tuple(leaf for _, leaf in moved))
+
+    return optax.GradientTransformation(init, update)
+
+
+def _start(parameter: Any) -> Rotated:
+    sides = tuple(
+        Basis(jnp.zeros((n, n), parameter.dtype), jnp.eye(n, dtype=parameter.dtype))
+        for n in (parameter.shape if parameter.ndim == 2 else ())
+    )
+    return Rotated(jnp.zeros_like(parameter), jnp.zeros_like(parameter), sides)
+
+
+def _leaf(g: Array, leaf: Rotated, count: Array, b1: float, b2: float, eps: float, every: int) -> tuple[Array, Rotated]:
+    """The update of one parameter, and what is kept of it."""
+    outer = (g @ g.T, g.T @ g) if leaf.sides else ()
+    sides = tuple(_followed(side, new, count, b2, every) for side, new in zip(leaf.sides, outer, strict=True))
+    seen = count - (1 if sides else 0)
+    weight = jnp.where(seen > 0, 1.0, 0.0).astype(g.dtype)
+    first = b1 * leaf.first + (1 - b1) * weight * g
+    second = b2 * leaf.second + (1 - b2) * weight * _into(sides, g) ** 2
+    one, two = (1 - b ** jnp.maximum(seen, 1).astype(g.dtype) for b in (b1, b2))
+    step = (_into(sides, first) / one) / (jnp.sqrt(second / two) + eps)
+    return _out_of(sides, step), Rotated(first, second, sides)
+
+
+def _followed(side: Basis, new: Array, count: Array, decay: float, every: int) -> Basis:
+    """The preconditioner with a new gradient in it. Its first eigenvectors are exact, later ones follow by iteration."""
+    first = count == 1
+    moment = jnp.where(first, new, decay * side.moment + (1 - decay) * new)
+    case = jnp.where(first, 0, jnp.where(count % every == 0, 1, 2))
+    vectors = lax.switch(
+        case,
+        [
+            lambda m, _: jnp.linalg.eigh(m)[1],
+            lambda m, q: jnp.linalg.qr(m @ q)[0],
+            lambda _, q: q,
+        ],
+        moment,
+        side.vectors,
+    )
+    return Basis(moment, vectors)
+
+
+def _into(sides: tuple[Basis, ...], g: Array) -> Array:
+    return sides[0].vectors.T @ g @ sides[1].vectors if sides else g
+
+
+def _out_of(sides: tuple[Basis, ...], g: Array) -> Array:
+    return sides[0].vectors @ g @ sides[1].vectors.T if sides else g

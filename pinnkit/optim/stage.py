@@ -1,0 +1,86 @@
+"""What a stage of a recipe is: an optimiser with its settings, a number of steps and a stopping rule.
+
+Each stage is a frozen dataclass, so that a problem file, the command line and a run folder all say the same thing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+import optax
+
+from pinnkit.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(ABC):
+    """One optimiser for a number of steps. Abstract."""
+
+    name: ClassVar[str]
+    keeps_value: ClassVar[bool] = False
+    """Whether the optimiser's state holds `value` and `grad` at the new parameters, as line-search methods do."""
+    wants_residuals: ClassVar[bool] = False
+    """Whether the optimiser is given the residuals themselves, as `residual_fn`."""
+    outlives_points: ClassVar[bool] = True
+    """Whether the optimiser's state is still good when the collocation points are drawn anew."""
+
+    steps: int = 1000
+    """Steps at the most."""
+    loss_below: float = 0.0
+    """The stage ends when the loss is below this."""
+    patience: int = 20
+    """The stage ends after so many draws of points on which the loss did not fall; 0: never."""
+
+    def __post_init__(self) -> None:
+        self.require_count("steps", 0)
+        self.require_count("patience", 0)
+        if not (isinstance(self.loss_below, (int, float)) and self.loss_below >= 0):
+            self.refuse("loss_below", "a number, 0 or more")
+
+    @abstractmethod
+    def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
+        """The optimiser; `step_scale` < 1 after a rescue from NaN."""
+
+    def fits(self, parameters: int, dtype: Any) -> None:  # noqa: B027 (most have nothing to say)
+        """Raise UsageError where the optimiser cannot be used for that many parameters."""
+
+    def stalled(self, state: Any) -> Any:
+        """Whether the optimiser can make no more progress on the present points."""
+        return jnp.asarray(False)
+
+    def require_count(self, option: str, least: int) -> None:
+        """Raise UsageError unless the option is a whole number, at least `least`."""
+        value = getattr(self, option)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            self.refuse(option, f"a whole number, {least} or more")
+
+    def refuse(self, option: str, expected: str) -> None:
+        """Raise the UsageError for a bad option value."""
+        raise UsageError(
+            f"{self.name}.{option} is {getattr(self, option)!r}.",
+            where=f"stage '{self.name}' of the recipe",
+            expected=expected,
+            do="Change the value.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optax(Stage):
+    """Any optax transformation as a stage: `Optax(transform=optax.sgd(1e-3), steps=500)`."""
+
+    name: ClassVar[str] = "optax"
+    transform: Any = dataclasses.field(default=None)
+    """The optax transformation; it gets `value`, `grad`, `value_fn` and `residual_fn` as extra arguments."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.transform, optax.GradientTransformation):
+            self.refuse("transform", "an optax GradientTransformation")
+
+    def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
+        """The transformation itself; scaled down after a rescue."""
+        return self.transform if step_scale == 1.0 else optax.chain(self.transform, optax.scale(step_scale))
