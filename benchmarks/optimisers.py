@@ -46,7 +46,7 @@ class Runner:
         recipe = replace(recipe, stages=stages, sampling=replace(recipe.sampling, redraw=redraw))
         objective, recipe = described(problem, problem.model or pk.MLP(), recipe, seed)
         loop = Loop(objective, recipe, seed=seed)
-        self.name, self.accuracy = name, Accuracy(objective, truth_of(problem))
+        self.name, self.accuracy = name, Accuracy(objective.network, truth_of(problem))
         self.reports: Iterator[Report] = loop.run(loop.start())
         self.marks = [seconds / part for part in PARTS]
         self.errors: list[str] = []

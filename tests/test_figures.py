@@ -250,7 +250,7 @@ def test_losses_against_steps_and_seconds_with_errors_and_unknowns_where_there_a
 
 def test_a_truth_known_at_points_only_has_no_map(monkeypatch):
     found = evaluation(Rod)
-    known = Accuracy(found.run.objective, None)
+    known = Accuracy(found.run.loop.network, None)
     known.truth = Truth("reference", lambda X: X, np.zeros((3, 2)))
     monkeypatch.setitem(found.run.__dict__, "accuracy", known)
     assert list(panels(figures.fields(found)["solution"])) == ["u, solution"]

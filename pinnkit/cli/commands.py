@@ -42,9 +42,7 @@ def train(arguments: Sequence[str]) -> int:
     write_config(
         run, folder, {"name": run.problem.name, "file": str(file), "class": cls.__name__}, ["train", *arguments]
     )
-    console.print(
-        f"training {run.objective.network.count()} parameters in {run.recipe.precision}; folder {folder.path}"
-    )
+    console.print(f"training {run.loop.network.count()} parameters in {run.recipe.precision}; folder {folder.path}")
     return Session(run, folder, console).train(run.loop.start()).exit_status()
 
 

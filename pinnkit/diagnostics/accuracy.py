@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from pinnkit.diagnostics.truth import Truth
 from pinnkit.errors import UsageError, location
-from pinnkit.objective import Objective, Parameters, PointSets
+from pinnkit.objective import Parameters, PointSets
 from pinnkit.problem import Problem
 from pinnkit.sampling import sobol
 
@@ -22,6 +21,16 @@ SIDE = {1: 2001, 2: 201}
 """Points a side of the evaluation grid, by number of axes."""
 SCATTERED = 2**15
 """Evaluation points where a grid would be too large (three axes or more)."""
+
+
+class Fields(Protocol):
+    """Whatever has the fields of a problem: one network, or one a window of time."""
+
+    problem: Problem
+
+    def values(self, params: Parameters, X: np.ndarray) -> np.ndarray:
+        """The fields at points, (points, fields)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -56,17 +65,14 @@ def evaluation_points(problem: Problem, truth: Truth | None = None) -> np.ndarra
 class Accuracy:
     """Measures errors of given parameters against the truth, on one grid, the truth evaluated once."""
 
-    def __init__(self, objective: Objective, truth: Truth | None) -> None:
-        self.objective, self.truth = objective, truth
-        self.points = evaluation_points(objective.network.problem, truth)
-        self._fields: Callable[[Parameters, Any], Float[Array, "points fields"]] = jax.jit(
-            lambda params, X: objective.network.fields(params)(X)
-        )
+    def __init__(self, network: Fields, truth: Truth | None) -> None:
+        self.network, self.truth = network, truth
+        self.points = evaluation_points(network.problem, truth)
         self.expected = None if truth is None else self._known(truth)
 
     def _known(self, truth: Truth) -> np.ndarray:
         """The truth at the points. Raises UsageError where it is not a number: no error could be measured."""
-        values, problem = truth.at(self.points), self.objective.network.problem
+        values, problem = truth.at(self.points), self.network.problem
         bad = ~np.isfinite(values).all(axis=1)
         if bad.any():
             place = dict(zip(problem.domain.names, self.points[int(np.argmax(bad))], strict=True))
@@ -82,14 +88,13 @@ class Accuracy:
 
     def fields(self, params: Parameters, X: np.ndarray | None = None) -> np.ndarray:
         """The network's fields at points (the grid unless given), (points, fields), float64 numpy."""
-        points = self.points if X is None else X
-        return np.asarray(self._fields(params, jnp.asarray(points, self.objective.network.dtype)), np.float64)
+        return self.network.values(params, self.points if X is None else X)
 
     def errors(self, params: Parameters) -> dict[str, FieldError] | None:
         """The error of each field, None without a truth. A field known up to a constant is compared without its mean."""
         if self.expected is None:
             return None
-        return field_errors(self.objective.network.problem, self.fields(params), self.expected)
+        return field_errors(self.network.problem, self.fields(params), self.expected)
 
 
 def field_errors(problem: Problem, found: np.ndarray, expected: np.ndarray) -> dict[str, FieldError]:

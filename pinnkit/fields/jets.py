@@ -20,6 +20,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jaxtyping import Array, Float
 
 from pinnkit.fields.channels import Channels
+from pinnkit.fields.circular import sine_and_cosine
 
 
 class NoRule(Exception):
@@ -469,19 +470,19 @@ def _logistic(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list
     return _by_polynomials(y, y * (1.0 - y), following, order)
 
 
-def _circular(y: Any, other: Any, sign: int, order: int) -> list[Any]:
-    """g, g', -g, -g', ... of sine and cosine; `other` without `sign` is the other function."""
-    slope = other if sign > 0 else -other
-    cycle = [y, slope, -y, -slope]
-    return [cycle[k % 4] for k in range(order + 1)]
+def _circular(z: Any, shift: int, order: int) -> list[Any]:
+    """sin, cos, -sin, -cos, ... of z from the term `shift` on."""
+    sine, cosine = sine_and_cosine(z)
+    cycle = [sine, cosine, -sine, -cosine]
+    return [cycle[(k + shift) % 4] for k in range(order + 1)]
 
 
 CLOSED: dict[str, Callable[[Any, Any, Mapping[str, Any], int], list[Any]]] = {
     "tanh": _tanh,
     "logistic": _logistic,
     "exp": lambda z, y, parameters, order: [y] * (order + 1),
-    "sin": lambda z, y, parameters, order: _circular(y, jnp.cos(z), 1, order),
-    "cos": lambda z, y, parameters, order: _circular(y, jnp.sin(z), -1, order),
+    "sin": lambda z, y, parameters, order: _circular(z, 0, order),
+    "cos": lambda z, y, parameters, order: _circular(z, 1, order),
     "square": lambda z, y, parameters, order: [y, 2 * z, jnp.full_like(z, 2), *[None] * order][: order + 1],
     "integer_pow": lambda z, y, parameters, order: _power(z, y, parameters["y"], order),
     "log": lambda z, y, parameters, order: [y, *_power(z, 1 / z, -1, order - 1)],

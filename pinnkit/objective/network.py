@@ -6,7 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
+from jaxtyping import Float
 
 from pinnkit.fields import Ansatz, BatchFunction
 from pinnkit.models import AxisScale, Embedding, Model, split
@@ -36,6 +38,7 @@ class FieldNetwork:
         network, self._apply = split(module)
         unknowns = {n: jnp.asarray(u.start(), self.dtype) for n, u in problem.unknowns().items()}
         self.initial_parameters: Parameters = {"network": network, "unknowns": unknowns}
+        self._compiled = jax.jit(lambda params, X: self.fields(params)(X))
 
     def count(self) -> int:
         """Number of trained scalars."""
@@ -49,3 +52,7 @@ class FieldNetwork:
     def fields(self, params: Parameters) -> BatchFunction:
         """The fields, (points, dim) in physical coordinates -> (points, fields)."""
         return self.ansatz(self.bound(params), lambda X: self._apply(params["network"], self.embedding(X)))
+
+    def values(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points fields"]:
+        """The fields at points, in float64."""
+        return np.asarray(self._compiled(params, jnp.asarray(X, self.dtype)), np.float64)

@@ -8,7 +8,7 @@ import inspect
 import keyword
 import numbers
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, dataclass_transform
 
@@ -97,8 +97,17 @@ class Problem(metaclass=ProblemType):
             object.__setattr__(twin, name, value)
         return twin
 
+    def on(self, domain: Box, conditions: Iterable[Condition]) -> Problem:
+        """A copy on another domain with other conditions: one window of time."""
+        twin = copy.copy(self)
+        object.__setattr__(twin, "domain", domain)
+        object.__setattr__(twin, "_own_conditions", tuple(conditions))
+        return twin
+
     def conditions(self) -> tuple[Condition, ...]:
-        """The decorated equations and conditions, in the order of the file."""
+        """The decorated equations and conditions, in the order of the file; those that `on` was given, on such a copy."""
+        if "_own_conditions" in self.__dict__:
+            return self.__dict__["_own_conditions"]
         return tuple(
             Condition(name, mark, method, method_arguments(method))
             for name, (mark, method) in _marked(type(self)).items()

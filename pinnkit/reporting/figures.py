@@ -60,8 +60,8 @@ def losses(metrics: Sequence[dict[str, Any]], unknowns: Mapping[str, Estimate] |
     panels = figure.subplots(len(rows), 2, squeeze=False, sharex="col", sharey="row")
     for (label, key), (left, right) in zip(rows, panels, strict=True):
         told = [m for m in metrics if m.get(key)]
-        for name in told[0][key]:
-            values = np.array([m[key][name] for m in told], float)  # null, a value that is not finite, becomes NaN
+        for name in dict.fromkeys(name for m in told for name in m[key]):  # a window of time has terms of its own
+            values = np.array([m[key].get(name) for m in told], float)  # null, a value that is not finite, becomes NaN
             for axes, clock in ((left, "step"), (right, "seconds")):
                 (line,) = axes.plot([m[clock] for m in told], values, label=name, lw=1.2)
                 found = (unknowns or {}).get(name) if key == "unknowns" else None

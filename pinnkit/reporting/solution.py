@@ -86,7 +86,7 @@ class Solution:
         Raises UsageError for an unknown name.
         """
         run, (X, shape) = self.evaluation.run, self._points(coordinates)
-        catalogue, network = run.equations.catalogue, run.objective.network
+        catalogue, network = run.equations.catalogue, run.loop.network
         requests = {name: catalogue.names.resolve(name, method="Solution.at") for name in names}
         for name, request in requests.items():
             if isinstance(request, FieldFunction):

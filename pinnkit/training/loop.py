@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from pinnkit.objective import Objective, Parameters, PointSets
+from pinnkit.diagnostics.accuracy import residual_rms
+from pinnkit.objective import FieldNetwork, Objective, Parameters, PointSets
 from pinnkit.optim import Stage, invalidate
 from pinnkit.parallel import placed
 from pinnkit.sampling import collocation
@@ -87,6 +88,20 @@ class Loop:
         self._programs: dict[tuple[int, float], _Program] = {}
         for stage in recipe.stages:
             stage.fits(objective.network.count(), objective.network.dtype)
+
+    @property
+    def network(self) -> FieldNetwork:
+        """What has the fields."""
+        return self.objective.network
+
+    def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
+        """RMS of each term on the training points, and over so many draws of fresh ones."""
+        training = residual_rms(self.mean_squares, state.params, [state.points])
+        return training, self.fresh_residuals(state.params, draws)
+
+    def fresh_residuals(self, params: Parameters, draws: int) -> dict[str, float]:
+        """RMS of each term on points that no training of this seed sees."""
+        return residual_rms(self.mean_squares, params, self.unseen(draws))
 
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, float]:
         """Mean squared residual of each term, in the order of the problem."""

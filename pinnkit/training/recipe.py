@@ -36,6 +36,10 @@ class Recipe:
     """Causal weights of the interior points, before all others."""
     precision: Precision = "float64"
     """Of parameters, points and derivatives."""
+    windows: int = 1
+    """Equal parts of time, each with a network of its own, trained one after the other: for long or chaotic evolutions."""
+    handover: float = 10.0
+    """Weight of the values that a window takes over, in units of 1 / (length of a window)^2."""
     accuracy: float | None = None
     """Requested relative L2 error, of every field."""
     gradients: int = 0
@@ -56,6 +60,12 @@ class Recipe:
                 f"weights is {self.weights!r}", 'a dict from names of equations to numbers, {"heat": 10.0}, or "ntk"'
             )
         self._set_weighting()
+        if isinstance(self.windows, bool) or not isinstance(self.windows, int) or self.windows < 1:
+            _refuse(f"windows is {self.windows!r}", "a whole number, 1 or more")
+        if not (isinstance(self.handover, (int, float)) and 0 < self.handover < float("inf")):
+            _refuse(f"handover is {self.handover!r}", "a positive number")
+        if self.windows > 1 and self.gradients:
+            _refuse(f"gradients is {self.gradients} and windows is {self.windows}", "gradients=0 where time is cut")
         if isinstance(self.gradients, bool) or not isinstance(self.gradients, int) or self.gradients < 0:
             _refuse(f"gradients is {self.gradients!r}", "a number of steps, or 0 for never")
         if self.precision not in get_args(Precision):
@@ -104,8 +114,8 @@ class Recipe:
 
     @property
     def steps(self) -> int:
-        """Steps of all stages together."""
-        return sum(stage.steps for stage in self.stages)
+        """Steps of all stages of all windows together."""
+        return self.windows * sum(stage.steps for stage in self.stages)
 
 
 def _refuse(what: str, expected: str, do: str = "Change the value.") -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pinnkit.diagnostics.accuracy import Accuracy, FieldError, residual_rms
+from pinnkit.diagnostics.accuracy import Accuracy, FieldError
 from pinnkit.diagnostics.check import Checked, check
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.kernel import kernel_weights, mean_traces
@@ -24,6 +24,7 @@ from pinnkit.problem import Problem
 from pinnkit.training.loop import Loop
 from pinnkit.training.recipe import NTK, Recipe
 from pinnkit.training.state import TrainState
+from pinnkit.training.windows import Windows
 
 FRESH = 4
 """Draws of fresh points on which the residuals are measured."""
@@ -52,8 +53,12 @@ class Run:
         )
         self.model: Model = self.objective.network.model
         self.equations = self.objective.equations
-        wanted = self.recipe.accuracy
-        self.loop = Loop(self.objective, self.recipe, seed=seed, reached=None if wanted is None else self._accurate)
+        self.loop: Loop | Windows
+        if self.recipe.windows > 1:
+            self.loop = Windows(self.objective, self.recipe, seed=seed)
+        else:
+            reached = None if self.recipe.accuracy is None else self._accurate
+            self.loop = Loop(self.objective, self.recipe, seed=seed, reached=reached)
 
     def check(self) -> Checked:
         """The findings before training. Raises UsageError."""
@@ -62,7 +67,7 @@ class Run:
     @cached_property
     def accuracy(self) -> Accuracy:
         """Errors against the truth, where there is one."""
-        return Accuracy(self.objective, truth_of(self.problem))
+        return Accuracy(self.loop.network, truth_of(self.problem))
 
     def _accurate(self, params: Parameters) -> bool:
         """Whether every field is as accurate as was asked for; no where that cannot be known."""
@@ -71,11 +76,10 @@ class Run:
 
     def evaluate(self, state: TrainState, *, diverged: bool = False, interrupted: bool = False) -> Evaluation:
         """Everything that can be said of a trained state."""
-        training = residual_rms(self.loop.mean_squares, state.params, [state.points])
-        fresh = residual_rms(self.loop.mean_squares, state.params, self.loop.unseen(FRESH))
+        training, fresh = self.loop.residuals(state, FRESH)
         errors = self.accuracy.errors(state.params)
         unknowns = {}
-        if self.problem.unknowns():
+        if isinstance(self.loop, Loop) and self.problem.unknowns():
             draws = self.loop.residual_driven(state, draws_needed(self.objective, state.points))
             unknowns = estimates(self.objective, state.params, draws)
         return Evaluation(self, state, errors, training, fresh, unknowns, diverged, interrupted)
