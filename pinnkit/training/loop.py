@@ -65,7 +65,10 @@ class _Program:
 
     init: Any
     chunk: Chunk
-    warm: bool = False
+    seconds: float | None = None
+    """What compilation took; None before it."""
+    counted: bool = False
+    """Whether a state knows of these seconds."""
 
 
 class Loop:
@@ -118,6 +121,10 @@ class Loop:
         weighting, points = placed(self.weigher.init(params, placed(self.sampler.init(self._key(0)))))
         good = GoodPlace(params, points, weighting, zero["step"], zero["stage_step"], np.asarray(np.inf))
         return self._entered(TrainState(params, (), points, weighting, good, **zero, **clock), 0)
+
+    def prepare(self) -> None:
+        """Compile what the first step needs."""
+        self._compiled(self.start())
 
     def like(self, stage: int) -> TrainState:
         """A state of the given stage with the right shapes, for reading a checkpoint into."""
@@ -292,12 +299,18 @@ class Loop:
 
     def _warmed(self, state: TrainState) -> TrainState:
         """Compile what the state needs, if that has not been done: zero steps do, and change nothing."""
-        program, began = self._program(state), time.perf_counter()
-        if program.warm:
+        program = self._compiled(state)
+        if program.counted:
             return state
-        program.warm = True
-        self._chunk(state, 0)
-        return state.counted(compile_seconds=float(state.compile_seconds) + time.perf_counter() - began)
+        program.counted = True
+        return state.counted(compile_seconds=float(state.compile_seconds) + (program.seconds or 0.0))
+
+    def _compiled(self, state: TrainState) -> _Program:
+        program, began = self._program(state), time.perf_counter()
+        if program.seconds is None:
+            self._chunk(state, 0)
+            program.seconds = time.perf_counter() - began
+        return program
 
     def _chunk(self, state: TrainState, count: int) -> tuple[ChunkResult, dict[str, float]]:
         """Some steps, and the size of each term after them."""
