@@ -2,7 +2,7 @@
 
 from pinnkit.errors import UsageError
 from pinnkit.models import MLP, ModifiedMLP, PirateNet, ResNet
-from pinnkit.optim import LBFGS, SOAP, Adam, LevenbergMarquardt, Muon, Optax, SSBroyden
+from pinnkit.optim import LBFGS, SOAP, Adam, Auto, LevenbergMarquardt, Muon, Optax, SSBroyden
 from pinnkit.parallel import use_all_cores
 from pinnkit.problem import (
     Box,
@@ -30,6 +30,7 @@ __all__ = [
     "NTK",
     "SOAP",
     "Adam",
+    "Auto",
     "Box",
     "Causality",
     "Disk",

@@ -9,10 +9,10 @@ from cases import refused
 import pinnkit as pk
 
 
-def test_the_default_ends_with_a_quasi_newton_stage_in_float64():
+def test_the_default_chooses_its_optimisers_and_is_in_float64():
     recipe = pk.Recipe()
-    assert [stage.name for stage in recipe.stages] == ["adam", "ssbroyden"]
-    assert recipe.steps == 3500
+    assert [stage.name for stage in recipe.stages] == ["auto"]
+    assert recipe.steps == 10000
     assert recipe.dtype == jnp.float64
     assert recipe.accuracy is None
 

@@ -85,7 +85,9 @@ def test_the_problems_own_model_and_recipe_are_used_unless_others_are_given():
     class Plain(Decay):
         model = recipe = None
 
-    assert (Run(Plain()).model, Run(Plain()).recipe) == (pk.MLP(), pk.Recipe())
+    run = Run(Plain())
+    stages = pk.Auto().resolved(run.objective.network.count(), run.objective.network.dtype)
+    assert (run.model, run.recipe) == (pk.MLP(), pk.Recipe(stages=stages))
 
 
 @pytest.mark.parametrize(

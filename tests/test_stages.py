@@ -149,5 +149,17 @@ def test_bad_values_are_refused(make, words):
 
 
 def test_the_command_line_can_name_every_stage_but_optax():
-    assert set(STAGES) == {"adam", "soap", "muon", "lbfgs", "ssbroyden", "lm"}
+    assert set(STAGES) == {"auto", "adam", "soap", "muon", "lbfgs", "ssbroyden", "lm"}
     assert all(replace(make(), steps=7).steps == 7 for make in STAGES.values())
+
+
+def test_auto_stands_for_what_suits_the_size_and_the_precision():
+    (broyden,) = pk.Auto(steps=900, patience=3, loss_below=1e-9).resolved(1000, jnp.float64)
+    assert broyden == pk.SSBroyden(steps=900, patience=3, loss_below=1e-9)
+    soap, lbfgs = pk.Auto(steps=900).resolved(50_000, jnp.float64)
+    assert (soap.name, lbfgs.name, soap.steps + lbfgs.steps) == ("soap", "lbfgs", 900)
+    # 256 MiB: 5792 numbers in float64, 8192 in float32.
+    assert [len(pk.Auto().resolved(7000, kind)) for kind in (jnp.float64, jnp.float32)] == [2, 1]
+    assert pk.Adam().resolved(10, jnp.float64) == (pk.Adam(),)
+    with pytest.raises(RuntimeError, match="resolved"):
+        pk.Auto().transformation()

@@ -1,5 +1,6 @@
 """Optimisers as optax transformations, and the stages of a recipe that use them."""
 
+from pinnkit.optim.auto import Auto
 from pinnkit.optim.first_order import SOAP, Adam, Muon
 from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
 from pinnkit.optim.second_order import LBFGS, LevenbergMarquardt, SSBroyden
@@ -13,6 +14,7 @@ __all__ = [
     "SOAP",
     "STAGES",
     "Adam",
+    "Auto",
     "LevenbergMarquardt",
     "Muon",
     "Optax",

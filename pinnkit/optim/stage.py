@@ -45,6 +45,11 @@ class Stage(ABC):
     def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
         """The optimiser; `step_scale` < 1 after a rescue from NaN."""
 
+    def resolved(self, parameters: int, dtype: Any) -> tuple[Stage, ...]:
+        """The stages that this one stands for: itself."""
+        del parameters, dtype
+        return (self,)
+
     def fits(self, parameters: int, dtype: Any) -> None:  # noqa: B027 (most have nothing to say)
         """Raise UsageError where the optimiser cannot be used for that many parameters."""
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pinnkit.optim.auto import Auto
 from pinnkit.optim.first_order import SOAP, Adam, Muon
 from pinnkit.optim.second_order import LBFGS, LevenbergMarquardt, SSBroyden
 from pinnkit.optim.stage import Stage
 
-STAGES: dict[str, type[Stage]] = {cls.name: cls for cls in (Adam, SOAP, Muon, LBFGS, SSBroyden, LevenbergMarquardt)}
+STAGES: dict[str, type[Stage]] = {
+    cls.name: cls for cls in (Auto, Adam, SOAP, Muon, LBFGS, SSBroyden, LevenbergMarquardt)
+}

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from pinnkit.errors import UsageError
-from pinnkit.optim import Adam, SSBroyden, Stage
+from pinnkit.optim import Auto, Stage
 from pinnkit.sampling import Sampling
 from pinnkit.weighting import Causality, Weighting
 
@@ -23,7 +23,7 @@ Precision = Literal["float64", "float32"]
 class Recipe:
     """A list of stages, with the collocation points, the weights of the terms and the precision."""
 
-    stages: tuple[Stage, ...] = (Adam(steps=500), SSBroyden(steps=3000))
+    stages: tuple[Stage, ...] = (Auto(),)
     """Optimisers, one after the other."""
     sampling: Sampling = field(default_factory=Sampling)
     """Collocation points."""

@@ -102,7 +102,7 @@ class Run:
 
 
 def described(problem: Problem, model: Model, recipe: Recipe, seed: int) -> tuple[Objective, Recipe]:
-    """The objective, and the recipe, with `init="auto"` and `weights="ntk"` resolved: a run says what it did."""
+    """The objective and the recipe, what is automatic in them resolved (`init`, `weights`, `stages`): a run says what it did."""
     equations, dtype = Equations(problem), recipe.dtype
 
     def objective(model: Model, weights: Mapping[str, float]) -> Objective:
@@ -114,7 +114,9 @@ def described(problem: Problem, model: Model, recipe: Recipe, seed: int) -> tupl
     if recipe.weights == NTK:
         traces = mean_traces(objective(model, {}), Settings().rows, seed)
         recipe = replace(recipe, weights=kernel_weights(traces))
-    return objective(model, recipe.fixed_weights), recipe
+    found = objective(model, recipe.fixed_weights)
+    stages = (s for stage in recipe.stages for s in stage.resolved(found.network.count(), dtype))
+    return found, replace(recipe, stages=tuple(stages))
 
 
 @dataclass(frozen=True, repr=False)
