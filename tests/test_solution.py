@@ -78,7 +78,7 @@ def test_hooks_see_every_chunk(solution, calls):
 
 def test_the_problems_own_model_and_recipe_are_used_unless_others_are_given():
     assert Run(Decay()).model == Decay.model
-    assert Run(Decay()).recipe is Decay.recipe
+    assert Run(Decay()).recipe == Decay.recipe
     run = Run(Decay(), pk.MLP(width=9), RECIPE)
     assert (run.model.width, run.recipe) == (9, RECIPE)
 
