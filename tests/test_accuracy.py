@@ -192,6 +192,7 @@ def test_an_exact_solution_has_no_error_of_its_own(run):
     assert found.reference_error == 0 and "own error" not in found.verdict
 
 
+@pytest.mark.slow
 def test_few_points_that_are_never_drawn_anew_are_over_fitted():
     recipe = pk.Recipe(stages=(pk.LBFGS(steps=150),), sampling=pk.Sampling(interior=4, boundary=1, redraw=0))
     solution = pk.train(Decay(k=8.0), model=pk.MLP(width=8, depth=1), recipe=recipe)

@@ -391,6 +391,7 @@ class Beam(pk.Problem):
         return {"place": u, "slope": u_x}
 
 
+@pytest.mark.slow
 def test_a_start_whose_high_derivatives_drown_everything_else():
     (told,) = check(objective(Beam(), pk.MLP(width=64, depth=4))).notes
     assert "'bending' starts" in told and "--model.init glorot" in told

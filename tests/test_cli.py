@@ -111,6 +111,7 @@ def test_show_prints_it_again(trained):
         assert words in " ".join(out.split())
 
 
+@pytest.mark.slow
 def test_a_network_by_name(tmp_path):
     """Trained, written down, and restored from its folder, to the bit."""
     asked = ("--model", "ResNet", "--model.width", "6", "--model.depth", "2", "--model.parametrisation", "rwf")
@@ -200,6 +201,7 @@ def test_two_stages_of_one_optimiser_have_options_of_their_own():
     assert [(s.steps, s.learning_rate) for s in stages] == [(5, 1e-2), (6, 0.5)]
 
 
+@pytest.mark.slow
 def test_the_template_trains_as_it_is(tmp_path):
     status, out, _ = pinnkit("new", "hot-rod", folder=tmp_path)
     assert status == 0
@@ -265,6 +267,7 @@ def test_weightings_can_be_chosen_and_each_has_its_options():
     assert recipe("heat", "--weighting=none").weightings == ()
 
 
+@pytest.mark.slow
 def test_a_run_folder_knows_its_weightings(tmp_path):
     options = ["--weighting", "causality", "residual_attention", "--residual_attention.every", "3"]
     short = [

@@ -334,6 +334,7 @@ class Hopeless(pk.Problem):
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_exits_with_3_and_leaves_its_folder_intact(tmp_path):
     (tmp_path / "hopeless.py").write_text(HOPELESS)
     status, out, err = pinnkit("train", "hopeless.py", "--out", "run", folder=tmp_path)

@@ -105,6 +105,7 @@ def test_every_smooth_activation_to_order_four(activation):
 SLOW = {"piratenet": pytest.mark.slow}  # forty seconds of compilation; two coordinates are below
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(n, marks=SLOW.get(n, ())) for n in sorted(MODELS)])
 def test_every_model_in_three_coordinates(name):
     check_all(*fields(MODELS[name](width=4, depth=1), BOX[3]), 4)

@@ -50,6 +50,7 @@ def verdicts(report):
 # The width study
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_each_network_by_itself():
     """Against the gradient of one residual at one point, network by network; and ntk = sigma^2 times standard."""
     made = objective(Advection(), SMALL)
@@ -144,6 +145,7 @@ def test_each_bad_start_is_named(control):
     assert told in check(made).warnings
 
 
+@pytest.mark.slow
 def test_the_layer_where_a_signal_is_lost():
     """ReLU with 1/n_in halves the variance a layer: below 1/100 of it after the seventh to tenth."""
     made = objective(Advection(), pk.MLP(width=64, depth=20, activation="relu", init="lecun"))
@@ -187,6 +189,7 @@ def test_the_recommendation_and_auto():
 # The tangent kernel
 
 
+@pytest.mark.slow
 def test_traces_and_eigenvalues_are_those_of_the_kernel():
     made = objective(Rod(), SMALL)
     points, params = points_at(made, 12, 3), made.network.initial_parameters
@@ -237,6 +240,7 @@ ROWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GATED)
 def test_networks_without_a_theory_are_measured_and_say_so(name):
     made = objective(Advection(), GATED[name](width=16, depth=1))
@@ -264,6 +268,7 @@ def test_bad_starts_of_networks_with_gates(name):
     assert "dies" in at_start(dead)[1][0]
 
 
+@pytest.mark.slow
 def test_the_whole_diagnosis_of_a_network_with_gates():
     found = diagnose(objective(Advection(), pk.ResNet(width=8, depth=1)), replace(QUICK, draws=8), 0)
     assert set(found.reports) == set(DIAGNOSTICS)
@@ -291,6 +296,7 @@ def test_a_model_of_the_users_own_is_refused_in_words():
 # All of it
 
 
+@pytest.mark.slow
 def test_a_report_from_every_diagnostic_and_a_figure():
     found = diagnose(objective(Rod(), SMALL), QUICK, 0)
     assert set(found.reports) == set(DIAGNOSTICS) and found.verdict == "fit"
@@ -316,6 +322,7 @@ def test_bootstrap_intervals_hold_the_mean_as_often_as_they_say():
 QUICKLY = ("--widths", "8", "32", "--draws", "12", "--points", "2", "--rows", "8")
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     status, out, err = pinnkit("diagnose", TINY, *QUICKLY, "--out", "found", folder=tmp_path)
     assert status == 0, err
@@ -330,6 +337,7 @@ def test_the_command(tmp_path):
     assert status == 2 and "draws is 1" in err
 
 
+@pytest.mark.slow
 def test_gradients_in_the_metrics(tmp_path):
     given = ("train", TINY, "--adam.steps", "200", "--gradients", "50", "--out", "run")
     assert pinnkit(*given, folder=tmp_path)[0] == 0

@@ -94,6 +94,7 @@ METRICS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("problem", "names"),
     [

@@ -35,6 +35,7 @@ def test_normals_of_a_hole_point_into_it():
     np.testing.assert_allclose(normals, inward, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_only_the_surface_that_is_left_is_drawn():
     X, normals = placed(BITTEN.boundary("bite"))
     assert X[:, 1].max() <= 1.0  # half of the circle lies outside the box
@@ -45,6 +46,7 @@ def test_only_the_surface_that_is_left_is_drawn():
     assert np.all(normals[:, 0] == 0)
 
 
+@pytest.mark.slow
 def test_each_piece_gets_points_by_its_length():
     X, _ = placed(as_domain(ELL).boundary("edge"), 8000)
     on_the_long_left_side = np.mean((X[:, 0] == 0) & (X[:, 1] > 0) & (X[:, 1] < 2))

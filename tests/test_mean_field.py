@@ -49,6 +49,7 @@ def test_a_sine_layer_in_closed_form():
     np.testing.assert_allclose(H[0, 1], 0.0, atol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "highest"),
     [("tanh", (0, 0, 1, 1)), ("silu", (0, 1, 1)), ("gelu", (1, 1)), ("sin", (0, 1, 1)), ("softplus", (0, 1))],
@@ -75,6 +76,7 @@ def test_channels_of_an_activation_are_its_nested_derivatives(name, highest):
         np.testing.assert_allclose(found[:, k], expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_mixed_moments_by_monte_carlo():
     """A heat operator with correlated channels: the quadrature against four million draws."""
     channels = closed([(0,), (1, 1)])

@@ -175,6 +175,7 @@ def test_a_deep_modified_mlp_stays_in_bounds(activation):
     assert np.all((found > 0.8) & (found < 3.0)), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GATED)
 def test_closed_networks_have_unit_variance_at_every_layer(name):
     config = GATED[name](width=256, depth=3)
@@ -185,6 +186,7 @@ def test_closed_networks_have_unit_variance_at_every_layer(name):
     assert found[-1] == pytest.approx(1.0, rel=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GATED)
 def test_the_readout_of_a_closed_network_has_the_variance_it_promises(name):
     """Over 60 draws of 512 outputs at one point each: E u^2 = 1, within 3 %."""
@@ -198,6 +200,7 @@ def test_the_readout_of_a_closed_network_has_the_variance_it_promises(name):
     assert np.mean(jax.jit(lambda keys: jax.lax.map(one, keys))(keys)) == pytest.approx(1.0, rel=0.03)
 
 
+@pytest.mark.slow
 def test_open_blocks_add_their_share():
     """Blocks of ResNet with gamma = 0.1: E h^2 may grow by (1 + gamma)^2 a block at the most."""
     found = variances(ResNet(width=256, depth=10), np.array([0.9, 0.9]), 20, gates=0.1)

@@ -72,6 +72,7 @@ def test_constant_coefficients():
     np.testing.assert_allclose(found.coefficients, np.tile([0.0, 1.0, 0.0, -0.3], (9, 1, 1)), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("problem", "terms"), [(Rod, ["heat"]), (Hard, ["heat"]), (System, ["flow.mass", "flow.force"])]
 )

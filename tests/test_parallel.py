@@ -101,6 +101,7 @@ def test_the_matrix_on_one_core():
     on_matrix()
 
 
+@pytest.mark.slow
 def test_weights_at_points_and_means_by_tiles():
     """Against the residuals themselves, with a tile that does not divide the points."""
     rod = objective(Rod(), SMALL, weights={"cold_ends": 3.0})

@@ -291,6 +291,7 @@ def spectral_elements(elements, degree):
     return x, mass, stiffness.tocsc()
 
 
+@pytest.mark.slow
 def test_allen_cahn_agrees_with_spectral_elements_and_radau():
     """u is even about x = 0 and x = 1: [0, 1] with u_x = 0 at both ends is the same problem, with no Fourier series."""
     x, mass, stiffness = spectral_elements(64, 12)

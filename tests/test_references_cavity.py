@@ -70,6 +70,7 @@ def test_momentum_holds_by_differences(slow_flow):
     assert np.sqrt(np.mean(residual**2)) < 0.1 * np.sqrt(np.mean(p_x**2))
 
 
+@pytest.mark.slow
 def test_the_flow_at_re_100_is_the_one_that_is_known(slow_flow):
     """Ghia, Ghia and Shin (J. Comput. Phys. 48, 1982) on the vertical centre line, to their third digit."""
     y = np.array([0.1719, 0.4531, 0.5, 0.7344, 0.9531])

@@ -40,6 +40,7 @@ def moments(solution, t, points=1024):
     return np.array([np.mean(v) for v in (u, u**2, u**3, u_x**2, u_xx**2)])
 
 
+@pytest.mark.slow
 def test_kdv_keeps_mass_momentum_and_energy():
     found = np.array([moments(kdv.converged(), t) for t in np.linspace(0, 1, 21)])
     mass, momentum = found[:, 0], found[:, 1]
@@ -49,6 +50,7 @@ def test_kdv_keeps_mass_momentum_and_energy():
     np.testing.assert_allclose(energy, -((D * np.pi) ** 2) / 4, rtol=1e-6)  # the mean of cos^3 is 0
 
 
+@pytest.mark.slow
 def test_kuramoto_sivashinsky_keeps_its_mean_and_balances_its_energy():
     """d/dt mean(u^2) / 2 = b mean(u_x^2) - g mean(u_xx^2): the nonlinear term moves energy between waves only."""
     t = np.linspace(0, 1, 4001)

@@ -80,6 +80,7 @@ def test_the_run_trains_and_has_all_its_stages(states, run):
     assert int(states[60].drawn) == 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", PLACES, ids=PLACES.get)
 def test_a_run_read_from_a_checkpoint_ends_in_the_same_state(step, states, run, tmp_path):
     checkpoints = Checkpoints(tmp_path)

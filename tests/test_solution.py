@@ -199,6 +199,7 @@ def test_check_prints_a_table_and_returns_its_findings(capsys):
     assert len(found.warnings) == 1 and repr(found) == "Checked(1 warnings, 0 notes)"
 
 
+@pytest.mark.slow
 def test_progress_is_shown_where_it_is_asked_for(capsys):
     recipe = pk.Recipe(stages=(pk.Adam(steps=3),), sampling=RECIPE.sampling)
     pk.train(Decay(), recipe=recipe)
@@ -217,6 +218,7 @@ def test_an_interrupt_keeps_what_there_is():
     assert solution.verdict.startswith("Training was interrupted")
 
 
+@pytest.mark.slow
 def test_a_run_folder_is_loaded(tmp_path):
     tiny = Path(__file__).with_name("tiny.py")
     assert pinnkit("train", tiny, "--problem.k", "2", "--out", "run", folder=tmp_path)[0] == 0

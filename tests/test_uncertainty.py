@@ -197,6 +197,7 @@ class Noiseless(Line):
         return u - 1.0
 
 
+@pytest.mark.slow
 def test_without_data_the_residuals_bound_the_error():
     recipe = pk.Recipe(stages=(pk.SSBroyden(steps=60),), sampling=pk.Sampling(interior=64, boundary=1))
     solution = pk.train(Noiseless(), model=pk.MLP(width=4, depth=1), recipe=recipe)

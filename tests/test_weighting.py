@@ -57,6 +57,7 @@ def after(rod, updates, *weightings):
 # What all share
 
 
+@pytest.mark.slow
 def test_residuals_and_gradients_by_tile_are_those_of_the_whole(rod, residuals):
     made, params, points = rod
     for term, r in made.residuals_by_tile(params, points).items():
@@ -87,6 +88,7 @@ def test_without_weightings_the_points_stay_as_they_are(rod):
     assert states == () and jax.tree.structure(same) == jax.tree.structure(points)
 
 
+@pytest.mark.slow
 def test_factors_are_multiplied_and_later_weightings_see_earlier_ones(rod, residuals):
     attention, balance = pk.ResidualAttention(), pk.GradientNorm(memory=0.0)
     _, first = after(rod, 1, attention)
@@ -100,6 +102,7 @@ def test_factors_are_multiplied_and_later_weightings_see_earlier_ones(rod, resid
     assert shares[0] > 1.2 * shares[1]
 
 
+@pytest.mark.slow
 def test_only_those_that_are_due_are_updated(rod):
     made, params, points = rod
     pair = weigher(made, (pk.ResidualAttention(every=10), pk.GradientNorm(every=15), pk.NTK(every=0)))
@@ -116,6 +119,7 @@ def test_only_those_that_are_due_are_updated(rod):
 # Terms
 
 
+@pytest.mark.slow
 def test_gradient_norms_are_equal_after_the_update_and_were_not_before(rod):
     made, params, points = rod
     pair = weigher(made, (pk.GradientNorm(memory=0.0),))
@@ -142,6 +146,7 @@ def test_weights_of_terms_are_averaged_over_the_updates(rod):
         assert float(found[term]) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_kernel_traces_are_those_of_the_whole_jacobian(rod):
     made, params, points = rod
     (state,), _ = after(rod, 0, pk.NTK(rows=1000))
@@ -160,6 +165,7 @@ def rows_of(tree):
     return jax.tree.leaves(tree)[0].shape[0]
 
 
+@pytest.mark.slow
 def test_a_term_that_nothing_moves_keeps_its_weight():
     made = objective(Rod())
     still = jax.tree.map(jnp.zeros_like, made.network.initial_parameters)
