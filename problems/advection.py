@@ -29,5 +29,5 @@ class Advection(pk.Problem):
     def exact(self, t, x):
         return jnp.sin(x - self.c * t)
 
-    model = pk.MLP(width=20, depth=3)
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=4000),), sampling=pk.Sampling(interior=1500))
+    model = pk.MLP(width=20, depth=2, activation="sin")
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=5000),), sampling=pk.Sampling(interior=1500))

@@ -37,4 +37,4 @@ class Burgers(pk.Problem):
     reference_error = 2e-14
 
     model = pk.MLP(width=20, depth=4)
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=5000),), sampling=pk.Sampling(interior=5000))
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=14000),), sampling=pk.Sampling(interior=5000))

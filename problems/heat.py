@@ -33,5 +33,5 @@ class Heat(pk.Problem):
     def exact(self, t, x):
         return jnp.exp(-self.alpha * jnp.pi**2 * t) * jnp.sin(jnp.pi * x)
 
-    model = pk.MLP(width=20, depth=3)
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=1500),), sampling=pk.Sampling(interior=1500))
+    model = pk.MLP(width=20, depth=2)
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=3000),), sampling=pk.Sampling(interior=1500))

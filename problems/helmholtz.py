@@ -34,5 +34,5 @@ class Helmholtz(pk.Problem):
     def exact(self, x, y):
         return jnp.sin(self.a1 * jnp.pi * x) * jnp.sin(self.a2 * jnp.pi * y)
 
-    model = pk.MLP(width=30, depth=3)
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=3000),), sampling=pk.Sampling(interior=2000))
+    model = pk.MLP(width=40, depth=2, activation="sin")
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=15000),), sampling=pk.Sampling(interior=2000))

@@ -25,5 +25,5 @@ class Poisson2D(pk.Problem):
     def exact(self, x, y):
         return jnp.sin(jnp.pi * x) * jnp.sin(jnp.pi * y)
 
-    model = pk.MLP(width=20, depth=3)
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=1500),), sampling=pk.Sampling(interior=1500))
+    model = pk.MLP(width=20, depth=2, activation="sin")
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=2500),), sampling=pk.Sampling(interior=1500))

@@ -38,10 +38,10 @@ class Wave(pk.Problem):
         low = jnp.sin(pi * x) * jnp.cos(self.c * pi * t)
         return low + 0.5 * jnp.sin(4 * pi * x) * jnp.cos(4 * self.c * pi * t)
 
-    model = pk.MLP(width=30, depth=3)
+    model = pk.MLP(width=40, depth=2, activation="sin")
     recipe = pk.Recipe(
-        stages=(pk.SSBroyden(steps=4000),),
-        sampling=pk.Sampling(interior=3000),
+        stages=(pk.SSBroyden(steps=16000),),
+        sampling=pk.Sampling(interior=2000),
         # The residual is of the size of u_tt, some hundred times u.
         weights={"plucked": 1000.0, "at_rest": 10.0},
     )
