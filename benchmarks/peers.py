@@ -1,4 +1,4 @@
-"""The step of benchmarks/step.py in other libraries: loss and gradient of Burgers' residual, float32, tanh 4 x 128, as many points.
+"""The step of benchmarks/step.py in other libraries: loss and gradient of Burgers' residual, float32, tanh 4 x 128.
 
     pip install -e ".[peers]"
     python benchmarks/peers.py              # pinnkit, DeepXDE (its JAX backend) and jinns, each in a process of its own, in turns
