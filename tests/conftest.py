@@ -41,7 +41,10 @@ def shapes(function):
     return beartype(function)
 
 
-install_import_hook("pinnkit", "conftest.shapes")
+if (
+    os.environ.get("PINNKIT_TEST_SHAPES", "1") == "1"
+):  # an eighth of the time: not where the same tests run a second time
+    install_import_hook("pinnkit", "conftest.shapes")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -222,6 +222,7 @@ def test_the_lift_interpolates_between_two_ends():
     np.testing.assert_allclose(f(X)[:, 0], (1 - share) * jnp.sin(t) + share * -(t**2) / 3, atol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [Moving, Coupled])
 def test_derivatives_through_the_ansatz(cls):
     _, _, f = trained(cls())

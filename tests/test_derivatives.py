@@ -105,6 +105,7 @@ def test_every_smooth_activation_to_order_four(activation):
 SLOW = {"piratenet": pytest.mark.slow}  # forty seconds of compilation; two coordinates are below
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(n, marks=SLOW.get(n, ())) for n in sorted(MODELS)])
 def test_every_model_in_three_coordinates(name):
@@ -151,6 +152,7 @@ OPERATORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_the_fast_path_takes_every_network_and_agrees_with_nested_forward_mode(network):
     f, domain = fields(NETWORKS[network])

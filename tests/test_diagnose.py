@@ -91,6 +91,7 @@ def test_a_sound_start_has_the_exponents_of_the_theory(activation):
         assert by["ntk", "all layers"].predicted == pytest.approx(3 * 2 * 12, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["constant", "glorot"])
 def test_variances_that_are_not_scaled_by_fan_in_are_unfit(init):
     problem = Rod() if init == "glorot" else Advection()  # Glorot fails where second derivatives are asked for
@@ -154,6 +155,7 @@ def test_the_layer_where_a_signal_is_lost():
     assert 6 <= layer <= 11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["tanh", "sin", "silu"])
 def test_channels_agree_with_theory_at_every_layer(activation):
     made = objective(Rod(), pk.MLP(width=256, depth=3, activation=activation))
@@ -171,6 +173,7 @@ def test_a_sound_deep_network_is_fit():
     assert at_start(made)[1] == ()
 
 
+@pytest.mark.slow
 def test_the_recommendation_and_auto():
     class Beam(pk.Problem):
         domain = pk.Box(x=(0.0, 1.0))
@@ -222,6 +225,7 @@ def test_kernel_weights_make_all_terms_fall_alike():
     assert weights["none"] == 1.0
 
 
+@pytest.mark.slow
 def test_ntk_weights_are_applied_and_written_down():
     made, recipe = described(Rod(), SMALL, pk.Recipe(weights="ntk"), 0)
     traces = mean_traces(objective(Rod(), SMALL), Settings().rows, 0)
@@ -367,6 +371,7 @@ def test_a_run_without_gradients_says_so(tmp_path):
     assert status == 2 and "no measurements of gradients" in err
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_false_alarms_are_rare():
     """The stated rate is 5% at the most: of 40 seeds of a sound network at most 2 are called unfit."""
@@ -383,6 +388,7 @@ UNFIT = {"kuramoto_sivashinsky"}
 """Not solved yet, as its file says: no initialisation was found that keeps u_xxxx and the gradients of all layers."""
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(p.stem for p in shipped().glob("*.py")))
 def test_every_shipped_problem_starts_fit(name):

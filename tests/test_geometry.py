@@ -62,6 +62,7 @@ def test_polygon_normals_point_out_whichever_way_round_it_is_given(turn):
     assert flux == pytest.approx(2 * 0.5, rel=0.02)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_gauss_on_combinations():
     """The mean of x . n over the surface, times its length, is the area twice: union, intersection, difference."""
@@ -133,6 +134,7 @@ class Plate(pk.Problem):
         return jnp.exp(x) * jnp.sin(y)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_plate_with_a_hole_trains():
     recipe = pk.Recipe(stages=(pk.SSBroyden(steps=300),), sampling=pk.Sampling(interior=400, boundary=100))

@@ -44,6 +44,7 @@ def tanh_and_derivative(z):
     return np.tanh(z), 1 - np.tanh(z) ** 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parametrisation", ["standard", "ntk"])
 def test_relu_he_advection_residual_has_variance_one_plus_c_squared(parametrisation):
     # theory: Var r = gain2 |v|^2 / d with v = (1, c), d = 2, at every depth and width.
@@ -58,6 +59,7 @@ def test_relu_he_advection_residual_has_variance_one_plus_c_squared(parametrisat
     assert np.all(CONFIDENCE * error < 0.15 * predicted)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["value", "derivative"])
 def test_ten_tanh_layers_follow_the_recursion(kind):

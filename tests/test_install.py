@@ -22,6 +22,8 @@ def run(folder, *arguments):
     )
 
 
+@pytest.mark.long
+@pytest.mark.slow
 def test_train_from_an_empty_folder(tmp_path):
     done = run(tmp_path, "train", "heat", "--ssbroyden.steps", "100", "--accuracy", "1e-2")
     assert done.returncode == 0, done.stderr

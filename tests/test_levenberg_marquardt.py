@@ -161,6 +161,7 @@ for problem in (Rod, Flow):
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_cores_share_the_tiles_and_give_the_same():
     done = subprocess.run([sys.executable, "-c", ON_CORES], cwd=Path(__file__).parent, capture_output=True, text=True)

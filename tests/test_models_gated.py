@@ -158,6 +158,7 @@ def test_the_gain_of_a_gate(activation):
     assert np.mean(slope**2) * gate_gain(phi, "derivative") == pytest.approx(1.0, rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ACTIVE)
 def test_a_modified_mlp_keeps_unit_variance(activation):
     """At the point where the first layers have variance one, all others have it too."""
@@ -168,6 +169,7 @@ def test_a_modified_mlp_keeps_unit_variance(activation):
     assert found[-1] == pytest.approx(1.0, rel=0.15)  # 60 draws of 16 outputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["tanh", "sin"])
 def test_a_deep_modified_mlp_stays_in_bounds(activation):
     """At a point of variance one the first layers have gain2 (2.5 for tanh); from there it settles and never grows."""

@@ -329,7 +329,14 @@ def test_found_by_path_and_by_name_with_the_own_folder_first(here):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("advektion", ("no problem named 'advektion'", "Did you mean 'advection'", "one of advection, advection_fast, allen_cahn")),
+        (
+            "advektion",
+            (
+                "no problem named 'advektion'",
+                "Did you mean 'advection'",
+                "one of advection, advection_fast, allen_cahn",
+            ),
+        ),
         ("qqq", ("no problem named 'qqq'", "Known: advection")),
         ("", ("no problem named ''",)),
         ("advection.py", ("no problem file 'advection.py'", "Did you mean 'advection'?")),

@@ -68,7 +68,15 @@ def trained(name):
     return run, last
 
 
-@pytest.mark.parametrize("name", ["heat", *(pytest.param(n, marks=pytest.mark.slow) for n in SHORT if n != "heat")])
+IN_SECONDS = ("advection", "heat", "kovasznay", "poisson_2d")
+"""The others take half a minute each."""
+
+
+def cost(name):
+    return pytest.mark.slow if name in IN_SECONDS else (pytest.mark.slow, pytest.mark.long)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=cost(name)) for name in SHORT])
 def test_it_trains_in_seconds(name):
     run, last = trained(name)
     bound = SHORT[name][-1]

@@ -124,6 +124,7 @@ class Ageing(Decay):
         return jnp.exp(-self.k * t)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", WEIGHED)
 def test_weights_that_follow_the_residuals_resume_to_the_bit_too(kind, tmp_path):
@@ -149,6 +150,7 @@ def test_weights_that_follow_the_residuals_resume_to_the_bit_too(kind, tmp_path)
         assert_equal(last.state, states[22])
 
 
+@pytest.mark.slow
 def test_a_rescue_goes_back_to_the_weights_of_that_place():
     recipe = pk.Recipe(
         stages=(Leap(steps=30, at=17),),
@@ -165,6 +167,7 @@ def test_a_rescue_goes_back_to_the_weights_of_that_place():
     assert not np.array_equal(back.weighting[0]["decay"], reports[15].state.weighting[0]["decay"])
 
 
+@pytest.mark.slow
 def test_a_rescue_after_the_interruption_goes_back_to_the_same_place(tmp_path):
     """The place to go back to lies before the interruption: the checkpoint has to hold it."""
     recipe = pk.Recipe(stages=(Leap(steps=30, at=17),), sampling=pk.Sampling(interior=16, boundary=1, redraw=0))

@@ -78,6 +78,7 @@ class Many(Rod):
         return u - u_measured
 
 
+@pytest.mark.slow
 def test_counts_by_group_and_rows_as_they_are(tmp_path):
     (tmp_path / "d.csv").write_text("t,x,y,u_measured\n0,0,1,7\n0.5,0.25,1,8\n1,1,1,9\n")
     equations = Equations(type("P", (Many,), {"folder": tmp_path})())

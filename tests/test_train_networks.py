@@ -20,6 +20,7 @@ def error(model, *stages, interior):
     return pk.train(problem_class("heat")(), model=model, recipe=recipe, progress=False).errors["u"].relative_l2
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_each_network_solves_the_heat_equation(name):

@@ -124,6 +124,7 @@ def test_more_collocation_points_do_not_make_it_narrower(firm):
         assert many[name].deviation == pytest.approx(few[name].deviation, rel=0.01)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["firm", "soft"])
 def test_over_repeated_noise_it_holds_the_truth_as_often_as_it_says(kind, request):
@@ -161,6 +162,7 @@ class Product(Line):
         return u_x - self.a * self.c
 
 
+@pytest.mark.slow
 def test_what_nothing_determines_has_no_finite_interval(tmp_path):
     repeated = Repeated(tmp_path, 1e3, Product)
     found = repeated.estimates(repeated.trained(repeated.values(np.random.default_rng(6))))
@@ -176,6 +178,7 @@ class Bounded(Line):
     b: float = pk.unknown(-1.5, bounds=(-2.0, -0.99))
 
 
+@pytest.mark.slow
 def test_an_interval_does_not_leave_the_bounds_and_is_in_the_parameters_own_units(tmp_path, firm):
     repeated = Repeated(tmp_path, 1e3, Bounded)
     y = TRUTH["a"] * repeated.x + TRUTH["b"] + NOISE * np.sin(40 * repeated.x)

@@ -119,6 +119,7 @@ def test_only_those_that_are_due_are_updated(rod):
 # Terms
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_gradient_norms_are_equal_after_the_update_and_were_not_before(rod):
     made, params, points = rod
@@ -246,6 +247,7 @@ def test_new_points_start_again_and_terms_go_on(rod, weighting):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), renewed, expected)
 
 
+@pytest.mark.slow
 def test_where_the_residual_is_zero_everywhere_nothing_is_divided_by_it():
     made = objective(Decay())
     params = jax.tree.map(jnp.zeros_like, made.network.initial_parameters)  # u = 0 solves u_x = -k u
@@ -328,6 +330,7 @@ def trained(stage, **recipe):
     return np.asarray(run.objective.interior_energy(last.state.params, X)), np.asarray(X)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_attention_makes_the_largest_residual_smaller_against_the_rms():
     """The same run without is the control. Measured: 3.28 without, 2.85 (residual) and 2.66 (variational) with."""

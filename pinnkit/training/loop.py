@@ -124,7 +124,8 @@ class Loop:
 
     def prepare(self) -> None:
         """Compile what the first step needs."""
-        self._compiled(self.start())
+        if not self.over(state := self.start()):
+            self._compiled(state)
 
     def like(self, stage: int) -> TrainState:
         """A state of the given stage with the right shapes, for reading a checkpoint into."""
