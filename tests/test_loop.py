@@ -1,6 +1,5 @@
 """The training loop: when stages end, when points are drawn, what is reported."""
 
-import threading
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +14,6 @@ from tiny import Decay
 import pinnkit as pk
 from pinnkit.optim import Stage
 from pinnkit.training import loop as loop_module
-from pinnkit.training.loop import Loop
 from pinnkit.training.run import Run
 from pinnkit.training.step import LONGEST
 
@@ -243,35 +241,3 @@ def test_a_stage_ends_without_progress_on_fresh_points():
     assert draws(found, run) == [20, 40, 60, 80]
     _, found = reports(pk.Adam(steps=100, learning_rate=1e-12, patience=0), sampling=sampling)
     assert [r.event for r in found if r.event] == ["stage 'adam' ended at step 100"]
-
-
-def test_what_was_compiled_beside_the_checks_is_not_compiled_again(monkeypatch):
-    plain, prepared = Run(Decay()), Run(Decay())
-    calls, chunk = [], Loop._chunk
-    monkeypatch.setattr(Loop, "_chunk", lambda self, state, count: calls.append(count) or chunk(self, state, count))
-    with prepared.compiling():
-        pass
-    assert calls == [0]
-    *_, last = prepared.loop.run(prepared.loop.start())
-    assert calls.count(0) == 1 and float(last.state.compile_seconds) > 0
-    *_, expected = plain.loop.run(plain.loop.start())
-    for a, b in zip(jax.tree.leaves(last.state.params), jax.tree.leaves(expected.state.params), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_a_mistake_that_the_checks_find_does_not_wait_for_the_compiler(monkeypatch):
-    run, said = Run(Decay()), threading.Event()
-    monkeypatch.setattr(Loop, "prepare", lambda self: said.wait(60))
-    with pytest.raises(pk.UsageError, match="mistake"), run.compiling():
-        raise pk.UsageError("a mistake")
-    assert not said.is_set()
-    said.set()
-
-
-def test_what_goes_wrong_in_the_compiler_is_not_lost(monkeypatch):
-    def fails(_):
-        raise pk.UsageError("found while tracing")
-
-    monkeypatch.setattr(Loop, "prepare", fails)
-    with pytest.raises(pk.UsageError, match="found while tracing"), Run(Decay()).compiling():
-        pass

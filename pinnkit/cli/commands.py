@@ -35,9 +35,8 @@ def train(arguments: Sequence[str]) -> int:
     options = read(cls, rest, f"pinnkit train {name}")
     refuse_taken(options.out)
     run = _run(options)
-    with run.compiling():
-        print_check(console, run.check())
-        _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
+    print_check(console, run.check())
+    _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
     folder = RunFolder.create(run.problem.name, options.out)
     file = folder.keep_problem(Path(inspect.getfile(cls)), _files_of(run.problem))
     write_config(

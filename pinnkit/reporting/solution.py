@@ -189,10 +189,9 @@ def train(
     Raises UsageError for a mistake in the problem; warns (`warnings.warn`) of what is probably one.
     """
     run = Run(problem, model, recipe, seed=seed)
-    with run.compiling():
-        for warning in run.check().warnings:
-            warnings.warn(warning, stacklevel=2)
-        _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
+    for warning in run.check().warnings:
+        warnings.warn(warning, stacklevel=2)
+    _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
     console = _console()
     watched = progress if progress is not None else console.is_terminal or Console().is_jupyter
     shown = console if watched else Console(quiet=True)

@@ -65,10 +65,7 @@ class _Program:
 
     init: Any
     chunk: Chunk
-    seconds: float | None = None
-    """What compilation took; None before it."""
-    counted: bool = False
-    """Whether a state knows of these seconds."""
+    warm: bool = False
 
 
 class Loop:
@@ -121,11 +118,6 @@ class Loop:
         weighting, points = placed(self.weigher.init(params, placed(self.sampler.init(self._key(0)))))
         good = GoodPlace(params, points, weighting, zero["step"], zero["stage_step"], np.asarray(np.inf))
         return self._entered(TrainState(params, (), points, weighting, good, **zero, **clock), 0)
-
-    def prepare(self) -> None:
-        """Compile what the first step needs."""
-        if not self.over(state := self.start()):
-            self._compiled(state)
 
     def like(self, stage: int) -> TrainState:
         """A state of the given stage with the right shapes, for reading a checkpoint into."""
@@ -300,18 +292,12 @@ class Loop:
 
     def _warmed(self, state: TrainState) -> TrainState:
         """Compile what the state needs, if that has not been done: zero steps do, and change nothing."""
-        program = self._compiled(state)
-        if program.counted:
-            return state
-        program.counted = True
-        return state.counted(compile_seconds=float(state.compile_seconds) + (program.seconds or 0.0))
-
-    def _compiled(self, state: TrainState) -> _Program:
         program, began = self._program(state), time.perf_counter()
-        if program.seconds is None:
-            self._chunk(state, 0)
-            program.seconds = time.perf_counter() - began
-        return program
+        if program.warm:
+            return state
+        program.warm = True
+        self._chunk(state, 0)
+        return state.counted(compile_seconds=float(state.compile_seconds) + time.perf_counter() - began)
 
     def _chunk(self, state: TrainState, count: int) -> tuple[ChunkResult, dict[str, float]]:
         """Some steps, and the size of each term after them."""

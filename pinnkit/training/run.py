@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -65,20 +63,6 @@ class Run:
     def check(self) -> Checked:
         """The findings before training. Raises UsageError."""
         return check(self.objective)
-
-    @contextmanager
-    def compiling(self) -> Iterator[None]:
-        """Compile the first chunk in a thread of its own while the body runs: XLA does not hold Python's lock.
-
-        An exception in the body is raised at once.
-        """
-        pool = ThreadPoolExecutor(1)
-        compiled = pool.submit(self.loop.prepare)
-        try:
-            yield
-            compiled.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
     @cached_property
     def accuracy(self) -> Accuracy:

@@ -49,10 +49,6 @@ class Windows:
         """The state before the first step."""
         return self._outer(self._loop(0, {}).start(), (), 0)
 
-    def prepare(self) -> None:
-        """Compile what the first step needs."""
-        self._loop(0, {}).prepare()
-
     def like(self, stage: int) -> TrainState:
         """A state of the given stage with the right shapes, for reading a checkpoint into."""
         k = min(stage // self._stages, self.recipe.windows - 1)
