@@ -147,9 +147,9 @@ def report(measured: dict[str, dict[str, Any]]) -> str:
         "the reference's own points), of the worst field; for the inverse problem the relative error of nu. A target is met",
         "where the median of the seeds is below it within its time. Load: the machine's, before each run; 2 is a busy machine.",
         "",
-        "| problem | to reach | best | median | worst | seconds | met | steps | parameters | points | precision | compile [s]"
+        "| problem | to reach | seeds | best | median | worst | seconds | met | steps | parameters | points | precision | compile [s]"
         " | load |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in ROWS.items():
         runs = list(measured.get(name, {}).values())
@@ -157,7 +157,7 @@ def report(measured: dict[str, dict[str, Any]]) -> str:
             within = sorted(best_within(name, run, seconds) for run in runs)
             spent = sorted(min(run["wall_seconds"], seconds) for run in runs)
             middle = median(within)
-            cells = [name if number == 0 else "", f"{error:.0e} in {seconds:.0f} s"]
+            cells = [name if number == 0 else "", f"{error:.0e} in {seconds:.0f} s", str(len(runs))]
             cells += [f"{within[0]:.1e}", f"{middle:.1e}", f"{within[-1]:.1e}", f"{spent[0]:.0f} to {spent[-1]:.0f}"]
             cells += ["yes" if middle <= error else "**no**", _range(runs, "steps"), f"{runs[0]['parameters']}"]
             cells += [str(runs[0].get("points", "")), runs[0].get("precision", ""), _range(runs, "compile_seconds")]
