@@ -147,8 +147,8 @@ def report(measured: dict[str, dict[str, Any]]) -> str:
         "the reference's own points), of the worst field; for the inverse problem the relative error of nu. A target is met",
         "where the median of the seeds is below it within its time. Load: the machine's, before each run; 2 is a busy machine.",
         "",
-        "| problem | to reach | seeds | best | median | worst | seconds | met | steps | parameters | points | precision | compile [s]"
-        " | load |",
+        "| problem | to reach | seeds | best | median | worst | seconds | met | steps | parameters | points | precision |"
+        " compile [s] | load |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in ROWS.items():
