@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError, location
 from pinnkit.fields import BatchFunction, Catalogue
+from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters
 from pinnkit.problem import Box, Condition, Problem
 from pinnkit.problem.conditions import Mark
@@ -103,7 +104,7 @@ class Windows:
         problem = network.problem
         if k > 0:
             before = self.network.window(k - 1)
-            frozen = {"network": jax.tree.map(np.asarray, params["network"][k - 1]), "unknowns": {}}
+            frozen = jax.tree.map(np.asarray, _of_window(params, k - 1))
             problem = self.network.cut.tied(k, before.fields(frozen))
             if k > 1 or not self.network.cut.hard_start:  # of the same kind as the network before: a good start
                 network = copy.copy(network)
@@ -126,8 +127,7 @@ class Windows:
         return self._outer(inner.marked(np.inf), state.params["network"], k)
 
     def _inner(self, state: TrainState, k: int) -> TrainState:
-        params = {"network": state.params["network"][k], "unknowns": {}}
-        return replace(state, params=params).counted(stage=int(state.stage) - k * self._stages)
+        return replace(state, params=_of_window(state.params, k)).counted(stage=int(state.stage) - k * self._stages)
 
     def _outer(self, inner: TrainState, networks: tuple[Any, ...], k: int) -> TrainState:
         params = {"network": (*networks[:k], inner.params["network"]), "unknowns": {}}
@@ -165,7 +165,7 @@ class WindowedNetwork:
 
     def fields(self, params: Parameters) -> BatchFunction:
         """The fields, (points, dim) in physical coordinates -> (points, fields)."""
-        parts = [self._part(params, k) for k in range(len(params["network"]))]
+        parts = [self.window(k).fields(_of_window(params, k)) for k in range(len(params["network"]))]
 
         def fields(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
             found = parts[0](X)
@@ -183,11 +183,8 @@ class WindowedNetwork:
         for k in range(last + 1):
             rows = np.flatnonzero(number == k)
             if rows.size:
-                found[rows] = self.window(k).values({"network": params["network"][k], "unknowns": {}}, X[rows])
+                found[rows] = self.window(k).values(_of_window(params, k), X[rows])
         return found
-
-    def _part(self, params: Parameters, k: int) -> BatchFunction:
-        return self.window(k).fields({"network": params["network"][k], "unknowns": {}})
 
 
 class Cut:
@@ -225,22 +222,15 @@ class Cut:
 
         def handover(_self: Problem, **values: Any) -> Any:
             X = jnp.stack([values[c] for c in coordinates], axis=1)
-            known = self._derivatives(before, X)
-            apart = {name: values[name] - known[handed] for name, handed in zip(names, self.handed, strict=True)}
+            known = partial_derivatives(before, X, {(self.time,) * order for _, order in self.handed})
+            apart = {
+                name: values[name] - known[(self.time,) * order][:, self.problem.fields.index(f)]
+                for name, (f, order) in zip(names, self.handed, strict=True)
+            }
             return apart if len(apart) > 1 else apart[names[0]]
 
         tie = Condition(HANDOVER, Mark("initial"), handover, (*names, *coordinates))
         return self._on(k, [*self.window(k).conditions(), tie])
-
-    def _derivatives(self, f: BatchFunction, X: Any) -> dict[tuple[str, int], Any]:
-        """The time derivatives of fields that are handed over, at points."""
-        found, along = {}, jnp.zeros_like(X).at[:, self.time].set(1.0)
-        for order in range(max(order for _, order in self.handed) + 1):
-            values = f(X)
-            for i, name in enumerate(self.problem.fields):
-                found[name, order] = values[:, i]
-            f = _slope(f, along)
-        return found
 
     def _on(self, k: int, conditions: Any) -> Problem:
         axes = dict(zip(self.problem.domain.names, self.problem.domain.axes, strict=True))
@@ -258,8 +248,9 @@ def _time_orders(catalogue: Catalogue, requests: Any, time: int) -> dict[str, in
     return highest
 
 
-def _slope(f: BatchFunction, along: Any) -> BatchFunction:
-    return lambda X: jax.jvp(f, (X,), (along,))[1]
+def _of_window(params: Mapping[str, Any], k: int) -> Parameters:
+    """The parameters of one window, as its own network takes them."""
+    return {"network": params["network"][k], "unknowns": {}}
 
 
 def _root_mean(residuals: list[dict[str, float]]) -> dict[str, float]:
