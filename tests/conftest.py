@@ -41,9 +41,8 @@ def shapes(function):
     return beartype(function)
 
 
-if (
-    os.environ.get("PINNKIT_TEST_SHAPES", "1") == "1"
-):  # an eighth of the time: not where the same tests run a second time
+# An eighth of the time: not where the same tests run a second time.
+if os.environ.get("PINNKIT_TEST_SHAPES") != "0":
     install_import_hook("pinnkit", "conftest.shapes")
 
 

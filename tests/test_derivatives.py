@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 
 import jax
 import jax.numpy as jnp
@@ -195,6 +196,7 @@ def test_derivatives_are_shared():
     assert passes({(), (1,), (1, 1)}) == passes({(1, 1)}) == passes({()}) == 1
 
 
+@pytest.mark.skipif(os.environ.get("PINNKIT_TEST_SHAPES") == "0", reason="this run does not check shapes")
 def test_shapes_are_checked_in_tests():
     with pytest.raises(jaxtyping.TypeCheckError):
         partial_derivatives(lambda X: X, jnp.zeros(3), {()})
