@@ -13,10 +13,10 @@ from test_resume import arrays, assert_equal
 
 import pinnkit as pk
 from pinnkit.cli.main import main
-from pinnkit.objective import Equations
+from pinnkit.fields import partial_derivatives
+from pinnkit.fields.derivatives import nested
 from pinnkit.training.checkpoint import Checkpoints
 from pinnkit.training.run import Run
-from pinnkit.training.windows import Cut
 
 
 class Growth(pk.Problem):
@@ -72,8 +72,8 @@ def trained():
 
 def test_the_whole_of_time_is_solved(trained):
     run, _, evaluation = trained
-    assert evaluation.errors["u"].relative_l2 < 3e-4
-    assert set(evaluation.residuals) == {"growth", "handover"}
+    assert evaluation.errors["u"].relative_l2 < 3e-5
+    assert set(evaluation.residuals) == {"growth"}
     assert all(r < 1e-2 for r in evaluation.residuals.values())
     assert run.loop.network.count() == 3 * run.objective.network.count()
 
@@ -87,14 +87,14 @@ def test_reports_name_the_window_and_count_all_steps(trained):
     assert all(float(a.state.seconds) <= float(b.state.seconds) for a, b in pairwise(reports))
 
 
-def test_each_time_has_the_network_of_its_window(trained):
+def test_values_and_fields_are_the_same_and_continuous(trained):
     run, reports, _ = trained
     network, params = run.loop.network, reports[-1].state.params
     t = np.array([[0.0], [0.49], [0.5], [0.99], [1.0], [1.5]])
-    expected = [network.window(k).values({"network": params["network"][k], "unknowns": {}}, t) for k in range(3)]
-    expected = np.concatenate([expected[0][:2], expected[1][2:4], expected[2][4:]])
-    np.testing.assert_array_equal(network.values(params, t), expected)
+    expected = network.values(params, t)
     np.testing.assert_allclose(jax.jit(network.fields(params))(jnp.asarray(t)), expected, rtol=1e-14)
+    joints = network.values(params, np.array([[0.5 - 1e-9], [0.5], [1.0 - 1e-9], [1.0]]))
+    np.testing.assert_allclose(joints[::2], joints[1::2], rtol=1e-8)
 
 
 def test_a_window_follows_the_one_before_and_nothing_else():
@@ -106,8 +106,7 @@ def test_a_window_follows_the_one_before_and_nothing_else():
         if int(state.stage) == 2:
             break
     readout = state.params["network"][0]["layers"][-1]
-    N = loop.network.window(0)
-    before = N.values({"network": state.params["network"][0], "unknowns": {}}, np.array([[0.5]]))[0, 0]
+    before = loop.network.values({"network": state.params["network"][:1], "unknowns": {}}, np.array([[0.5]]))[0, 0]
     # The factor of N is 1 at the end of the window.
     readout["bias"] = readout["bias"] + 2 * before
     loop._loops.clear()  # they hold the network as it was
@@ -118,25 +117,25 @@ def test_a_window_follows_the_one_before_and_nothing_else():
 
 
 def test_what_is_handed_over():
-    equations = Equations(Spring())
-    cut = Cut(equations, 4)
-    assert cut.handed == [("p", 0), ("q", 0), ("q", 1)]
-    tied = cut.tied(2, lambda X: jnp.stack([jnp.sin(X[:, 1]), X[:, 0] * X[:, 1] ** 2, 0 * X[:, 0]], axis=1))
-    assert tied.domain.axes[1].lower == 1.0 and tied.domain.axes[1].upper == 1.5
-    assert [c.name for c in tied.conditions()] == ["motion", "handover"]
-    values = {n: jnp.asarray([v, v]) for n, v in (("p", 5.0), ("q", 6.0), ("q_t", 7.0), ("t", 1.0))}
-    x = np.array([0.25, 0.5])
-    apart = tied.conditions()[1].method(tied, x=jnp.asarray(x), **values)
-    np.testing.assert_allclose(apart["p"], 5 - np.sin([1.0, 1.0]), rtol=1e-12)
-    np.testing.assert_allclose(apart["q"], 6 - x, rtol=1e-12)
-    np.testing.assert_allclose(apart["q_t"], 7 - 2 * x, rtol=1e-12)
+    """Value and velocity of q, the value of p, nothing of r; and what is kept at points is what derivatives give."""
+    run = Run(Spring(), pk.MLP(width=5, depth=1), pk.Recipe(windows=3))
+    network = run.loop.network
+    assert network.cut.orders == (1, 2, 0)
+    networks = tuple(jax.tree.map(lambda a, k=k: a + 0.1 * k, network.initial(k)) for k in range(3))
+    before, after = ({"network": networks[:count], "unknowns": {}} for count in (2, 3))
+    X = np.array([[0.2, 4 / 3], [0.7, 4 / 3]])
+    a, b = network.values(before, X), network.values(after, X)
+    np.testing.assert_allclose(a[:, :2], b[:, :2], rtol=1e-12)
+    assert np.all(np.abs(a[:, 2] - b[:, 2]) > 1e-3)
+    slopes = [partial_derivatives(network.fields(p), jnp.asarray(X), {(1,)})[(1,)][:, 1] for p in (before, after)]
+    np.testing.assert_allclose(*slopes, rtol=1e-12)
 
-
-def test_the_weight_of_the_handover_has_the_units_of_a_residual():
-    run = Run(Growth(), recipe=pk.Recipe(windows=3, handover=7.0, weights={"growth": 2.0}))
-    params = {"network": (run.loop.network.window(0).initial_parameters["network"],) * 2}
-    assert run.loop._loop(0, params).objective.weights == {"growth": 2.0}
-    assert run.loop._loop(1, params).objective.weights == {"growth": 2.0, "handover": pytest.approx(7.0 / 0.5**2)}
+    last, wanted = network.going_on(2, after), {(), (0,), (1,), (0, 1), (1, 1)}
+    there = jnp.asarray([[0.3, 1.5], [0.8, 1.9]])
+    own = {"network": networks[2], "unknowns": {}}
+    kept = partial_derivatives(last.fields(own, last.ansatz.known(there, wanted)), there, wanted)
+    for index, value in nested(last.fields(own), there, wanted)[0].items():
+        np.testing.assert_allclose(kept[index], value, rtol=1e-10, atol=1e-12)
 
 
 def test_an_interrupted_run_goes_on_to_the_bit(trained, tmp_path):
@@ -168,7 +167,7 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
         main([*command, "--accuracy", "1e-2"])
     assert ended.value.code == 0
     assert json.loads(Path("run/run.json").read_text())["recipe"]["windows"] == 2
-    assert "handover" in capsys.readouterr().out
+    assert "window 2 of 2" in capsys.readouterr().out
     solution = pk.load("run")
     t = np.array([0.25, 0.75])
     np.testing.assert_allclose(solution(t=t)["u"], np.exp(t), rtol=1e-2)
@@ -200,12 +199,6 @@ class Timeless(Growth):
         return u - t
 
 
-class Taken(Growth):
-    @pk.interior
-    def handover(self, u_t):
-        return u_t
-
-
 @pytest.mark.parametrize(
     ("problem", "words"),
     [
@@ -213,7 +206,6 @@ class Taken(Growth):
         (Unknown(), "unknown parameters (k)"),
         (Fixed(), "'end' does not belong to one window"),
         (Timeless(), "no equation holds a time derivative"),
-        (Taken(), "an equation is called 'handover'"),
     ],
     ids=lambda v: type(v).__name__ if isinstance(v, pk.Problem) else "",
 )
@@ -221,8 +213,6 @@ def test_what_cannot_be_cut(problem, words):
     refused(lambda: Run(problem, recipe=pk.Recipe(windows=2)), words)
 
 
-@pytest.mark.parametrize(
-    "choice", [{"windows": 0}, {"windows": 2.0}, {"handover": 0.0}, {"windows": 2, "gradients": 5}]
-)
+@pytest.mark.parametrize("choice", [{"windows": 0}, {"windows": 2.0}, {"windows": 2, "gradients": 5}])
 def test_bad_choices(choice):
     refused(lambda: pk.Recipe(**choice), next(iter(choice)))

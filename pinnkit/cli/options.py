@@ -72,7 +72,6 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
         causality=next((w for w in weighed if isinstance(w, Causality)), None),
         precision=parsed.precision,
         windows=parsed.windows,
-        handover=parsed.handover,
         accuracy=parsed.accuracy,
         gradients=parsed.gradients,
     )
@@ -117,7 +116,6 @@ def _options_type(
         ),
         _option("precision", Precision, recipe.precision, "of parameters, points and derivatives"),
         _option("windows", int, recipe.windows, "equal parts of time, trained one after the other"),
-        _option("handover", float, recipe.handover, "weight of what a window takes over, times (its length)^2"),
         _option("accuracy", float | None, recipe.accuracy, "relative L2 error to reach; exit status 1 where it is not"),
         _option("gradients", int, recipe.gradients, "steps between measurements of gradients by layer; 0: never"),
         _option("seed", int, 0, "of the initial weights and the collocation points"),

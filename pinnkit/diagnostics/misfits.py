@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pinnkit.compiling import jit_once
 from pinnkit.diagnostics.points import coordinates, points_of
 from pinnkit.diagnostics.truth import exact_fields
 from pinnkit.errors import UsageError
@@ -102,7 +103,7 @@ def _largest(equations: Equations, f: BatchFunction, group: Group, points: Point
     step = 1e-3
     nearby = _nearby(equations, f)
 
-    @jax.jit
+    @jit_once
     def residuals(steps: Any, points: Points) -> Any:
         return jax.vmap(lambda h: equations.evaluate(problem, nearby(h), group, points))(steps)
 
@@ -125,7 +126,7 @@ def _nearby(equations: Equations, f: BatchFunction) -> Callable[[Any], BatchFunc
     axes = equations.problem.domain.axes
     lower, length = (jnp.asarray([[getattr(a, name) for a in axes]]) for name in ("lower", "length"))
     inside = next(g for g in equations.groups if g.kind == "interior")
-    values = jnp.abs(jax.jit(f)(points_of(inside).X))
+    values = jnp.abs(jit_once(f)(jnp.asarray(points_of(inside).X)))
     largest = jnp.max(values, axis=0, where=jnp.isfinite(values), initial=0.0)[None, :]
 
     def waves(X: Any) -> Any:

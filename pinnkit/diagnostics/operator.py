@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from pinnkit.fields import BatchFunction, Points
+from pinnkit.compiling import jit_once
+from pinnkit.fields import Expansion, Points
 from pinnkit.fields.names import FieldFunction
 from pinnkit.init.mean_field import Index, closed
 from pinnkit.objective import Equations, Group
@@ -47,10 +47,10 @@ def operator(equations: Equations, group: Group, term: str, points: Points) -> O
 
     def residual(amounts: Any) -> Any:
         """At the points, for the network sum of amounts[field, monomial] (Y - X)^monomial / monomial!."""
-        f = equations.ansatz(problem, _polynomial(X, trials.monomials, amounts))
+        f = equations.ansatz(problem, Expansion(X, tuple(amounts.T[:, None, :]), trials.monomials))
         return equations.evaluate(problem, f, group, Points(X, points.normals))[term]
 
-    found = np.asarray(jax.jit(jax.vmap(residual))(jnp.asarray(trials.amounts)))
+    found = np.asarray(jit_once(jax.vmap(residual))(jnp.asarray(trials.amounts)))
     constant, single, mixed = found[0], found[1 : 1 + fields * len(channels)], found[1 + fields * len(channels) :]
     c = (single - constant).T.reshape(len(X), fields, len(channels))
     expected = constant[None, :] + np.einsum("nfc,kfc->kn", c, trials.amounts[-len(mixed) :, :, : len(channels)])
@@ -77,20 +77,3 @@ def _trials(channels: tuple[Index, ...], fields: int, dim: int) -> _Trials:
         single[i, field, channel] = 1.0
     mixed = np.random.default_rng(0).normal(size=(3, fields, len(monomials))) * np.array([0.1, 1.0, 5.0])[:, None, None]
     return _Trials(monomials, np.concatenate([np.zeros((1, fields, len(monomials))), single, mixed]))
-
-
-def _polynomial(X: Any, monomials: tuple[Index, ...], amounts: Any) -> BatchFunction:
-    """Row by row: sum of amounts (Y - X)^monomial / monomial!, each derivative of which at Y = X is one amount."""
-
-    def f(Y: Any) -> Any:
-        step = Y - X
-        columns = []
-        for index in monomials:
-            column = jnp.ones_like(step[:, 0])
-            for axis in index:
-                column = column * step[:, axis]
-            repeats = math.prod(math.factorial(index.count(axis)) for axis in set(index))
-            columns.append(column / repeats)
-        return jnp.stack(columns, axis=1) @ amounts.T
-
-    return f

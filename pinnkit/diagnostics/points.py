@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pinnkit.compiling import jit_once
 from pinnkit.fields import Points
 from pinnkit.objective import Equations, Group
 from pinnkit.sampling import draw
@@ -21,7 +22,7 @@ def points_of(group: Group, count: int = POINTS, key: int = 20) -> Points:
     """Points of a group that training does not see."""
     dtype = jnp.zeros(()).dtype
     # Compiled as a whole: the dozens of small operations would each be compiled by itself.
-    return jax.jit(lambda key: draw(key, group, count, dtype))(jax.random.key(key))
+    return jit_once(lambda key: draw(key, group, count, dtype))(jax.random.key(key))
 
 
 def coordinates(equations: Equations, point: Any) -> dict[str, float]:

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from pinnkit.compiling import jit_once
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.diagnostics.points import points_of
 from pinnkit.diagnostics.rows import felt, layers_of, unpredicted
@@ -96,7 +97,7 @@ def at_start(objective: Objective, points: int = 128) -> tuple[dict[str, float],
         return {}, ()
     channels = channels_of(objective)
     X = jnp.asarray(points_of(_inside(objective), points).X, jnp.float32)
-    found = np.asarray(jax.jit(lambda: _sizes(objective, model, channels, X, objective.network.seed))(), np.float64)
+    found = np.asarray(jit_once(lambda: _sizes(objective, model, channels, X, objective.network.seed))(), np.float64)
     rms = np.sqrt(found)
     names = [*(channel_name(objective, c) for c in channels), BACK]
     said, there = [], layers_of(objective, model)

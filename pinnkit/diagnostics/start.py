@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pinnkit.compiling import jit_once
 from pinnkit.diagnostics.points import named, points_of
 from pinnkit.errors import UsageError, location
 from pinnkit.objective import Equations, Objective
@@ -27,7 +28,7 @@ def sizes_at_start(objective: Objective) -> dict[str, float]:
         # The mean besides the mean square: its gradient does not vanish where the residual does.
         return {t: jnp.mean(r**2) + jnp.mean(r) for t, r in residuals.items()}, residuals
 
-    slopes, residuals = jax.jit(jax.jacrev(sums, has_aux=True))(params)
+    slopes, residuals = jit_once(jax.jacrev(sums, has_aux=True))(params)
     places = {
         t: (g.condition(t).where, points[g.name].X)
         for g in objective.equations.groups
@@ -45,7 +46,7 @@ def sizes_at_start(objective: Objective) -> dict[str, float]:
             )
     contaminated = not _finite(slopes)  # one gradient that is not finite spoils the others
     for term, (where, _) in places.items():
-        if contaminated and not _finite(jax.jit(jax.grad(lambda p, t=term: sums(p)[0][t]))(params)):
+        if contaminated and not _finite(jit_once(jax.grad(lambda p, t=term: sums(p)[0][t]))(params)):
             raise UsageError(
                 f"'{term}' is finite before training, but its gradient is not.",
                 where=where,
@@ -67,7 +68,7 @@ def _felt(sums: Any, params: Any, term: str) -> bool:
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(0), len(leaves))
     moved = [a + 0.3 * jax.random.normal(k, jnp.shape(a), a.dtype) for a, k in zip(leaves, keys, strict=True)]
-    slopes = jax.jit(jax.grad(lambda p: sums(p)[0][term]))(jax.tree.unflatten(structure, moved))
+    slopes = jit_once(jax.grad(lambda p: sums(p)[0][term]))(jax.tree.unflatten(structure, moved))
     return any(np.any(g) for g in jax.tree.leaves(slopes))
 
 
@@ -95,7 +96,7 @@ def _zero_network(objective: Objective) -> dict[str, float]:
     found: dict[str, float] = {}
     for group in equations.groups:
         if group.kind == "interior":
-            residuals = jax.jit(lambda points, g=group: equations.evaluate(problem, f, g, points))(points_of(group))
+            residuals = jit_once(lambda points, g=group: equations.evaluate(problem, f, g, points))(points_of(group))
             found |= {t: float(np.sqrt(np.mean(np.square(r)))) for t, r in residuals.items()}
     return found
 

@@ -1,20 +1,24 @@
 """The named derivatives: reading signatures, the derivative engine, hard conditions."""
 
-from pinnkit.fields.ansatz import Ansatz
+from pinnkit.fields.ansatz import Ansatz, TrialSolution
 from pinnkit.fields.arguments import Catalogue, Points
 from pinnkit.fields.calls import called
 from pinnkit.fields.derivatives import BatchFunction, MultiIndex, partial_derivatives
+from pinnkit.fields.expansion import Expansion, continued_in_time
 from pinnkit.fields.names import Names, Partial, Request
 
 __all__ = [
     "Ansatz",
     "BatchFunction",
     "Catalogue",
+    "Expansion",
     "MultiIndex",
     "Names",
     "Partial",
     "Points",
     "Request",
+    "TrialSolution",
     "called",
+    "continued_in_time",
     "partial_derivatives",
 ]

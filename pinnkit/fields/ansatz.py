@@ -9,18 +9,22 @@ for a Neumann end exists but has not been needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from pinnkit.compiling import jit_once
 from pinnkit.errors import UsageError, location
 from pinnkit.fields.arguments import Catalogue
 from pinnkit.fields.calls import called
+from pinnkit.fields.channels import MultiIndex
 from pinnkit.fields.derivatives import BatchFunction
+from pinnkit.fields.expansion import Expansion
 from pinnkit.fields.names import Coordinate, NormalComponent, Partial, Request
 from pinnkit.problem import Box, Condition, Problem, Region
 
@@ -83,6 +87,18 @@ class HardFace:
         return b, jnp.stack(slopes, axis=2)
 
 
+class TrialSolution(Protocol):
+    """How fields are made of the network's outputs (the trial solution of Lagaris, Likas and Fotiadis 1998)."""
+
+    def __call__(self, problem: Problem, network: BatchFunction, known: BatchFunction | None = None) -> BatchFunction:
+        """The fields, (points, dim) -> (points, fields); `known` is what `self.known` gave for the points."""
+        ...
+
+    def known(self, X: Batch, wanted: Collection[MultiIndex]) -> Expansion | None:
+        """The part of the fields that no parameter changes, at points, where it is worth being kept."""
+        ...
+
+
 class Ansatz:
     """Turns the network's outputs into fields that meet the hard conditions; the identity where there are none."""
 
@@ -92,8 +108,9 @@ class Ansatz:
         self.axes = sorted({f.axis for f in self.faces}, key=lambda a: (a != self.box.time, a))  # time first
         self._refuse_overlaps(problem)
 
-    def __call__(self, problem: Problem, network: BatchFunction) -> BatchFunction:
+    def __call__(self, problem: Problem, network: BatchFunction, known: BatchFunction | None = None) -> BatchFunction:
         """The fields, (points, dim) -> (points, fields)."""
+        del known
         if not self.faces:
             return network
 
@@ -102,6 +119,11 @@ class Ansatz:
             return lift + self._vanishing(X, len(problem.fields)) * network(X)
 
         return fields
+
+    def known(self, X: Batch, wanted: Collection[MultiIndex]) -> Expansion | None:
+        """Nothing: the prescribed values are cheap."""
+        del X, wanted
+        return None
 
     def _lift(self, problem: Problem, X: Batch, stages: int) -> list[Float[Array, " points"]]:
         """G after the first `stages` axes have been joined, field by field."""
@@ -219,7 +241,9 @@ def _check_affine(problem: Problem, face: HardFace, region: Region) -> tuple[int
     X = face.project(jnp.asarray(points[np.asarray(problem.domain.contains(points))]))
     trial = jnp.asarray(rng.normal(size=(X.shape[0], count)) * 3.0)
     known = problem.bound({n: u.initial for n, u in problem.unknowns().items()})
-    b, A, actual = map(np.asarray, jax.jit(lambda X, v: (*face.affine(known, X), face.residual(known, X, v)))(X, trial))
+    b, A, actual = map(
+        np.asarray, jit_once(lambda X, v: (*face.affine(known, X), face.residual(known, X, v)))(X, trial)
+    )
     if b.shape[1] != count:
         raise UsageError(
             f"'{face.condition.name}' returns {b.shape[1]} residuals for {count} fields ({names}).",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError, advice
-from pinnkit.fields import Points
+from pinnkit.fields import Expansion, Points
 from pinnkit.fields.calls import Residuals
 from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.residuals import Equations, Group
@@ -39,11 +40,15 @@ class Objective:
 
     def residuals(self, params: Parameters, points: PointSets) -> Residuals:
         """All residuals, {term: (points,)}."""
-        problem, f = self.network.bound(params), self.network.fields(params)
         residuals: Residuals = {}
         for group in self.equations.groups:
-            residuals |= self.equations.evaluate(problem, f, group, points[group.name])
+            residuals |= self._evaluated(group, params, points[group.name])
         return residuals
+
+    def with_known(self, points: PointSets) -> PointSets:
+        """The points with the part of the fields that is not trained: kept there, it is not computed in every step."""
+        groups = {g.name: g for g in self.equations.groups}
+        return {name: replace(p, known=self._known(groups[name], p)) for name, p in points.items()}
 
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, Float[Array, ""]]:
         """Mean squared residual of each term, unweighted."""
@@ -88,7 +93,12 @@ class Objective:
         return mapped(energy, self._rows[inside.name], params, Points(X))
 
     def _evaluated(self, group: Group, params: Parameters, points: Points) -> Residuals:
-        return self.equations.evaluate(self.network.bound(params), self.network.fields(params), group, points)
+        known = points.known or self._known(group, points)
+        return self.equations.evaluate(self.network.bound(params), self.network.fields(params, known), group, points)
+
+    def _known(self, group: Group, points: Points) -> Expansion | None:
+        wanted = self.equations.derivatives(group)
+        return None if wanted is None else self.network.ansatz.known(jnp.asarray(points.X), wanted)
 
     def _squares(self, group: Group, params: Parameters, points: Points, shares: Any) -> dict[str, Float[Array, ""]]:
         return {term: jnp.sum(shares * r**2) for term, r in self._evaluated(group, params, points).items()}

@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from pinnkit.fields import Ansatz, BatchFunction
+from pinnkit.fields import BatchFunction, TrialSolution
 from pinnkit.models import AxisScale, Embedding, Model, split
 from pinnkit.problem import Problem
 
@@ -29,7 +29,7 @@ class FieldNetwork:
         seed: of the initial weights.
     """
 
-    def __init__(self, problem: Problem, model: Model, ansatz: Ansatz, *, dtype: Any, seed: int) -> None:
+    def __init__(self, problem: Problem, model: Model, ansatz: TrialSolution, *, dtype: Any, seed: int) -> None:
         self.problem, self.model, self.ansatz, self.dtype = problem, model, ansatz, jnp.dtype(dtype)
         self.seed = seed
         scales = [AxisScale(a.lower, a.upper, a.kind == "periodic", a.modes) for a in problem.domain.axes]
@@ -49,9 +49,13 @@ class FieldNetwork:
         unknowns = self.problem.unknowns()
         return self.problem.bound({n: unknowns[n].value(z) for n, z in params["unknowns"].items()})
 
-    def fields(self, params: Parameters) -> BatchFunction:
-        """The fields, (points, dim) in physical coordinates -> (points, fields)."""
-        return self.ansatz(self.bound(params), lambda X: self._apply(params["network"], self.embedding(X)))
+    def fields(self, params: Parameters, known: BatchFunction | None = None) -> BatchFunction:
+        """The fields, (points, dim) in physical coordinates -> (points, fields); `known` as of the points (`Points.known`)."""
+        return self.ansatz(self.bound(params), self.outputs(params), known)
+
+    def outputs(self, params: Parameters) -> BatchFunction:
+        """What the network itself gives, before hard conditions."""
+        return lambda X: self._apply(params["network"], self.embedding(X))
 
     def values(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points fields"]:
         """The fields at points, in float64."""

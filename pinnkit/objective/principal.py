@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, Literal
 
+from pinnkit.compiling import jit_once
 from pinnkit.fields import Catalogue, MultiIndex, Partial, Request, called
 from pinnkit.fields.channels import Operator, closure
 from pinnkit.fields.names import FieldFunction, partials
@@ -200,7 +201,7 @@ def _coefficients(problem: Problem, condition: Condition, names: Sequence[str]) 
     many = len(jax.tree.leaves(unknowns))
     at_points = _depends(traced.jaxpr, [k >= many for k in range(len(traced.jaxpr.invars))])
     on_unknowns = _depends(traced.jaxpr, [k < many for k in range(len(traced.jaxpr.invars))])
-    found = jax.jit(slopes, compiler_options={"xla_backend_optimization_level": 0})(unknowns, arguments)
+    found = jit_once(slopes)(unknowns, arguments)
     values, structure = jax.tree.flatten(found)
     entries = [
         ... if varies or np.ptp(value) != 0 else None if unknown else float(value[0])

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from pinnkit.compiling import jit_once
 from pinnkit.errors import UsageError, location, shown_path
-from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Request, called
+from pinnkit.fields import Ansatz, BatchFunction, Catalogue, MultiIndex, Partial, Points, Request, called
 from pinnkit.fields.calls import Residuals
 from pinnkit.fields.channels import closure
 from pinnkit.fields.names import FieldFunction
@@ -106,6 +107,12 @@ class Equations:
         jax.eval_shape(shapes, jnp.ones(len(self.problem.fields)))
         return tuple(names)
 
+    def derivatives(self, group: Group) -> set[MultiIndex] | None:
+        """All derivatives that a group's methods ask for and those below them; None where they ask for fields elsewhere."""
+        if any(isinstance(r, FieldFunction) for r in group.requests.values()):
+            return None
+        return {(), *closure(self.catalogue.highest_orders(group.requests.values()))}
+
     def channels(self, group: Group) -> int:
         """How many derivatives are carried through the network for a group, the value not counted."""
         principal = self.principal_part(group)
@@ -130,7 +137,7 @@ class Equations:
             halves = [residuals(slice(0, count // 2)), residuals(slice(count // 2, count))]
             return residuals(slice(0, count)), {t: jnp.concatenate([h[t] for h in halves]) for t in halves[0]}
 
-        whole, joined = jax.jit(parts, compiler_options={"xla_backend_optimization_level": 0})()
+        whole, joined = jit_once(parts)()
         return all(np.allclose(whole[t], joined[t], rtol=1e-3, equal_nan=True) for t in whole)
 
     def _refuse_idle_fields(self) -> None:

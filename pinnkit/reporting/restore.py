@@ -62,7 +62,6 @@ def _recipe(described: dict[str, Any], problem: Problem) -> Recipe:
         causality=Causality(**causality) if causality else None,
         precision=described["precision"],
         windows=described.get("windows", 1),
-        handover=described.get("handover", 10.0),
         accuracy=described["accuracy"],
         gradients=described.get("gradients", 0),
     )

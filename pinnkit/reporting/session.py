@@ -117,7 +117,6 @@ def write_config(run: Run, folder: RunFolder, source: dict[str, str], command: l
                 "causality": dataclasses.asdict(recipe.causality) if recipe.causality else None,
                 "precision": recipe.precision,
                 "windows": recipe.windows,
-                "handover": recipe.handover,
                 "accuracy": recipe.accuracy,
                 "gradients": recipe.gradients,
             },

@@ -38,8 +38,6 @@ class Recipe:
     """Of parameters, points and derivatives."""
     windows: int = 1
     """Equal parts of time, each with a network of its own, trained one after the other: for long or chaotic evolutions."""
-    handover: float = 10.0
-    """Weight of the values that a window takes over, in units of 1 / (length of a window)^2."""
     accuracy: float | None = None
     """Requested relative L2 error, of every field."""
     gradients: int = 0
@@ -62,8 +60,6 @@ class Recipe:
         self._set_weighting()
         if isinstance(self.windows, bool) or not isinstance(self.windows, int) or self.windows < 1:
             _refuse(f"windows is {self.windows!r}", "a whole number, 1 or more")
-        if not (isinstance(self.handover, (int, float)) and 0 < self.handover < float("inf")):
-            _refuse(f"handover is {self.handover!r}", "a positive number")
         if self.windows > 1 and self.gradients:
             _refuse(f"gradients is {self.gradients} and windows is {self.windows}", "gradients=0 where time is cut")
         if isinstance(self.gradients, bool) or not isinstance(self.gradients, int) or self.gradients < 0:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from pinnkit.compiling import jit_once
 from pinnkit.objective import Objective, Parameters, PointSets
 from pinnkit.optim import Stage
 from pinnkit.training.state import all_finite
@@ -80,4 +81,4 @@ def compiled_chunk(objective: Objective, stage: Stage, step_scale: float) -> tup
         )
         return ChunkResult(params, state, i, losses, failed, done, attempt)
 
-    return jax.jit(optimiser.init), jax.jit(chunk)
+    return jit_once(optimiser.init), jax.jit(chunk)

@@ -1,15 +1,15 @@
 """Time in windows: each has a network of its own, trained after the one before and started from where that one ended.
 
-A window is a problem by itself: the equations on a part of time, and in place of the initial conditions the `handover`, which
-asks for the values (and first time derivatives, where the equations have second ones, and so on) of the window before.
+A window is a problem by itself: the equations on a part of time, without the initial conditions. What its fields start from is
+met exactly, by construction (`Continued`): the values (and first time derivatives, where the equations have second ones, and so
+on) that the window before ended with.
 
 Source: Krishnapriyan et al., NeurIPS 2021, section 5 (sequence-to-sequence learning); Wight and Zhao 2021 (time marching).
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,18 +19,21 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError, location
-from pinnkit.fields import BatchFunction, Catalogue
-from pinnkit.fields.derivatives import partial_derivatives
+from pinnkit.fields import (
+    Ansatz,
+    BatchFunction,
+    Catalogue,
+    Expansion,
+    MultiIndex,
+    continued_in_time,
+    partial_derivatives,
+)
 from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters
-from pinnkit.problem import Box, Condition, Problem
-from pinnkit.problem.conditions import Mark
+from pinnkit.problem import Box, Problem
 from pinnkit.problem.domain import TIME
 from pinnkit.training.loop import Loop, Report
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import TrainState
-
-HANDOVER = "handover"
-"""The term that ties a window to the one before."""
 
 
 class Windows:
@@ -53,7 +56,7 @@ class Windows:
     def like(self, stage: int) -> TrainState:
         """A state of the given stage with the right shapes, for reading a checkpoint into."""
         k = min(stage // self._stages, self.recipe.windows - 1)
-        networks = tuple(self.network.window(i).initial_parameters["network"] for i in range(k + 1))
+        networks = tuple(self.network.initial(i) for i in range(k + 1))
         inner = self._loop(k, {"network": networks}, keep=False).like(stage - k * self._stages)
         return self._outer(inner, networks, k)
 
@@ -100,21 +103,12 @@ class Windows:
         """The loop of a window. It is made once: the network before it does not change any more."""
         if k in self._loops:
             return self._loops[k]
-        network = self.network.window(k)
-        problem = network.problem
-        if k > 0:
-            before = self.network.window(k - 1)
-            frozen = jax.tree.map(np.asarray, _of_window(params, k - 1))
-            problem = self.network.cut.tied(k, before.fields(frozen))
-            if k > 1 or not self.network.cut.hard_start:  # of the same kind as the network before: a good start
-                network = copy.copy(network)
-                network.initial_parameters = jax.tree.map(jnp.asarray, frozen)
-        length = self.network.cut.starts[k + 1] - self.network.cut.starts[k]
-        names = {c.name for c in problem.conditions()}
+        network = self.network.going_on(k, params)
+        if k > 1 or (k == 1 and self.network.cut.hard_start):  # of the same kind as the network before: a good start
+            network.initial_parameters = jax.tree.map(jnp.asarray, _of_window(params, k - 1))
+        names = {c.name for c in network.problem.conditions()}
         weights = {t: w for t, w in self._whole.weights.items() if t.partition(".")[0] in names}
-        if k > 0:
-            weights[HANDOVER] = self.recipe.handover / length**2
-        loop = Loop(Objective(Equations(problem), network, weights), self._inner_recipe, seed=self.seed)
+        loop = Loop(Objective(Equations(network.problem), network, weights), self._inner_recipe, seed=self.seed)
         if keep:
             self._loops[k] = loop
         return loop
@@ -134,6 +128,72 @@ class Windows:
         return replace(inner, params=params).counted(stage=int(inner.stage) + k * self._stages)
 
 
+class Continued:
+    """Hard conditions of a window that goes on from others: u = A[(elapsed / length)^m N] + rest.
+
+    A is the ansatz of the conditions at the ends of space, m the order of a field's time derivative in the equations, and
+    the rest what the windows before hand over. So at its start the window has the values, and the time derivatives below
+    the m-th, that the one before has there. The calls of `Ansatz`.
+    """
+
+    def __init__(self, ansatz: Ansatz, cut: Cut, start: Any, rest: Rest | None = None) -> None:
+        self._ansatz, self._cut, self._start, self._rest = ansatz, cut, start, rest
+
+    def __call__(self, problem: Problem, network: BatchFunction, known: BatchFunction | None = None) -> BatchFunction:
+        """The fields; `known` is the rest's expansion about the points, where there is one."""
+        time, length, rest = self._cut.time, self._cut.length, known or self._rest
+
+        def grown(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+            elapsed = (X[:, time, None] - self._start) / length
+            return jnp.concatenate([elapsed**m for m in self._cut.orders], axis=1) * network(X)
+
+        own = self._ansatz(problem, grown)
+        return own if rest is None else lambda X: own(X) + rest(X)
+
+    def known(self, X: Float[Array, "points dim"], wanted: Collection[MultiIndex]) -> Expansion | None:
+        """The rest and its derivatives at points."""
+        if self._rest is None:
+            return None
+        found = self._rest.derivatives(X, wanted)
+        return Expansion(X, tuple(found.values()), tuple(found))
+
+
+class Rest:
+    """What some windows hand over to the next one: a function of the points, that is not trained.
+
+    u_k = A_k[N_k] + sum over j < k of (A_j[N_j] - A_j[0]), each continued from the end of its own window by its values and
+    time derivatives: the conditions at the ends of space are met by A_k alone, and what a window adds to them is added up.
+    """
+
+    def __init__(self, network: WindowedNetwork, networks: Sequence[Any]) -> None:
+        first, *others = networks
+        self._first, self._network = network.handed_on(0, first), network
+        self._others = jax.tree.map(lambda *arrays: jnp.stack(arrays), *others) if others else None
+        self._count = len(others)
+
+    def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+        """The values."""
+        return self._summed(lambda f: f(X))
+
+    def derivatives(
+        self, X: Float[Array, "points dim"], wanted: Collection[MultiIndex]
+    ) -> dict[MultiIndex, Float[Array, "points fields"]]:
+        """Some derivatives, each of the windows' parts by itself."""
+        return self._summed(lambda f: partial_derivatives(f, X, wanted))
+
+    def _summed(self, of: Callable[[BatchFunction], Any]) -> Any:
+        total = of(self._first)
+        if self._others is None:
+            return total
+
+        def added(total: Any, other: Any) -> Any:
+            params, k = other
+            part = of(self._network.handed_on(k, params))
+            return jax.tree.map(jnp.add, total, part), None
+
+        return jax.lax.scan(added, total, (self._others, jnp.arange(1, 1 + self._count)))[0]
+
+
 class WindowedNetwork:
     """The fields over all of time: at each moment those of its window's network. The calls of `FieldNetwork`.
 
@@ -144,47 +204,95 @@ class WindowedNetwork:
         whole = objective.network
         self.problem, self.model, self.dtype, self.seed = whole.problem, whole.model, whole.dtype, whole.seed
         self.cut = Cut(objective.equations, windows)
-        self._windows: dict[int, FieldNetwork] = {}
+        self._at_ends = Equations(self.cut.window(1)).ansatz
+        # All windows but the first are the second one moved in time: two programs do for all of them.
+        self._first, self._second = self._network(0), self._network(1)
+        self._own, self._handed_on = _compiled(self.own), _compiled(self.handed_on)
+        self._rests: dict[int, tuple[Any, np.ndarray, np.ndarray]] = {}
 
-    def window(self, k: int) -> FieldNetwork:
-        """The network of one window, without its tie to the one before."""
-        if k not in self._windows:
-            problem = self.cut.window(k)
-            ansatz = Equations(problem).ansatz
-            self._windows[k] = FieldNetwork(problem, self.model, ansatz, dtype=self.dtype, seed=self.seed)
-        return self._windows[k]
+    def initial(self, k: int) -> Any:
+        """The initial parameters of a window's network."""
+        return (self._first if k == 0 else self._second).initial_parameters["network"]
 
     def count(self) -> int:
         """Number of trained scalars of all windows."""
-        return sum(self.window(k).count() for k in range(self.cut.count))
+        return self._first.count() + (self.cut.count - 1) * self._second.count()
 
     def bound(self, params: Parameters) -> Problem:
         """The problem: it has no unknown parameters."""
         del params
         return self.problem
 
+    def going_on(self, k: int, params: Mapping[str, Any]) -> FieldNetwork:
+        """The network of one window, which goes on from those before it, as training takes it."""
+        return self._network(k, Rest(self, params["network"][:k])) if k else self._first
+
+    def own(self, k: Any, network: Any) -> BatchFunction:
+        """A window's fields without what it goes on from; k may be traced, but for the first window."""
+        if isinstance(k, int) and k == 0:
+            return self._first.fields({"network": network, "unknowns": {}})
+        start = jnp.asarray(self.cut.starts)[k]
+        outputs = self._second.outputs({"network": network, "unknowns": {}})
+        moved = jnp.zeros(self.problem.domain.dim).at[self.cut.time].set(start - self.cut.starts[1])[None, :]
+        ansatz = Continued(self._at_ends, self.cut, start)
+        return ansatz(self.problem, lambda X: outputs(X - moved.astype(X.dtype)))
+
+    def handed_on(self, k: Any, network: Any) -> BatchFunction:
+        """What a window adds to those after it."""
+        own, ends = self.own(k, network), self._at_ends(self.problem, self._nothing)
+        end = jnp.asarray(self.cut.starts)[k + 1]
+        return continued_in_time(lambda X: own(X) - ends(X), self.cut.time, end, self.cut.orders)
+
     def fields(self, params: Parameters) -> BatchFunction:
         """The fields, (points, dim) in physical coordinates -> (points, fields)."""
-        parts = [self.window(k).fields(_of_window(params, k)) for k in range(len(params["network"]))]
+        first, *others = params["network"]
+        last = len(others)
 
         def fields(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
-            found = parts[0](X)
-            for start, part in zip(self.cut.starts[1:], parts[1:], strict=False):
-                found = jnp.where(X[:, self.cut.time, None] >= start, part(X), found)
-            return found
+            if not others:
+                return self.own(0, first)(X)
+            t, starts = X[:, self.cut.time, None], jnp.asarray(self.cut.starts)
+
+            def added(total: Any, other: Any) -> Any:
+                k, network = other
+                inside = (t < starts[k + 1]) | (k == last)
+                part = jnp.where(inside, self.own(k, network)(X), self.handed_on(k, network)(X))
+                return total + jnp.where(t < starts[k], 0.0, part), None
+
+            begun = jnp.where(t < starts[1], self.own(0, first)(X), self.handed_on(0, first)(X))
+            stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *others)
+            return jax.lax.scan(added, begun, (jnp.arange(1, last + 1), stacked))[0]
 
         return fields
 
     def values(self, params: Parameters, X: np.ndarray) -> np.ndarray:
         """The fields at points, each point given to its own window's network only."""
-        found = np.empty((len(X), len(self.problem.fields)))
-        last = len(params["network"]) - 1
-        number = np.clip(np.searchsorted(self.cut.starts, X[:, self.cut.time], side="right") - 1, 0, last)
-        for k in range(last + 1):
+        networks, found = params["network"], np.empty((len(X), len(self.problem.fields)))
+        number = np.clip(np.searchsorted(self.cut.starts, X[:, self.cut.time], side="right") - 1, 0, len(networks) - 1)
+        for k in range(len(networks)):
             rows = np.flatnonzero(number == k)
             if rows.size:
-                found[rows] = self.window(k).values(_of_window(params, k), X[rows])
+                there = jnp.asarray(X[rows], self.dtype)
+                found[rows] = np.asarray(self._own(k, networks[k], there)) + self._rest(k, networks, there)
         return found
+
+    def _network(self, k: int, rest: Rest | None = None) -> FieldNetwork:
+        problem = self.cut.window(k)
+        ansatz = Continued(self._at_ends, self.cut, self.cut.starts[k], rest) if k else Equations(problem).ansatz
+        return FieldNetwork(problem, self.model, ansatz, dtype=self.dtype, seed=self.seed)
+
+    def _nothing(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+        return jnp.zeros((X.shape[0], len(self.problem.fields)), X.dtype)
+
+    def _rest(self, k: int, networks: Any, X: Any) -> np.ndarray:
+        """What a window goes on from, at points; kept, since it does not change while the window is trained."""
+        kept = self._rests.get(k)
+        if kept and all(a is b for a, b in zip(kept[0], networks[:k], strict=True)) and np.array_equal(kept[1], X):
+            return kept[2]
+        parts = [np.asarray(self._handed_on(j, networks[j], X)) for j in range(k)]
+        total = np.asarray(sum(parts, start=np.zeros((len(X), len(self.problem.fields)))))
+        self._rests[k] = (networks[:k], np.asarray(X), total)
+        return total
 
 
 class Cut:
@@ -200,9 +308,9 @@ class Cut:
         self.hard_start = any(c.mark.kind == "initial" and c.mark.hard for c in self.problem.conditions())
         inside = [r for g in equations.groups if g.kind == "interior" for r in g.requests.values()]
         highest = _time_orders(equations.catalogue, inside, self.time)
-        self.handed = [(f, order) for f in self.problem.fields for order in range(highest.get(f, 0))]
-        """The time derivatives that a window takes over: (field, order)."""
-        if not self.handed:
+        self.orders = tuple(highest.get(f, 0) for f in self.problem.fields)
+        """Of the time derivatives of each field: as many of its derivatives, the value among them, are handed over."""
+        if not any(self.orders):
             raise UsageError(
                 "Time cannot be cut: no equation holds a time derivative.",
                 where=location(type(self.problem)),
@@ -210,29 +318,14 @@ class Cut:
                 do="Use windows=1.",
             )
 
+    @property
+    def length(self) -> float:
+        """Of a window."""
+        return float(self.starts[1] - self.starts[0])
+
     def window(self, k: int) -> Problem:
-        """The problem of one window, without its tie to the one before."""
-        conditions = self.problem.conditions()
-        return self._on(k, conditions if k == 0 else [c for c in conditions if c.mark.kind != "initial"])
-
-    def tied(self, k: int, before: BatchFunction) -> Problem:
-        """The problem of a window that starts from the fields of the one before."""
-        names = [f"{f}_{TIME * order}" if order else f for f, order in self.handed]
-        coordinates = self.problem.domain.names
-
-        def handover(_self: Problem, **values: Any) -> Any:
-            X = jnp.stack([values[c] for c in coordinates], axis=1)
-            known = partial_derivatives(before, X, {(self.time,) * order for _, order in self.handed})
-            apart = {
-                name: values[name] - known[(self.time,) * order][:, self.problem.fields.index(f)]
-                for name, (f, order) in zip(names, self.handed, strict=True)
-            }
-            return apart if len(apart) > 1 else apart[names[0]]
-
-        tie = Condition(HANDOVER, Mark("initial"), handover, (*names, *coordinates))
-        return self._on(k, [*self.window(k).conditions(), tie])
-
-    def _on(self, k: int, conditions: Any) -> Problem:
+        """The problem of one window; without initial conditions, but for the first."""
+        conditions = [c for c in self.problem.conditions() if k == 0 or c.mark.kind != "initial"]
         axes = dict(zip(self.problem.domain.names, self.problem.domain.axes, strict=True))
         axes[TIME] = replace(axes[TIME], lower=float(self.starts[k]), upper=float(self.starts[k + 1]))
         return self.problem.on(Box(**axes), conditions)
@@ -246,6 +339,13 @@ def _time_orders(catalogue: Catalogue, requests: Any, time: int) -> dict[str, in
         for name in catalogue.fields_behind([request]):
             highest[name] = max(order, highest.get(name, 0))
     return highest
+
+
+def _compiled(function: Callable[[Any, Any], BatchFunction]) -> Callable[[int, Any, Any], Any]:
+    """(k, network, X) -> the values of a window's function, by two programs: of the first window, and of all others."""
+    first = jax.jit(lambda network, X: function(0, network)(X))
+    other = jax.jit(lambda k, network, X: function(k, network)(X))
+    return lambda k, network, X: other(k, network, X) if k else first(network, X)
 
 
 def _of_window(params: Mapping[str, Any], k: int) -> Parameters:
@@ -269,8 +369,6 @@ def _refuse_uncuttable(problem: Problem) -> None:
         reason = "unknown parameters (" + ", ".join(problem.unknowns()) + ") have one value for all of time"
     elif stray := [c.name for c in problem.conditions() if c.mark.kind in ("data", "at")]:
         reason = f"'{stray[0]}' does not belong to one window"
-    elif any(c.name == HANDOVER for c in problem.conditions()):
-        reason = f"an equation is called '{HANDOVER}', as the tie between two windows is"
     if reason:
         raise UsageError(
             f"Time cannot be cut into windows: {reason}.",
