@@ -133,9 +133,15 @@ def test_what_is_handed_over():
     last, wanted = network.going_on(2, after), {(), (0,), (1,), (0, 1), (1, 1)}
     there = jnp.asarray([[0.3, 1.5], [0.8, 1.9]])
     own = {"network": networks[2], "unknowns": {}}
-    kept = partial_derivatives(last.fields(own, last.ansatz.known(there, wanted)), there, wanted)
+    kept = partial_derivatives(last.fields(own, last.rest.expansion(there, wanted)), there, wanted)
     for index, value in nested(last.fields(own), there, wanted)[0].items():
         np.testing.assert_allclose(kept[index], value, rtol=1e-10, atol=1e-12)
+
+
+def test_every_window_has_the_weights_of_the_recipe():
+    run = Run(Growth(), recipe=pk.Recipe(windows=3, weights={"growth": 2.0}))
+    params = {"network": tuple(run.loop.network.initial(k) for k in range(2)), "unknowns": {}}
+    assert all(run.loop._loop(k, params).objective.weights == {"growth": 2.0} for k in (0, 1))
 
 
 def test_an_interrupted_run_goes_on_to_the_bit(trained, tmp_path):

@@ -4,7 +4,7 @@ from pinnkit.fields.ansatz import Ansatz, TrialSolution
 from pinnkit.fields.arguments import Catalogue, Points
 from pinnkit.fields.calls import called
 from pinnkit.fields.derivatives import BatchFunction, MultiIndex, partial_derivatives
-from pinnkit.fields.expansion import Expansion, continued_in_time
+from pinnkit.fields.expansion import Expansion, KnownPart, continued_in_time
 from pinnkit.fields.names import Names, Partial, Request
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "BatchFunction",
     "Catalogue",
     "Expansion",
+    "KnownPart",
     "MultiIndex",
     "Names",
     "Partial",

@@ -9,9 +9,8 @@ for a Neumann end exists but has not been needed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -22,13 +21,13 @@ from pinnkit.compiling import jit_once
 from pinnkit.errors import UsageError, location
 from pinnkit.fields.arguments import Catalogue
 from pinnkit.fields.calls import called
-from pinnkit.fields.channels import MultiIndex
 from pinnkit.fields.derivatives import BatchFunction
-from pinnkit.fields.expansion import Expansion
 from pinnkit.fields.names import Coordinate, NormalComponent, Partial, Request
 from pinnkit.problem import Box, Condition, Problem, Region
 
 Batch = Float[Array, "points dim"]
+TrialSolution = Callable[[Problem, BatchFunction], BatchFunction]
+"""Makes fields of the network's outputs, for a bound problem (the trial solution of Lagaris, Likas and Fotiadis 1998)."""
 SOFT = "Remove hard=True: the condition is then met as a term of the loss."
 
 
@@ -87,18 +86,6 @@ class HardFace:
         return b, jnp.stack(slopes, axis=2)
 
 
-class TrialSolution(Protocol):
-    """How fields are made of the network's outputs (the trial solution of Lagaris, Likas and Fotiadis 1998)."""
-
-    def __call__(self, problem: Problem, network: BatchFunction, known: BatchFunction | None = None) -> BatchFunction:
-        """The fields, (points, dim) -> (points, fields); `known` is what `self.known` gave for the points."""
-        ...
-
-    def known(self, X: Batch, wanted: Collection[MultiIndex]) -> Expansion | None:
-        """The part of the fields that no parameter changes, at points, where it is worth being kept."""
-        ...
-
-
 class Ansatz:
     """Turns the network's outputs into fields that meet the hard conditions; the identity where there are none."""
 
@@ -108,9 +95,8 @@ class Ansatz:
         self.axes = sorted({f.axis for f in self.faces}, key=lambda a: (a != self.box.time, a))  # time first
         self._refuse_overlaps(problem)
 
-    def __call__(self, problem: Problem, network: BatchFunction, known: BatchFunction | None = None) -> BatchFunction:
+    def __call__(self, problem: Problem, network: BatchFunction) -> BatchFunction:
         """The fields, (points, dim) -> (points, fields)."""
-        del known
         if not self.faces:
             return network
 
@@ -119,11 +105,6 @@ class Ansatz:
             return lift + self._vanishing(X, len(problem.fields)) * network(X)
 
         return fields
-
-    def known(self, X: Batch, wanted: Collection[MultiIndex]) -> Expansion | None:
-        """Nothing: the prescribed values are cheap."""
-        del X, wanted
-        return None
 
     def _lift(self, problem: Problem, X: Batch, stages: int) -> list[Float[Array, " points"]]:
         """G after the first `stages` axes have been joined, field by field."""

@@ -97,8 +97,8 @@ class Objective:
         return self.equations.evaluate(self.network.bound(params), self.network.fields(params, known), group, points)
 
     def _known(self, group: Group, points: Points) -> Expansion | None:
-        wanted = self.equations.derivatives(group)
-        return None if wanted is None else self.network.ansatz.known(jnp.asarray(points.X), wanted)
+        rest, wanted = self.network.rest, self.equations.derivatives(group)
+        return None if rest is None or wanted is None else rest.expansion(jnp.asarray(points.X), wanted)
 
     def _squares(self, group: Group, params: Parameters, points: Points, shares: Any) -> dict[str, Float[Array, ""]]:
         return {term: jnp.sum(shares * r**2) for term, r in self._evaluated(group, params, points).items()}

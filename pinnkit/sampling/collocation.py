@@ -86,32 +86,32 @@ def collocation(objective: Objective, sampling: Sampling) -> Sampler:
     """The sampler: fresh Sobol points in every region, residual-driven ones inside, data rows as they are."""
     groups, dtype = objective.equations.groups, objective.network.dtype
 
-    def even(key: Key[Array, ""]) -> PointSets:
+    def init(key: Key[Array, ""]) -> PointSets:
         keys = jax.random.split(key, len(groups))
         return {g.name: draw(k, g, sampling.count(g), dtype) for k, g in zip(keys, groups, strict=True)}
 
-    def init(key: Key[Array, ""]) -> PointSets:
-        return objective.with_known(even(key))
-
     def update(key: Key[Array, ""], params: Parameters, points: PointSets) -> PointSets:
         fresh, pick = jax.random.split(key)
-        found = even(fresh)
+        found = init(fresh)
         if sampling.method == "sobol":
-            return objective.with_known(found)
+            return found
         inside = next(g for g in groups if g.kind == "interior")
-        fresh_ones = jnp.asarray(found[inside.name].X)
+        even = jnp.asarray(found[inside.name].X)
         driven = round(sampling.adaptive * sampling.interior)
         if sampling.method == "r3":
             # In another order: the i-th point of each Sobol set is a shift of the same one, so that what is released from
             # one half of the domain would all go to the other.
-            fresh_ones = jax.random.permutation(pick, fresh_ones)
-            found[inside.name] = Points(retained(objective, params, jnp.asarray(points[inside.name].X), fresh_ones))
+            even = jax.random.permutation(pick, even)
+            found[inside.name] = Points(retained(objective, params, jnp.asarray(points[inside.name].X), even))
         elif driven:
             chosen = where_large(pick, objective, inside, params, driven)
-            found[inside.name] = Points(jnp.concatenate([fresh_ones[: sampling.interior - driven], chosen]))
-        return objective.with_known(found)
+            found[inside.name] = Points(jnp.concatenate([even[: sampling.interior - driven], chosen]))
+        return found
 
-    return Sampler(jax.jit(init), jax.jit(update))
+    return Sampler(
+        jax.jit(lambda key: objective.with_known(init(key))),
+        jax.jit(lambda key, params, points: objective.with_known(update(key, params, points))),
+    )
 
 
 def draw(key: Key[Array, ""], group: Group, count: int, dtype: Any) -> Points:

@@ -1,7 +1,7 @@
 """Time in windows: each has a network of its own, trained after the one before and started from where that one ended.
 
 A window is a problem by itself: the equations on a part of time, without the initial conditions. What its fields start from is
-met exactly, by construction (`Continued`): the values (and first time derivatives, where the equations have second ones, and so
+met exactly, by construction: the values (and first time derivatives, where the equations have second ones, and so
 on) that the window before ended with.
 
 Source: Krishnapriyan et al., NeurIPS 2021, section 5 (sequence-to-sequence learning); Wight and Zhao 2021 (time marching).
@@ -20,11 +20,11 @@ from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError, location
 from pinnkit.fields import (
-    Ansatz,
     BatchFunction,
     Catalogue,
     Expansion,
     MultiIndex,
+    TrialSolution,
     continued_in_time,
     partial_derivatives,
 )
@@ -128,36 +128,6 @@ class Windows:
         return replace(inner, params=params).counted(stage=int(inner.stage) + k * self._stages)
 
 
-class Continued:
-    """Hard conditions of a window that goes on from others: u = A[(elapsed / length)^m N] + rest.
-
-    A is the ansatz of the conditions at the ends of space, m the order of a field's time derivative in the equations, and
-    the rest what the windows before hand over. So at its start the window has the values, and the time derivatives below
-    the m-th, that the one before has there. The calls of `Ansatz`.
-    """
-
-    def __init__(self, ansatz: Ansatz, cut: Cut, start: Any, rest: Rest | None = None) -> None:
-        self._ansatz, self._cut, self._start, self._rest = ansatz, cut, start, rest
-
-    def __call__(self, problem: Problem, network: BatchFunction, known: BatchFunction | None = None) -> BatchFunction:
-        """The fields; `known` is the rest's expansion about the points, where there is one."""
-        time, length, rest = self._cut.time, self._cut.length, known or self._rest
-
-        def grown(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
-            elapsed = (X[:, time, None] - self._start) / length
-            return jnp.concatenate([elapsed**m for m in self._cut.orders], axis=1) * network(X)
-
-        own = self._ansatz(problem, grown)
-        return own if rest is None else lambda X: own(X) + rest(X)
-
-    def known(self, X: Float[Array, "points dim"], wanted: Collection[MultiIndex]) -> Expansion | None:
-        """The rest and its derivatives at points."""
-        if self._rest is None:
-            return None
-        found = self._rest.derivatives(X, wanted)
-        return Expansion(X, tuple(found.values()), tuple(found))
-
-
 class Rest:
     """What some windows hand over to the next one: a function of the points, that is not trained.
 
@@ -175,11 +145,10 @@ class Rest:
         """The values."""
         return self._summed(lambda f: f(X))
 
-    def derivatives(
-        self, X: Float[Array, "points dim"], wanted: Collection[MultiIndex]
-    ) -> dict[MultiIndex, Float[Array, "points fields"]]:
-        """Some derivatives, each of the windows' parts by itself."""
-        return self._summed(lambda f: partial_derivatives(f, X, wanted))
+    def expansion(self, X: Float[Array, "points dim"], wanted: Collection[MultiIndex]) -> Expansion:
+        """The same about points, by some of its derivatives there: each of the windows' parts by itself."""
+        found = self._summed(lambda f: partial_derivatives(f, X, wanted))
+        return Expansion(X, tuple(found.values()), tuple(found))
 
     def _summed(self, of: Callable[[BatchFunction], Any]) -> Any:
         total = of(self._first)
@@ -234,8 +203,7 @@ class WindowedNetwork:
         start = jnp.asarray(self.cut.starts)[k]
         outputs = self._second.outputs({"network": network, "unknowns": {}})
         moved = jnp.zeros(self.problem.domain.dim).at[self.cut.time].set(start - self.cut.starts[1])[None, :]
-        ansatz = Continued(self._at_ends, self.cut, start)
-        return ansatz(self.problem, lambda X: outputs(X - moved.astype(X.dtype)))
+        return self._growing(start)(self.problem, lambda X: outputs(X - moved.astype(X.dtype)))
 
     def handed_on(self, k: Any, network: Any) -> BatchFunction:
         """What a window adds to those after it."""
@@ -278,8 +246,23 @@ class WindowedNetwork:
 
     def _network(self, k: int, rest: Rest | None = None) -> FieldNetwork:
         problem = self.cut.window(k)
-        ansatz = Continued(self._at_ends, self.cut, self.cut.starts[k], rest) if k else Equations(problem).ansatz
-        return FieldNetwork(problem, self.model, ansatz, dtype=self.dtype, seed=self.seed)
+        ansatz = self._growing(self.cut.starts[k]) if k else Equations(problem).ansatz
+        return FieldNetwork(problem, self.model, ansatz, dtype=self.dtype, seed=self.seed, rest=rest)
+
+    def _growing(self, start: Any) -> TrialSolution:
+        """A[(elapsed / length)^m N]: A the ansatz of what is hard at the ends of space, m the order of a field in time.
+
+        With the rest added, a window has at its start the values, and time derivatives below the m-th, of the one before.
+        """
+
+        def ansatz(problem: Problem, network: BatchFunction) -> BatchFunction:
+            def grown(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+                elapsed = (X[:, self.cut.time, None] - start) / self.cut.length
+                return jnp.concatenate([elapsed**m for m in self.cut.orders], axis=1) * network(X)
+
+            return self._at_ends(problem, grown)
+
+        return ansatz
 
     def _nothing(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
         return jnp.zeros((X.shape[0], len(self.problem.fields)), X.dtype)
