@@ -13,6 +13,7 @@ from cases import SMALL, Rod, objective, random_parameters
 
 import pinnkit as pk
 from pinnkit import parallel
+from pinnkit.fields import Points
 from pinnkit.optim.shared_matrix import identity, product, rescaled_plus_squares
 from pinnkit.parallel import ROWS, cores, placed, use_all_cores
 from pinnkit.sampling import collocation
@@ -34,7 +35,7 @@ def on_points():
     params, points = placed((params, points))
     loss, grad = jax.jit(jax.value_and_grad(rod.loss))(params, points)
     squares = jax.jit(rod.mean_squares)(params, points)
-    energy = jax.jit(rod.interior_energy)(params, inside.X)
+    energy = jax.jit(rod.interior_energy)(params, inside)
     return {"loss": loss, "grad": jax.tree.leaves(grad), "squares": squares, "energy": energy}
 
 
@@ -125,4 +126,6 @@ def test_weights_at_points_and_means_by_tiles():
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
     squares = {t: float(jnp.mean(r**2)) for t, r in rod.residuals(params, points).items()}
     assert rod.mean_squares(params, points) == pytest.approx(squares, rel=1e-12)
-    np.testing.assert_allclose(rod.interior_energy(params, X), rod.residuals(params, points)["heat"] ** 2, rtol=1e-11)
+    np.testing.assert_allclose(
+        rod.interior_energy(params, Points(X)), rod.residuals(params, points)["heat"] ** 2, rtol=1e-11
+    )

@@ -82,7 +82,12 @@ def test_the_loss_by_hand():
     @jax.jit
     def found(params, points):
         residuals, squares = made.residuals(params, points), made.mean_squares(params, points)
-        return residuals["heat"], squares["cold_ends"], made.loss(params, points), made.interior_energy(params, X)
+        return (
+            residuals["heat"],
+            squares["cold_ends"],
+            made.loss(params, points),
+            made.interior_energy(params, Points(X)),
+        )
 
     residual, square, loss, energy = found(params, points)
     expected = 10 * np.mean(heat**2) + np.mean((u - np.sin(np.pi * X[:, 1])) ** 2) + 0.5 * np.mean(u**2)
@@ -153,7 +158,7 @@ def test_float32_stays_float32():
     residuals = jax.eval_shape(made.residuals, params, points)
     others = (
         jax.eval_shape(made.loss, params, points),
-        jax.eval_shape(made.interior_energy, params, points["interior"].X),
+        jax.eval_shape(made.interior_energy, params, points["interior"]),
     )
     assert {r.dtype for r in (*residuals.values(), *others)} == {jnp.dtype(jnp.float32)}
 

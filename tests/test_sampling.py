@@ -8,6 +8,7 @@ from cases import Rod, objective, refused
 from scipy.stats import qmc
 
 import pinnkit as pk
+from pinnkit.fields import Points
 from pinnkit.objective import Equations
 from pinnkit.sampling import Sampling, collocation, draw, sobol, where_large
 from pinnkit.sampling.collocation import retained
@@ -108,7 +109,7 @@ def rod():
 
 def test_a_share_of_the_interior_is_drawn_where_the_residual_is_large(rod, monkeypatch):
     """Energy 1 in a tenth of the domain, 0 elsewhere: chances 11 to 1, 8 candidates for each point."""
-    energy = lambda params, X: (X[:, 1] < 0.1).astype(X.dtype)  # noqa: E731
+    energy = lambda params, points: (points.X[:, 1] < 0.1).astype(points.X.dtype)  # noqa: E731
     monkeypatch.setattr(rod, "interior_energy", energy)
     params = rod.network.initial_parameters
     sampler = collocation(rod, Sampling(interior=2000, adaptive=0.5))
@@ -123,7 +124,7 @@ def test_a_share_of_the_interior_is_drawn_where_the_residual_is_large(rod, monke
 
 @pytest.mark.parametrize(("adaptive", "driven"), [(0.0, 0), (0.25, 10), (1.0, 40)])
 def test_the_share_is_what_was_asked_for(rod, adaptive, driven, monkeypatch):
-    monkeypatch.setattr(rod, "interior_energy", lambda params, X: X[:, 1])
+    monkeypatch.setattr(rod, "interior_energy", lambda params, points: points.X[:, 1])
     sampler = collocation(rod, Sampling(interior=40, adaptive=adaptive))
     fresh, _ = jax.random.split(KEY)
     plain = np.asarray(sampler.init(fresh)["interior"].X)
@@ -133,7 +134,7 @@ def test_the_share_is_what_was_asked_for(rod, adaptive, driven, monkeypatch):
 
 
 def test_sobol_is_even_whatever_the_residual(rod, monkeypatch):
-    monkeypatch.setattr(rod, "interior_energy", lambda params, X: (X[:, 1] < 0.1).astype(X.dtype))
+    monkeypatch.setattr(rod, "interior_energy", lambda params, points: (points.X[:, 1] < 0.1).astype(float))
     sampler = collocation(rod, Sampling(interior=500, method="sobol"))
     X = np.asarray(sampler.update(KEY, rod.network.initial_parameters, sampler.init(KEY))["interior"].X)
     np.testing.assert_array_equal(X, sampler.init(jax.random.split(KEY)[0])["interior"].X)
@@ -141,7 +142,7 @@ def test_sobol_is_even_whatever_the_residual(rod, monkeypatch):
 
 def test_r3_retains_what_is_above_the_mean_and_draws_the_rest_anew(rod, monkeypatch):
     """Residual x: the mean is 1/2. After n draws a share of 1 - 2^-(n+1) of the points lies above it."""
-    monkeypatch.setattr(rod, "interior_energy", lambda params, X: (X[:, 1] > 0.5).astype(X.dtype))
+    monkeypatch.setattr(rod, "interior_energy", lambda params, points: (points.X[:, 1] > 0.5).astype(float))
     params = rod.network.initial_parameters
     sampler = collocation(rod, Sampling(interior=2000, method="r3"))
     points = sampler.init(KEY)
@@ -158,23 +159,23 @@ def test_r3_retains_what_is_above_the_mean_and_draws_the_rest_anew(rod, monkeypa
 
 def test_r3_compares_residuals_with_their_mean_not_with_their_mean_square(rod, monkeypatch):
     energy = np.array([0.0, 0.01, 0.16, 1.0])  # residuals 0, 0.1, 0.4, 1: the mean is 0.375, the mean square 0.29
-    monkeypatch.setattr(rod, "interior_energy", lambda params, X: jnp.asarray(energy))
-    X, even = jnp.ones((4, 2)), jnp.zeros((4, 2))
-    found = retained(rod, rod.network.initial_parameters, X, even)
+    monkeypatch.setattr(rod, "interior_energy", lambda params, points: jnp.asarray(energy))
+    points, even = Points(jnp.ones((4, 2))), Points(jnp.zeros((4, 2)))
+    found = retained(rod, rod.network.initial_parameters, points, even).X
     assert found[:, 0].tolist() == [0, 0, 1, 1]
 
 
 def test_r3_releases_points_whose_residual_is_no_number(rod, monkeypatch):
-    monkeypatch.setattr(rod, "interior_energy", lambda params, X: jnp.asarray([jnp.nan, jnp.inf, 1.0]))
-    found = retained(rod, rod.network.initial_parameters, jnp.ones((3, 2)), jnp.zeros((3, 2)))
+    monkeypatch.setattr(rod, "interior_energy", lambda params, points: jnp.asarray([jnp.nan, jnp.inf, 1.0]))
+    found = retained(rod, rod.network.initial_parameters, Points(jnp.ones((3, 2))), Points(jnp.zeros((3, 2)))).X
     assert found[:, 0].tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
 def test_no_energy_anywhere_or_no_number_is_an_even_draw(rod, monkeypatch, value):
-    monkeypatch.setattr(rod, "interior_energy", lambda params, X: jnp.full(X.shape[0], value))
+    monkeypatch.setattr(rod, "interior_energy", lambda params, points: jnp.full(points.X.shape[0], value))
     group = rod.equations.groups[0]
-    X = where_large(KEY, rod, group, rod.network.initial_parameters, 500)
+    X = where_large(KEY, rod, group, rod.network.initial_parameters, 500).X
     assert bool(jnp.all(jnp.isfinite(X))) and abs(float(X[:, 1].mean()) - 0.5) < 0.06
 
 

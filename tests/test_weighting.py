@@ -10,6 +10,7 @@ from cases import Rod, objective, random_parameters, refused
 from tiny import Decay
 
 import pinnkit as pk
+from pinnkit.fields import Points
 from pinnkit.sampling import Sampling, collocation
 from pinnkit.training.run import Run
 from pinnkit.weighting import WEIGHTINGS, Weighting, unweighted, weigher
@@ -262,8 +263,9 @@ def test_where_the_residual_is_zero_everywhere_nothing_is_divided_by_it():
 
 
 def by_hand(X, energy, slices, epsilon):
-    """Causal weights of points in 0 <= t <= 1."""
-    numbers = np.minimum((X[:, 0] * slices).astype(int), slices - 1)
+    """Causal weights of points, slices between the first and the last of them in time."""
+    t = X[:, 0]
+    numbers = np.minimum(((t - t.min()) / (t.max() - t.min()) * slices).astype(int), slices - 1)
     losses = np.array([energy[numbers == k].mean() if (numbers == k).any() else 0.0 for k in range(slices)])
     weights = np.exp(-epsilon * (np.cumsum(losses) - losses))
     return losses, weights, weights[numbers]
@@ -327,7 +329,7 @@ def trained(stage, **recipe):
     run = Run(Loaded(), pk.MLP(width=6, depth=1), pk.Recipe(stages=stage, sampling=sampling, **recipe))
     *_, last = run.loop.run(run.loop.start())
     X = run.loop.unseen(1)[0]["interior"].X
-    return np.asarray(run.objective.interior_energy(last.state.params, X)), np.asarray(X)
+    return np.asarray(run.objective.interior_energy(last.state.params, Points(X))), np.asarray(X)
 
 
 @pytest.mark.long

@@ -1,6 +1,7 @@
 """Time in windows: what each takes over, the whole solution, a resumed run, and what cannot be cut."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from test_resume import arrays, assert_equal
 
 import pinnkit as pk
 from pinnkit.cli.main import main
-from pinnkit.fields import partial_derivatives
+from pinnkit.fields import Points, partial_derivatives
 from pinnkit.fields.derivatives import nested
 from pinnkit.training.checkpoint import Checkpoints
 from pinnkit.training.run import Run
@@ -109,7 +110,7 @@ def test_a_window_follows_the_one_before_and_nothing_else():
     before = loop.network.values({"network": state.params["network"][:1], "unknowns": {}}, np.array([[0.5]]))[0, 0]
     # The factor of N is 1 at the end of the window.
     readout["bias"] = readout["bias"] + 2 * before
-    loop._loops.clear()  # they hold the network as it was
+    loop._loops.clear()  # they go on from the network as it was
     for report in loop.run(state):
         state = report.state
     late = np.array([[0.75], [1.0], [1.4]])
@@ -130,12 +131,51 @@ def test_what_is_handed_over():
     slopes = [partial_derivatives(network.fields(p), jnp.asarray(X), {(1,)})[(1,)][:, 1] for p in (before, after)]
     np.testing.assert_allclose(*slopes, rtol=1e-12)
 
-    last, wanted = network.going_on(2, after), {(), (0,), (1,), (0, 1), (1, 1)}
-    there = jnp.asarray([[0.3, 1.5], [0.8, 1.9]])
-    own = {"network": networks[2], "unknowns": {}}
-    kept = partial_derivatives(last.fields(own, last.rest.expansion(there, wanted)), there, wanted)
+    past, wanted = network.past(networks[:2]), {(), (0,), (1,), (0, 1), (1, 1)}
+    last, own = network.going_on(past), {"network": networks[2], "unknowns": {}}
+    placed = jax.jit(lambda past, X: past.placed(Points(X), wanted))(past, jnp.asarray([[0.3, 0.8], [0.8, 1.2]]))
+    there = placed.X
+    np.testing.assert_allclose(there, [[0.3, 0.8 + 2 / 3], [0.8, 1.2 + 2 / 3]], rtol=1e-15)
+    kept = partial_derivatives(last.fields(own, placed.trial), there, wanted)
     for index, value in nested(last.fields(own), there, wanted)[0].items():
         np.testing.assert_allclose(kept[index], value, rtol=1e-10, atol=1e-12)
+
+
+def test_windows_after_the_first_share_their_programs(trained):
+    run, reports, _ = trained
+    late = [r.state.compile_seconds for r in reports if int(r.state.stage) >= 4]
+    assert float(late[0]) == float(late[-1])
+    loops = [run.loop._loops[k] for k in (1, 2)]
+    assert loops[0]._programs is loops[1]._programs is not run.loop._loops[0]._programs
+    chunk = next(iter(loops[0]._programs.values())).chunk
+    assert chunk._cache_size() == 1
+
+
+class Delayed(Growth):
+    """Asks for the field as a function of any time, of which no polynomial about a point is a part."""
+
+    @pk.interior
+    def growth(self, u_at, u_t, t):
+        return u_t - self.k * u_at(t=t)
+
+
+def test_a_field_asked_for_elsewhere_is_that_of_the_window():
+    found = []
+    for problem in (Growth(), Delayed()):
+        run = Run(problem)
+        networks = tuple(jax.tree.map(lambda a, k=k: a + 0.1 * k, run.loop.network.initial(k)) for k in range(3))
+        loop = run.loop._loop(2, {"network": networks})
+        found.append(loop.mean_squares({"network": networks[2], "unknowns": {}}, loop.start().points)["growth"])
+    assert found[0] == pytest.approx(found[1], rel=1e-12)
+
+
+def test_causal_weights_follow_the_time_of_the_window():
+    run = Run(Growth(), recipe=replace(Growth.recipe, causality=pk.Causality(slices=4, epsilon=1e-3, largest=1e-3)))
+    networks = tuple(run.loop.network.initial(k) for k in range(2))
+    points = run.loop._loop(2, {"network": networks}).start().points["interior"]
+    order = np.argsort(points.X[:, 0])
+    weights = np.asarray(points.weights["growth"])[order]
+    assert points.X.min() >= 1.0 and len(np.unique(weights)) == 4 and np.all(np.diff(weights) <= 0)
 
 
 def test_every_window_has_the_weights_of_the_recipe():

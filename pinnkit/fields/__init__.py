@@ -1,10 +1,10 @@
 """The named derivatives: reading signatures, the derivative engine, hard conditions."""
 
-from pinnkit.fields.ansatz import Ansatz, TrialSolution
-from pinnkit.fields.arguments import Catalogue, Points
+from pinnkit.fields.ansatz import Ansatz
+from pinnkit.fields.arguments import Catalogue, Points, TrialSolution
 from pinnkit.fields.calls import called
 from pinnkit.fields.derivatives import BatchFunction, MultiIndex, partial_derivatives
-from pinnkit.fields.expansion import Expansion, KnownPart, continued_in_time
+from pinnkit.fields.expansion import Expansion, continued_in_time
 from pinnkit.fields.names import Names, Partial, Request
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "BatchFunction",
     "Catalogue",
     "Expansion",
-    "KnownPart",
     "MultiIndex",
     "Names",
     "Partial",

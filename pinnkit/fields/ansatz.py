@@ -9,7 +9,7 @@ for a Neumann end exists but has not been needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import jax
@@ -26,8 +26,6 @@ from pinnkit.fields.names import Coordinate, NormalComponent, Partial, Request
 from pinnkit.problem import Box, Condition, Problem, Region
 
 Batch = Float[Array, "points dim"]
-TrialSolution = Callable[[Problem, BatchFunction], BatchFunction]
-"""Makes fields of the network's outputs, for a bound problem (the trial solution of Lagaris, Likas and Fotiadis 1998)."""
 SOFT = "Remove hard=True: the condition is then met as a term of the loss."
 
 

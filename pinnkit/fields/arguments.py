@@ -15,12 +15,13 @@ from pinnkit.errors import UsageError, location
 from pinnkit.fields.calls import quantity_value
 from pinnkit.fields.channels import MultiIndex, Operator
 from pinnkit.fields.derivatives import BatchFunction, derivatives, partial_derivatives
-from pinnkit.fields.expansion import Expansion
 from pinnkit.fields.names import Column, Coordinate, FieldFunction, Names, NormalComponent, Partial, Request, partials
 from pinnkit.problem import Box, Problem
 from pinnkit.problem.conditions import method_arguments
 
 Arguments = dict[str, Any]
+TrialSolution = Callable[[Problem, BatchFunction], BatchFunction]
+"""Makes fields of the network's outputs, for a bound problem (the trial solution of Lagaris, Likas and Fotiadis 1998)."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Points:
     """Points of one region, with what is known there besides the fields.
 
     X: (points, dim); normals: (points, dim), zero away from a boundary; columns: (points,) each, of a data file; weights:
-    (points,) for each term whose squared residuals do not all count the same; known: a part of the fields that is not trained.
+    (points,) for each term whose squared residuals do not all count the same; trial: what makes fields of the network's
+    outputs near these points, where something that was computed beforehand is a part of it.
     NumPy arrays until they are cast to the precision of a run.
     """
 
@@ -45,7 +47,7 @@ class Points:
     normals: Float[Array | np.ndarray, "points dim"] | None = None
     columns: Mapping[str, Float[Array | np.ndarray, " points"]] | None = None
     weights: Mapping[str, Float[Array | np.ndarray, " points"]] | None = None
-    known: Expansion | None = None
+    trial: TrialSolution | None = None
 
 
 class Catalogue:

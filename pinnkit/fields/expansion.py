@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,11 +23,11 @@ class Expansion:
 
     So it has, at the points themselves, exactly these derivatives, and costs next to nothing to differentiate.
 
-    X: (points, dim); derivatives: (points or 1, fields) for each of the `indices`.
+    X: (points, dim); derivatives: (points, fields) for each of the `indices`.
     """
 
     X: Float[Array, "points dim"]
-    derivatives: tuple[Float[Array, "rows fields"], ...]
+    derivatives: tuple[Float[Array, "points fields"], ...]
     indices: tuple[MultiIndex, ...] = field(metadata={"static": True})
 
     def __call__(self, Y: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
@@ -41,18 +41,6 @@ class Expansion:
             repeats = math.prod(math.factorial(index.count(axis)) for axis in set(index))
             terms.append(monomial / repeats * derivative)
         return sum(terms[1:], start=terms[0])
-
-
-class KnownPart(Protocol):
-    """A part of the fields that is not trained: a batch function whose expansion at points is worth being kept."""
-
-    def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
-        """The values."""
-        ...
-
-    def expansion(self, X: Float[Array, "points dim"], wanted: Collection[MultiIndex]) -> Expansion:
-        """The same about points, by some of its derivatives there."""
-        ...
 
 
 def continued_in_time(f: BatchFunction, time: int, moment: Any, orders: Sequence[int]) -> BatchFunction:

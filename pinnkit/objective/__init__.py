@@ -2,8 +2,8 @@
 
 from pinnkit.fields import called
 from pinnkit.fields.calls import Residuals
-from pinnkit.objective.loss import Objective, PointSets
+from pinnkit.objective.loss import Objective, Past, PointSets
 from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.residuals import Equations, Group
 
-__all__ = ["Equations", "FieldNetwork", "Group", "Objective", "Parameters", "PointSets", "Residuals", "called"]
+__all__ = ["Equations", "FieldNetwork", "Group", "Objective", "Parameters", "Past", "PointSets", "Residuals", "called"]

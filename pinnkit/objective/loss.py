@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError, advice
-from pinnkit.fields import Expansion, Points
+from pinnkit.fields import MultiIndex, Points
 from pinnkit.fields.calls import Residuals
 from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.residuals import Equations, Group
@@ -22,6 +21,17 @@ from pinnkit.parallel import cores
 
 PointSets = dict[str, Points]
 """Collocation points by group name."""
+
+
+class Past(Protocol):
+    """What was computed before a training began and is a part of its fields: arrays that a compiled program is given."""
+
+    def placed(self, points: Points, wanted: set[MultiIndex] | None) -> Points:
+        """Points of a region, moved to where the past leads, with the trial solution near them.
+
+        wanted: the derivatives that residuals ask for; None where they ask for fields elsewhere too.
+        """
+        ...
 
 
 class Objective:
@@ -45,10 +55,9 @@ class Objective:
             residuals |= self._evaluated(group, params, points[group.name])
         return residuals
 
-    def with_known(self, points: PointSets) -> PointSets:
-        """The points with the part of the fields that is not trained: kept there, it is not computed in every step."""
-        groups = {g.name: g for g in self.equations.groups}
-        return {name: replace(p, known=self._known(groups[name], p)) for name, p in points.items()}
+    def placed(self, group: Group, points: Points, past: Past | None) -> Points:
+        """Points drawn in a group's region, as training takes them: moved to where the past leads, with what it gives."""
+        return points if past is None else past.placed(points, self.equations.derivatives(group))
 
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, Float[Array, ""]]:
         """Mean squared residual of each term, unweighted."""
@@ -80,7 +89,7 @@ class Objective:
         """rho, a function of the parameters, with the loss = ||rho||^2: sqrt(w_i v_i / n_i) r_i of all points and terms."""
         return ResidualVector(tuple(self._block(group, points[group.name]) for group in self.equations.groups))
 
-    def interior_energy(self, params: Parameters, X: Any) -> Float[Array, " points"]:
+    def interior_energy(self, params: Parameters, points: Points) -> Float[Array, " points"]:
         """Weighted sum of squared interior residuals at each point: where the sampler should look."""
         inside = next(g for g in self.equations.groups if g.kind == "interior")
 
@@ -89,16 +98,12 @@ class Objective:
             return sum((self.weights[term] * r**2 for term, r in squares), start=jnp.zeros_like(points.X[:, 0]))
 
         if inside.name not in self._rows:
-            return energy(params, Points(X))
-        return mapped(energy, self._rows[inside.name], params, Points(X))
+            return energy(params, points)
+        return mapped(energy, self._rows[inside.name], params, points)
 
     def _evaluated(self, group: Group, params: Parameters, points: Points) -> Residuals:
-        known = points.known or self._known(group, points)
-        return self.equations.evaluate(self.network.bound(params), self.network.fields(params, known), group, points)
-
-    def _known(self, group: Group, points: Points) -> Expansion | None:
-        rest, wanted = self.network.rest, self.equations.derivatives(group)
-        return None if rest is None or wanted is None else rest.expansion(jnp.asarray(points.X), wanted)
+        fields = self.network.fields(params, points.trial)
+        return self.equations.evaluate(self.network.bound(params), fields, group, points)
 
     def _squares(self, group: Group, params: Parameters, points: Points, shares: Any) -> dict[str, Float[Array, ""]]:
         return {term: jnp.sum(shares * r**2) for term, r in self._evaluated(group, params, points).items()}

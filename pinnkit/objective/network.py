@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from pinnkit.fields import BatchFunction, KnownPart, TrialSolution
+from pinnkit.fields import BatchFunction, TrialSolution
 from pinnkit.models import AxisScale, Embedding, Model, split
 from pinnkit.problem import Problem
 
@@ -24,10 +24,9 @@ class FieldNetwork:
     Arguments
         problem: its domain scales the inputs, its unknown parameters are trained too.
         model: the hyper-parameters, e.g. `MLP(width=32)`.
-        ansatz: the hard conditions.
+        ansatz: makes the fields of its outputs: the hard conditions.
         dtype: of parameters and points.
         seed: of the initial weights.
-        rest: a part of the fields that is not trained, added to what the ansatz gives.
     """
 
     def __init__(
@@ -38,10 +37,9 @@ class FieldNetwork:
         *,
         dtype: Any,
         seed: int,
-        rest: KnownPart | None = None,
     ) -> None:
         self.problem, self.model, self.ansatz, self.dtype = problem, model, ansatz, jnp.dtype(dtype)
-        self.seed, self.rest = seed, rest
+        self.seed = seed
         scales = [AxisScale(a.lower, a.upper, a.kind == "periodic", a.modes) for a in problem.domain.axes]
         self.embedding = Embedding(tuple(scales))
         module = model.build(self.embedding.features, len(problem.fields), rngs=nnx.Rngs(seed), dtype=self.dtype)
@@ -59,10 +57,9 @@ class FieldNetwork:
         unknowns = self.problem.unknowns()
         return self.problem.bound({n: unknowns[n].value(z) for n, z in params["unknowns"].items()})
 
-    def fields(self, params: Parameters, known: BatchFunction | None = None) -> BatchFunction:
-        """The fields, (points, dim) in physical coordinates -> (points, fields); `known` is the rest about the points."""
-        own, rest = self.ansatz(self.bound(params), self.outputs(params)), known or self.rest
-        return own if rest is None else lambda X: own(X) + rest(X)
+    def fields(self, params: Parameters, trial: TrialSolution | None = None) -> BatchFunction:
+        """The fields, (points, dim) in physical coordinates -> (points, fields); `trial` stands for the ansatz near points."""
+        return (trial or self.ansatz)(self.bound(params), self.outputs(params))
 
     def outputs(self, params: Parameters) -> BatchFunction:
         """What the network itself gives, before hard conditions."""

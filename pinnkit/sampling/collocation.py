@@ -9,7 +9,7 @@ sampled anew, so that points gather where the residual stays large, for as long 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import jax
@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Key
 
 from pinnkit.errors import UsageError, advice
 from pinnkit.fields import Points
-from pinnkit.objective import Group, Objective, Parameters, PointSets
+from pinnkit.objective import Group, Objective, Parameters, Past, PointSets
 from pinnkit.sampling.sobol import sobol
 
 Method = Literal["sobol", "rad", "r3"]
@@ -76,42 +76,47 @@ CANDIDATES = 8
 
 @dataclass(frozen=True)
 class Sampler:
-    """A pair of pure functions: `init(key) -> points`, `update(key, params, points) -> points`."""
+    """A pair of pure functions: `init(key, past) -> points`, `update(key, params, points, past) -> points`.
 
-    init: Callable[[Key[Array, ""]], PointSets]
-    update: Callable[[Key[Array, ""], Parameters, PointSets], PointSets] = field()
+    past: what a training goes on from, None where there is nothing.
+    """
+
+    init: Callable[[Key[Array, ""], Past | None], PointSets]
+    update: Callable[[Key[Array, ""], Parameters, PointSets, Past | None], PointSets]
 
 
 def collocation(objective: Objective, sampling: Sampling) -> Sampler:
     """The sampler: fresh Sobol points in every region, residual-driven ones inside, data rows as they are."""
     groups, dtype = objective.equations.groups, objective.network.dtype
 
-    def init(key: Key[Array, ""]) -> PointSets:
+    def init(key: Key[Array, ""], past: Past | None = None) -> PointSets:
         keys = jax.random.split(key, len(groups))
-        return {g.name: draw(k, g, sampling.count(g), dtype) for k, g in zip(keys, groups, strict=True)}
+        drawn = [(g, draw(k, g, sampling.count(g), dtype)) for k, g in zip(keys, groups, strict=True)]
+        return {g.name: objective.placed(g, points, past) for g, points in drawn}
 
-    def update(key: Key[Array, ""], params: Parameters, points: PointSets) -> PointSets:
+    def update(key: Key[Array, ""], params: Parameters, points: PointSets, past: Past | None = None) -> PointSets:
         fresh, pick = jax.random.split(key)
-        found = init(fresh)
+        found = init(fresh, past)
         if sampling.method == "sobol":
             return found
         inside = next(g for g in groups if g.kind == "interior")
-        even = jnp.asarray(found[inside.name].X)
+        even = found[inside.name]
         driven = round(sampling.adaptive * sampling.interior)
         if sampling.method == "r3":
             # In another order: the i-th point of each Sobol set is a shift of the same one, so that what is released from
             # one half of the domain would all go to the other.
-            even = jax.random.permutation(pick, even)
-            found[inside.name] = Points(retained(objective, params, jnp.asarray(points[inside.name].X), even))
+            order = jax.random.permutation(pick, sampling.interior)
+            found[inside.name] = retained(
+                objective, params, points[inside.name], jax.tree.map(lambda a: a[order], even)
+            )
         elif driven:
-            chosen = where_large(pick, objective, inside, params, driven)
-            found[inside.name] = Points(jnp.concatenate([even[: sampling.interior - driven], chosen]))
+            chosen = where_large(pick, objective, inside, params, driven, past)
+            found[inside.name] = jax.tree.map(
+                lambda a, b: jnp.concatenate([a[: sampling.interior - driven], b]), even, chosen
+            )
         return found
 
-    return Sampler(
-        jax.jit(lambda key: objective.with_known(init(key))),
-        jax.jit(lambda key, params, points: objective.with_known(update(key, params, points))),
-    )
+    return Sampler(jax.jit(init), jax.jit(update))
 
 
 def draw(key: Key[Array, ""], group: Group, count: int, dtype: Any) -> Points:
@@ -124,25 +129,28 @@ def draw(key: Key[Array, ""], group: Group, count: int, dtype: Any) -> Points:
 
 
 def where_large(
-    key: Key[Array, ""], objective: Objective, inside: Group, params: Parameters, count: int
-) -> Float[Array, "points dim"]:
+    key: Key[Array, ""], objective: Objective, inside: Group, params: Parameters, count: int, past: Past | None = None
+) -> Points:
     """`count` interior points, likelier where the squared residual is large."""
     draw_key, pick_key = jax.random.split(key)
-    X = jnp.asarray(draw(draw_key, inside, CANDIDATES * count, objective.network.dtype).X)
-    energy = _finite_energy(objective, params, X)
+    points = objective.placed(inside, draw(draw_key, inside, CANDIDATES * count, objective.network.dtype), past)
+    energy = _finite_energy(objective, params, points)
     chance = energy / jnp.maximum(jnp.mean(energy), jnp.finfo(energy.dtype).tiny) + 1.0
     _, chosen = jax.lax.top_k(jnp.log(chance) + jax.random.gumbel(pick_key, chance.shape, chance.dtype), count)
-    return X[chosen]
+    return jax.tree.map(lambda a: a[chosen], points)
 
 
-def retained(
-    objective: Objective, params: Parameters, X: Float[Array, "points dim"], even: Float[Array, "points dim"]
-) -> Float[Array, "points dim"]:
-    """The points X whose residual is larger than the mean of all, and evenly drawn ones in place of the others."""
-    size = jnp.sqrt(_finite_energy(objective, params, X))
-    return jnp.where((size > jnp.mean(size))[:, None], X, even)
+def retained(objective: Objective, params: Parameters, points: Points, even: Points) -> Points:
+    """The points whose residual is larger than the mean of all, and evenly drawn ones in place of the others.
+
+    Weights of the points are those that the even ones have: none.
+    """
+    old = replace(points, weights=even.weights)
+    size = jnp.sqrt(_finite_energy(objective, params, old))
+    stays = (size > jnp.mean(size))[:, None]
+    return jax.tree.map(lambda a, b: jnp.where(stays, a, b), old, even)
 
 
-def _finite_energy(objective: Objective, params: Parameters, X: Float[Array, "points dim"]) -> Float[Array, " points"]:
-    energy = objective.interior_energy(params, X)
+def _finite_energy(objective: Objective, params: Parameters, points: Points) -> Float[Array, " points"]:
+    energy = objective.interior_energy(params, points)
     return jnp.where(jnp.isfinite(energy), energy, 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import jax
 import numpy as np
 
 from pinnkit.diagnostics.accuracy import residual_rms
-from pinnkit.objective import FieldNetwork, Objective, Parameters, PointSets
+from pinnkit.objective import FieldNetwork, Objective, Parameters, Past, PointSets
 from pinnkit.optim import Stage, invalidate
 from pinnkit.parallel import placed
 from pinnkit.sampling import collocation
@@ -74,12 +75,20 @@ class Loop:
     Arguments
         reached: whether parameters are as accurate as was asked for; asked when points are drawn, at exact steps, so that a
             run does not depend on the clock. None trains to the end of the recipe.
+        past: what the training goes on from.
     """
 
     def __init__(
-        self, objective: Objective, recipe: Recipe, *, seed: int, reached: Callable[[Parameters], bool] | None = None
+        self,
+        objective: Objective,
+        recipe: Recipe,
+        *,
+        seed: int,
+        reached: Callable[[Parameters], bool] | None = None,
+        past: Past | None = None,
     ) -> None:
         self.objective, self.recipe, self.seed, self.reached = objective, recipe, seed, reached
+        self.past, self.initial_parameters = placed(past), objective.network.initial_parameters
         self.sampler = collocation(objective, recipe.sampling)
         self.weigher = weigher(objective, recipe.weightings)
         self.key = jax.random.key(seed)
@@ -88,6 +97,12 @@ class Loop:
         self._programs: dict[tuple[int, float], _Program] = {}
         for stage in recipe.stages:
             stage.fits(objective.network.count(), objective.network.dtype)
+
+    def going_on(self, past: Past, initial_parameters: Parameters) -> Loop:
+        """A loop with other arrays to go on from and to start with, and the same compiled programs."""
+        loop = copy(self)
+        loop.past, loop.initial_parameters = placed(past), initial_parameters
+        return loop
 
     @property
     def network(self) -> FieldNetwork:
@@ -114,8 +129,8 @@ class Loop:
         zero: dict[str, Any] = dict.fromkeys(counters, np.asarray(0))
         zero["fresh_loss"] = np.asarray(np.inf)
         clock = dict.fromkeys(("seconds", "compile_seconds"), np.asarray(0.0))
-        params = placed(self.objective.network.initial_parameters)
-        weighting, points = placed(self.weigher.init(params, placed(self.sampler.init(self._key(0)))))
+        params = placed(self.initial_parameters)
+        weighting, points = placed(self.weigher.init(params, placed(self.sampler.init(self._key(0), self.past))))
         good = GoodPlace(params, points, weighting, zero["step"], zero["stage_step"], np.asarray(np.inf))
         return self._entered(TrainState(params, (), points, weighting, good, **zero, **clock), 0)
 
@@ -129,7 +144,7 @@ class Loop:
 
     def unseen(self, count: int) -> list[PointSets]:
         """Draws of points, as many in each as in training, that no training of this seed sees."""
-        return [self.sampler.init(self._key(UNSEEN + i)) for i in range(count)]
+        return [self.sampler.init(self._key(UNSEEN + i), self.past) for i in range(count)]
 
     def residual_driven(self, state: TrainState, count: int) -> list[PointSets]:
         """The same, but drawn and weighed as training does it: more of them where the residual is large."""
@@ -265,7 +280,7 @@ class Loop:
 
     def _drawn(self, state: TrainState, key: Any, due: tuple[bool, ...]) -> tuple[Any, PointSets]:
         """New points with the weights that they get, and the weightings' states."""
-        points = placed(self.sampler.update(key, state.params, state.points))
+        points = placed(self.sampler.update(key, state.params, state.points, self.past))
         return self.weigher.update(state.weighting, state.params, points, due, True)
 
     def _key(self, step: int) -> Any:

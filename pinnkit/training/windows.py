@@ -9,8 +9,8 @@ Source: Krishnapriyan et al., NeurIPS 2021, section 5 (sequence-to-sequence lear
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -24,6 +24,7 @@ from pinnkit.fields import (
     Catalogue,
     Expansion,
     MultiIndex,
+    Points,
     TrialSolution,
     continued_in_time,
     partial_derivatives,
@@ -48,6 +49,7 @@ class Windows:
         self._whole, self._inner_recipe = objective, replace(recipe, windows=1)
         self.network = WindowedNetwork(objective, recipe.windows)
         self._loops: dict[int, Loop] = {}
+        self._shared: Loop | None = None
 
     def start(self) -> TrainState:
         """The state before the first step."""
@@ -100,18 +102,36 @@ class Windows:
         return min(int(state.stage) // self._stages, self.recipe.windows - 1)
 
     def _loop(self, k: int, params: Mapping[str, Any], *, keep: bool = True) -> Loop:
-        """The loop of a window. It is made once: the network before it does not change any more."""
+        """The loop of a window. It is made once: the networks before it do not change any more."""
         if k in self._loops:
             return self._loops[k]
-        network = self.network.going_on(k, params)
-        if k > 1 or (k == 1 and self.network.cut.hard_start):  # of the same kind as the network before: a good start
-            network.initial_parameters = jax.tree.map(jnp.asarray, _of_window(params, k - 1))
-        names = {c.name for c in network.problem.conditions()}
-        weights = {t: w for t, w in self._whole.weights.items() if t.partition(".")[0] in names}
-        loop = Loop(Objective(Equations(network.problem), network, weights), self._inner_recipe, seed=self.seed)
+        if k == 0:
+            loop = self._made(self.network.first)
+        else:
+            networks = params["network"][:k]
+            past, start = self.network.past(networks), self.network.second.initial_parameters
+            if k > 1 or self.network.cut.hard_start:  # of the same kind as the network before: a good start
+                start = jax.tree.map(jnp.asarray, _of_window(params, k - 1))
+            loop = self._later(past).going_on(past, start)
         if keep:
             self._loops[k] = loop
         return loop
+
+    def _later(self, past: WindowPast) -> Loop:
+        """A loop for windows after the first: one for all of them, but where residuals ask for fields at other points."""
+        if self._shared is None:
+            loop = self._made(self.network.going_on(past), past)
+            equations = loop.objective.equations
+            if any(equations.derivatives(group) is None for group in equations.groups):
+                return loop
+            self._shared = loop
+        return self._shared
+
+    def _made(self, network: FieldNetwork, past: WindowPast | None = None) -> Loop:
+        names = {c.name for c in network.problem.conditions()}
+        weights = {t: w for t, w in self._whole.weights.items() if t.partition(".")[0] in names}
+        objective = Objective(Equations(network.problem), network, weights)
+        return Loop(objective, self._inner_recipe, seed=self.seed, past=past)
 
     def _opened(self, state: TrainState, k: int) -> TrainState:
         """The state at the start of a window, the counters going on."""
@@ -128,86 +148,128 @@ class Windows:
         return replace(inner, params=params).counted(stage=int(inner.stage) + k * self._stages)
 
 
-class Rest:
-    """What some windows hand over to the next one: a function of the points, that is not trained.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class WindowTrial:
+    """The fields of a window after the first, from the outputs of its network: the second window's, moved in time.
+
+    A[(elapsed / length)^m N] + rest: A the ansatz of what is hard at the ends of space, m the order of a field in time. So a
+    window has at its start the values, and time derivatives below the m-th, that the rest has there.
+
+    start: of the window, one number or (points, 1); rest: what it goes on from; network: of all windows.
+    """
+
+    start: Any
+    rest: BatchFunction | None
+    network: WindowedNetwork = field(metadata={"static": True})
+
+    def __call__(self, problem: Problem, outputs: BatchFunction) -> BatchFunction:
+        """The fields, (points, dim) -> (points, fields)."""
+        cut, ends = self.network.cut, self.network.ends
+
+        def grown(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+            elapsed = (X[:, cut.time, None] - self.start) / cut.length
+            powers = jnp.concatenate([elapsed**m for m in cut.orders], axis=1)
+            return powers * outputs(cut.moved(X, cut.starts[1] - self.start))
+
+        own = ends(problem, grown)
+        return own if self.rest is None else lambda X: own(X) + self.rest(X)  # type: ignore[misc]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class WindowPast:
+    """What a window goes on from: a function of the points, that is not trained. A pytree of the networks before it.
 
     u_k = A_k[N_k] + sum over j < k of (A_j[N_j] - A_j[0]), each continued from the end of its own window by its values and
     time derivatives: the conditions at the ends of space are met by A_k alone, and what a window adds to them is added up.
+
+    k: the window's number; first: the first network; others: those after it, stacked, with room for all (None for two windows).
     """
 
-    def __init__(self, network: WindowedNetwork, networks: Sequence[Any]) -> None:
-        first, *others = networks
-        self._first, self._network = network.handed_on(0, first), network
-        self._others = jax.tree.map(lambda *arrays: jnp.stack(arrays), *others) if others else None
-        self._count = len(others)
+    k: Any
+    first: Any
+    others: Any
+    network: WindowedNetwork = field(metadata={"static": True})
 
     def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
         """The values."""
         return self._summed(lambda f: f(X))
 
-    def expansion(self, X: Float[Array, "points dim"], wanted: Collection[MultiIndex]) -> Expansion:
-        """The same about points, by some of its derivatives there: each of the windows' parts by itself."""
+    def placed(self, points: Points, wanted: set[MultiIndex] | None) -> Points:
+        """Points of the second window, moved to this one, with what it goes on from as Taylor polynomials about them."""
+        cut = self.network.cut
+        start = jnp.asarray(cut.starts, points.X.dtype)[self.k]
+        X = cut.moved(jnp.asarray(points.X), start - cut.starts[1])
+        if wanted is None:
+            return replace(points, X=X)
         found = self._summed(lambda f: partial_derivatives(f, X, wanted))
-        return Expansion(X, tuple(found.values()), tuple(found))
+        rest = Expansion(X, tuple(found.values()), tuple(found))
+        return replace(points, X=X, trial=WindowTrial(jnp.full_like(X[:, :1], start), rest, self.network))
 
     def _summed(self, of: Callable[[BatchFunction], Any]) -> Any:
-        total = of(self._first)
-        if self._others is None:
-            return total
+        def added(i: Any, total: Any) -> Any:
+            part = of(self.network.handed_on(1 + i, jax.tree.map(lambda a: a[i], self.others)))
+            return jax.tree.map(jnp.add, total, part)
 
-        def added(total: Any, other: Any) -> Any:
-            params, k = other
-            part = of(self._network.handed_on(k, params))
-            return jax.tree.map(jnp.add, total, part), None
-
-        return jax.lax.scan(added, total, (self._others, jnp.arange(1, 1 + self._count)))[0]
+        total = of(self.network.handed_on(0, self.first))
+        return total if self.others is None else jax.lax.fori_loop(0, self.k - 1, added, total)
 
 
 class WindowedNetwork:
     """The fields over all of time: at each moment those of its window's network. The calls of `FieldNetwork`.
 
     Times whose window has not begun are given to the last one that has.
+
+    first, second: of these windows by themselves; all after them are the second one moved in time.
     """
 
     def __init__(self, objective: Objective, windows: int) -> None:
         whole = objective.network
         self.problem, self.model, self.dtype, self.seed = whole.problem, whole.model, whole.dtype, whole.seed
         self.cut = Cut(objective.equations, windows)
-        self._at_ends = Equations(self.cut.window(1)).ansatz
-        # All windows but the first are the second one moved in time: two programs do for all of them.
-        self._first, self._second = self._network(0), self._network(1)
-        self._own, self._handed_on = _compiled(self.own), _compiled(self.handed_on)
-        self._rests: dict[int, tuple[Any, np.ndarray, np.ndarray]] = {}
+        beginning, later = self.cut.window(0), self.cut.window(1)
+        self.ends = Equations(later).ansatz
+        """Of what is hard at the ends of space."""
+        self.first = self._network(beginning, Equations(beginning).ansatz)
+        self.second = self._network(later, WindowTrial(self.cut.starts[1], None, self))
+        self._own, self._past = _compiled(self.own), jax.jit(lambda past, X: past(X))
+        self._pasts: dict[int, tuple[Any, np.ndarray, np.ndarray]] = {}
 
     def initial(self, k: int) -> Any:
         """The initial parameters of a window's network."""
-        return (self._first if k == 0 else self._second).initial_parameters["network"]
+        return (self.second if k else self.first).initial_parameters["network"]
 
     def count(self) -> int:
         """Number of trained scalars of all windows."""
-        return self._first.count() + (self.cut.count - 1) * self._second.count()
+        return self.first.count() + (self.cut.count - 1) * self.second.count()
 
     def bound(self, params: Parameters) -> Problem:
         """The problem: it has no unknown parameters."""
         del params
         return self.problem
 
-    def going_on(self, k: int, params: Mapping[str, Any]) -> FieldNetwork:
-        """The network of one window, which goes on from those before it, as training takes it."""
-        return self._network(k, Rest(self, params["network"][:k])) if k else self._first
+    def past(self, networks: Sequence[Any]) -> WindowPast:
+        """What the window after those of these networks goes on from."""
+        first, *others = networks
+        empty = [jax.tree.map(jnp.zeros_like, self.initial(1))] * (self.cut.count - 1 - len(networks))
+        stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *others, *empty) if self.cut.count > 2 else None
+        return WindowPast(np.asarray(len(networks)), first, stacked, self)
+
+    def going_on(self, past: WindowPast) -> FieldNetwork:
+        """The network of one window, which goes on from those before it."""
+        return self._network(self.second.problem, WindowTrial(self.cut.starts[int(past.k)], past, self))
 
     def own(self, k: Any, network: Any) -> BatchFunction:
         """A window's fields without what it goes on from; k may be traced, but for the first window."""
+        params = {"network": network, "unknowns": {}}
         if isinstance(k, int) and k == 0:
-            return self._first.fields({"network": network, "unknowns": {}})
-        start = jnp.asarray(self.cut.starts)[k]
-        outputs = self._second.outputs({"network": network, "unknowns": {}})
-        moved = jnp.zeros(self.problem.domain.dim).at[self.cut.time].set(start - self.cut.starts[1])[None, :]
-        return self._growing(start)(self.problem, lambda X: outputs(X - moved.astype(X.dtype)))
+            return self.first.fields(params)
+        return self.second.fields(params, WindowTrial(jnp.asarray(self.cut.starts)[k], None, self))
 
     def handed_on(self, k: Any, network: Any) -> BatchFunction:
         """What a window adds to those after it."""
-        own, ends = self.own(k, network), self._at_ends(self.problem, self._nothing)
+        own, ends = self.own(k, network), self.ends(self.problem, self._nothing)
         end = jnp.asarray(self.cut.starts)[k + 1]
         return continued_in_time(lambda X: own(X) - ends(X), self.cut.time, end, self.cut.orders)
 
@@ -241,41 +303,24 @@ class WindowedNetwork:
             rows = np.flatnonzero(number == k)
             if rows.size:
                 there = jnp.asarray(X[rows], self.dtype)
-                found[rows] = np.asarray(self._own(k, networks[k], there)) + self._rest(k, networks, there)
+                found[rows] = np.asarray(self._own(k, networks[k], there))
+                found[rows] += self._past_values(networks[:k], there) if k else 0.0
         return found
 
-    def _network(self, k: int, rest: Rest | None = None) -> FieldNetwork:
-        problem = self.cut.window(k)
-        ansatz = self._growing(self.cut.starts[k]) if k else Equations(problem).ansatz
-        return FieldNetwork(problem, self.model, ansatz, dtype=self.dtype, seed=self.seed, rest=rest)
-
-    def _growing(self, start: Any) -> TrialSolution:
-        """A[(elapsed / length)^m N]: A the ansatz of what is hard at the ends of space, m the order of a field in time.
-
-        With the rest added, a window has at its start the values, and time derivatives below the m-th, of the one before.
-        """
-
-        def ansatz(problem: Problem, network: BatchFunction) -> BatchFunction:
-            def grown(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
-                elapsed = (X[:, self.cut.time, None] - start) / self.cut.length
-                return jnp.concatenate([elapsed**m for m in self.cut.orders], axis=1) * network(X)
-
-            return self._at_ends(problem, grown)
-
-        return ansatz
+    def _network(self, problem: Problem, ansatz: TrialSolution) -> FieldNetwork:
+        return FieldNetwork(problem, self.model, ansatz, dtype=self.dtype, seed=self.seed)
 
     def _nothing(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
         return jnp.zeros((X.shape[0], len(self.problem.fields)), X.dtype)
 
-    def _rest(self, k: int, networks: Any, X: Any) -> np.ndarray:
+    def _past_values(self, networks: Sequence[Any], X: Any) -> np.ndarray:
         """What a window goes on from, at points; kept, since it does not change while the window is trained."""
-        kept = self._rests.get(k)
-        if kept and all(a is b for a, b in zip(kept[0], networks[:k], strict=True)) and np.array_equal(kept[1], X):
+        kept = self._pasts.get(len(networks))
+        if kept and all(a is b for a, b in zip(kept[0], networks, strict=True)) and np.array_equal(kept[1], X):
             return kept[2]
-        parts = [np.asarray(self._handed_on(j, networks[j], X)) for j in range(k)]
-        total = np.asarray(sum(parts, start=np.zeros((len(X), len(self.problem.fields)))))
-        self._rests[k] = (networks[:k], np.asarray(X), total)
-        return total
+        found = np.asarray(self._past(self.past(networks), X))
+        self._pasts[len(networks)] = (networks, np.asarray(X), found)
+        return found
 
 
 class Cut:
@@ -305,6 +350,11 @@ class Cut:
     def length(self) -> float:
         """Of a window."""
         return float(self.starts[1] - self.starts[0])
+
+    def moved(self, X: Float[Array, "points dim"], by: Any) -> Float[Array, "points dim"]:
+        """Points at other times; `by` is one number or (points, 1)."""
+        along = (jnp.arange(X.shape[1]) == self.time)[None, :].astype(X.dtype)
+        return X + along * jnp.asarray(by, X.dtype)
 
     def window(self, k: int) -> Problem:
         """The problem of one window; without initial conditions, but for the first."""

@@ -29,7 +29,7 @@ class Causality(Weighting):
     every: int = 20
     """Steps between two updates; 0 for none but the first and what new points need. A slice waits for them: keep it small."""
     slices: int = 16
-    """Slices of equal length that time is cut into."""
+    """Slices of equal length between the first and the last interior point in time."""
     epsilon: float = 1.0
     """How strictly earlier slices come first, at the start; per squared residual."""
     growth: float = 10.0
@@ -83,17 +83,16 @@ class Causality(Weighting):
         return dict.fromkeys(objective.equations.terms(inside), weights)
 
     def _slice(self, objective: Objective, X: Any) -> Int[Array, " points"]:
-        domain = objective.network.problem.domain
-        number = domain.names.index(TIME)
-        axis = domain.axes[number]
-        share = (X[:, number] - axis.lower) / axis.length
+        # Between the first and the last of the points: in windows they are not where the problem's domain is.
+        t = X[:, objective.network.problem.domain.names.index(TIME)]
+        share = (t - jnp.min(t)) / jnp.maximum(jnp.ptp(t), jnp.finfo(t.dtype).tiny)
         return jnp.clip(jnp.floor(share * self.slices).astype(int), 0, self.slices - 1)
 
     def _losses(self, objective: Objective, params: Parameters, points: PointSets) -> Float[Array, " slices"]:
         """The mean over each slice of the interior terms' squared residuals, with their fixed weights; 0 without points."""
-        X = points[_inside(objective).name].X
-        energy, slices = objective.interior_energy(params, X), self._slice(objective, X)
-        total, count = (jnp.zeros(self.slices, X.dtype).at[slices].add(a) for a in (energy, jnp.ones_like(energy)))
+        inside = points[_inside(objective).name]
+        energy, slices = objective.interior_energy(params, inside), self._slice(objective, inside.X)
+        total, count = (jnp.zeros(self.slices, energy.dtype).at[slices].add(a) for a in (energy, jnp.ones_like(energy)))
         return total / jnp.maximum(count, 1.0)
 
 
