@@ -20,7 +20,15 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jaxtyping import Array, Float
 
 from pinnkit.fields.channels import Channels
-from pinnkit.fields.circular import sine_and_cosine
+from pinnkit.fields.elementwise import (
+    UNARY,
+    WITHOUT_DERIVATIVE,
+    aval,
+    derivatives_of,
+    evaluated,
+    only_elementwise,
+    power,
+)
 
 
 class NoRule(Exception):
@@ -66,11 +74,6 @@ def propagate(
     return [jet.value, *(jet.full(number) for number in channels.asked)]
 
 
-def _aval(variable: Any) -> Any:
-    """Shape and dtype of a variable of a jaxpr."""
-    return variable.aval
-
-
 def _jet(x: Any) -> Jet:
     return x if isinstance(x, Jet) else Jet(x, {})
 
@@ -108,27 +111,23 @@ def _applied(equation: JaxprEqn, operands: list[Any], channels: Channels) -> lis
     """The results of one operation."""
     name = equation.primitive.name
     if not any(isinstance(x, Jet) for x in operands):
-        return _bound(equation, operands)
+        return evaluated(equation, operands)
     if name in INLINED:
         return _called(equation, operands, channels)
-    if name in WITHOUT_DERIVATIVE or not any(jnp.issubdtype(_aval(v).dtype, jnp.inexact) for v in equation.outvars):
-        return _bound(equation, [_value(x) for x in operands])
+    if name in WITHOUT_DERIVATIVE or not any(jnp.issubdtype(aval(v).dtype, jnp.inexact) for v in equation.outvars):
+        return evaluated(equation, [_value(x) for x in operands])
     if name in LINEAR:
         return _linear(equation, operands)
     if name in RULES:
         return [RULES[name](equation, operands, channels)]
     if name in UNARY or (name == "custom_jvp_call" and _is_elementwise(equation, operands)):
         (at,) = [k for k, x in enumerate(operands) if isinstance(x, Jet)] or [-1]
-        return [_composed(operands[at], _derivatives(equation, operands, at, channels.order), channels)]
+        return [
+            _composed(
+                operands[at], derivatives_of(equation, [_value(x) for x in operands], at, channels.order), channels
+            )
+        ]
     raise NoRule(name)
-
-
-def _bound(equation: JaxprEqn, operands: Sequence[Any]) -> list[Any]:
-    """The operation itself, on arrays."""
-    given = equation.primitive.get_bind_params(equation.params)
-    functions, parameters = given if isinstance(given, tuple) else ((), given)  # the latter since jax 0.10
-    results = equation.primitive.bind(*functions, *operands, **parameters)
-    return list(results) if equation.primitive.multiple_results else [results]
 
 
 def _called(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list[Any]:
@@ -152,27 +151,11 @@ def _called(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list
 def _is_elementwise(equation: JaxprEqn, operands: Sequence[Any]) -> bool:
     """Whether a call is an elementwise function of one array that depends on the points."""
     varying = [x for x in operands if isinstance(x, Jet)]
-    if len(varying) != 1 or len(equation.outvars) != 1 or _aval(equation.outvars[0]).shape != varying[0].value.shape:
+    if len(varying) != 1 or len(equation.outvars) != 1 or aval(equation.outvars[0]).shape != varying[0].value.shape:
         return False
     shape = varying[0].value.shape
     body = equation.params["jaxpr"] if "jaxpr" in equation.params else equation.params["call_jaxpr"]
-    return _only_elementwise(getattr(body, "jaxpr", body), shape)
-
-
-def _only_elementwise(jaxpr: Jaxpr, shape: tuple[int, ...]) -> bool:
-    if any(_aval(v).shape not in ((), shape) for v in jaxpr.invars):
-        return False
-    for equation in jaxpr.eqns:
-        name, inner = equation.primitive.name, equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
-        if inner is not None:
-            if not _only_elementwise(getattr(inner, "jaxpr", inner), shape):
-                return False
-        elif name == "broadcast_in_dim":
-            if _aval(equation.invars[0]).shape != ():
-                return False
-        elif name not in ELEMENTWISE:
-            return False
-    return True
+    return only_elementwise(getattr(body, "jaxpr", body), shape)
 
 
 def _composed(z: Jet, derivatives: Sequence[Any], channels: Channels) -> Any:
@@ -237,13 +220,13 @@ def _multiplied(a: Any, b: Any, product: Callable[[Any, Any], Any], channels: Ch
 
 def _linear(equation: JaxprEqn, operands: list[Any]) -> list[Any]:
     """An operation that is linear in all operands that depend on the points, taken together."""
-    results = _bound(equation, [_value(x) for x in operands])
+    results = evaluated(equation, [_value(x) for x in operands])
     numbers = sorted({k for x in operands if isinstance(x, Jet) for k in x.channels})
     found: list[dict[int, Any]] = [{} for _ in results]
     for number in numbers:
         # What does not depend on the points has the derivative zero; indices and predicates stay as they are.
         parts = [_part(x, number) for x in operands]
-        for k, channel in enumerate(_bound(equation, parts)):
+        for k, channel in enumerate(evaluated(equation, parts)):
             found[k][number] = channel
     return [_made(value, channel) for value, channel in zip(results, found, strict=True)]
 
@@ -257,7 +240,7 @@ def _part(x: Any, number: int) -> Any:
 def _rowwise(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
     """slice, squeeze, concatenate, neg, ...: as `_linear`, but what is the same at every point stays so."""
     name, parameters = equation.primitive.name, equation.params
-    value = _bound(equation, [_value(x) for x in operands])[0]
+    value = evaluated(equation, [_value(x) for x in operands])[0]
     jets = [_jet(x) for x in operands]
     found = {}
     for number in sorted({k for jet in jets for k in jet.channels}):
@@ -269,7 +252,7 @@ def _rowwise(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any
             if not isinstance(row, np.ndarray) or row.any():
                 found[number] = row
         else:
-            found[number] = _bound(equation, [jet.full(number) for jet in jets])[0]
+            found[number] = evaluated(equation, [jet.full(number) for jet in jets])[0]
     return _made(value, found)
 
 
@@ -306,13 +289,13 @@ def _on_rows(equation: JaxprEqn, parts: Sequence[Any]) -> Any:
         return jax.lax.slice(parts[0], starts, limits, strides)
     if name == "squeeze" and known:
         return np.squeeze(parts[0], equation.params["dimensions"])
-    return _bound(equation, parts)[0]
+    return evaluated(equation, parts)[0]
 
 
 def _sum(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
     """add and sub: where one operand does not depend on the points, the channels of the other pass."""
     a, b = (_jet(x) for x in operands)
-    value = _bound(equation, [a.value, b.value])[0]
+    value = evaluated(equation, [a.value, b.value])[0]
     minus = equation.primitive.name == "sub"
     found = {}
     for number in sorted({*a.channels, *b.channels}):
@@ -335,7 +318,7 @@ def _div(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
     if not isinstance(b, Jet):
         a = _jet(a)
         return _made(a.value / b, {k: c / b for k, c in a.channels.items()})
-    reciprocal = _composed(b, _power(b.value, 1.0 / b.value, -1, channels.order), channels)
+    reciprocal = _composed(b, power(b.value, 1.0 / b.value, -1, channels.order), channels)
     quotient = _jet(_multiplied(a, reciprocal, lambda x, y: x * y, channels))
     return _made(_value(a) / b.value, quotient.channels)
 
@@ -346,7 +329,7 @@ def _dot(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
         return _multiplied(
             Jet(a.value, {k: a.full(k) for k in a.channels}),
             Jet(b.value, {k: b.full(k) for k in b.channels}),
-            lambda x, y: _bound(equation, [x, y])[0],
+            lambda x, y: evaluated(equation, [x, y])[0],
             channels,
         )
     return _dot_with(equation, a, b, left=True) if isinstance(a, Jet) else _dot_with(equation, b, a, left=False)
@@ -359,7 +342,7 @@ def _dot_with(equation: JaxprEqn, jet: Jet, other: Any, *, left: bool) -> Any:
     free = [d for d in range(jet.value.ndim) if d not in mine and d not in batch]
 
     def product(x: Any) -> Any:
-        return _bound(equation, [x, other] if left else [other, x])[0]
+        return evaluated(equation, [x, other] if left else [other, x])[0]
 
     # What is the same at every point stays so, where the points stay the first dimension of the result.
     points = left and not batch and free[:1] == [0]
@@ -381,7 +364,7 @@ def _dot_with(equation: JaxprEqn, jet: Jet, other: Any, *, left: bool) -> Any:
 def _extremum(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
     """max and min: the derivatives of the one that is chosen, half of each where they tie, as in jax."""
     a, b = (_jet(x) for x in operands)
-    value = _bound(equation, [a.value, b.value])[0]
+    value = evaluated(equation, [a.value, b.value])[0]
     share = (jnp.asarray(a.value == value, value.dtype) + jnp.asarray(b.value != value, value.dtype)) / 2
     found = {}
     for number in sorted({*a.channels, *b.channels}):
@@ -395,108 +378,8 @@ def _pow(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
     base, exponent = operands
     if isinstance(exponent, Jet):
         raise NoRule("pow with an exponent that depends on the points")
-    return _composed(base, _power(base.value, base.value**exponent, exponent, channels.order), channels)
+    return _composed(base, power(base.value, base.value**exponent, exponent, channels.order), channels)
 
-
-# Derivatives of elementwise functions of one array: [g, g', g'', ...].
-
-
-def _derivatives(equation: JaxprEqn, operands: Sequence[Any], at: int, order: int) -> list[Any]:
-    """[g, g', ...] of an elementwise operation: in closed form where there is one, else by nested forward mode."""
-    z, name = operands[at].value, equation.primitive.name
-    if name in CLOSED:
-        return CLOSED[name](z, _bound(equation, [z])[0], equation.params, order)
-    others = [None if k == at else x for k, x in enumerate(operands)]
-    functions: list[Callable[[Any], Any]] = [lambda x: _bound(equation, [x if o is None else o for o in others])[0]]
-    for _ in range(order):
-        functions.append(_slope(functions[-1]))
-    return [g(z) for g in functions]
-
-
-def _slope(g: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda x: jax.jvp(g, (x,), (jnp.ones_like(x),))[1]
-
-
-def _power(z: Any, y: Any, exponent: Any, order: int) -> list[Any]:
-    """Of z^p, y its value: p z^(p-1), p (p-1) z^(p-2), ...; None from where they are zero."""
-    found, factor, power = [y], 1.0, exponent
-    for _ in range(order):
-        if isinstance(power, int) and power == 0:
-            break  # a polynomial's derivatives end
-        factor, power = factor * power, power - 1
-        found.append(factor * (jax.lax.integer_pow(z, power) if isinstance(power, int) else z**power))
-    return found + [None] * (order + 1 - len(found))
-
-
-def _by_polynomials(y: Any, slope: Any, rule: Callable[[list[float]], list[float]], order: int) -> list[Any]:
-    """Of g with g' = slope and g^(k) = slope Q_k(g): Q_1 = 1 and `rule` makes the next Q from the last."""
-    found, coefficients = [y], [1.0]
-    for _ in range(order):
-        found.append(slope if len(coefficients) == 1 else slope * _horner(coefficients, y))
-        coefficients = rule(coefficients)
-    return found
-
-
-def _horner(coefficients: Sequence[float], y: Any) -> Any:
-    """sum_k c_k y^k."""
-    total: Any = coefficients[-1]
-    for c in reversed(coefficients[:-1]):
-        total = total * y if c == 0 else total * y + c
-    return total
-
-
-def _tanh(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any]:
-    # d/dz [(1 - y^2) Q] = (1 - y^2) [(1 - y^2) Q' - 2 y Q]
-    def following(q: list[float]) -> list[float]:
-        new = [0.0] * (len(q) + 1)
-        for k, c in enumerate(q):
-            new[k + 1] -= (2 + k) * c
-            if k:
-                new[k - 1] += k * c
-        return new
-
-    return _by_polynomials(y, 1.0 - y * y, following, order)
-
-
-def _logistic(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any]:
-    # d/dz [(y - y^2) Q] = (y - y^2) [(1 - 2 y) Q + (y - y^2) Q']
-    def following(q: list[float]) -> list[float]:
-        new = [0.0] * (len(q) + 1)
-        for k, c in enumerate(q):
-            new[k] += (1 + k) * c
-            new[k + 1] -= (2 + k) * c
-        return new
-
-    return _by_polynomials(y, y * (1.0 - y), following, order)
-
-
-def _circular(z: Any, shift: int, order: int) -> list[Any]:
-    """sin, cos, -sin, -cos, ... of z from the term `shift` on."""
-    sine, cosine = sine_and_cosine(z)
-    cycle = [sine, cosine, -sine, -cosine]
-    return [cycle[(k + shift) % 4] for k in range(order + 1)]
-
-
-CLOSED: dict[str, Callable[[Any, Any, Mapping[str, Any], int], list[Any]]] = {
-    "tanh": _tanh,
-    "logistic": _logistic,
-    "exp": lambda z, y, parameters, order: [y] * (order + 1),
-    "sin": lambda z, y, parameters, order: _circular(z, 0, order),
-    "cos": lambda z, y, parameters, order: _circular(z, 1, order),
-    "square": lambda z, y, parameters, order: [y, 2 * z, jnp.full_like(z, 2), *[None] * order][: order + 1],
-    "integer_pow": lambda z, y, parameters, order: _power(z, y, parameters["y"], order),
-    "log": lambda z, y, parameters, order: [y, *_power(z, 1 / z, -1, order - 1)],
-    "sqrt": lambda z, y, parameters, order: _power(z, y, 0.5, order),
-    "rsqrt": lambda z, y, parameters, order: _power(z, y, -0.5, order),
-    "abs": lambda z, y, parameters, order: [y, jnp.sign(z), *[None] * order][: order + 1],
-}
-"""Elementwise functions with derivatives in closed form: (z, g(z), parameters, order) -> [g, g', ...]."""
-
-UNARY = frozenset(CLOSED) | {
-    "acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cosh", "digamma", "erf", "erf_inv", "erfc", "exp2",
-    "expm1", "lgamma", "log1p", "sinh", "tan", "bessel_i0e", "bessel_i1e",
-}  # fmt: skip
-"""Elementwise functions of one array."""
 
 RULES: dict[str, Callable[[JaxprEqn, list[Any], Channels], Any]] = {
     "add": _sum,
@@ -524,10 +407,5 @@ LINEAR = frozenset({
 })  # fmt: skip
 """Linear in all operands that are numbers (not indices or predicates), taken together."""
 
-WITHOUT_DERIVATIVE = frozenset({"stop_gradient", "sign", "floor", "ceil", "round"})
-
 INLINED = frozenset({"jit", "pjit", "closed_call", "core_call", "remat", "checkpoint"})
 """Calls whose body is in the parameter `jaxpr`."""
-
-ELEMENTWISE = (UNARY | WITHOUT_DERIVATIVE | {"select_n", "add", "sub", "mul", "div", "max", "min", "pow", "neg", "copy",
-    "convert_element_type", "gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not", "is_finite"})  # fmt: skip

@@ -1,0 +1,148 @@
+"""Elementwise functions of one array and their derivatives [g, g', g'', ...], in closed form where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Jaxpr, JaxprEqn
+
+from pinnkit.fields.circular import sine_and_cosine
+
+
+def only_elementwise(jaxpr: Jaxpr, shape: tuple[int, ...]) -> bool:
+    """Whether a program maps arrays of one shape, and numbers, element by element to another."""
+    if any(aval(v).shape not in ((), shape) for v in jaxpr.invars):
+        return False
+    for equation in jaxpr.eqns:
+        name, inner = equation.primitive.name, equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
+        if inner is not None:
+            if not only_elementwise(getattr(inner, "jaxpr", inner), shape):
+                return False
+        elif name == "broadcast_in_dim":
+            if aval(equation.invars[0]).shape != ():
+                return False
+        elif name not in ELEMENTWISE:
+            return False
+    return True
+
+
+def evaluated(equation: JaxprEqn, operands: Sequence[Any]) -> list[Any]:
+    """The operation itself, on arrays."""
+    given = equation.primitive.get_bind_params(equation.params)
+    functions, parameters = given if isinstance(given, tuple) else ((), given)  # the latter since jax 0.10
+    results = equation.primitive.bind(*functions, *operands, **parameters)
+    return list(results) if equation.primitive.multiple_results else [results]
+
+
+def aval(variable: Any) -> Any:
+    """Shape and dtype of a variable of a jaxpr."""
+    return variable.aval
+
+
+def derivatives_of(equation: JaxprEqn, values: Sequence[Any], at: int, order: int) -> list[Any]:
+    """[g, g', ...] of an elementwise operation with respect to the operand number `at`.
+
+    In closed form where there is one, else by nested forward mode.
+    """
+    z, name = values[at], equation.primitive.name
+    if name in CLOSED:
+        return CLOSED[name](z, evaluated(equation, [z])[0], equation.params, order)
+    others = [None if k == at else x for k, x in enumerate(values)]
+    functions: list[Callable[[Any], Any]] = [lambda x: evaluated(equation, [x if o is None else o for o in others])[0]]
+    for _ in range(order):
+        functions.append(_slope(functions[-1]))
+    return [g(z) for g in functions]
+
+
+def _slope(g: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda x: jax.jvp(g, (x,), (jnp.ones_like(x),))[1]
+
+
+def power(z: Any, y: Any, exponent: Any, order: int) -> list[Any]:
+    """Of z^p, y its value: p z^(p-1), p (p-1) z^(p-2), ...; None from where they are zero."""
+    found, factor, p = [y], 1.0, exponent
+    for _ in range(order):
+        if isinstance(p, int) and p == 0:
+            break  # a polynomial's derivatives end
+        factor, p = factor * p, p - 1
+        found.append(factor * (jax.lax.integer_pow(z, p) if isinstance(p, int) else z**p))
+    return found + [None] * (order + 1 - len(found))
+
+
+def _by_polynomials(y: Any, slope: Any, rule: Callable[[list[float]], list[float]], order: int) -> list[Any]:
+    """Of g with g' = slope and g^(k) = slope Q_k(g): Q_1 = 1 and `rule` makes the next Q from the last."""
+    found, coefficients = [y], [1.0]
+    for _ in range(order):
+        found.append(slope if len(coefficients) == 1 else slope * _horner(coefficients, y))
+        coefficients = rule(coefficients)
+    return found
+
+
+def _horner(coefficients: Sequence[float], y: Any) -> Any:
+    """sum_k c_k y^k."""
+    total: Any = coefficients[-1]
+    for c in reversed(coefficients[:-1]):
+        total = total * y if c == 0 else total * y + c
+    return total
+
+
+def _tanh(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any]:
+    # d/dz [(1 - y^2) Q] = (1 - y^2) [(1 - y^2) Q' - 2 y Q]
+    def following(q: list[float]) -> list[float]:
+        new = [0.0] * (len(q) + 1)
+        for k, c in enumerate(q):
+            new[k + 1] -= (2 + k) * c
+            if k:
+                new[k - 1] += k * c
+        return new
+
+    return _by_polynomials(y, 1.0 - y * y, following, order)
+
+
+def _logistic(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any]:
+    # d/dz [(y - y^2) Q] = (y - y^2) [(1 - 2 y) Q + (y - y^2) Q']
+    def following(q: list[float]) -> list[float]:
+        new = [0.0] * (len(q) + 1)
+        for k, c in enumerate(q):
+            new[k] += (1 + k) * c
+            new[k + 1] -= (2 + k) * c
+        return new
+
+    return _by_polynomials(y, y * (1.0 - y), following, order)
+
+
+def _circular(z: Any, shift: int, order: int) -> list[Any]:
+    """sin, cos, -sin, -cos, ... of z from the term `shift` on."""
+    sine, cosine = sine_and_cosine(z)
+    cycle = [sine, cosine, -sine, -cosine]
+    return [cycle[(k + shift) % 4] for k in range(order + 1)]
+
+
+CLOSED: dict[str, Callable[[Any, Any, Mapping[str, Any], int], list[Any]]] = {
+    "tanh": _tanh,
+    "logistic": _logistic,
+    "exp": lambda z, y, parameters, order: [y] * (order + 1),
+    "sin": lambda z, y, parameters, order: _circular(z, 0, order),
+    "cos": lambda z, y, parameters, order: _circular(z, 1, order),
+    "square": lambda z, y, parameters, order: [y, 2 * z, jnp.full_like(z, 2), *[None] * order][: order + 1],
+    "integer_pow": lambda z, y, parameters, order: power(z, y, parameters["y"], order),
+    "log": lambda z, y, parameters, order: [y, *power(z, 1 / z, -1, order - 1)],
+    "sqrt": lambda z, y, parameters, order: power(z, y, 0.5, order),
+    "rsqrt": lambda z, y, parameters, order: power(z, y, -0.5, order),
+    "abs": lambda z, y, parameters, order: [y, jnp.sign(z), *[None] * order][: order + 1],
+}
+"""Elementwise functions with derivatives in closed form: (z, g(z), parameters, order) -> [g, g', ...]."""
+
+UNARY = frozenset(CLOSED) | {
+    "acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cosh", "digamma", "erf", "erf_inv", "erfc", "exp2",
+    "expm1", "lgamma", "log1p", "sinh", "tan", "bessel_i0e", "bessel_i1e",
+}  # fmt: skip
+"""Elementwise functions of one array."""
+
+WITHOUT_DERIVATIVE = frozenset({"stop_gradient", "sign", "floor", "ceil", "round"})
+
+ELEMENTWISE = (UNARY | WITHOUT_DERIVATIVE | {"select_n", "add", "sub", "mul", "div", "max", "min", "pow", "neg", "copy",
+    "convert_element_type", "gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not", "is_finite"})  # fmt: skip
