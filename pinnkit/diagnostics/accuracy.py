@@ -14,7 +14,7 @@ from pinnkit.diagnostics.truth import Truth
 from pinnkit.errors import UsageError, location
 from pinnkit.objective import Parameters, PointSets
 from pinnkit.problem import Problem
-from pinnkit.sampling import sobol
+from pinnkit.sampling.sobol import sobol
 
 MeanSquares = Callable[[Parameters, PointSets], dict[str, Any]]
 SIDE = {1: 2001, 2: 201}

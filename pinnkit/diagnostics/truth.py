@@ -17,7 +17,6 @@ from pinnkit.errors import UsageError, location
 from pinnkit.fields import BatchFunction
 from pinnkit.problem import Problem
 from pinnkit.problem.find import line_in
-from pinnkit.references.tables import from_file
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,8 @@ def truth_of(problem: Problem) -> Truth | None:
         return None
     names = list(problem.domain.names)
     if isinstance(problem.reference, (str, Path)):
+        from pinnkit.references.tables import from_file  # SciPy's interpolation takes half a second to import
+
         path = Path(problem.reference)
         table = from_file(path if path.is_absolute() else problem.folder / path, names, list(problem.fields))
         points = None if table.points is None else np.asarray(table.points)

@@ -17,7 +17,6 @@ from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.residuals import Equations, Group
 from pinnkit.objective.tiles import Sum, mapped, points_of_tile, rows_of_a_tile, summed, tiled
 from pinnkit.optim.residual_blocks import Block, ResidualVector
-from pinnkit.parallel import cores
 
 PointSets = dict[str, Points]
 """Collocation points by group name."""
@@ -121,9 +120,7 @@ class Objective:
 
     def _block(self, group: Group, points: Points) -> Block:
         """The weighted residuals of a group, in the tiles in which its loss is added up."""
-        count, pointwise = points.X.shape[0], group.name in self._rows
-        mesh = cores() if pointwise else None
-        tiles = tiled(points, self._rows.get(group.name, count), mesh.size if mesh else 1)
+        tiles = tiled(points, self._rows.get(group.name))
 
         def residuals(params: Parameters, tile: Any) -> Float[Array, "rows terms"]:
             some, shares = points_of_tile(points, tile)
@@ -135,7 +132,7 @@ class Objective:
                 axis=1,
             )
 
-        return Block(residuals, tiles, count, pointwise)
+        return Block(residuals, tiles, points.X.shape[0], group.name in self._rows)
 
     def _differentiable_loss(self) -> Callable[[Any, Parameters, list[Any]], Float[Array, ""]]:
         """The loss, whose gradient is accumulated in the same walk as its value: (structure, parameters, arrays).

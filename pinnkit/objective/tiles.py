@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from pinnkit import walks
 from pinnkit.fields import Points
-from pinnkit.parallel import CORES, SHARED, WHOLE, cores
+from pinnkit.parallel import cores
+from pinnkit.walks import Part
 
 CACHE = 2**18
 """Bytes of one layer's channels in a tile, on a CPU: half of a usual second-level cache."""
@@ -42,36 +44,26 @@ def summed(
         parts: get the parameters, some of the points, and 1 / (number of points) for each of them.
         rows: of a tile; a name that is not among them is taken whole.
     """
-    mesh = cores()
-    shards = mesh.size if mesh else 1
-    names = [name for name in parts if name in rows]
-    tiles = [tiled(points[name], rows[name], shards) for name in names]
 
-    def walked(params: Any, tiles: Any) -> Any:
-        found = [_walked(parts[name], params, points[name], tile) for name, tile in zip(names, tiles, strict=True)]
-        return jax.lax.psum(found, CORES) if mesh else found
+    def part(name: str) -> Part:
+        there = points[name]
 
-    if mesh:
-        walked = jax.shard_map(walked, mesh=mesh, in_specs=(WHOLE, SHARED), out_specs=WHOLE, check_vma=False)
-    found = dict(zip(names, walked(params, tiles), strict=True))
-    for name in parts:
-        if name not in rows:
-            X = jnp.asarray(points[name].X)
-            found[name] = parts[name](params, points[name], _shares(X, X.shape[0]))
-    return found
+        def make(params: Any, tile: Any) -> Any:
+            return parts[name](params, *points_of_tile(there, tile))
+
+        return Part(make, tiled(there, rows.get(name)), name in rows)
+
+    return dict(zip(parts, walks.summed([part(name) for name in parts], params), strict=True))
 
 
 def mapped(function: Callable[[Any, Points], Any], rows: int, params: Any, points: Points) -> Any:
     """A number for each point (or a pytree of such), tile by tile: (points,)."""
-    mesh = cores()
-    tiles = tiled(points, rows, mesh.size if mesh else 1)
 
-    def walked(params: Any, tiles: Any) -> Any:
-        return jax.lax.map(lambda tile: function(params, points_of_tile(points, tile)[0]), tiles)
+    def make(params: Any, tile: Any) -> Any:
+        return function(params, points_of_tile(points, tile)[0])
 
-    if mesh:
-        walked = jax.shard_map(walked, mesh=mesh, in_specs=(WHOLE, SHARED), out_specs=SHARED, check_vma=False)
-    return jax.tree.map(lambda a: a.reshape(-1)[: points.X.shape[0]], walked(params, tiles))
+    (found,) = walks.stacked([Part(make, tiled(points, rows), shared=True)], params)
+    return jax.tree.map(lambda a: a.reshape(-1)[: points.X.shape[0]], found)
 
 
 def _shares(X: Float[Array, "rows dim"], count: int) -> Float[Array, " rows"]:
@@ -79,35 +71,23 @@ def _shares(X: Float[Array, "rows dim"], count: int) -> Float[Array, " rows"]:
     return jnp.where(jnp.arange(X.shape[0]) < count, 1 / count, 0.0).astype(X.dtype)
 
 
-def tiled(points: Points, rows: int, shards: int) -> list[Any]:
-    """The arrays of some points, and their shares in the mean, as (tiles, rows, ...); the tiles divide by the shards.
+def tiled(points: Points, rows: int | None) -> list[Any]:
+    """The arrays of some points, and their shares in the mean, as (tiles, rows, ...); the cores share the tiles evenly.
 
-    What fills up the last tiles is the first point once more.
+    What fills up the last tiles is the first point once more. rows: of a tile at the most; None for one tile of all.
     """
     arrays = [jnp.asarray(a) for a in jax.tree.leaves(points)]
-    count = arrays[0].shape[0]
-    tiles = shards * -(-count // (shards * rows))
-    rows = -(-count // tiles)
-    spare = tiles * rows - count
+    count, mesh = arrays[0].shape[0], cores()
+    shards = mesh.size if mesh and rows else 1
+    tiles = shards * -(-count // (shards * (rows or count)))
+    filled = -(-count // tiles)
+    spare = tiles * filled - count
     if spare:
         arrays = [jnp.concatenate([a, jnp.broadcast_to(a[:1], (spare, *a.shape[1:]))]) for a in arrays]
-    return [a.reshape(tiles, rows, *a.shape[1:]) for a in (*arrays, _shares(arrays[0], count))]
+    return [a.reshape(tiles, filled, *a.shape[1:]) for a in (*arrays, _shares(arrays[0], count))]
 
 
 def points_of_tile(like: Points, tile: list[Any]) -> tuple[Points, Any]:
     """The points of one tile and their shares."""
     *arrays, shares = tile
     return jax.tree.unflatten(jax.tree.structure(like), arrays), shares
-
-
-def _walked(part: Sum, params: Any, like: Points, tiles: list[Any]) -> Any:
-    """The sum over tiles."""
-
-    def one(tile: list[Any]) -> Any:
-        return part(params, *points_of_tile(like, tile))
-
-    first = [a[0] for a in tiles]
-    if tiles[0].shape[0] == 1:
-        return one(first)
-    zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(one, first))
-    return jax.lax.scan(lambda total, tile: (jax.tree.map(jnp.add, total, one(tile)), None), zero, tiles)[0]

@@ -60,20 +60,6 @@ class Products(NamedTuple):
 
         return summed(self.blocks, product, (self.params, self._unflat(direction)), [b.tiles for b in self.blocks])
 
-    def bending(self, direction: Vector) -> Vector:
-        """J^T rho'', with rho'' the second derivative of the residuals along a direction."""
-
-        def product(block: Block, whole: Any, tile: Any) -> Vector:
-            params, tangent = whole
-
-            def slope(q: Any) -> Any:
-                return jax.jvp(lambda s: block.residuals(s, tile), (q,), (tangent,))[1]
-
-            second = jax.jvp(slope, (params,), (tangent,))[1]
-            return ravel_pytree(jax.vjp(lambda q: block.residuals(q, tile), params)[1](second)[0])[0]
-
-        return summed(self.blocks, product, (self.params, self._unflat(direction)), [b.tiles for b in self.blocks])
-
     def _unflat(self, flat: Vector) -> Any:
         return ravel_pytree(self.params)[1](flat)
 

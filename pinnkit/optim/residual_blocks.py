@@ -1,4 +1,4 @@
-"""A vector of residuals in blocks of tiles, and walks over them that share the tiles among the cores.
+"""A vector of residuals in blocks of tiles, and walks over them.
 
     value(x) = ||rho(x)||^2,    rho = (block 1, tile 1), (block 1, tile 2), ..., (block 2, tile 1), ...
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pinnkit.parallel import CORES, SHARED, WHOLE, cores
+from pinnkit import walks
 
 TileResiduals = Callable[[Any, Any], Float[Array, "rows terms"]]
 """(parameters, the arrays of a tile) -> one row of residuals a point."""
@@ -88,62 +89,14 @@ def summed(blocks: Blocks, per_tile: PerTile, whole: Any, tiles: Sequence[Any]) 
         whole: what every tile needs (the parameters, say).
         tiles: for each block a pytree of arrays (tiles, rows, ...): `block.tiles`, alone or with others.
     """
-
-    def walked(blocks: Sequence[Block], whole: Any, tiles: Sequence[Any]) -> Any:
-        return _total([_walked_sum(b, per_tile, whole, t) for b, t in zip(blocks, tiles, strict=True)])
-
-    parts = [_on_cores(walked, chosen, whole, given, add=True) for _, chosen, given in _kinds(blocks, tiles)]
-    return _total(parts)
+    found = walks.summed(_parts(blocks, per_tile, tiles), whole)
+    return jax.tree.map(lambda *each: sum(each[1:], start=each[0]), *found)
 
 
 def stacked(blocks: Blocks, per_tile: PerTile, whole: Any, tiles: Sequence[Any]) -> list[Any]:
     """What `per_tile` makes of each tile, stacked: for each block (tiles, ...)."""
-
-    def walked(blocks: Sequence[Block], whole: Any, tiles: Sequence[Any]) -> list[Any]:
-        return [jax.lax.map(lambda tile, b=b: per_tile(b, whole, tile), t) for b, t in zip(blocks, tiles, strict=True)]
-
-    found: list[Any] = [None] * len(blocks)
-    for places, chosen, given in _kinds(blocks, tiles):
-        for k, result in zip(places, _on_cores(walked, chosen, whole, given, add=False), strict=True):
-            found[k] = result
-    return found
+    return walks.stacked(_parts(blocks, per_tile, tiles), whole)
 
 
-def _kinds(blocks: Blocks, tiles: Sequence[Any]) -> list[tuple[list[int], list[Block], list[Any]]]:
-    """The pointwise blocks, and the others: their places, themselves and their tiles."""
-    places = ([k for k, b in enumerate(blocks) if b.pointwise == pointwise] for pointwise in (True, False))
-    return [(some, [blocks[k] for k in some], [tiles[k] for k in some]) for some in places if some]
-
-
-def _on_cores(walked: Any, blocks: Sequence[Block], whole: Any, tiles: Sequence[Any], *, add: bool) -> Any:
-    """A walk over blocks whose tiles are shared among the cores: each core takes its own, and sums are added up.
-
-    Blocks that are not pointwise have one tile, which every core walks.
-    """
-    mesh = cores() if blocks[0].pointwise else None
-    if mesh is None:
-        return walked(blocks, whole, tiles)
-
-    def share(whole: Any, tiles: Sequence[Any]) -> Any:
-        found = walked(blocks, whole, tiles)
-        return jax.lax.psum(found, CORES) if add else found
-
-    out = WHOLE if add else SHARED
-    return jax.shard_map(share, mesh=mesh, in_specs=(WHOLE, SHARED), out_specs=out, check_vma=False)(whole, tiles)
-
-
-def _walked_sum(block: Block, per_tile: PerTile, whole: Any, tiles: Any) -> Any:
-    first = jax.tree.map(lambda a: a[0], tiles)
-    if jax.tree.leaves(tiles)[0].shape[0] == 1:
-        return per_tile(block, whole, first)
-    made = jax.eval_shape(lambda t: per_tile(block, whole, t), first)
-    zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), made)
-
-    def add(total: Any, tile: Any) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, total, per_tile(block, whole, tile)), None
-
-    return jax.lax.scan(add, zero, tiles)[0]
-
-
-def _total(parts: Sequence[Any]) -> Any:
-    return jax.tree.map(lambda *each: sum(each[1:], start=each[0]), *parts)
+def _parts(blocks: Blocks, per_tile: PerTile, tiles: Sequence[Any]) -> list[walks.Part]:
+    return [walks.Part(partial(per_tile, b), t, b.pointwise) for b, t in zip(blocks, tiles, strict=True)]

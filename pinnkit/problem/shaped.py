@@ -9,7 +9,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
-from scipy.stats import qmc
 
 from pinnkit.errors import UsageError, advice
 from pinnkit.problem.domain import Box, Region
@@ -131,6 +130,8 @@ class ShapedRegion(Region):
 
 def _measured(region: ShapedRegion, where: str = "") -> ShapedRegion:
     """The region with the share of its candidates that it keeps. Raises UsageError where it keeps none."""
+    from scipy.stats import qmc  # a second on the clock, for shaped domains only
+
     unit = qmc.Sobol(len(region.free), scramble=True, rng=0).random(PROBES)
     kept = float(np.mean(np.asarray(region.candidates(jnp.asarray(unit))[2])))
     if kept < 10 / PROBES:

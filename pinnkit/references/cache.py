@@ -100,7 +100,7 @@ def _warn(where: Path, problem: OSError) -> None:
         return
     _warned.add(where)
     warnings.warn(
-        f"cannot keep reference solutions in {where} ({problem.strerror or problem}); they are computed again each "
+        f"cannot keep what was computed in {where} ({problem.strerror or problem}); it is computed again each "
         "time. Set PINNKIT_CACHE to a folder that can be written.",
         stacklevel=4,
     )

@@ -12,14 +12,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
-from scipy.stats import qmc
+
+from pinnkit.references.cache import cached
 
 BITS = 32
 
 
 @cache
 def _net(count: int, dim: int) -> np.ndarray:
-    """The first `count` Sobol points as 32-bit integers, (count, dim)."""
+    """The first `count` Sobol points as 32-bit integers, (count, dim); kept between runs."""
+    return cached("sobol", {"count": count, "dim": dim, "bits": BITS}, lambda: {"digits": _digits(count, dim)})[
+        "digits"
+    ]
+
+
+def _digits(count: int, dim: int) -> np.ndarray:
+    from scipy.stats import qmc  # a second on the clock: a run whose points are kept does not need it
+
     engine = qmc.Sobol(dim, scramble=False, bits=BITS)
     power = max(0, int(np.ceil(np.log2(count))))
     points = engine.random_base2(power)[:count]
