@@ -44,7 +44,11 @@ class Objective:
         self.equations, self.network = equations, network
         self.terms: tuple[str, ...] = tuple(t for g in equations.groups for t in equations.terms(g))
         self.weights = self._resolved(weights)
-        self._rows = {g.name: self._rows_of_a_tile(g) for g in equations.groups if equations.pointwise(g)}
+        arrays, pointwise = (
+            network.initial_parameters["network"],
+            [g for g in equations.groups if equations.pointwise(g)],
+        )
+        self._rows = {g.name: rows_of_a_tile(arrays, 1 + equations.channels(g)) for g in pointwise}
         self._loss = self._differentiable_loss()
 
     def residuals(self, params: Parameters, points: PointSets) -> Residuals:
@@ -158,11 +162,6 @@ class Objective:
 
         loss.defvjp(forward, backward)
         return loss
-
-    def _rows_of_a_tile(self, group: Group) -> int:
-        leaves = jax.tree.leaves(self.network.initial_parameters["network"])
-        width = max(max(leaf.shape, default=1) for leaf in leaves)
-        return rows_of_a_tile(width, 1 + self.equations.channels(group), self.network.dtype.itemsize)
 
     def _resolved(self, weights: Mapping[str, float]) -> dict[str, float]:
         resolved = dict.fromkeys(self.terms, 1.0)

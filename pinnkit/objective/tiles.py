@@ -29,8 +29,10 @@ Sum = Callable[[Any, Points, Float[Array, " points"]], Any]
 """(parameters, points, share of each point in a mean) -> a pytree of weighted sums over the points."""
 
 
-def rows_of_a_tile(width: int, channels: int, itemsize: int) -> int:
-    """Points of a tile, for a network of a width, with so many channels (the value among them) of each unit."""
+def rows_of_a_tile(network: Any, channels: int) -> int:
+    """Points of a tile, for the arrays of a network, with so many channels (the value among them) of each unit."""
+    leaves = jax.tree.leaves(network)
+    width, itemsize = max(max(leaf.shape, default=1) for leaf in leaves), leaves[0].dtype.itemsize
     cache = CACHE if jax.default_backend() == "cpu" else ACCELERATOR
     return max(FEWEST, cache // (width * channels * itemsize))
 
@@ -57,13 +59,13 @@ def summed(
 
 
 def mapped(function: Callable[[Any, Points], Any], rows: int, params: Any, points: Points) -> Any:
-    """A number for each point (or a pytree of such), tile by tile: (points,)."""
+    """Something for each point (or a pytree of such), tile by tile: (points, ...)."""
 
     def make(params: Any, tile: Any) -> Any:
         return function(params, points_of_tile(points, tile)[0])
 
     (found,) = walks.stacked([Part(make, tiled(points, rows), shared=True)], params)
-    return jax.tree.map(lambda a: a.reshape(-1)[: points.X.shape[0]], found)
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[: points.X.shape[0]], found)
 
 
 def _shares(X: Float[Array, "rows dim"], count: int) -> Float[Array, " rows"]:

@@ -30,6 +30,7 @@ from pinnkit.fields import (
     partial_derivatives,
 )
 from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters
+from pinnkit.objective.tiles import mapped, rows_of_a_tile
 from pinnkit.problem import Box, Problem
 from pinnkit.problem.domain import TIME
 from pinnkit.training.loop import Loop, Report
@@ -203,7 +204,11 @@ class WindowPast:
         X = cut.moved(jnp.asarray(points.X), start - cut.starts[1])
         if wanted is None:
             return replace(points, X=X)
-        found = self._summed(lambda f: partial_derivatives(f, X, wanted))
+
+        def at(past: WindowPast, some: Points) -> dict[MultiIndex, Any]:
+            return past._summed(lambda f: partial_derivatives(f, jnp.asarray(some.X), wanted))
+
+        found = mapped(at, rows_of_a_tile(self.first, 1 + len(wanted)), self, Points(X))
         rest = Expansion(X, tuple(found.values()), tuple(found))
         return replace(points, X=X, trial=WindowTrial(jnp.full_like(X[:, :1], start), rest, self.network))
 
