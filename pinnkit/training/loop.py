@@ -53,7 +53,7 @@ class Report:
     loss: float
     """Loss after the chunk, without the points' own weights: it can be compared from one update of them to the next."""
     seconds: float = 0.0
-    """What the chunk took, compilation left out."""
+    """What the chunk took, with the drawing of new points where they were due; compilation left out."""
     event: str = ""
     """A sentence where something happened: the end of a stage, a rescue."""
     diverged: bool = False
@@ -95,6 +95,7 @@ class Loop:
         self._mean_squares = jax.jit(objective.mean_squares)
         self._slopes = jax.jit(jax.jacrev(lambda p, points: (objective.mean_squares(p, points),) * 2, has_aux=True))
         self._programs: dict[tuple[int, float], _Program] = {}
+        self._renewals: set[bool] = set()  # which have been compiled: of weights alone, of points too
         for stage in recipe.stages:
             stage.fits(objective.network.count(), objective.network.dtype)
 
@@ -159,17 +160,19 @@ class Loop:
         length = FIRST
         while not self.over(state):
             state = self._warmed(state)
-            began = time.perf_counter()
+            began, compiling = time.perf_counter(), float(state.compile_seconds)
             result, squares = self._chunk(state, min(length, self._room(state)))
-            seconds = time.perf_counter() - began
-            state = state.counted(seconds=float(state.seconds) + seconds)
+            stepping = time.perf_counter() - began
             # What the last step of a chunk led to shows in the sizes after it only.
             failed = bool(result.failed) or not np.isfinite(self._loss(squares))
             report = self._rescued(state, result) if failed else self._advanced(state, result, squares)
-            yield replace(report, seconds=seconds)
+            # Drawing points anew is a part of training, compiling what draws them is not.
+            seconds = time.perf_counter() - began - (float(report.state.compile_seconds) - compiling)
+            state = report.state.counted(seconds=float(report.state.seconds) + seconds)
+            yield replace(report, state=state, seconds=seconds)
             if report.diverged:
                 return
-            state, length = report.state, FIRST if report.event else _next_length(length, int(result.steps), seconds)
+            length = FIRST if report.event else _next_length(length, int(result.steps), stepping)
 
     def _advanced(self, state: TrainState, result: ChunkResult, squares: dict[str, float]) -> Report:
         """After a chunk without NaN: the new state, and the next stage or new points where they are due."""
@@ -257,6 +260,8 @@ class Loop:
 
     def _renewed(self, state: TrainState, draw: bool) -> TrainState:
         """The state with new points or new weights: another objective for the optimiser."""
+        began, compiled = time.perf_counter(), draw in self._renewals
+        self._renewals.add(draw)
         step, due = int(state.step), self.weigher.due(int(state.step))
         if draw:
             weighting, points = self._drawn(state, self._key(step), due)
@@ -269,7 +274,9 @@ class Loop:
         if draw:
             state = self._looked_at_fresh_points(state)
         keeps = self._stage(state).outlives_points
-        return replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._begun(state)
+        state = replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._begun(state)
+        spent = 0.0 if compiled else time.perf_counter() - began
+        return state.counted(compile_seconds=float(state.compile_seconds) + spent)
 
     def _looked_at_fresh_points(self, state: TrainState) -> TrainState:
         """What the loss is where no step has made it small: the honest measure of progress."""

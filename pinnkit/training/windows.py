@@ -9,6 +9,7 @@ Source: Krishnapriyan et al., NeurIPS 2021, section 5 (sequence-to-sequence lear
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -77,7 +78,10 @@ class Windows:
                 if event:
                     event = f"window {k + 1} of {self.recipe.windows}: {event}"
                 if loop.over(report.state) and k + 1 < self.recipe.windows:
+                    began, compiled = time.perf_counter(), k > 0
                     state = self._opened(state, k + 1)
+                    clock = "seconds" if compiled else "compile_seconds"
+                    state = state.counted(**{clock: float(getattr(state, clock)) + time.perf_counter() - began})
                 yield replace(report, state=state, event=event)
                 if report.diverged:
                     return
