@@ -21,6 +21,7 @@ from pinnkit.problem import (
 )
 from pinnkit.reporting.solution import Solution, check, diagnose, load, train
 from pinnkit.sampling import Sampling
+from pinnkit.training.curriculum import Curriculum
 from pinnkit.training.recipe import Recipe
 from pinnkit.weighting import NTK, Causality, GradientNorm, ResidualAttention, SelfAdaptive, VariationalAttention
 
@@ -33,6 +34,7 @@ __all__ = [
     "Auto",
     "Box",
     "Causality",
+    "Curriculum",
     "Disk",
     "GradientNorm",
     "LevenbergMarquardt",

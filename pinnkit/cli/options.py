@@ -72,6 +72,7 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
         causality=next((w for w in weighed if isinstance(w, Causality)), None),
         precision=parsed.precision,
         windows=parsed.windows,
+        curriculum=parsed.curriculum if recipe.curriculum else None,
         accuracy=parsed.accuracy,
         gradients=parsed.gradients,
     )
@@ -109,6 +110,7 @@ def _options_type(
         _group("sampling", recipe.sampling),
         _group("weights", _weights_type(recipe, terms)()),
         *(_group(w.name, w) for w in weightings),
+        *([_group("curriculum", recipe.curriculum)] if recipe.curriculum else []),
         ("network", Annotated[str, tyro.conf.arg(name="model", help=NETWORKS)], field(default=name_of_model(model))),
         _option("stages", tuple[str, ...], names, f"optimisers, one after the other, of {', '.join(STAGES)}"),
         _option(

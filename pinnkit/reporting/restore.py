@@ -12,6 +12,7 @@ from pinnkit.problem import Problem
 from pinnkit.problem.find import class_in, load
 from pinnkit.reporting.run_folder import CONFIG, PROBLEM, RunFolder
 from pinnkit.sampling import Sampling
+from pinnkit.training.curriculum import Curriculum
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.run import Run
 from pinnkit.weighting import WEIGHTINGS, Causality
@@ -51,7 +52,7 @@ def _recipe(described: dict[str, Any], problem: Problem) -> Recipe:
             stages.append(STAGES[entry["name"]](**options))
         else:
             stages.append(dataclasses.replace(own[position], **options))
-    causality = described.get("causality")
+    causality, curriculum = described.get("causality"), described.get("curriculum")
     return Recipe(
         stages=tuple(stages),
         sampling=Sampling(**described["sampling"]),
@@ -62,6 +63,7 @@ def _recipe(described: dict[str, Any], problem: Problem) -> Recipe:
         causality=Causality(**causality) if causality else None,
         precision=described["precision"],
         windows=described.get("windows", 1),
+        curriculum=Curriculum(**curriculum) if curriculum else None,
         accuracy=described["accuracy"],
         gradients=described.get("gradients", 0),
     )

@@ -117,6 +117,7 @@ def write_config(run: Run, folder: RunFolder, source: dict[str, str], command: l
                 "causality": dataclasses.asdict(recipe.causality) if recipe.causality else None,
                 "precision": recipe.precision,
                 "windows": recipe.windows,
+                "curriculum": dataclasses.asdict(recipe.curriculum) if recipe.curriculum else None,
                 "accuracy": recipe.accuracy,
                 "gradients": recipe.gradients,
             },

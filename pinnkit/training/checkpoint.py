@@ -12,8 +12,8 @@ import orbax.checkpoint as ocp
 
 from pinnkit.errors import UsageError, shown_path
 from pinnkit.training.loop import Loop
+from pinnkit.training.parts import Parts
 from pinnkit.training.state import TrainState
-from pinnkit.training.windows import Windows
 
 KEPT = 2
 """Checkpoints that are kept: where the last cannot be read, the one before is used."""
@@ -34,7 +34,7 @@ class Checkpoints:
         self._manager.save((self._manager.latest_step() or 0) + 1, args=ocp.args.StandardSave(arrays))
         self._manager.wait_until_finished()
 
-    def restore(self, loop: Loop | Windows) -> tuple[TrainState, str]:
+    def restore(self, loop: Loop | Parts) -> tuple[TrainState, str]:
         """The newest state that can be read, and a remark where it is not the last. Raises UsageError for none."""
         numbers = sorted(self._manager.all_steps(), reverse=True)
         for number in numbers:
@@ -67,7 +67,7 @@ def _named(state: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
 
 
-def _rebuilt(found: dict[str, Any], loop: Loop | Windows) -> TrainState:
+def _rebuilt(found: dict[str, Any], loop: Loop | Parts) -> TrainState:
     like = loop.like(int(found[".stage"]))
     names = _named(like)
     if set(names) != set(found):

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from pinnkit.errors import UsageError
 from pinnkit.optim import Auto, Stage
 from pinnkit.sampling import Sampling
+from pinnkit.training.curriculum import Curriculum
 from pinnkit.weighting import Causality, Weighting
 
 NTK = "ntk"
@@ -38,6 +39,8 @@ class Recipe:
     """Of parameters, points and derivatives."""
     windows: int = 1
     """Equal parts of time, each with a network of its own, trained one after the other: for long or chaotic evolutions."""
+    curriculum: Curriculum | None = None
+    """Trainings with easier values of a parameter first."""
     accuracy: float | None = None
     """Requested relative L2 error, of every field."""
     gradients: int = 0
@@ -62,6 +65,10 @@ class Recipe:
             _refuse(f"windows is {self.windows!r}", "a whole number, 1 or more")
         if self.windows > 1 and self.gradients:
             _refuse(f"gradients is {self.gradients} and windows is {self.windows}", "gradients=0 where time is cut")
+        if not isinstance(self.curriculum, (Curriculum, type(None))):
+            _refuse(f"curriculum is {self.curriculum!r}", 'pk.Curriculum(parameter="Re", multiples=(0.1, 0.4)) or None')
+        if self.windows > 1 and self.curriculum:
+            _refuse(f"windows is {self.windows}, and there is a curriculum", "one of them")
         if isinstance(self.gradients, bool) or not isinstance(self.gradients, int) or self.gradients < 0:
             _refuse(f"gradients is {self.gradients!r}", "a number of steps, or 0 for never")
         if self.precision not in get_args(Precision):
@@ -110,8 +117,12 @@ class Recipe:
 
     @property
     def steps(self) -> int:
-        """Steps of all stages of all windows together."""
-        return self.windows * sum(stage.steps for stage in self.stages)
+        """Steps of all stages of all windows and of the curriculum together."""
+        steps = self.windows * sum(stage.steps for stage in self.stages)
+        if self.curriculum:
+            short = sum(min(stage.steps, self.curriculum.steps) for stage in self.stages)
+            steps += len(self.curriculum.multiples) * short
+        return steps
 
 
 def _refuse(what: str, expected: str, do: str = "Change the value.") -> None:

@@ -21,6 +21,7 @@ from pinnkit.models import MLP, Model
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters
 from pinnkit.problem import Problem
+from pinnkit.training.curriculum_loop import CurriculumLoop
 from pinnkit.training.loop import Loop
 from pinnkit.training.recipe import NTK, Recipe
 from pinnkit.training.state import TrainState
@@ -53,11 +54,13 @@ class Run:
         )
         self.model: Model = self.objective.network.model
         self.equations = self.objective.equations
-        self.loop: Loop | Windows
+        self.loop: Loop | Windows | CurriculumLoop
+        reached = None if self.recipe.accuracy is None else self._accurate
         if self.recipe.windows > 1:
             self.loop = Windows(self.objective, self.recipe, seed=seed)
+        elif self.recipe.curriculum:
+            self.loop = CurriculumLoop(self.objective, self.recipe, self.recipe.curriculum, seed=seed, reached=reached)
         else:
-            reached = None if self.recipe.accuracy is None else self._accurate
             self.loop = Loop(self.objective, self.recipe, seed=seed, reached=reached)
 
     def check(self) -> Checked:
@@ -79,7 +82,7 @@ class Run:
         training, fresh = self.loop.residuals(state, FRESH)
         errors = self.accuracy.errors(state.params)
         unknowns = {}
-        if isinstance(self.loop, Loop) and self.problem.unknowns():
+        if self.problem.unknowns() and not isinstance(self.loop, Windows):
             draws = self.loop.residual_driven(state, draws_needed(self.objective, state.points))
             unknowns = estimates(self.objective, state.params, draws)
         return Evaluation(self, state, errors, training, fresh, unknowns, diverged, interrupted)

@@ -9,8 +9,7 @@ Source: Krishnapriyan et al., NeurIPS 2021, section 5 (sequence-to-sequence lear
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,12 +33,13 @@ from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters
 from pinnkit.objective.tiles import mapped, rows_of_a_tile
 from pinnkit.problem import Box, Problem
 from pinnkit.problem.domain import TIME
-from pinnkit.training.loop import Loop, Report
+from pinnkit.training.loop import Loop
+from pinnkit.training.parts import Parts
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import TrainState
 
 
-class Windows:
+class Windows(Parts):
     """Trains one objective window by window: the same calls as `Loop`, whose states it makes and takes.
 
     A state's parameters hold the networks of the windows that have begun; its stages are counted through all windows.
@@ -47,44 +47,17 @@ class Windows:
     """
 
     def __init__(self, objective: Objective, recipe: Recipe, *, seed: int) -> None:
-        self.recipe, self.seed = recipe, seed
-        self._whole, self._inner_recipe = objective, replace(recipe, windows=1)
+        super().__init__(recipe.windows, len(recipe.stages))
+        self.seed, self._whole, self._inner_recipe = seed, objective, replace(recipe, windows=1)
         self.network = WindowedNetwork(objective, recipe.windows)
         self._loops: dict[int, Loop] = {}
         self._shared: Loop | None = None
 
-    def start(self) -> TrainState:
-        """The state before the first step."""
-        return self._outer(self._loop(0, {}).start(), (), 0)
-
     def like(self, stage: int) -> TrainState:
         """A state of the given stage with the right shapes, for reading a checkpoint into."""
-        k = min(stage // self._stages, self.recipe.windows - 1)
-        networks = tuple(self.network.initial(i) for i in range(k + 1))
-        inner = self._loop(k, {"network": networks}, keep=False).like(stage - k * self._stages)
-        return self._outer(inner, networks, k)
-
-    def over(self, state: TrainState) -> bool:
-        """Whether all stages of all windows are done."""
-        return int(state.stage) >= self._stages * self.recipe.windows
-
-    def run(self, state: TrainState) -> Iterator[Report]:
-        """Reports, one a chunk, until the last window is over or training diverged."""
-        while not self.over(state):
-            k = self._present(state)
-            loop, networks = self._loop(k, state.params), state.params["network"]
-            for report in loop.run(self._inner(state, k)):
-                state, event = self._outer(report.state, networks, k), report.event
-                if event:
-                    event = f"window {k + 1} of {self.recipe.windows}: {event}"
-                if loop.over(report.state) and k + 1 < self.recipe.windows:
-                    began, compiled = time.perf_counter(), k > 0
-                    state = self._opened(state, k + 1)
-                    clock = "seconds" if compiled else "compile_seconds"
-                    state = state.counted(**{clock: float(getattr(state, clock)) + time.perf_counter() - began})
-                yield replace(report, state=state, event=event)
-                if report.diverged:
-                    return
+        k = min(stage // self.stages, self.count - 1)
+        params = {"network": tuple(self.network.initial(i) for i in range(k + 1))}
+        return self._outer(self._loop(k, params, keep=False).like(stage - k * self.stages), params, k)
 
     def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
         """RMS of each term over the windows that have begun: on the training points, and on fresh ones.
@@ -98,13 +71,6 @@ class Windows:
             training.append(found[0])
             fresh.append(found[1])
         return _root_mean(training), _root_mean(fresh)
-
-    @property
-    def _stages(self) -> int:
-        return len(self.recipe.stages)
-
-    def _present(self, state: TrainState) -> int:
-        return min(int(state.stage) // self._stages, self.recipe.windows - 1)
 
     def _loop(self, k: int, params: Mapping[str, Any], *, keep: bool = True) -> Loop:
         """The loop of a window. It is made once: the networks before it do not change any more."""
@@ -138,19 +104,19 @@ class Windows:
         objective = Objective(Equations(network.problem), network, weights)
         return Loop(objective, self._inner_recipe, seed=self.seed, past=past)
 
-    def _opened(self, state: TrainState, k: int) -> TrainState:
-        """The state at the start of a window, the counters going on."""
-        inner = self._loop(k, state.params).start()
-        counters = ("step", "rescues", "seconds", "compile_seconds")
-        inner = inner.counted(drawn=int(state.step), **{name: getattr(state, name) for name in counters})
-        return self._outer(inner.marked(np.inf), state.params["network"], k)
+    def _title(self, k: int) -> str:
+        return f"window {k + 1} of {self.count}"
+
+    def _compiled(self, k: int) -> bool:
+        return k > 1
 
     def _inner(self, state: TrainState, k: int) -> TrainState:
-        return replace(state, params=_of_window(state.params, k)).counted(stage=int(state.stage) - k * self._stages)
+        return super()._inner(replace(state, params=_of_window(state.params, k)), k)
 
-    def _outer(self, inner: TrainState, networks: tuple[Any, ...], k: int) -> TrainState:
-        params = {"network": (*networks[:k], inner.params["network"]), "unknowns": {}}
-        return replace(inner, params=params).counted(stage=int(inner.stage) + k * self._stages)
+    def _outer(self, inner: TrainState, before: Parameters, k: int) -> TrainState:
+        networks = before["network"][:k] if k else ()
+        params = {"network": (*networks, inner.params["network"]), "unknowns": {}}
+        return super()._outer(replace(inner, params=params), before, k)
 
 
 @jax.tree_util.register_dataclass

@@ -1,0 +1,88 @@
+"""Training by a curriculum: one loop for each value of the parameter, the network handed from one to the next."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters, PointSets
+from pinnkit.training.curriculum import Curriculum
+from pinnkit.training.loop import Loop
+from pinnkit.training.parts import Parts
+from pinnkit.training.recipe import Recipe
+from pinnkit.training.state import TrainState
+
+
+class CurriculumLoop(Parts):
+    """Trains one network by a curriculum, and at last on the objective itself: the calls of `Loop`.
+
+    Arguments
+        objective: what is trained in the end.
+        recipe: with a curriculum.
+        reached: as of `Loop`, for the last part.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        recipe: Recipe,
+        curriculum: Curriculum,
+        *,
+        seed: int,
+        reached: Callable[[Parameters], bool] | None,
+    ) -> None:
+        self.values = curriculum.values(objective.network.problem)
+        super().__init__(len(self.values) + 1, len(recipe.stages))
+        self._objective, self._parameter, self._seed = objective, curriculum.parameter, seed
+        short = tuple(replace(stage, steps=min(stage.steps, curriculum.steps)) for stage in recipe.stages)
+        self._first = replace(recipe, stages=short, curriculum=None)
+        self._last = Loop(objective, replace(recipe, curriculum=None), seed=seed, reached=reached)
+        self._loops: dict[int, Loop] = {}
+
+    @property
+    def network(self) -> FieldNetwork:
+        """What has the fields."""
+        return self._last.network
+
+    def like(self, stage: int) -> TrainState:
+        """A state of the given stage with the right shapes, for reading a checkpoint into."""
+        k = min(stage // self.stages, self.count - 1)
+        params = self.network.initial_parameters
+        return self._outer(self._loop(k, params).like(stage - k * self.stages), params, k)
+
+    def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
+        """RMS of each term with the parameter's own value, on the training points and on fresh ones."""
+        return self._last.residuals(state, draws)
+
+    def residual_driven(self, state: TrainState, count: int) -> list[PointSets]:
+        """Points drawn and weighed as training draws them."""
+        return self._last.residual_driven(state, count)
+
+    def _loop(self, k: int, params: Mapping[str, Any]) -> Loop:
+        if k in self._loops:
+            return self._loops[k]
+        if k == len(self.values):
+            loop = self._last
+        else:
+            network = self._objective.network
+            problem = dataclasses.replace(network.problem, **{self._parameter: self.values[k]})  # type: ignore[type-var]
+            equations = Equations(problem)
+            easier = FieldNetwork(problem, network.model, equations.ansatz, dtype=network.dtype, seed=network.seed)
+            loop = Loop(Objective(equations, easier, self._objective.weights), self._first, seed=self._seed)
+        if k:
+            loop.initial_parameters = jax.tree.map(jnp.asarray, dict(params))
+        self._loops[k] = loop
+        return loop
+
+    def _title(self, k: int) -> str:
+        own = self._objective.network.problem.parameters()[self._parameter]
+        value = self.values[k] if k < len(self.values) else own
+        return f"{self._parameter} = {value:g}"
+
+    def _compiled(self, k: int) -> bool:
+        return False
