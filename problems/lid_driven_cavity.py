@@ -58,7 +58,7 @@ class LidDrivenCavity(pk.Problem):
 
     model = pk.MLP(width=40, depth=4)
     recipe = pk.Recipe(
-        stages=(pk.SSBroyden(steps=24000),),
+        stages=(pk.SSBroyden(steps=18000),),
         sampling=pk.Sampling(interior=5000, boundary=1000),
         weights={"lid": 10.0, "sides": 10.0, "bottom": 10.0},
         curriculum=pk.Curriculum(parameter="Re", multiples=(0.1, 0.4), steps=1500),

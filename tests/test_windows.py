@@ -88,6 +88,16 @@ def test_reports_name_the_window_and_count_all_steps(trained):
     assert all(float(a.state.seconds) <= float(b.state.seconds) for a, b in pairwise(reports))
 
 
+def test_while_it_goes_on_the_error_is_that_of_the_windows_that_are_over(trained):
+    run, reports, _ = trained
+    state = next(r.state for r in reports if int(r.state.stage) == 4)  # the third window has just begun
+    accuracy = run.accuracy
+    so_far, over = accuracy.errors_so_far(state.params)["u"], accuracy.points[:, 0] <= 1.0
+    found, expected = accuracy.fields(state.params)[over], accuracy.expected[over]
+    assert so_far.relative_l2 == pytest.approx(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+    assert so_far.relative_l2 < 0.1 * accuracy.errors(state.params)["u"].relative_l2
+
+
 def test_values_and_fields_are_the_same_and_continuous(trained):
     run, reports, _ = trained
     network, params = run.loop.network, reports[-1].state.params

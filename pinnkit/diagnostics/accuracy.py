@@ -32,6 +32,10 @@ class Fields(Protocol):
         """The fields at points, (points, fields)."""
         ...
 
+    def come_to(self, params: Parameters, X: np.ndarray) -> np.ndarray:
+        """At which of the points training has come to."""
+        ...
+
 
 @dataclass(frozen=True)
 class FieldError:
@@ -95,6 +99,13 @@ class Accuracy:
         if self.expected is None:
             return None
         return field_errors(self.network.problem, self.fields(params), self.expected)
+
+    def errors_so_far(self, params: Parameters) -> dict[str, FieldError] | None:
+        """The same where training has come to, while it goes on: in windows of time not to the end."""
+        there = self.network.come_to(params, self.points)
+        if self.expected is None or there.all():
+            return self.errors(params)
+        return field_errors(self.network.problem, self.fields(params, self.points[there]), self.expected[there])
 
 
 def field_errors(problem: Problem, found: np.ndarray, expected: np.ndarray) -> dict[str, FieldError]:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from pinnkit.fields import BatchFunction, TrialSolution
 from pinnkit.models import AxisScale, Embedding, Model, split
@@ -64,6 +64,11 @@ class FieldNetwork:
     def outputs(self, params: Parameters) -> BatchFunction:
         """What the network itself gives, before hard conditions."""
         return lambda X: self._apply(params["network"], self.embedding(X))
+
+    def come_to(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
+        """Where training has come to: everywhere."""
+        del params
+        return np.ones(len(X), bool)
 
     def values(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points fields"]:
         """The fields at points, in float64."""

@@ -35,7 +35,7 @@ class History:
         row |= {"step": int(state.step), "seconds": float(state.seconds), "stage": report.stage}
         row |= {"loss": report.loss, "terms": report.mean_squares}
         if time.monotonic() - self._evaluated > EVALUATE_SECONDS or report.event:
-            self.errors, self._evaluated = self.run.accuracy.errors(state.params), time.monotonic()
+            self.errors, self._evaluated = self.run.accuracy.errors_so_far(state.params), time.monotonic()
             if self.errors:
                 row["errors"] = {f: e.relative_l2 for f, e in self.errors.items()}
         if unknowns := self.run.problem.unknowns():

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from pinnkit.errors import UsageError, location
 from pinnkit.fields import (
@@ -269,6 +269,10 @@ class WindowedNetwork:
             return jax.lax.scan(added, begun, (jnp.arange(1, last + 1), stacked))[0]
 
         return fields
+
+    def come_to(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
+        """Where training has come to: the windows that are over, and the first."""
+        return X[:, self.cut.time] <= self.cut.starts[max(1, len(params["network"]) - 1)]
 
     def values(self, params: Parameters, X: np.ndarray) -> np.ndarray:
         """The fields at points, each point given to its own window's network only."""
