@@ -64,20 +64,21 @@ class CurriculumLoop(Parts):
         return self._last.residual_driven(state, count)
 
     def _loop(self, k: int, params: Mapping[str, Any]) -> Loop:
-        if k in self._loops:
-            return self._loops[k]
-        if k == len(self.values):
-            loop = self._last
-        else:
-            network = self._objective.network
-            problem = dataclasses.replace(network.problem, **{self._parameter: self.values[k]})  # type: ignore[type-var]
-            equations = Equations(problem)
-            easier = FieldNetwork(problem, network.model, equations.ansatz, dtype=network.dtype, seed=network.seed)
-            loop = Loop(Objective(equations, easier, self._objective.weights), self._first, seed=self._seed)
+        """The loop of a value; where it starts, it starts from `params`."""
+        loop = self._loops.get(k) or self._made(k)
+        self._loops[k] = loop
         if k:
             loop.initial_parameters = jax.tree.map(jnp.asarray, dict(params))
-        self._loops[k] = loop
         return loop
+
+    def _made(self, k: int) -> Loop:
+        if k == len(self.values):
+            return self._last
+        network = self._objective.network
+        problem = dataclasses.replace(network.problem, **{self._parameter: self.values[k]})  # type: ignore[type-var]
+        equations = Equations(problem)
+        easier = FieldNetwork(problem, network.model, equations.ansatz, dtype=network.dtype, seed=network.seed)
+        return Loop(Objective(equations, easier, self._objective.weights), self._first, seed=self._seed)
 
     def _title(self, k: int) -> str:
         own = self._objective.network.problem.parameters()[self._parameter]
