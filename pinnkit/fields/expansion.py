@@ -23,11 +23,11 @@ class Expansion:
 
     So it has, at the points themselves, exactly these derivatives, and costs next to nothing to differentiate.
 
-    X: (points, dim); derivatives: (points, fields) for each of the `indices`.
+    X: (points, dim); derivatives: (points or 1, fields) for each of the `indices`.
     """
 
     X: Float[Array, "points dim"]
-    derivatives: tuple[Float[Array, "points fields"], ...]
+    derivatives: tuple[Float[Array, "rows fields"], ...]
     indices: tuple[MultiIndex, ...] = field(metadata={"static": True})
 
     def __call__(self, Y: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
