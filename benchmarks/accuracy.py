@@ -227,7 +227,8 @@ def plot(name: str, runs: dict[str, Any]) -> Figure:
     row = ROWS[name]
     if name != "burgers_inverse":  # its target is of nu
         axes.plot(row.seconds, row.error, "k*", ms=11, label=f"to reach: {row.error:.0e} in {row.seconds:.0f} s")
-    axes.set(xlabel="training time, after compilation [s]", ylabel="relative L2 error", title=name)
+    over = " over the windows that are done" if any(run.get("windows", 1) > 1 for run in runs.values()) else ""
+    axes.set(xlabel="training time, after compilation [s]", ylabel=f"relative L2 error{over}", title=name)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     return figure
