@@ -74,6 +74,7 @@ def test_the_clock_and_the_counters_go_on(trained):
     assert np.all(np.diff([int(r.state.stage) for r in reports]) >= 0)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_bit(trained, tmp_path):
     _, reports = trained
     for place in (1, next(i for i, r in enumerate(reports) if int(r.state.stage) == 2), len(reports) - 2):
@@ -88,6 +89,7 @@ def test_an_interrupted_run_goes_on_to_the_bit(trained, tmp_path):
         assert_equal(state, reports[-1].state)
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "growth.py").write_text(
         "import jax.numpy as jnp\nimport pinnkit as pk\n\n\n"
@@ -116,6 +118,7 @@ class Fitted(Growth):
     k: float = pk.unknown(1.0)
 
 
+@pytest.mark.slow
 def test_the_unknown_of_a_problem_is_trained_throughout():
     class Decay(pk.Problem):
         k: float = pk.unknown(0.5)

@@ -130,10 +130,10 @@ CONTROLS = {
 }
 
 
-DEEP = ("1/n_in", "4/n_in")
+LONG = ("1/n_in", "4/n_in", "constant", "zero")
 
 
-@pytest.mark.parametrize("control", [pytest.param(c, marks=pytest.mark.slow) if c in DEEP else c for c in CONTROLS])
+@pytest.mark.parametrize("control", [pytest.param(c, marks=pytest.mark.slow) if c in LONG else c for c in CONTROLS])
 def test_each_bad_start_is_named(control):
     problem, options, channel, how = CONTROLS[control]
     made = objective(problem(), replace(SMALL, **options))
@@ -263,7 +263,8 @@ def test_networks_without_a_theory_are_measured_and_say_so(name):
     assert at_start(made)[1] == ()
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n == "resnet" else pytest.mark.slow) for n in GATED])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GATED)
 def test_bad_starts_of_networks_with_gates(name):
     made = objective(Advection(), GATED[name](width=16, depth=1, init="constant"))
     assert "unfit" in verdicts(width_study(made, QUICK, 0)).values()

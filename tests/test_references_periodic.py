@@ -61,10 +61,8 @@ def test_kuramoto_sivashinsky_keeps_its_mean_and_balances_its_energy():
     assert found[-1, 1] > 2 * found[0, 1]  # cells have grown
 
 
-@pytest.mark.parametrize(
-    ("module", "equation", "steps"),
-    [(kdv, KDV, 12000), pytest.param(ks, KS, 24000, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("module", "equation", "steps"), [(kdv, KDV, 12000), (ks, KS, 24000)])
 def test_the_error_that_is_stated_is_a_cautious_one(module, equation, steps):
     """Against a third resolution, 1.5 times as fine: what is left is 4 or 5 times less than what is stated."""
     stated = module.converged().estimated_error

@@ -138,7 +138,8 @@ def test_what_is_handed_over():
     a, b = network.values(before, X), network.values(after, X)
     np.testing.assert_allclose(a[:, :2], b[:, :2], rtol=1e-12)
     assert np.all(np.abs(a[:, 2] - b[:, 2]) > 1e-3)
-    slopes = [partial_derivatives(network.fields(p), jnp.asarray(X), {(1,)})[(1,)][:, 1] for p in (before, after)]
+    slope = jax.jit(lambda p: partial_derivatives(network.fields(p), jnp.asarray(X), {(1,)})[(1,)][:, 1])
+    slopes = [slope(p) for p in (before, after)]
     np.testing.assert_allclose(*slopes, rtol=1e-12)
 
     past, wanted = network.past(networks[:2]), {(), (0,), (1,), (0, 1), (1, 1)}
@@ -146,8 +147,9 @@ def test_what_is_handed_over():
     placed = jax.jit(lambda past, X: past.placed(Points(X), wanted))(past, jnp.asarray([[0.3, 0.8], [0.8, 1.2]]))
     there = placed.X
     np.testing.assert_allclose(there, [[0.3, 0.8 + 2 / 3], [0.8, 1.2 + 2 / 3]], rtol=1e-15)
-    kept = partial_derivatives(last.fields(own, placed.trial), there, wanted)
-    for index, value in nested(last.fields(own), there, wanted)[0].items():
+    kept = jax.jit(lambda: partial_derivatives(last.fields(own, placed.trial), there, wanted))()
+    expected = jax.jit(lambda: nested(last.fields(own), there, wanted)[0])()
+    for index, value in expected.items():
         np.testing.assert_allclose(kept[index], value, rtol=1e-10, atol=1e-12)
 
 
@@ -194,6 +196,7 @@ def test_every_window_has_the_weights_of_the_recipe():
     assert all(run.loop._loop(k, params).objective.weights == {"growth": 2.0} for k in (0, 1))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_bit(trained, tmp_path):
     _, reports, _ = trained
     for place in (2, len(reports) // 2, next(i for i, r in enumerate(reports) if int(r.state.stage) == 2)):
@@ -208,6 +211,7 @@ def test_an_interrupted_run_goes_on_to_the_bit(trained, tmp_path):
         assert_equal(state, reports[-1].state)
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "growth.py").write_text(
         "import jax.numpy as jnp\nimport pinnkit as pk\n\n\n"
