@@ -5,6 +5,7 @@ from pinnkit.fields.arguments import Catalogue, Points, TrialSolution
 from pinnkit.fields.calls import called
 from pinnkit.fields.derivatives import BatchFunction, MultiIndex, partial_derivatives
 from pinnkit.fields.expansion import Expansion, continued_in_time
+from pinnkit.fields.features import Features
 from pinnkit.fields.names import Names, Partial, Request
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "BatchFunction",
     "Catalogue",
     "Expansion",
+    "Features",
     "MultiIndex",
     "Names",
     "Partial",

@@ -28,19 +28,24 @@ def called(
     Raises UsageError for an exception inside the method and for anything but one real number a point.
     """
     result = guarded(condition.method, problem, arguments, f"'{condition.name}'", "a residual computed with jnp")
-    parts = result if isinstance(result, dict) else {"": result}
-    if not parts:
-        raise UsageError(
-            f"'{condition.name}' returns no residual.",
-            where=condition.where,
-            expected="an array with one value a point, or a dict of such",
-            do="Return at least one residual.",
-        )
-    terms = {f"{condition.name}.{key}" if key else condition.name: value for key, value in parts.items()}
+    terms = _by_name(condition.name, result, "residual", condition.where)
     return {
         term: _one_a_point(value, f"residual of '{term}'", condition.where, count, dtype)
         for term, value in terms.items()
     }
+
+
+def _by_name(method: str, result: Any, what: str, where: str) -> dict[str, Any]:
+    """What a method returned, by name: `method`, or `method.key` for each entry of a dict."""
+    parts = result if isinstance(result, dict) else {"": result}
+    if not parts:
+        raise UsageError(
+            f"'{method}' returns no {what}.",
+            where=where,
+            expected="an array with one value a point, or a dict of such",
+            do=f"Return at least one {what}.",
+        )
+    return {f"{method}.{key}" if key else method: value for key, value in parts.items()}
 
 
 def guarded(
@@ -93,6 +98,15 @@ def quantity_value(
     return _one_a_point(value, f"quantity '{name}'", location(method), count, dtype)
 
 
+def feature_values(
+    problem: Problem, name: str, method: Callable[..., Any], arguments: Mapping[str, Any], count: int, dtype: DTypeLike
+) -> dict[str, Float[Array, " points"]]:
+    """What a method marked as a feature returns, {name: (points,)}. Raises UsageError as `called` does."""
+    result, where = guarded(method, problem, arguments, f"The feature '{name}'", "a value computed with jnp"), location(method)
+    parts = _by_name(name, result, "feature", where)
+    return {key: _one_a_point(value, f"feature '{key}'", where, count, dtype) for key, value in parts.items()}
+
+
 def _one_a_point(value: Any, what: str, where: str, count: int, dtype: DTypeLike) -> Float[Array, " points"]:
     shape = getattr(value, "shape", None)
     if shape != (count,):
@@ -106,7 +120,7 @@ def _one_a_point(value: Any, what: str, where: str, count: int, dtype: DTypeLike
         raise UsageError(
             f"The {what} is true or false.",
             where=where,
-            expected="real numbers that are zero where the equation holds",
+            expected="real numbers, those of a residual zero where the equation holds",
             do="Return a difference: u - 1.0, not u == 1.0.",
         )
     if jnp.iscomplexobj(value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -44,6 +45,19 @@ class AxisScale:
         return 2 * self.modes if self.periodic else 1
 
 
+class Further(Protocol):
+    """Columns that are no function of one axis alone: (points, dim) -> (points, count), each of mean zero and unit variance."""
+
+    @property
+    def count(self) -> int:
+        """Number of columns."""
+        ...
+
+    def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points count"]:
+        """The columns at points."""
+        ...
+
+
 @dataclass(frozen=True)
 class Embedding:
     """Maps points (points, dim) to features (points, features), axis by axis, in the order of the axes.
@@ -54,11 +68,13 @@ class Embedding:
 
     Arguments
         axes: one `AxisScale` a column of X.
+        further: columns beside those of the axes, put after them.
 
     Source: Dong and Ni 2021, section 2, for periodic axes (there one harmonic).
     """
 
     axes: Sequence[AxisScale]
+    further: Further | None = None
 
     def __post_init__(self) -> None:
         # A tuple, so that the embedding can be hashed and compared.
@@ -69,7 +85,7 @@ class Embedding:
     @property
     def features(self) -> int:
         """Columns of the result."""
-        return sum(axis.features for axis in self.axes)
+        return sum(axis.features for axis in self.axes) + (self.further.count if self.further else 0)
 
     def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points features"]:
         """Embed a batch of points, in the dtype of the points.
@@ -84,7 +100,7 @@ class Embedding:
             )
         columns = [_circle if axis.periodic else _interval for axis in self.axes]
         parts = [embed(axis, X[:, i : i + 1]) for i, (embed, axis) in enumerate(zip(columns, self.axes, strict=True))]
-        return jnp.concatenate(parts, axis=1)
+        return jnp.concatenate(parts + ([self.further(X)] if self.further else []), axis=1)
 
 
 def _interval(axis: AxisScale, x: Float[Array, "points 1"]) -> Float[Array, "points 1"]:

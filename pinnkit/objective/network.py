@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Bool, Float
 
-from pinnkit.fields import BatchFunction, TrialSolution
+from pinnkit.fields import BatchFunction, Features, TrialSolution
 from pinnkit.models import AxisScale, Embedding, Model, split
 from pinnkit.problem import Problem
 
@@ -41,7 +41,7 @@ class FieldNetwork:
         self.problem, self.model, self.ansatz, self.dtype = problem, model, ansatz, jnp.dtype(dtype)
         self.seed = seed
         scales = [AxisScale(a.lower, a.upper, a.kind == "periodic", a.modes) for a in problem.domain.axes]
-        self.embedding = Embedding(tuple(scales))
+        self.embedding = Embedding(tuple(scales), Features(problem) if problem.features() else None)
         module = model.build(self.embedding.features, len(problem.fields), rngs=nnx.Rngs(seed), dtype=self.dtype)
         network, self._apply = split(module)
         unknowns = {n: jnp.asarray(u.start(), self.dtype) for n, u in problem.unknowns().items()}

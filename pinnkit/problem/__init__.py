@@ -1,6 +1,6 @@
 """What the user writes: Problem, the decorators, domains, unknown parameters; finding problem files."""
 
-from pinnkit.problem.conditions import Condition, at, boundary, data, initial, interior, quantity
+from pinnkit.problem.conditions import Condition, at, boundary, data, feature, initial, interior, quantity
 from pinnkit.problem.domain import Axis, Box, Parameter, Periodic, Region
 from pinnkit.problem.find import find, known, problem_class, shipped
 from pinnkit.problem.geometry import Disk, Polygon
@@ -21,6 +21,7 @@ __all__ = [
     "at",
     "boundary",
     "data",
+    "feature",
     "find",
     "initial",
     "interior",

@@ -19,7 +19,7 @@ MARK = "__pinnkit__"
 class Mark:
     """What a decorator noted on a method: the kind of region, its target, and whether it is met exactly."""
 
-    kind: Kind | Literal["quantity"]
+    kind: Kind | Literal["quantity", "feature"]
     target: str = ""
     fixed: tuple[tuple[str, float], ...] = ()
     hard: bool = False
@@ -137,6 +137,20 @@ def quantity() -> Callable[[Method], Method]: ...
 def quantity(method: Method | None = None) -> Any:
     """A derived quantity: named, computed from fields and derivatives, and differentiable in turn (`flux_x`)."""
     decorate = _marking(Mark("quantity"))
+    return decorate if method is None else decorate(method)
+
+
+@overload
+def feature(method: Method) -> Method: ...
+@overload
+def feature() -> Callable[[Method], Method]: ...
+def feature(method: Method | None = None) -> Any:
+    """A further input of the network: a function of coordinates that a smooth network cannot make of them.
+
+    The angle about a corner at which a boundary value jumps, the root of the distance to the tip of a crack. An array with
+    one value a point, or a dict of such; scaled by itself to mean zero and mean square one.
+    """
+    decorate = _marking(Mark("feature"))
     return decorate if method is None else decorate(method)
 
 

@@ -111,12 +111,16 @@ class Problem(metaclass=ProblemType):
         return tuple(
             Condition(name, mark, method, method_arguments(method))
             for name, (mark, method) in _marked(type(self)).items()
-            if mark.kind != "quantity"
+            if mark.kind not in ("quantity", "feature")
         )
 
     def quantities(self) -> dict[str, Callable[..., Any]]:
         """The derived quantities by name."""
         return {name: method for name, (mark, method) in _marked(type(self)).items() if mark.kind == "quantity"}
+
+    def features(self) -> dict[str, Callable[..., Any]]:
+        """The further inputs of the network by name."""
+        return {name: method for name, (mark, method) in _marked(type(self)).items() if mark.kind == "feature"}
 
     def plain_methods(self) -> tuple[str, ...]:
         """Methods of the class without a decorator."""

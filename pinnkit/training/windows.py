@@ -32,6 +32,7 @@ from pinnkit.fields import (
 from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters
 from pinnkit.objective.tiles import mapped, rows_of_a_tile
 from pinnkit.problem import Box, Problem
+from pinnkit.problem.conditions import method_arguments
 from pinnkit.problem.domain import TIME
 from pinnkit.training.loop import Loop
 from pinnkit.training.parts import Parts
@@ -379,6 +380,8 @@ def _refuse_uncuttable(problem: Problem) -> None:
         reason = f"its domain is no plain box but {domain!r}"
     elif problem.unknowns():
         reason = "unknown parameters (" + ", ".join(problem.unknowns()) + ") have one value for all of time"
+    elif timed := [n for n, method in problem.features().items() if TIME in method_arguments(method)]:
+        reason = f"the feature '{timed[0]}' depends on time, and all windows have the inputs of one"
     elif stray := [c.name for c in problem.conditions() if c.mark.kind in ("data", "at")]:
         reason = f"'{stray[0]}' does not belong to one window"
     if reason:

@@ -1,0 +1,135 @@
+"""Further inputs of a network: functions of the coordinates that a problem marks with @pk.feature.
+
+A network of smooth functions of x and y cannot have two values at a corner, or a slope without bound at the tip of a
+crack; a smooth function of the angle about the corner, or of the root of the distance, can.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinnkit.compiling import jit_once
+from pinnkit.errors import UsageError, advice, location
+from pinnkit.fields.calls import feature_values
+from pinnkit.problem import Problem
+from pinnkit.problem.conditions import method_arguments
+
+SAMPLES = 4096
+"""Points, uniform in the box, at which mean and size are measured."""
+MOST_CORNERS = 6
+"""Axes up to which the corners of the box are looked at."""
+SAME = 1e-6
+"""Of its size: what a feature may differ by at the two ends of a periodic axis."""
+
+
+class Features:
+    """The features of a problem, each with mean zero and mean square one over its domain, as the coordinates have.
+
+    Attributes
+        names: one a column.
+
+    Raises
+        UsageError: what a method asks for is no coordinate; a feature that is not finite at a corner or inside, that is
+            the same everywhere, or that differs at the two ends of a periodic axis.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem, self._methods = problem, problem.features()
+        known = problem.domain.names
+        self._asked = {name: method_arguments(method) for name, method in self._methods.items()}
+        for name, asked in self._asked.items():
+            for argument in asked:
+                if argument not in known:
+                    raise UsageError(
+                        f"The feature '{name}' asks for '{argument}', which is no coordinate.",
+                        where=location(self._methods[name]),
+                        expected=f"coordinates ({', '.join(known)}): what a network is given cannot depend on its fields",
+                        do=f"It is a parameter of the problem: read it as self.{argument}."
+                        if argument in problem.parameters()
+                        else advice(argument, known),
+                    )
+        lower, upper = (np.array([getattr(a, end) for a in problem.domain.axes]) for end in ("lower", "upper"))
+        inside = lower + (upper - lower) * _spread(len(lower))
+        inside = inside[np.asarray(problem.domain.contains(inside))]
+        self._compiled = jit_once(self._raw)
+        values = self._measured(inside)
+        self.names = tuple(values)
+        corners = np.array(list(product(*zip(lower, upper, strict=True)))) if len(lower) <= MOST_CORNERS else inside[:0]
+        for places in (inside, corners[np.asarray(problem.domain.contains(corners))]):
+            self._refuse_infinite(places)
+        self._mean = {name: float(v.mean()) for name, v in values.items()}
+        self._size = {name: float(v.std()) for name, v in values.items()}
+        self._refuse_constant()
+        self._refuse_jumps(inside, lower, upper)
+
+    @property
+    def count(self) -> int:
+        """Number of columns."""
+        return len(self.names)
+
+    def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points features"]:
+        """The features at points, in the dtype of the points."""
+        columns = [(v - self._mean[name]) / self._size[name] for name, v in self._raw(X).items()]
+        return jnp.stack(columns, axis=1)
+
+    def _raw(self, X: Float[Array, "points dim"]) -> dict[str, Float[Array, " points"]]:
+        known, found = self._problem.domain.names, {}
+        for name, method in self._methods.items():
+            arguments = {a: X[:, known.index(a)] for a in self._asked[name]}
+            found |= feature_values(self._problem, name, method, arguments, X.shape[0], X.dtype)
+        return found
+
+    def _measured(self, X: Float[np.ndarray, "points dim"]) -> dict[str, Float[np.ndarray, " points"]]:
+        return {name: np.asarray(v, np.float64) for name, v in self._compiled(jnp.asarray(X)).items()}
+
+    def _where(self, name: str) -> str:
+        return location(self._methods[name.partition(".")[0]])
+
+    def _refuse_infinite(self, X: Float[np.ndarray, "points dim"]) -> None:
+        for name, value in self._measured(X).items():
+            if not np.all(np.isfinite(value)):
+                at = X[np.argmin(np.isfinite(value))]
+                place = ", ".join(f"{n} = {c:.4g}" for n, c in zip(self._problem.domain.names, at, strict=True))
+                raise UsageError(
+                    f"The feature '{name}' is not finite at {place}.",
+                    where=self._where(name),
+                    expected="a number everywhere in the domain, its corners among them",
+                    do="Keep roots and quotients from zero: r = jnp.sqrt(x**2 + y**2 + 1e-20), say.",
+                )
+
+    def _refuse_constant(self) -> None:
+        for name, size in self._size.items():
+            if size <= 1e-12 * max(1.0, abs(self._mean[name])):
+                raise UsageError(
+                    f"The feature '{name}' is the same at all points.",
+                    where=self._where(name),
+                    expected="a function of the coordinates",
+                    do="Remove it, or mend its expression.",
+                )
+
+    def _refuse_jumps(self, inside: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> None:
+        for i, axis in enumerate(self._problem.domain.axes):
+            if axis.kind != "periodic":
+                continue
+            ends = [inside[:64].copy() for _ in range(2)]
+            ends[0][:, i], ends[1][:, i] = lower[i], upper[i]
+            first, last = map(self._measured, ends)
+            for name, size in self._size.items():
+                if not np.allclose(first[name], last[name], rtol=0, atol=SAME * size):
+                    axis_name = self._problem.domain.names[i]
+                    raise UsageError(
+                        f"The feature '{name}' differs at the two ends of '{axis_name}', which is periodic.",
+                        where=self._where(name),
+                        expected=f"a function of the same period {axis.length:.6g}",
+                        do=f"Build it of jnp.sin and jnp.cos of 2 pi {axis_name} / {axis.length:.6g}, or make the axis plain.",
+                    )
+
+
+def _spread(dim: int) -> Float[np.ndarray, "points dim"]:
+    """Points spread evenly over the unit cube: multiples of irrational numbers, modulo one (Kronecker's sequence)."""
+    root = np.polynomial.Polynomial([-1.0, -1.0, *[0.0] * (dim - 1), 1.0]).roots().real.max()  # of x^(dim+1) = x + 1
+    return (0.5 + np.outer(np.arange(1, SAMPLES + 1), root ** -np.arange(1.0, dim + 1))) % 1.0

@@ -1,0 +1,136 @@
+"""Features of the coordinates: their scale, their derivatives, that they reach the network, and what is refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import SMALL, objective, random_parameters, refused
+
+import pinnkit as pk
+from pinnkit.fields import partial_derivatives
+from pinnkit.fields.derivatives import nested
+from pinnkit.training.run import Run
+
+
+class Corner(pk.Problem):
+    """Laplace with a boundary value that jumps at the origin: u = angle / (pi / 2)."""
+
+    scale: float = 1.0
+    domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0))
+
+    @pk.interior
+    def laplace(self, u_laplacian, x, y):
+        return (x**2 + y**2) * u_laplacian
+
+    @pk.boundary
+    def walls(self, u, x, y):
+        return u - jnp.arctan2(y, x) / (jnp.pi / 2)
+
+    @pk.feature
+    def direction(self, x, y):
+        r = jnp.sqrt(x**2 + y**2 + 1e-20)
+        return {"x": self.scale * x / r, "y": y / r}
+
+    @pk.feature
+    def far(self, y, x):
+        return jnp.log(x**2 + y**2 + 1e-4)
+
+    def exact(self, x, y):
+        return jnp.arctan2(y, x) / (jnp.pi / 2)
+
+
+def test_columns_have_mean_zero_and_mean_square_one_whatever_their_unit():
+    for problem in (Corner(), Corner(scale=1e5)):
+        embedding = objective(problem).network.embedding
+        assert embedding.features == 5 and embedding.further.names == ("direction.x", "direction.y", "far")
+        middles = (np.arange(400) + 0.5) / 400
+        X = np.stack(np.meshgrid(middles, middles), -1).reshape(-1, 2)
+        columns = np.asarray(embedding(jnp.asarray(X)))
+        np.testing.assert_allclose(columns.mean(0), 0.0, atol=0.02)
+        np.testing.assert_allclose((columns**2).mean(0), 1.0, rtol=0.02)
+
+
+def test_columns_are_the_functions_but_for_their_scale():
+    X = np.random.default_rng(1).random((50, 2))
+    columns = np.asarray(objective(Corner()).network.embedding(jnp.asarray(X)))[:, 2:]
+    r = np.hypot(*X.T)
+    for found, expected in zip(columns.T, (X[:, 0] / r, X[:, 1] / r, np.log(r**2 + 1e-4)), strict=True):
+        line = np.polyfit(expected, found, 1)
+        assert line[0] > 0
+        np.testing.assert_allclose(found, np.polyval(line, expected), atol=1e-10)
+
+
+def test_derivatives_go_through_them():
+    network = objective(Corner()).network
+    f = network.fields(random_parameters(network))
+    X, wanted = jnp.asarray([[0.01, 0.02], [0.5, 0.3], [0.9, 0.0]]), {(), (0,), (0, 1), (1, 1, 1)}
+    fast, slow = partial_derivatives(f, X, wanted), nested(f, X, wanted)[0]
+    for index in wanted:
+        np.testing.assert_allclose(fast[index], slow[index], rtol=1e-9)
+    h = 1e-5
+    central = (f(X + jnp.array([[h, 0.0]])) - f(X - jnp.array([[h, 0.0]]))) / (2 * h)
+    np.testing.assert_allclose(fast[(0,)], central, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_jump_is_met_with_them_and_not_without():
+    class Plain(Corner):
+        direction = None
+        far = None
+
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=400),), sampling=pk.Sampling(interior=300, boundary=200))
+    error, X = {}, np.random.default_rng(2).random((5000, 2))  # the corner itself, of no value, not among them
+    for problem in (Corner(), Plain()):
+        run = Run(problem, pk.MLP(width=10, depth=2), recipe)
+        *_, last = run.loop.run(run.loop.start())
+        found, expected = run.loop.network.values(last.state.params, X)[:, 0], np.asarray(problem.exact(*X.T))
+        error[type(problem)] = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+    assert 10 * error[Corner] < error[Plain], error
+
+
+def made(method, domain=None, **attributes):
+    members = {"domain": domain or pk.Box(t=(0.0, 1.0), x=pk.Periodic(0.0, 2.0)), "extra": pk.feature(method)}
+
+    @pk.interior
+    def equation(self, u_t):
+        return u_t
+
+    return type("Made", (pk.Problem,), {**members, "equation": equation, **attributes})()
+
+
+class Windowed(pk.Problem):
+    domain = pk.Box(t=(0.0, 1.0))
+
+    @pk.interior
+    def growth(self, u, u_t):
+        return u_t - u
+
+    @pk.initial
+    def start(self, u):
+        return u - 1.0
+
+    @pk.feature
+    def early(self, t):
+        return jnp.exp(-50 * t)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: made(lambda self, u: u), ("The feature 'extra' asks for 'u'", "coordinates (t, x)", "test_features.py")),
+        (lambda: made(lambda self, t: 0 * t + 2), ("'extra' is the same at all points",)),
+        (lambda: made(lambda self, t: 1 / t), ("'extra' is not finite at t = 0, x = 0", "1e-20")),
+        (lambda: made(lambda self, x: x**2), ("'extra' differs at the two ends of 'x'", "period 2")),
+        (lambda: made(lambda self, x: {}), ("'extra' returns no feature",)),
+        (lambda: made(lambda self, x: x > 1), ("feature 'extra' is true or false",)),
+        (lambda: made(lambda self, x: x[:, None]), ("feature 'extra' has the shape (points, 1)",)),
+        (lambda: made(lambda self, x: jnp.sine(x)), ("'extra' failed", "sine")),
+    ],
+)
+def test_what_is_refused(make, words):
+    refused(lambda: objective(make()), *words)
+
+
+def test_windows_refuse_a_feature_of_time():
+    refused(lambda: Run(Windowed(), recipe=pk.Recipe(windows=2)), "the feature 'early' depends on time")
+    assert jax.tree.leaves(Run(Windowed()).objective.network.initial_parameters)
