@@ -1,5 +1,6 @@
 """Every notebook is valid, stored without outputs, and runs to a small error in its small size."""
 
+import os
 from pathlib import Path
 
 import nbformat
@@ -34,6 +35,9 @@ def test_runs_to_a_small_error(path, tmp_path, monkeypatch):
     monkeypatch.setenv("PINNKIT_SMALL", "1")
     # Compiling takes longer than these few steps; the numbers do not change beyond rounding.
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", os.path.join(os.environ["PINNKIT_CACHE"], "jax"))
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     last = notebook.cells[-1].outputs[-1]["data"]["text/plain"]
