@@ -1,12 +1,14 @@
 """Allen-Cahn equation: u_t = d u_xx + 5 (u - u^3), periodic; a smooth bump splits into two phases with thin walls.
 
 Domain t in [0, 1], x in [-1, 1]; u(0, x) = x^2 cos(pi x), whose slope jumps at the periodic ends: the condition is
-soft, so that the kink is not carried to t > 0, where the solution has none. d = 1e-4: walls about 0.01 wide.
+soft, so that the kink is not carried to t > 0, where the solution has none, and the network is given the kink as diffusion
+smooths it: without that feature all the error is there, and ten times as large. d = 1e-4: walls about 0.01 wide.
 Reference: Fourier ETDRK4 in float64, refined until two resolutions agree.
 Expected: relative L2 error about 1e-5 in 180 s after compilation on two CPU cores.
 """
 
 import jax.numpy as jnp
+from jax.scipy.special import erf
 
 import pinnkit as pk
 from pinnkit.references import allen_cahn
@@ -27,6 +29,13 @@ class AllenCahn(pk.Problem):
     @pk.initial
     def bump_at_start(self, u, x):
         return u - x**2 * jnp.cos(jnp.pi * x)
+
+    @pk.feature
+    def kink(self, t, x):
+        """|s| as diffusion alone smooths it; s is the distance to the periodic ends, where the initial slope jumps."""
+        s = 2 / jnp.pi * jnp.cos(jnp.pi * x / 2)
+        width = jnp.sqrt(4 * self.d * (t + 1e-6))
+        return s * erf(s / width) + width / jnp.sqrt(jnp.pi) * jnp.exp(-((s / width) ** 2))
 
     def reference(self, t, x):
         return allen_cahn.solution(t, x, self.d)

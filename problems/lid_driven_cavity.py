@@ -47,25 +47,19 @@ class LidDrivenCavity(pk.Problem):
             columns |= {f"{side}_x": across / r, f"{side}_y": (1 - y) / r, side: jnp.log(r + self.corner / 10)}
         return columns
 
-    @pk.boundary("x", hard=True)
-    def no_flow_through_the_sides(self, u):
-        return u
-
-    @pk.boundary("y", hard=True)
-    def no_flow_through_lid_and_bottom(self, v):
-        return v
-
     @pk.boundary("y+")
-    def lid(self, u, x, y):
-        return self.away_from_ends(x, y) * (u - 1)
+    def lid(self, u, v, x, y):
+        weight = self.away_from_ends(x, y)
+        return {"u": weight * (u - 1), "v": weight * v}
 
     @pk.boundary("x")
-    def sides(self, v, x, y):
-        return self.away_from_ends(x, y) * v
+    def sides(self, u, v, x, y):
+        weight = self.away_from_ends(x, y)
+        return {"u": weight * u, "v": weight * v}
 
     @pk.boundary("y-")
-    def bottom(self, u):
-        return u
+    def bottom(self, u, v):
+        return {"u": u, "v": v}
 
     @property
     def reference(self):

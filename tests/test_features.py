@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import SMALL, objective, random_parameters, refused
+from cases import objective, random_parameters, refused
 
 import pinnkit as pk
 from pinnkit.fields import partial_derivatives
@@ -117,7 +117,10 @@ class Windowed(pk.Problem):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: made(lambda self, u: u), ("The feature 'extra' asks for 'u'", "coordinates (t, x)", "test_features.py")),
+        (
+            lambda: made(lambda self, u: u),
+            ("The feature 'extra' asks for 'u'", "coordinates (t, x)", "test_features.py"),
+        ),
         (lambda: made(lambda self, t: 0 * t + 2), ("'extra' is the same at all points",)),
         (lambda: made(lambda self, t: 1 / t), ("'extra' is not finite at t = 0, x = 0", "1e-20")),
         (lambda: made(lambda self, x: x**2), ("'extra' differs at the two ends of 'x'", "period 2")),

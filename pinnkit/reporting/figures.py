@@ -63,7 +63,9 @@ def losses(metrics: Sequence[dict[str, Any]], unknowns: Mapping[str, Estimate] |
         for name in dict.fromkeys(name for m in told for name in m[key]):  # a window of time has terms of its own
             values = np.array([m[key].get(name) for m in told], float)  # null, a value that is not finite, becomes NaN
             for axes, clock in ((left, "step"), (right, "seconds")):
-                (line,) = axes.plot([m[clock] for m in told], values, "." if len(told) == 1 else "-", label=name, lw=1.2)
+                (line,) = axes.plot(
+                    [m[clock] for m in told], values, "." if len(told) == 1 else "-", label=name, lw=1.2
+                )
                 found = (unknowns or {}).get(name) if key == "unknowns" else None
                 if found is not None and np.isfinite([found.lower, found.upper]).all():
                     shade = {"color": line.get_color(), "alpha": 0.2, "lw": 0}
