@@ -77,7 +77,8 @@ class Features:
         return jnp.stack(columns, axis=1)
 
     def _raw(self, X: Float[Array, "points dim"]) -> dict[str, Float[Array, " points"]]:
-        known, found = self._problem.domain.names, {}
+        known = self._problem.domain.names
+        found: dict[str, Float[Array, " points"]] = {}
         for name, method in self._methods.items():
             arguments = {a: X[:, known.index(a)] for a in self._asked[name]}
             found |= feature_values(self._problem, name, method, arguments, X.shape[0], X.dtype)
