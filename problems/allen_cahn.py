@@ -45,7 +45,7 @@ class AllenCahn(pk.Problem):
 
     model = pk.MLP(width=20, depth=4)
     recipe = pk.Recipe(
-        stages=(pk.SSBroyden(steps=28000),),
+        stages=(pk.SSBroyden(steps=20000),),
         sampling=pk.Sampling(interior=3000, initial=400),
         weights={"bump_at_start": 100.0},
     )
