@@ -44,7 +44,7 @@ class LidDrivenCavity(pk.Problem):
         columns = {}
         for side, across in (("left", x), ("right", 1 - x)):
             r = jnp.sqrt(across**2 + (1 - y) ** 2 + 1e-20)
-            columns |= {f"{side}_x": across / r, f"{side}_y": (1 - y) / r, side: jnp.log(r + self.corner / 10)}
+            columns |= {f"{side}_x": across / r, f"{side}_y": (1 - y) / r, side: 1 / (r + self.corner / 10)}
         return columns
 
     @pk.boundary("y+")
@@ -70,7 +70,7 @@ class LidDrivenCavity(pk.Problem):
     model = pk.MLP(width=40, depth=4)
     recipe = pk.Recipe(
         stages=(pk.SSBroyden(steps=18000),),
-        sampling=pk.Sampling(interior=5000, boundary=1000),
+        sampling=pk.Sampling(interior=4000, boundary=800, density="chebyshev"),
         weights={"lid": 10.0, "sides": 10.0, "bottom": 10.0},
         curriculum=pk.Curriculum(parameter="Re", multiples=(0.1, 0.4), steps=1500),
     )

@@ -203,3 +203,49 @@ def test_a_draw_is_deterministic_and_new_with_every_key(rod):
 )
 def test_settings_that_make_no_sense(options, words):
     refused(lambda: Sampling(**options), *words)
+
+
+class Plate(pk.Problem):
+    """Over t, x and an angle: only x has ends at which points gather."""
+
+    domain = pk.Box(t=(0.0, 2.0), x=(-1.0, 3.0), angle=pk.Periodic(0.0, 1.0))
+
+    @pk.interior
+    def heat(self, u_t, u_laplacian):
+        return u_t - u_laplacian
+
+    @pk.boundary("x+")
+    def end(self, u):
+        return u
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_chebyshevs_density_along_space(dtype):
+    plate = objective(Plate(), dtype=dtype)
+    inside, end = plate.equations.groups
+    points = np.asarray(draw(KEY, inside, 4096, dtype, "chebyshev").X, np.float64)
+    arcsine = np.arccos(1 - (points[:, 1] + 1) / 2) / np.pi  # uniform where x has the density of Chebyshev's points
+    for unit in (points[:, 0] / 2, arcsine, points[:, 2]):
+        np.testing.assert_allclose(np.histogram(unit, 16, (0, 1))[0], 256, atol=3)
+    assert points[:, 1].min() >= -1.0 and points[:, 1].max() < 3.0
+    on_end = np.asarray(draw(KEY, end, 512, dtype, "chebyshev").X)
+    np.testing.assert_array_equal(on_end, np.asarray(draw(KEY, end, 512, dtype).X))  # t and an angle: nothing gathers
+    drawn = collocation(plate, Sampling(interior=64, density="chebyshev")).init(KEY)[inside.name].X
+    assert np.mean(np.abs(np.asarray(drawn)[:, 1] - 1.0) > 1.8) == pytest.approx(2 * np.arccos(0.9) / np.pi, abs=0.05)
+
+
+def test_a_density_that_cannot_be():
+    refused(lambda: Sampling(density="cosine"), "sampling.density is 'cosine'", "uniform, chebyshev")
+
+    class Holed(Plate):
+        domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0)) - pk.Disk(x=0.5, y=0.5, radius=0.2, name="hole")
+
+        @pk.interior
+        def heat(self, u_laplacian):
+            return u_laplacian
+
+        @pk.boundary("hole")
+        def end(self, u):
+            return u
+
+    refused(lambda: collocation(objective(Holed()), Sampling(density="chebyshev")), "plain pk.Box", 'density="uniform"')

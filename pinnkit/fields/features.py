@@ -22,12 +22,16 @@ SAMPLES = 4096
 """Points, uniform in the box, at which mean and size are measured."""
 MOST_CORNERS = 6
 """Axes up to which the corners of the box are looked at."""
+LARGEST = 5.0
+"""What a feature may come to: units that read more are saturated."""
 SAME = 1e-6
 """Of its size: what a feature may differ by at the two ends of a periodic axis."""
 
 
 class Features:
     """The features of a problem, each with mean zero and mean square one over its domain, as the coordinates have.
+
+    One that is large in a few places only, as the nearness of a point is, has a mean square below one: it is at most 5.
 
     Attributes
         names: one a column.
@@ -59,10 +63,13 @@ class Features:
         values = self._measured(inside)
         self.names = tuple(values)
         corners = np.array(list(product(*zip(lower, upper, strict=True)))) if len(lower) <= MOST_CORNERS else inside[:0]
-        for places in (inside, corners[np.asarray(problem.domain.contains(corners))]):
+        corners = corners[np.asarray(problem.domain.contains(corners))]
+        for places in (inside, corners):
             self._refuse_infinite(places)
         self._mean = {name: float(v.mean()) for name, v in values.items()}
-        self._size = {name: float(v.std()) for name, v in values.items()}
+        everywhere = self._measured(np.concatenate([inside, corners]))
+        largest = {name: np.abs(v - self._mean[name]).max() for name, v in everywhere.items()}
+        self._size = {name: max(float(v.std()), float(largest[name]) / LARGEST) for name, v in values.items()}
         self._refuse_constant()
         self._refuse_jumps(inside, lower, upper)
 

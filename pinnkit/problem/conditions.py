@@ -148,7 +148,7 @@ def feature(method: Method | None = None) -> Any:
     """A further input of the network: a function of coordinates that a smooth network cannot make of them.
 
     The angle about a corner at which a boundary value jumps, the root of the distance to the tip of a crack. An array with
-    one value a point, or a dict of such; scaled by itself to mean zero and mean square one.
+    one value a point, or a dict of such; scaled by itself as the coordinates are (`fields/features.py`).
     """
     decorate = _marking(Mark("feature"))
     return decorate if method is None else decorate(method)

@@ -19,9 +19,11 @@ from jaxtyping import Array, Float, Key
 from pinnkit.errors import UsageError, advice
 from pinnkit.fields import Points
 from pinnkit.objective import Group, Objective, Parameters, Past, PointSets
+from pinnkit.problem import Box
 from pinnkit.sampling.sobol import sobol
 
 Method = Literal["sobol", "rad", "r3"]
+Density = Literal["uniform", "chebyshev"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,9 @@ class Sampling:
     method: Method = "rad"
     """How interior points are drawn anew: all evenly (sobol), a share where the residual is large (rad), or all but those
     where it is larger than its mean (r3)."""
+    density: Density = "uniform"
+    """How dense points are along the axes of space, inside and on the boundary: evenly, or as Chebyshev's are, denser towards
+    the ends, where walls have their layers and corners their singularities."""
     adaptive: float = 0.5
     """Share of the interior points that rad draws where the residual is large."""
 
@@ -53,6 +58,12 @@ class Sampling:
                 f"sampling.method is {self.method!r}",
                 "one of " + ", ".join(get_args(Method)),
                 advice(str(self.method), get_args(Method)),
+            )
+        if self.density not in get_args(Density):
+            _refuse(
+                f"sampling.density is {self.density!r}",
+                "one of " + ", ".join(get_args(Density)),
+                advice(str(self.density), get_args(Density)),
             )
         if not 0.0 <= self.adaptive <= 1.0:
             _refuse(f"sampling.adaptive is {self.adaptive}", "a share between 0 and 1")
@@ -88,10 +99,16 @@ class Sampler:
 def collocation(objective: Objective, sampling: Sampling) -> Sampler:
     """The sampler: fresh Sobol points in every region, residual-driven ones inside, data rows as they are."""
     groups, dtype = objective.equations.groups, objective.network.dtype
+    if sampling.density != "uniform" and type(objective.network.problem.domain) is not Box:
+        _refuse(
+            f"sampling.density is '{sampling.density}', and the domain is {objective.network.problem.domain!r}",
+            "a plain pk.Box: the ends of its axes are its boundary",
+            'Use density="uniform".',
+        )
 
     def init(key: Key[Array, ""], past: Past | None = None) -> PointSets:
         keys = jax.random.split(key, len(groups))
-        drawn = [(g, draw(k, g, sampling.count(g), dtype)) for k, g in zip(keys, groups, strict=True)]
+        drawn = [(g, draw(k, g, sampling.count(g), dtype, sampling.density)) for k, g in zip(keys, groups, strict=True)]
         return {g.name: objective.placed(g, points, past) for g, points in drawn}
 
     def update(key: Key[Array, ""], params: Parameters, points: PointSets, past: Past | None = None) -> PointSets:
@@ -110,7 +127,7 @@ def collocation(objective: Objective, sampling: Sampling) -> Sampler:
                 objective, params, points[inside.name], jax.tree.map(lambda a: a[order], even)
             )
         elif driven:
-            chosen = where_large(pick, objective, inside, params, driven, past)
+            chosen = where_large(pick, objective, inside, params, driven, past, sampling.density)
             found[inside.name] = jax.tree.map(
                 lambda a, b: jnp.concatenate([a[: sampling.interior - driven], b]), even, chosen
             )
@@ -119,21 +136,35 @@ def collocation(objective: Objective, sampling: Sampling) -> Sampler:
     return Sampler(jax.jit(init), jax.jit(update))
 
 
-def draw(key: Key[Array, ""], group: Group, count: int, dtype: Any) -> Points:
+def draw(key: Key[Array, ""], group: Group, count: int, dtype: Any, density: Density = "uniform") -> Points:
     """Sobol points of a group's region, with normals on a boundary; the rows of a data file as they are."""
     if group.region is None:
         return jax.tree.map(lambda a: jnp.asarray(a, dtype), group.data)
     region = group.region
-    X, normals = region.place(sobol(key, region.size(count), len(region.free), dtype))
+    unit = sobol(key, region.size(count), len(region.free), dtype)
+    if density == "chebyshev":
+        walled = [a in region.domain.space and region.domain.axes[a].kind == "interval" for a in region.free]
+        # (1 - cos(pi s)) / 2 without cancellation, and never 1: the cube is open.
+        dense = jnp.minimum(jnp.sin(0.5 * jnp.pi * unit) ** 2, 1.0 - jnp.finfo(unit.dtype).eps)
+        unit = jnp.where(jnp.array(walled)[None, :], dense, unit)
+    X, normals = region.place(unit)
     return Points(X, normals if group.kind == "boundary" else None)
 
 
 def where_large(
-    key: Key[Array, ""], objective: Objective, inside: Group, params: Parameters, count: int, past: Past | None = None
+    key: Key[Array, ""],
+    objective: Objective,
+    inside: Group,
+    params: Parameters,
+    count: int,
+    past: Past | None = None,
+    density: Density = "uniform",
 ) -> Points:
-    """`count` interior points, likelier where the squared residual is large."""
+    """`count` interior points of a density, likelier where the squared residual is large."""
     draw_key, pick_key = jax.random.split(key)
-    points = objective.placed(inside, draw(draw_key, inside, CANDIDATES * count, objective.network.dtype), past)
+    points = objective.placed(
+        inside, draw(draw_key, inside, CANDIDATES * count, objective.network.dtype, density), past
+    )
     energy = _finite_energy(objective, params, points)
     chance = energy / jnp.maximum(jnp.mean(energy), jnp.finfo(energy.dtype).tiny) + 1.0
     _, chosen = jax.lax.top_k(jnp.log(chance) + jax.random.gumbel(pick_key, chance.shape, chance.dtype), count)
