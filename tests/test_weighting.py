@@ -49,9 +49,10 @@ def after(rod, updates, *weightings):
     """States and weights of the points after the start and so many updates with the same parameters."""
     made, params, points = rod
     pair = weigher(made, weightings)
-    states, points = pair.init(params, points)
+    states, points = jax.jit(pair.init)(params, points)
+    update = jax.jit(pair.update, static_argnums=(3, 4))
     for _ in range(updates):
-        states, points = pair.update(states, params, points, (True,) * len(weightings), False)
+        states, points = update(states, params, points, (True,) * len(weightings), False)
     return states, weights_of(points)
 
 
@@ -61,25 +62,28 @@ def after(rod, updates, *weightings):
 @pytest.mark.slow
 def test_residuals_and_gradients_by_tile_are_those_of_the_whole(rod, residuals):
     made, params, points = rod
-    for term, r in made.residuals_by_tile(params, points).items():
+    for term, r in jax.jit(made.residuals_by_tile)(params, points).items():
         np.testing.assert_allclose(r, residuals[term], rtol=1e-10, atol=1e-12)
     weights = {t: np.random.default_rng(1).random(len(r)) for t, r in residuals.items()}
     own = {g.name: replace(points[g.name], weights={t: weights[t] for t in made.equations.terms(g)})
            for g in made.equations.groups}  # fmt: skip
+
+    def whole(p):
+        return {t: jnp.mean(weights[t] * r**2) for t, r in made.residuals(p, points).items()}
+
+    found, expected = jax.jit(made.slopes)(params, own), jax.jit(jax.jacrev(whole))(params)
     for term in made.terms:
-        expected = jax.grad(lambda p, t=term: jnp.mean(weights[t] * made.residuals(p, points)[t] ** 2))(params)
-        found = made.slopes(params, own)[term]
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12), found, expected)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12), found[term], expected[term])
 
 
 def test_the_loss_has_fixed_weights_and_those_of_points(rod, residuals):
     made, params, points = rod
     pair = weigher(made, (pk.VariationalAttention(), pk.GradientNorm()))
-    _, weighed = pair.init(params, points)
+    _, weighed = jax.jit(pair.init)(params, points)
     own = weights_of(weighed)
     assert set(own) == set(made.terms)
     expected = sum(made.weights[t] * np.mean(own[t] * residuals[t] ** 2) for t in made.terms)
-    np.testing.assert_allclose(made.loss(params, weighed), expected, rtol=1e-11)
+    np.testing.assert_allclose(jax.jit(made.loss)(params, weighed), expected, rtol=1e-11)
     assert jax.tree.structure(unweighted(weighed)) == jax.tree.structure(points)
 
 
@@ -128,7 +132,7 @@ def test_gradient_norms_are_equal_after_the_update_and_were_not_before(rod):
     norm = lambda slopes: {t: float(optax_norm(s)) for t, s in slopes.items()}  # noqa: E731
     before = norm(made.slopes(params, points))
     assert max(before.values()) > 3 * min(before.values())
-    _, weighed = pair.init(params, points)
+    _, weighed = jax.jit(pair.init)(params, points)
     np.testing.assert_allclose(list(norm(made.slopes(params, weighed)).values()), np.mean(list(before.values())))
 
 
