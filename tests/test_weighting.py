@@ -13,7 +13,8 @@ import pinnkit as pk
 from pinnkit.fields import Points
 from pinnkit.sampling import Sampling, collocation
 from pinnkit.training.run import Run
-from pinnkit.weighting import WEIGHTINGS, Weighting, unweighted, weigher
+from pinnkit.weighting import WEIGHTINGS, Weighting, unweighted
+from pinnkit.weighting import weigher as plain_weigher
 from pinnkit.weighting.causal import causal_weights
 
 SAMPLING = Sampling(interior=60, initial=20, boundary=14)
@@ -45,14 +46,19 @@ def weights_of(points):
     return {t: np.asarray(v) for p in points.values() for t, v in (p.weights or {}).items()}
 
 
+def weigher(made, weightings):
+    """The pair, each function compiled as a whole: operation by operation takes many times as long."""
+    pair = plain_weigher(made, weightings)
+    return replace(pair, init=jax.jit(pair.init), update=jax.jit(pair.update, static_argnums=(3, 4)))
+
+
 def after(rod, updates, *weightings):
     """States and weights of the points after the start and so many updates with the same parameters."""
     made, params, points = rod
     pair = weigher(made, weightings)
-    states, points = jax.jit(pair.init)(params, points)
-    update = jax.jit(pair.update, static_argnums=(3, 4))
+    states, points = pair.init(params, points)
     for _ in range(updates):
-        states, points = update(states, params, points, (True,) * len(weightings), False)
+        states, points = pair.update(states, params, points, (True,) * len(weightings), False)
     return states, weights_of(points)
 
 
@@ -79,7 +85,7 @@ def test_residuals_and_gradients_by_tile_are_those_of_the_whole(rod, residuals):
 def test_the_loss_has_fixed_weights_and_those_of_points(rod, residuals):
     made, params, points = rod
     pair = weigher(made, (pk.VariationalAttention(), pk.GradientNorm()))
-    _, weighed = jax.jit(pair.init)(params, points)
+    _, weighed = pair.init(params, points)
     own = weights_of(weighed)
     assert set(own) == set(made.terms)
     expected = sum(made.weights[t] * np.mean(own[t] * residuals[t] ** 2) for t in made.terms)
@@ -132,7 +138,7 @@ def test_gradient_norms_are_equal_after_the_update_and_were_not_before(rod):
     norm = lambda slopes: {t: float(optax_norm(s)) for t, s in slopes.items()}  # noqa: E731
     before = norm(made.slopes(params, points))
     assert max(before.values()) > 3 * min(before.values())
-    _, weighed = jax.jit(pair.init)(params, points)
+    _, weighed = pair.init(params, points)
     np.testing.assert_allclose(list(norm(made.slopes(params, weighed)).values()), np.mean(list(before.values())))
 
 
