@@ -95,14 +95,14 @@ def test_a_jump_is_met_with_them_and_not_without():
     assert 10 * error[Corner] < error[Plain], error
 
 
-def made(method, domain=None, **attributes):
+def made(method, domain=None):
     members = {"domain": domain or pk.Box(t=(0.0, 1.0), x=pk.Periodic(0.0, 2.0)), "extra": pk.feature(method)}
 
     @pk.interior
     def equation(self, u_x):
         return u_x
 
-    return type("Made", (pk.Problem,), {**members, "equation": equation, **attributes})()
+    return type("Made", (pk.Problem,), {**members, "equation": equation})()
 
 
 class Windowed(pk.Problem):

@@ -102,10 +102,8 @@ def feature_values(
     problem: Problem, name: str, method: Callable[..., Any], arguments: Mapping[str, Any], count: int, dtype: DTypeLike
 ) -> dict[str, Float[Array, " points"]]:
     """What a method marked as a feature returns, {name: (points,)}. Raises UsageError as `called` does."""
-    result, where = (
-        guarded(method, problem, arguments, f"The feature '{name}'", "a value computed with jnp"),
-        location(method),
-    )
+    where = location(method)
+    result = guarded(method, problem, arguments, f"The feature '{name}'", "a value computed with jnp")
     parts = _by_name(name, result, "feature", where)
     return {key: _one_a_point(value, f"feature '{key}'", where, count, dtype) for key, value in parts.items()}
 

@@ -59,17 +59,17 @@ class Features:
         lower, upper = (np.array([getattr(a, end) for a in problem.domain.axes]) for end in ("lower", "upper"))
         inside = lower + (upper - lower) * _spread(len(lower))
         inside = inside[np.asarray(problem.domain.contains(inside))]
-        self._compiled = jit_once(self._raw)
-        values = self._measured(inside)
-        self.names = tuple(values)
         corners = np.array(list(product(*zip(lower, upper, strict=True)))) if len(lower) <= MOST_CORNERS else inside[:0]
-        corners = corners[np.asarray(problem.domain.contains(corners))]
-        for places in (inside, corners):
-            self._refuse_infinite(places)
-        self._mean = {name: float(v.mean()) for name, v in values.items()}
-        everywhere = self._measured(np.concatenate([inside, corners]))
-        largest = {name: np.abs(v - self._mean[name]).max() for name, v in everywhere.items()}
-        self._size = {name: max(float(v.std()), float(largest[name]) / LARGEST) for name, v in values.items()}
+        places = np.concatenate([inside, corners[np.asarray(problem.domain.contains(corners))]])
+        self._compiled = jit_once(self._raw)
+        values = self._measured(places)
+        self._refuse_infinite(places, values)
+        self.names = tuple(values)
+        self._mean = {name: float(v[: len(inside)].mean()) for name, v in values.items()}
+        self._size = {
+            name: max(float(v[: len(inside)].std()), float(np.abs(v - self._mean[name]).max()) / LARGEST)
+            for name, v in values.items()
+        }
         self._refuse_constant()
         self._refuse_jumps(inside, lower, upper)
 
@@ -97,8 +97,10 @@ class Features:
     def _where(self, name: str) -> str:
         return location(self._methods[name.partition(".")[0]])
 
-    def _refuse_infinite(self, X: Float[np.ndarray, "points dim"]) -> None:
-        for name, value in self._measured(X).items():
+    def _refuse_infinite(
+        self, X: Float[np.ndarray, "points dim"], values: dict[str, Float[np.ndarray, " points"]]
+    ) -> None:
+        for name, value in values.items():
             if not np.all(np.isfinite(value)):
                 at = X[np.argmin(np.isfinite(value))]
                 place = ", ".join(f"{n} = {c:.4g}" for n, c in zip(self._problem.domain.names, at, strict=True))
