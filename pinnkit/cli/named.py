@@ -17,13 +17,8 @@ NONE = "none"
 
 def taken(arguments: Sequence[str], option: str, kind: str, known: Collection[str]) -> tuple[list[str], list[str]]:
     """Take `--stages adam ssbroyden` out, or the like: it decides which other options exist."""
-    arguments = [part for a in arguments for part in (a.split("=", 1) if a.startswith(f"{option}=") else [a])]
-    if option not in arguments:
-        return [], arguments
-    start = arguments.index(option)
-    end = next((i for i in range(start + 1, len(arguments)) if arguments[i].startswith("-")), len(arguments))
-    names = [n for item in arguments[start + 1 : end] for n in item.split(",") if n]
-    for name in names or [""]:
+    names, rest = _words(arguments, option)
+    for name in [] if names is None else names or [""]:
         if name not in known:
             raise UsageError(
                 f"There is no {kind} '{name}'." if name else f"{option} names no {kind}.",
@@ -31,7 +26,20 @@ def taken(arguments: Sequence[str], option: str, kind: str, known: Collection[st
                 expected="one or more of " + ", ".join(known),
                 do=advice(name, known),
             )
-    return names, arguments[:start] + arguments[end:]
+    return names or [], rest
+
+
+def _words(arguments: Sequence[str], option: str, most: int | None = None) -> tuple[list[str] | None, list[str]]:
+    """The words of an option, at most so many, and the other arguments. None: it is not there; twice: the last one counts."""
+    rest = [part for a in arguments for part in (a.split("=", 1) if a.startswith(f"{option}=") else [a])]
+    words = None
+    while option in rest:
+        start = rest.index(option) + 1
+        end = next((i for i in range(start, len(rest)) if rest[i].startswith("-")), len(rest))
+        end = end if most is None else min(end, start + most)
+        words = [w for item in rest[start:end] for w in item.split(",") if w]
+        rest = rest[: start - 1] + rest[end:]
+    return words, rest
 
 
 def refuse_idle(
@@ -51,11 +59,9 @@ def refuse_idle(
 
 def chosen_model(arguments: Sequence[str], own: Model) -> tuple[Model, list[str]]:
     """Take `--model resnet` out; the problem's own model where there is none, and where it is of the same kind."""
-    arguments = [part for a in arguments for part in (a.split("=", 1) if a.startswith("--model=") else [a])]
-    if "--model" not in arguments:
-        return own, arguments
-    start = arguments.index("--model")
-    names = [a for a in arguments[start + 1 : start + 2] if not a.startswith("-")]
+    names, rest = _words(arguments, "--model", most=1)
+    if names is None:
+        return own, rest
     if not names:
         raise UsageError(
             "--model names no network.",
@@ -64,8 +70,7 @@ def chosen_model(arguments: Sequence[str], own: Model) -> tuple[Model, list[str]
             do=f"Write --model {next(iter(MODELS))}.",
         )
     cls = model_called(names[0], where="--model")
-    # Asked for twice, the last one counts.
-    return chosen_model(arguments[:start] + arguments[start + 2 :], own if type(own) is cls else cls())
+    return own if type(own) is cls else cls(), rest
 
 
 def name_of_model(model: Model) -> str:

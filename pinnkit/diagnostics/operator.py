@@ -13,7 +13,8 @@ from jaxtyping import Float
 from pinnkit.compiling import jit_once
 from pinnkit.fields import Expansion, Points
 from pinnkit.fields.names import FieldFunction
-from pinnkit.init.mean_field import Index, closed
+from pinnkit.init.mean_field import closed
+from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Equations, Group
 
 LINEAR = 1e-8
@@ -27,7 +28,7 @@ class Operator:
     coefficients: (points, fields, channels) where the residual is linear in the network, else None.
     """
 
-    channels: tuple[Index, ...]
+    channels: tuple[MultiIndex, ...]
     coefficients: Float[np.ndarray, "points fields channels"] | None
 
 
@@ -63,11 +64,11 @@ def operator(equations: Equations, group: Group, term: str, points: Points) -> O
 class _Trials:
     """Polynomials that tell a linear operator: none, each channel by itself, and random mixtures with further ones."""
 
-    monomials: tuple[Index, ...]
+    monomials: tuple[MultiIndex, ...]
     amounts: Float[np.ndarray, "trials fields monomials"]
 
 
-def _trials(channels: tuple[Index, ...], fields: int, dim: int) -> _Trials:
+def _trials(channels: tuple[MultiIndex, ...], fields: int, dim: int) -> _Trials:
     order = max(len(index) for index in channels)
     further = [(axis,) * (order + 1) for axis in range(dim)]  # an operator of this order does not see them
     further += [(axis,) for axis in range(dim) if (axis,) not in channels]

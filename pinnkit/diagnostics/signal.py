@@ -24,8 +24,9 @@ from pinnkit.diagnostics.points import points_of
 from pinnkit.diagnostics.rows import felt, layers_of, unpredicted
 from pinnkit.fields import Points
 from pinnkit.fields.derivatives import partial_derivatives
-from pinnkit.init.mean_field import Index, Prediction, closed, forward_moments, predict
+from pinnkit.init.mean_field import Prediction, closed, forward_moments, predict
 from pinnkit.models import MLP, Layer, LayeredModel, activation
+from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Objective
 from pinnkit.objective.drawn import Drawn
 
@@ -67,7 +68,7 @@ def _recommended(objective: Objective) -> str:
     return f"--model.init {init}" + ("" if gain == "value" else f" --model.gain {gain}")
 
 
-def channels_of(objective: Objective) -> tuple[Index, ...]:
+def channels_of(objective: Objective) -> tuple[MultiIndex, ...]:
     """Every channel that an interior equation needs."""
     catalogue = objective.equations.catalogue
     groups = [g for g in objective.equations.groups if g.kind == "interior"]
@@ -75,7 +76,7 @@ def channels_of(objective: Objective) -> tuple[Index, ...]:
 
 
 def mean_squares(
-    objective: Objective, model: LayeredModel, channels: tuple[Index, ...], points: Points, draws: int, seed: int
+    objective: Objective, model: LayeredModel, channels: tuple[MultiIndex, ...], points: Points, draws: int, seed: int
 ) -> Float[np.ndarray, "draws layers channels"]:
     """Mean over units and points of each channel squared, at each layer; the last is the gradient of the outputs.
 
@@ -116,7 +117,7 @@ def at_start(objective: Objective, points: int = 128) -> tuple[dict[str, float],
 
 
 def _sizes(
-    objective: Objective, model: LayeredModel, channels: tuple[Index, ...], X: Any, key: Any
+    objective: Objective, model: LayeredModel, channels: tuple[MultiIndex, ...], X: Any, key: Any
 ) -> Float[Array, "layers channels"]:
     """What `mean_squares` measures, for one network."""
     drawn = Drawn(objective, model, key, jnp.float32)
@@ -135,7 +136,7 @@ def _sizes(
 
 
 def predicted(
-    objective: Objective, model: LayeredModel, channels: tuple[Index, ...], points: Points
+    objective: Objective, model: LayeredModel, channels: tuple[MultiIndex, ...], points: Points
 ) -> Float[np.ndarray, "layers channels"] | None:
     """The same by mean-field theory, averaged over the points; None where there is none, or it would cost too much."""
     if not isinstance(model, MLP) or model.fourier_features:
@@ -147,7 +148,7 @@ def predicted(
     return None if None in each else np.mean([_diagonals(p) for p in each if p is not None], axis=0)
 
 
-def _features(objective: Objective, channels: tuple[Index, ...], points: Points) -> Float[np.ndarray, ...]:
+def _features(objective: Objective, channels: tuple[MultiIndex, ...], points: Points) -> Float[np.ndarray, ...]:
     """The channels of the network's inputs in scaled coordinates, (points, channels, features)."""
     found = partial_derivatives(objective.network.embedding, jnp.asarray(points.X, jnp.float64), channels)
     return np.stack([np.asarray(found[c]) * unit_factor(objective, c) for c in channels], axis=1)
@@ -178,7 +179,7 @@ def recommendation(objective: Objective) -> tuple[str, str]:
     return min(CANDIDATES, key=worst)
 
 
-def channel_name(objective: Objective, index: Index) -> str:
+def channel_name(objective: Objective, index: MultiIndex) -> str:
     """`u`, `u_xx`: the network's output stands for every field."""
     names = objective.network.problem.domain.names
     letters = [names[axis] for axis in index]
@@ -186,7 +187,7 @@ def channel_name(objective: Objective, index: Index) -> str:
     return "u" + ("_" + joint.join(letters) if letters else "")
 
 
-def unit_factor(objective: Objective, index: Index) -> float:
+def unit_factor(objective: Objective, index: MultiIndex) -> float:
     """What turns a derivative into one along scaled coordinates: the length over which an input changes by one."""
     factor = 1.0
     for axis in index:

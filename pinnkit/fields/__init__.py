@@ -3,7 +3,7 @@
 from pinnkit.fields.ansatz import Ansatz
 from pinnkit.fields.arguments import Catalogue, Points, TrialSolution
 from pinnkit.fields.calls import called
-from pinnkit.fields.derivatives import BatchFunction, MultiIndex, partial_derivatives
+from pinnkit.fields.derivatives import BatchFunction, partial_derivatives
 from pinnkit.fields.expansion import Expansion, continued_in_time
 from pinnkit.fields.features import Features
 from pinnkit.fields.names import Names, Partial, Request
@@ -14,7 +14,6 @@ __all__ = [
     "Catalogue",
     "Expansion",
     "Features",
-    "MultiIndex",
     "Names",
     "Partial",
     "Points",

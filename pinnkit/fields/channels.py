@@ -11,13 +11,12 @@ Source: Hardy, Electron. J. Combin. 13, R1 (2006), for the rules with repeated v
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-MultiIndex = tuple[int, ...]
-"""Axis numbers, sorted: u_xxt in Box(t, x) is (0, 1, 1); () is the value itself."""
+from pinnkit.multi_index import MultiIndex, in_order, proper_parts, set_partitions
 
 Operator = Mapping[MultiIndex, Any]
 """A linear differential operator: multi-index -> coefficient, a number or a traced scalar."""
@@ -48,9 +47,9 @@ class Channels:
     """
 
     def __init__(self, operators: Sequence[Operator]) -> None:
-        below = {part for operator in operators for index in operator for part in _proper_parts(index)}
+        below = {part for operator in operators for index in operator for part in proper_parts(index)}
         plain = {index for operator in operators if (index := _single(operator)) is not None}
-        indices = sorted(below | plain, key=lambda index: (len(index), index))
+        indices = in_order(below | plain)
         self.number: dict[MultiIndex, int] = {index: k for k, index in enumerate(indices)}
         self.operators: list[Operator] = [{index: 1.0} for index in indices]
         self.asked: list[int] = []
@@ -94,12 +93,6 @@ def _scaled(coefficient: Any, times: int) -> Any:
     return coefficient if times == 1 else times * coefficient
 
 
-def _proper_parts(index: MultiIndex) -> Iterator[MultiIndex]:
-    """Every multi-index that a part of the positions makes, but none and all."""
-    for size in range(1, len(index)):
-        yield from combinations(index, size)
-
-
 def _splits(index: MultiIndex) -> Iterator[tuple[MultiIndex, MultiIndex]]:
     """The ways to share the positions between two factors, at least one for each."""
     positions = range(len(index))
@@ -110,23 +103,6 @@ def _splits(index: MultiIndex) -> Iterator[tuple[MultiIndex, MultiIndex]]:
 
 def _partitions(index: MultiIndex) -> Iterator[tuple[MultiIndex, ...]]:
     """The partitions of the positions into two blocks or more."""
-    for parts in _set_partitions(list(range(len(index)))):
-        if len(parts) > 1:
-            yield tuple(tuple(index[i] for i in block) for block in parts)
-
-
-def _set_partitions(items: list[int]) -> Iterator[list[list[int]]]:
-    if not items:
-        yield []
-        return
-    first, *rest = items
-    for smaller in _set_partitions(rest):
-        yield [[first], *smaller]
-        for i, block in enumerate(smaller):
-            yield [*smaller[:i], [first, *block], *smaller[i + 1 :]]
-
-
-def closure(indices: Iterable[MultiIndex]) -> set[MultiIndex]:
-    """The multi-indices with everything below them, the value left out."""
-    indices = set(indices)
-    return (indices | {part for index in indices for part in _proper_parts(index)}) - {()}
+    for blocks in set_partitions(tuple(range(len(index)))):
+        if len(blocks) > 1:
+            yield tuple(tuple(index[i] for i in block) for block in blocks)

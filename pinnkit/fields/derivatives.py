@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pinnkit.fields.channels import Channels, MultiIndex, Operator
+from pinnkit.fields.channels import Channels, Operator
 from pinnkit.fields.jets import NoRule, propagate
+from pinnkit.multi_index import MultiIndex
 
 BatchFunction = Callable[[Float[Array, "points dim"]], Float[Array, "points fields"]]
 

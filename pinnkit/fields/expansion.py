@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pinnkit.fields.channels import MultiIndex
 from pinnkit.fields.derivatives import BatchFunction
+from pinnkit.multi_index import MultiIndex
 
 
 @jax.tree_util.register_dataclass

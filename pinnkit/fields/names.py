@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pinnkit.errors import UsageError, advice, suggestion
-from pinnkit.fields.derivatives import MultiIndex
+from pinnkit.multi_index import MultiIndex
 from pinnkit.problem import Box
 from pinnkit.problem.domain import OPERATORS
 

@@ -11,7 +11,7 @@ Source: Schoenholz et al. 2017 for the value channel; the derivative channels ar
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -21,9 +21,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pinnkit.init.gains import Elementwise, normal_quadrature
+from pinnkit.multi_index import MultiIndex, closure, in_order, set_partitions
 
-Index = tuple[int, ...]
-"""Axis numbers, sorted: u_xxt in (t, x) is (0, 1, 1); () is the value."""
 Matrix = Float[np.ndarray, "channels channels"]
 # Beyond 8 standard deviations the density is below 1e-14 of its peak, and so is the error.
 REACH = 8
@@ -32,10 +31,9 @@ MOST_NODES = 2_000_000
 """Quadrature nodes of one expectation; where it needs more there is no prediction."""
 
 
-def closed(indices: Collection[Index]) -> tuple[Index, ...]:
+def closed(indices: Collection[MultiIndex]) -> tuple[MultiIndex, ...]:
     """The channels that a set of derivatives needs: every part of each, the value first, by order."""
-    parts = {part for index in indices for part in _parts(index)} | {()}
-    return tuple(sorted(parts, key=lambda index: (len(index), index)))
+    return in_order(closure(indices) | {()})
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Prediction:
     ("standard"); times sigma2 of the layer it is that for omega, W = sigma omega ("ntk").
     """
 
-    channels: tuple[Index, ...]
+    channels: tuple[MultiIndex, ...]
     forward: tuple[Matrix, ...]
     backward: tuple[Matrix, ...]
     gradient: tuple[float, ...]
@@ -54,7 +52,7 @@ class Prediction:
 
 def predict(
     activation: Elementwise,
-    channels: tuple[Index, ...],
+    channels: tuple[MultiIndex, ...],
     features: Float[np.ndarray, "channels features"],
     coefficients: Float[np.ndarray, "fields channels"],
     fan_in: Sequence[int],
@@ -85,7 +83,7 @@ def predict(
 
 def forward_moments(
     activation: Elementwise,
-    channels: tuple[Index, ...],
+    channels: tuple[MultiIndex, ...],
     features: Float[np.ndarray, "channels features"],
     fan_in: Sequence[int],
     variances: Sequence[float],
@@ -98,7 +96,7 @@ def forward_moments(
 
 
 def _forward(
-    activation: Elementwise, channels: tuple[Index, ...], features: Float[np.ndarray, ...], gains: Sequence[float]
+    activation: Elementwise, channels: tuple[MultiIndex, ...], features: Float[np.ndarray, ...], gains: Sequence[float]
 ) -> tuple[list[Matrix], list[Matrix]]:
     """E[z_a z_b] of each layer, and E[h_a h_b] of the layer below each."""
     forward, moments = [], [features @ features.T / features.shape[1]]
@@ -109,14 +107,14 @@ def _forward(
     return forward, moments
 
 
-def _moments(activation: Elementwise, channels: tuple[Index, ...], S: Matrix) -> Matrix:
+def _moments(activation: Elementwise, channels: tuple[MultiIndex, ...], S: Matrix) -> Matrix:
     """E[h_a h_b], z ~ N(0, S)."""
     z, weights = _nodes(channels, S)
     with jax.enable_x64(True):
         return np.asarray(_second_moments(activation, channels, jnp.asarray(z), jnp.asarray(weights)))
 
 
-def _pulled_back(activation: Elementwise, channels: tuple[Index, ...], S: Matrix, D: Matrix) -> Matrix:
+def _pulled_back(activation: Elementwise, channels: tuple[MultiIndex, ...], S: Matrix, D: Matrix) -> Matrix:
     """E[J^T D J], J = dh/dz at z ~ N(0, S)."""
     z, weights = _nodes(channels, S)
     with jax.enable_x64(True):
@@ -125,7 +123,7 @@ def _pulled_back(activation: Elementwise, channels: tuple[Index, ...], S: Matrix
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _second_moments(
-    activation: Elementwise, channels: tuple[Index, ...], z: Float[Array, "nodes channels"], weights: Array
+    activation: Elementwise, channels: tuple[MultiIndex, ...], z: Float[Array, "nodes channels"], weights: Array
 ) -> Float[Array, "channels channels"]:
     h = activated(activation, channels, z)
     return (h * weights[:, None]).T @ h
@@ -133,7 +131,11 @@ def _second_moments(
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _pull_back(
-    activation: Elementwise, channels: tuple[Index, ...], z: Float[Array, "nodes channels"], weights: Array, D: Array
+    activation: Elementwise,
+    channels: tuple[MultiIndex, ...],
+    z: Float[Array, "nodes channels"],
+    weights: Array,
+    D: Array,
 ) -> Float[Array, "channels channels"]:
     # dh/dz_b for each b: the rows of z do not mix, so one tangent serves all nodes.
     columns = [
@@ -145,7 +147,7 @@ def _pull_back(
 
 
 def activated(
-    activation: Elementwise, channels: tuple[Index, ...], z: Float[Array, "nodes channels"]
+    activation: Elementwise, channels: tuple[MultiIndex, ...], z: Float[Array, "nodes channels"]
 ) -> Float[Array, "nodes channels"]:
     """The channels of phi(z) from those of z, by the formula of Faa di Bruno."""
     place = {index: i for i, index in enumerate(channels)}
@@ -155,7 +157,7 @@ def activated(
     columns = []
     for index in channels:
         column = jnp.zeros_like(z[:, 0])
-        for blocks in _partitions(tuple(range(len(index)))):
+        for blocks in set_partitions(tuple(range(len(index)))):
             term = phi[len(blocks)]
             for block in blocks:
                 term = term * z[:, place[tuple(index[i] for i in block)]]
@@ -173,25 +175,8 @@ def _derivatives(activation: Elementwise, order: int) -> list[Elementwise]:
     return functions
 
 
-def _partitions(items: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], ...]]:
-    """The set partitions of a tuple; () has one, the empty one."""
-    if not items:
-        yield ()
-        return
-    first, rest = items[0], items[1:]
-    for blocks in _partitions(rest):
-        yield ((first,), *blocks)
-        for i, block in enumerate(blocks):
-            yield (*blocks[:i], (first, *block), *blocks[i + 1 :])
-
-
-def _parts(index: Index) -> set[Index]:
-    """Every multi-index below one, itself included."""
-    return {tuple(index[i] for i in range(len(index)) if mask >> i & 1) for mask in range(1 << len(index))}
-
-
 def _nodes(
-    channels: tuple[Index, ...], S: Matrix
+    channels: tuple[MultiIndex, ...], S: Matrix
 ) -> tuple[Float[np.ndarray, "nodes channels"], Float[np.ndarray, " nodes"]]:
     """Nodes and weights for an expectation under N(0, S) of phi's derivatives at z times polynomials in the others.
 
@@ -224,6 +209,6 @@ def _hermite(count: int, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     return grid, mass.prod(axis=1)
 
 
-def _nodes_needed(channels: tuple[Index, ...]) -> int:
+def _nodes_needed(channels: tuple[MultiIndex, ...]) -> int:
     order = max(len(index) for index in channels)
     return len(normal_quadrature(REACH, NODES_PER_PANEL)[0]) * (order + 1) ** (len(channels) - 1)

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError, advice
-from pinnkit.fields import MultiIndex, Points
+from pinnkit.fields import Points
 from pinnkit.fields.calls import Residuals
+from pinnkit.multi_index import MultiIndex
 from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.residuals import Equations, Group
 from pinnkit.objective.tiles import Sum, mapped, points_of_tile, rows_of_a_tile, summed, tiled

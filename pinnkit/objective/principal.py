@@ -17,9 +17,10 @@ import numpy as np
 from jax.extend.core import Jaxpr, Literal
 
 from pinnkit.compiling import jit_once
-from pinnkit.fields import Catalogue, MultiIndex, Partial, Request, called
-from pinnkit.fields.channels import Operator, closure
+from pinnkit.fields import Catalogue, Partial, Request, called
+from pinnkit.fields.channels import Operator
 from pinnkit.fields.names import FieldFunction, partials
+from pinnkit.multi_index import MultiIndex, closure
 from pinnkit.problem import Condition, Problem
 
 COUNT = 3

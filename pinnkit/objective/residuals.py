@@ -14,10 +14,10 @@ from jaxtyping import Array, Float
 
 from pinnkit.compiling import jit_once
 from pinnkit.errors import UsageError, location, shown_path
-from pinnkit.fields import Ansatz, BatchFunction, Catalogue, MultiIndex, Partial, Points, Request, called
+from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Request, called
 from pinnkit.fields.calls import Residuals
-from pinnkit.fields.channels import closure
 from pinnkit.fields.names import FieldFunction
+from pinnkit.multi_index import MultiIndex, closure
 from pinnkit.objective.principal import PrincipalPart, principal_part
 from pinnkit.problem import Condition, Problem, Region, validated
 from pinnkit.references.columns import read_columns

@@ -7,9 +7,8 @@ import functools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pinnkit.references.cache import cached
-from pinnkit.references.periodic import PeriodicSolution, from_arrays, to_arrays
-from pinnkit.references.spectral import converged_periodic
+from pinnkit.references.periodic import PeriodicSolution
+from pinnkit.references.spectral import kept_periodic
 
 # The resolution to start from; its doubling is what is returned.
 MODES, STEPS, EARLY_MODES = 256, 500, 4096
@@ -49,24 +48,20 @@ def solution(
 @functools.lru_cache(maxsize=4)
 def converged(diffusion: float = 1e-4, reaction: float = 5.0, t_end: float = 1.0) -> PeriodicSolution:
     """The same solution as an object, with its `estimated_error`; the arguments are those of `solution`."""
-    inputs = {"parameters": [diffusion, reaction, t_end], "start": [MODES, STEPS, EARLY_MODES], "tolerance": TOLERANCE}
-
-    def compute() -> dict[str, NDArray[np.generic]]:
-        computed = converged_periodic(
-            initial,
-            lambda k: reaction - diffusion * k * k,
-            lambda u: -reaction * u**3,
-            length=2.0,
-            x0=-1.0,
-            t_end=t_end,
-            tolerance=TOLERANCE,
-            modes=MODES,
-            steps=STEPS,
-            early_modes=EARLY_MODES,
-        )
-        return to_arrays(computed)
-
-    return from_arrays(cached("allen-cahn", inputs, compute), initial)
+    return kept_periodic(
+        "allen-cahn",
+        [diffusion, reaction, t_end],
+        initial,
+        lambda k: reaction - diffusion * k * k,
+        lambda u: -reaction * u**3,
+        length=2.0,
+        x0=-1.0,
+        t_end=t_end,
+        tolerance=TOLERANCE,
+        modes=MODES,
+        steps=STEPS,
+        early_modes=EARLY_MODES,
+    )
 
 
 def initial(x: NDArray[np.float64]) -> NDArray[np.float64]:

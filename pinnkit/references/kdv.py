@@ -7,9 +7,8 @@ import functools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pinnkit.references.cache import cached
-from pinnkit.references.periodic import PeriodicSolution, from_arrays, to_arrays
-from pinnkit.references.spectral import converged_periodic
+from pinnkit.references.periodic import PeriodicSolution
+from pinnkit.references.spectral import kept_periodic
 
 # The resolution to start from; its doubling is what is returned.
 MODES, STEPS = 128, 4000
@@ -42,25 +41,21 @@ def solution(t: ArrayLike, x: ArrayLike, dispersion: float = 0.022, *, t_end: fl
 @functools.lru_cache(maxsize=4)
 def converged(dispersion: float = 0.022, t_end: float = 1.0) -> PeriodicSolution:
     """The same solution as an object, with its `estimated_error`; the arguments are those of `solution`."""
-    inputs = {"parameters": [dispersion, t_end], "start": [MODES, STEPS], "tolerance": TOLERANCE}
-
-    def compute() -> dict[str, NDArray[np.generic]]:
-        computed = converged_periodic(
-            initial,
-            lambda k: 1j * dispersion**2 * k**3,
-            lambda u: u * u,
-            outer_symbol=lambda k: -0.5j * k,
-            degree=2,
-            length=2.0,
-            x0=-1.0,
-            t_end=t_end,
-            tolerance=TOLERANCE,
-            modes=MODES,
-            steps=STEPS,
-        )
-        return to_arrays(computed)
-
-    return from_arrays(cached("kdv", inputs, compute), initial)
+    return kept_periodic(
+        "kdv",
+        [dispersion, t_end],
+        initial,
+        lambda k: 1j * dispersion**2 * k**3,
+        lambda u: u * u,
+        outer_symbol=lambda k: -0.5j * k,
+        degree=2,
+        length=2.0,
+        x0=-1.0,
+        t_end=t_end,
+        tolerance=TOLERANCE,
+        modes=MODES,
+        steps=STEPS,
+    )
 
 
 def initial(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,9 +7,8 @@ import functools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pinnkit.references.cache import cached
-from pinnkit.references.periodic import PeriodicSolution, from_arrays, to_arrays
-from pinnkit.references.spectral import converged_periodic
+from pinnkit.references.periodic import PeriodicSolution
+from pinnkit.references.spectral import kept_periodic
 
 # The resolution to start from; its doubling is what is returned.
 MODES, STEPS = 128, 8000
@@ -57,26 +56,21 @@ def converged(
     advection: float = ADVECTION, growth: float = GROWTH, damping: float = DAMPING, t_end: float = 1.0
 ) -> PeriodicSolution:
     """The same solution as an object, with its `estimated_error`; the arguments are those of `solution`."""
-    parameters = [advection, growth, damping, t_end]
-    inputs = {"parameters": parameters, "start": [MODES, STEPS], "tolerance": TOLERANCE}
-
-    def compute() -> dict[str, NDArray[np.generic]]:
-        computed = converged_periodic(
-            initial,
-            lambda k: growth * k**2 - damping * k**4,
-            lambda u: u * u,
-            outer_symbol=lambda k: -0.5j * advection * k,
-            degree=2,
-            length=2.0 * np.pi,
-            x0=0.0,
-            t_end=t_end,
-            tolerance=TOLERANCE,
-            modes=MODES,
-            steps=STEPS,
-        )
-        return to_arrays(computed)
-
-    return from_arrays(cached("kuramoto-sivashinsky", inputs, compute), initial)
+    return kept_periodic(
+        "kuramoto-sivashinsky",
+        [advection, growth, damping, t_end],
+        initial,
+        lambda k: growth * k**2 - damping * k**4,
+        lambda u: u * u,
+        outer_symbol=lambda k: -0.5j * advection * k,
+        degree=2,
+        length=2.0 * np.pi,
+        x0=0.0,
+        t_end=t_end,
+        tolerance=TOLERANCE,
+        modes=MODES,
+        steps=STEPS,
+    )
 
 
 def initial(x: NDArray[np.float64]) -> NDArray[np.float64]:

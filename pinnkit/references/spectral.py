@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
 from pinnkit.errors import UsageError
+from pinnkit.references.cache import cached
 from pinnkit.references.etdrk4 import march
-from pinnkit.references.periodic import STENCIL, Complex, PeriodicSolution, Real, Window, difference
+from pinnkit.references.periodic import (
+    STENCIL,
+    Complex,
+    PeriodicSolution,
+    Real,
+    Window,
+    difference,
+    from_arrays,
+    to_arrays,
+)
 
 Symbol = Callable[[Real], NDArray[np.generic]]
 
@@ -162,6 +173,34 @@ def converged_periodic(
         expected=f"agreement within {refinements} doublings from modes = {modes}, steps = {steps}",
         do="Start from more modes or steps, give early_modes if the initial value is not smooth, or ask for less.",
     )
+
+
+def kept_periodic(
+    name: str,
+    parameters: Sequence[float],
+    initial: Callable[[Real], Real],
+    linear_symbol: Symbol,
+    nonlinear: Callable[[Real], Real],
+    *,
+    tolerance: float,
+    modes: int,
+    steps: int,
+    early_modes: int | None = None,
+    **others: Any,
+) -> PeriodicSolution:
+    """What `converged_periodic` returns, computed once on a machine and then read from `cache`.
+
+    Arguments
+        name: of its file.
+        parameters: all numbers that the equation depends on; another choice is another file.
+        The others are those of `converged_periodic`.
+    """
+    resolution: dict[str, Any] = {"modes": modes, "steps": steps, "early_modes": early_modes, "tolerance": tolerance}
+
+    def compute() -> dict[str, NDArray[np.generic]]:
+        return to_arrays(converged_periodic(initial, linear_symbol, nonlinear, **resolution, **others))
+
+    return from_arrays(cached(name, {"parameters": list(parameters), **resolution}, compute), initial)
 
 
 def _project(initial: Callable[[Real], Real], x0: float, length: float, modes: int, *, rough: bool) -> Complex:

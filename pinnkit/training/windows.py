@@ -23,12 +23,12 @@ from pinnkit.fields import (
     BatchFunction,
     Catalogue,
     Expansion,
-    MultiIndex,
     Points,
     TrialSolution,
     continued_in_time,
     partial_derivatives,
 )
+from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters
 from pinnkit.objective.tiles import mapped, rows_of_a_tile
 from pinnkit.problem import Box, Problem
