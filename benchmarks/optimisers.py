@@ -29,6 +29,7 @@ STAGES: dict[str, tuple[tuple[pk.LevenbergMarquardt | pk.SSBroyden | pk.Adam | p
     "ssbroyden": ((pk.SSBroyden(steps=MANY),), 500),
     "adam 500, ssbroyden": ((pk.Adam(steps=500), pk.SSBroyden(steps=MANY)), 500),
     "lm": ((pk.LevenbergMarquardt(steps=MANY),), 25),
+    "lm, straight": ((pk.LevenbergMarquardt(steps=MANY, acceleration=False),), 25),
     "lm 20, ssbroyden": ((pk.LevenbergMarquardt(steps=20), pk.SSBroyden(steps=MANY)), 500),
     "lm sketch": ((pk.LevenbergMarquardt(steps=MANY, form="sketch", sketch_rows=300, cg_iterations=20),), 25),
     "adam 500, lbfgs": ((pk.Adam(steps=500), pk.LBFGS(steps=MANY)), 500),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pinnkit.errors import UsageError
-from pinnkit.init import PARAMETRISATIONS, SCHEMES, fan_in, fans, initialiser, parametrise, weight_variance
+from pinnkit.init import PARAMETRISATIONS, SCHEMES, initialiser, parametrise, weight_variance
 
 GAIN2 = 2.5
 EXPECTED = {
@@ -30,16 +30,6 @@ def drawn(parametrisation, scheme, shape, key=0, dtype=jnp.float32):
     """The weights that the forward pass really uses."""
     made = parametrise(parametrisation, scheme, shape, GAIN2)
     return made.weights(made.draw(jax.random.key(key), shape, dtype))
-
-
-def test_fan_in_of_a_dense_layer():
-    assert fan_in((3, 7)) == 3
-    assert fans((3, 7)) == (3, 7)
-    with pytest.raises(UsageError, match=r"dense layer cannot have the shape \(3, 7, 2\)"):
-        fan_in((3, 7, 2))
-    with pytest.raises(UsageError, match="no kind of layer called 'dens'") as caught:
-        fan_in((3, 7), kind="dens")
-    assert "did you mean 'dense'?" in str(caught.value)
 
 
 def test_every_scheme_has_an_expectation():

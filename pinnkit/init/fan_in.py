@@ -1,47 +1,163 @@
-"""Effective fan-in: how many terms are really summed into one output of a layer."""
+"""Effective fan-in: how many terms are really summed into one output of a layer.
+
+Shapes are those of flax's kernels: (inputs, outputs) for dense layers, (*window, inputs of a group, outputs) for
+convolutions. A window has one axis for each axis of space.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from pinnkit.errors import UsageError
-from pinnkit.init.names import lookup
+
+Shape = Sequence[int]
 
 
 class Fans(NamedTuple):
-    """Terms summed into one output (n_in), and outputs that one input is summed into (n_out)."""
+    """Terms summed into one output (n_in), and outputs that one input is summed into (n_out); means where they vary."""
 
     n_in: float
     n_out: float
 
 
-def _dense(shape: Sequence[int]) -> Fans:
+Kind = Callable[[Shape], Fans]
+"""A kind of layer: from the shape of its kernel to its fans."""
+
+
+def dense_fans(shape: Shape) -> Fans:
+    """Fully connected: (inputs, outputs). Raises UsageError for another shape."""
     if len(shape) != 2 or min(shape) < 1:
-        raise UsageError(
-            f"The weights of a dense layer cannot have the shape {tuple(shape)}.",
-            expected="(inputs, outputs), both at least 1",
-        )
+        _refuse("a dense layer", shape, "(inputs, outputs), both at least 1")
     return Fans(float(shape[0]), float(shape[1]))
 
 
-# A kind of layer is one function from the shape of its weights to its fans: a new kind is a new entry.
-KINDS: dict[str, Callable[[Sequence[int]], Fans]] = {"dense": _dense}
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution: n_in = window C_in / groups, whatever stride and dilation are.
 
-
-def fans(shape: Sequence[int], kind: str = "dense") -> Fans:
-    """Effective fan-in and fan-out of a layer.
+    n_out = window C_out / (groups strides): with a stride an input meets one of so many windows. Pointwise is a window of one.
 
     Arguments
-        shape: of the weights; (inputs, outputs) for "dense".
-        kind: of the layer, a key of `KINDS`.
+        groups: parts of the channels that do not mix; the number of channels for a depthwise convolution.
+        strides: one number for all axes of space, or one for each.
 
-    Raises
-        UsageError: unknown kind, or a shape that the kind cannot have.
+    Raises UsageError, when called, for a shape that the kernel cannot have.
     """
-    return lookup(KINDS, kind, "kind of layer")(shape)
+
+    groups: int = 1
+    strides: int | tuple[int, ...] = 1
+
+    def __call__(self, shape: Shape) -> Fans:
+        """(*window, inputs of a group, outputs) -> fans."""
+        window, n_in, n_out = _kernel(shape)
+        if self.groups < 1 or n_out % self.groups:
+            _refuse(f"a convolution of {self.groups} groups", shape, f"outputs that {self.groups} divides")
+        return Fans(float(window * n_in), window * n_out / (self.groups * _stride(self.strides, shape)))
 
 
-def fan_in(shape: Sequence[int], kind: str = "dense") -> float:
-    """Effective fan-in n_in: see `fans`."""
-    return fans(shape, kind).n_in
+@dataclass(frozen=True)
+class Depthwise:
+    """A convolution of each channel by itself: n_in = window. Arguments: strides as for `Convolution`."""
+
+    strides: int | tuple[int, ...] = 1
+
+    def __call__(self, shape: Shape) -> Fans:
+        """(*window, 1, outputs) -> fans, for one output a channel."""
+        if len(shape) < 3 or shape[-2] != 1:
+            _refuse("a depthwise convolution", shape, "(*window, 1, channels)")
+        return Convolution(groups=shape[-1], strides=self.strides)(shape)
+
+
+@dataclass(frozen=True)
+class Transposed:
+    """A transposed convolution: n_in = window C_in / strides, since only so many taps of the window meet an input.
+
+    Where a stride does not divide the window the number differs from place to place (the checkerboard): this is the mean.
+    n_out = window C_out: every tap carries an input on.
+
+    Arguments
+        strides: one number for all axes of space, or one for each.
+        transposed_kernel: the kernel is (*window, outputs, inputs), as flax has it with transpose_kernel=True.
+    """
+
+    strides: int | tuple[int, ...] = 1
+    transposed_kernel: bool = False
+
+    def __call__(self, shape: Shape) -> Fans:
+        """(*window, inputs, outputs) -> fans."""
+        window, n_in, n_out = _kernel(shape)
+        if self.transposed_kernel:
+            n_in, n_out = n_out, n_in
+        return Fans(window * n_in / _stride(self.strides, shape), float(window * n_out))
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A projection of attention: n_in is all of the token, however it is shared between heads.
+
+    Arguments
+        output: of the heads back to a token, (heads, size, token); the others are (token, heads, size).
+
+    Flax flattens both to (inputs, outputs), which is served too.
+    """
+
+    output: bool = False
+
+    def __call__(self, shape: Shape) -> Fans:
+        """(token, heads, size), (heads, size, token) or (inputs, outputs) -> fans."""
+        if len(shape) not in (2, 3) or min(shape) < 1:
+            _refuse(
+                "a projection of attention", shape, "(token, heads, size), or (heads, size, token) for the output's"
+            )
+        cut = len(shape) - 1 if self.output else 1
+        return Fans(float(math.prod(shape[:cut])), float(math.prod(shape[cut:])))
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A sparse layer: of the weights a share is kept, so n_in and n_out are that share of the full layer's.
+
+    Arguments
+        keep: the share, in (0, 1].
+        full: the kind of the layer without the mask.
+
+    Raises UsageError for another share.
+    """
+
+    keep: float
+    full: Kind = dense_fans
+
+    def __post_init__(self) -> None:
+        if not 0 < self.keep <= 1:
+            raise UsageError(
+                f"A layer cannot keep a share of {self.keep} of its weights.", expected="above 0, at most 1"
+            )
+
+    def __call__(self, shape: Shape) -> Fans:
+        """The shape of the full layer -> fans."""
+        n_in, n_out = self.full(shape)
+        return Fans(self.keep * n_in, self.keep * n_out)
+
+
+def _kernel(shape: Shape) -> tuple[int, int, int]:
+    """Entries of the window, and the last two sizes."""
+    if len(shape) < 3 or min(shape) < 1:
+        _refuse("a convolution", shape, "(*window, inputs of a group, outputs), all at least 1")
+    return math.prod(shape[:-2]), shape[-2], shape[-1]
+
+
+def _stride(strides: int | tuple[int, ...], shape: Shape) -> int:
+    """The product over the axes of space."""
+    each = (strides,) * (len(shape) - 2) if isinstance(strides, int) else tuple(strides)
+    if len(each) != len(shape) - 2 or min(each) < 1:
+        _refuse(
+            f"a convolution with strides {strides}", shape, "one stride, or one for each axis of the window, at least 1"
+        )
+    return math.prod(each)
+
+
+def _refuse(what: str, shape: Shape, expected: str) -> None:
+    raise UsageError(f"The weights of {what} cannot have the shape {tuple(shape)}.", expected=expected)

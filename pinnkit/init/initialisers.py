@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pinnkit.errors import UsageError
-from pinnkit.init.fan_in import Fans, fans
+from pinnkit.init.fan_in import Fans, Kind, Shape, dense_fans
 from pinnkit.init.names import lookup
 
 
@@ -20,7 +20,7 @@ from pinnkit.init.names import lookup
 class Initialiser(Protocol):
     """Draws the weights of a layer, as the initialisers of JAX and flax do; here the dtype is never left out."""
 
-    def __call__(self, key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike, /) -> Float[Array, "*shape"]:
+    def __call__(self, key: PRNGKeyArray, shape: Shape, dtype: DTypeLike, /) -> Float[Array, "*shape"]:
         """Weights of the given shape and dtype."""
         ...
 
@@ -32,14 +32,14 @@ class Scheme(NamedTuple):
     unit_draw: Initialiser
 
 
-def _normal(key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike) -> Float[Array, "*shape"]:
+def _normal(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike) -> Float[Array, "*shape"]:
     return jax.random.normal(key, tuple(shape), float_dtype(dtype))
 
 
-def _orthogonal(key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike) -> Float[Array, "inputs outputs"]:
+def _orthogonal(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike) -> Float[Array, "*shape"]:
     # The QR decomposition does not exist in half precision.
     working = jnp.promote_types(float_dtype(dtype), jnp.float32)
-    draw = jax.nn.initializers.orthogonal(math.sqrt(max(shape)))
+    draw = jax.nn.initializers.orthogonal(math.sqrt(max(math.prod(shape[:-1]), shape[-1])))
     return draw(key, tuple(shape), working).astype(dtype)
 
 
@@ -53,7 +53,9 @@ SCHEMES: dict[str, Scheme] = {
 }
 
 
-def weight_variance(scheme: str, shape: Sequence[int], gain2: float, *, kind: str = "dense") -> float:
+def weight_variance(
+    scheme: str, shape: Shape, gain2: float, *, kind: Kind = dense_fans, backward: bool = False
+) -> float:
     """The variance sigma2 of one weight.
 
     he: gain2 / n_in; lecun: 1 / n_in; glorot: 2 / (n_in + n_out); orthogonal, W = sqrt(gain2) Q: gain2 / max(n_in,
@@ -64,15 +66,17 @@ def weight_variance(scheme: str, shape: Sequence[int], gain2: float, *, kind: st
         scheme: a key of `SCHEMES`.
         shape: of the weights.
         gain2: squared gain of the activation, see `gain`.
-        kind: of the layer, see `fans`.
+        kind: of the layer, see `fan_in`.
+        backward: keep the size of gradients on their way back instead: n_in and n_out change places.
 
     Raises
-        UsageError: unknown scheme or kind, or a shape that the kind cannot have.
+        UsageError: unknown scheme, or a shape that the kind cannot have.
 
     Source: He et al. 2015, eq. (10); LeCun et al. 1998, eq. (16); Glorot and Bengio 2010, eq. (12);
     Saxe et al. 2014, section 3.
     """
-    return lookup(SCHEMES, scheme, "initialisation").variance(fans(shape, kind), gain2)
+    fans = kind(shape)
+    return lookup(SCHEMES, scheme, "initialisation").variance(Fans(*reversed(fans)) if backward else fans, gain2)
 
 
 def unit_initialiser(scheme: str) -> Initialiser:
@@ -84,21 +88,23 @@ def unit_initialiser(scheme: str) -> Initialiser:
     return lookup(SCHEMES, scheme, "initialisation").unit_draw
 
 
-def initialiser(scheme: str, gain2: float, *, kind: str = "dense") -> Initialiser:
+def initialiser(scheme: str, gain2: float, *, kind: Kind = dense_fans, backward: bool = False) -> Initialiser:
     """The initialiser `init(key, shape, dtype)` of a scheme, with the variance `weight_variance`.
 
     Arguments
         scheme: a key of `SCHEMES`.
         gain2: squared gain of the activation, see `gain`.
-        kind: of the layer, see `fans`.
+        kind, backward: see `weight_variance`.
 
     Raises
-        UsageError: unknown scheme; when called also unknown kind, impossible shape, dtype that is not there.
+        UsageError: unknown scheme; when called also an impossible shape, or a dtype that is not there.
     """
     unit_draw = unit_initialiser(scheme)
 
-    def init(key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike, /) -> Float[Array, "*shape"]:
-        return math.sqrt(weight_variance(scheme, shape, gain2, kind=kind)) * unit_draw(key, shape, dtype)
+    def init(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike, /) -> Float[Array, "*shape"]:
+        return math.sqrt(weight_variance(scheme, shape, gain2, kind=kind, backward=backward)) * unit_draw(
+            key, shape, dtype
+        )
 
     return init
 

@@ -1,9 +1,9 @@
-"""What a dense layer stores and how its weights W come of it: as they are, scaled, factorised or normalised."""
+"""What a layer stores and how its weights W come of it: as they are, scaled, factorised or normalised."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
 import jax
@@ -11,13 +11,13 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pinnkit.init.fan_in import fan_in
+from pinnkit.init.fan_in import Kind, Shape, dense_fans
 from pinnkit.init.initialisers import Initialiser, initialiser, unit_initialiser, weight_variance
 from pinnkit.init.names import lookup
 
 Stored: TypeAlias = Mapping[str, Float[Array, "..."]]
 """The trained arrays of a layer by name; "kernel" is always one of them."""
-Kernel: TypeAlias = Float[Array, "n_in n_out"]
+Kernel: TypeAlias = Float[Array, "*window n_in n_out"]
 
 RWF_MEAN, RWF_DEVIATION = 1.0, 0.1
 """Of the logarithm of a factor of "rwf", as the paper advises."""
@@ -26,46 +26,52 @@ RWF_MEAN, RWF_DEVIATION = 1.0, 0.1
 class Parametrised(NamedTuple):
     """How one layer gets its weights: it stores what `draw` gives and computes with `weights` of that."""
 
-    draw: Callable[[PRNGKeyArray, Sequence[int], DTypeLike], dict[str, Array]]
+    draw: Callable[[PRNGKeyArray, Shape, DTypeLike], dict[str, Array]]
     weights: Callable[[Stored], Kernel]
 
 
-def _standard(scheme: str, shape: Sequence[int], gain2: float, kind: str, factor: float) -> Parametrised:
+def _standard(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: float) -> Parametrised:
     draw = _scaled(initialiser(scheme, gain2, kind=kind), factor)
     return Parametrised(lambda key, shape, dtype: {"kernel": draw(key, shape, dtype)}, lambda p: p["kernel"])
 
 
-def _ntk(scheme: str, shape: Sequence[int], gain2: float, kind: str, factor: float) -> Parametrised:
+def _ntk(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: float) -> Parametrised:
     unit, scale = unit_initialiser(scheme), factor * math.sqrt(weight_variance(scheme, shape, gain2, kind=kind))
     # Scaling the kernel costs n_in n_out products whatever the number of points and derivatives.
     return Parametrised(lambda key, shape, dtype: {"kernel": unit(key, shape, dtype)}, lambda p: scale * p["kernel"])
 
 
-def _rwf(scheme: str, shape: Sequence[int], gain2: float, kind: str, factor: float) -> Parametrised:
+def _rwf(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: float) -> Parametrised:
     draw = _scaled(initialiser(scheme, gain2, kind=kind), factor)
 
-    def factorised(key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike) -> dict[str, Array]:
+    def factorised(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike) -> dict[str, Array]:
         W = draw(key, shape, dtype)
         s = RWF_MEAN + RWF_DEVIATION * jax.random.normal(jax.random.fold_in(key, 1), (shape[-1],), W.dtype)
-        return {"kernel": W * jnp.exp(-s)[None, :], "log_factor": s}
+        return {"kernel": W * _for_outputs(jnp.exp(-s), W), "log_factor": s}
 
-    return Parametrised(factorised, lambda p: p["kernel"] * jnp.exp(p["log_factor"])[None, :])
+    return Parametrised(factorised, lambda p: p["kernel"] * _for_outputs(jnp.exp(p["log_factor"]), p["kernel"]))
 
 
-def _weight_norm(scheme: str, shape: Sequence[int], gain2: float, kind: str, factor: float) -> Parametrised:
+def _weight_norm(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: float) -> Parametrised:
     unit = unit_initialiser(scheme)
     # The mean square of a column's norm: gain2 for He, so the number does not depend on n_in.
-    length = factor * math.sqrt(fan_in(shape, kind) * weight_variance(scheme, shape, gain2, kind=kind))
+    length = factor * math.sqrt(kind(shape).n_in * weight_variance(scheme, shape, gain2, kind=kind))
 
-    def normalised(key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike) -> dict[str, Array]:
+    def normalised(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike) -> dict[str, Array]:
         v = unit(key, shape, dtype)
         return {"kernel": v, "length": jnp.full((shape[-1],), length, v.dtype)}
 
     def weights(p: Stored) -> Kernel:
         v = p["kernel"]
-        return v * (p["length"] * jax.lax.rsqrt(jnp.sum(v * v, axis=0)))[None, :]
+        squares = jnp.sum(v * v, axis=tuple(range(v.ndim - 1)))
+        return v * _for_outputs(p["length"] * jax.lax.rsqrt(squares), v)
 
     return Parametrised(normalised, weights)
+
+
+def _for_outputs(factors: Float[Array, " n_out"], kernel: Kernel) -> Float[Array, ...]:
+    """Of a shape that multiplies the kernel."""
+    return factors.reshape((1,) * (kernel.ndim - 1) + (-1,))
 
 
 def _scaled(draw: Initialiser, factor: float) -> Initialiser:
@@ -74,7 +80,7 @@ def _scaled(draw: Initialiser, factor: float) -> Initialiser:
     return lambda key, shape, dtype: jnp.asarray(factor, dtype) * draw(key, shape, dtype)
 
 
-PARAMETRISATIONS: dict[str, Callable[[str, Sequence[int], float, str, float], Parametrised]] = {
+PARAMETRISATIONS: dict[str, Callable[[str, Shape, float, Kind, float], Parametrised]] = {
     "standard": _standard,
     "ntk": _ntk,
     "rwf": _rwf,
@@ -83,7 +89,7 @@ PARAMETRISATIONS: dict[str, Callable[[str, Sequence[int], float, str, float], Pa
 
 
 def parametrise(
-    parametrisation: str, scheme: str, shape: Sequence[int], gain2: float, *, kind: str = "dense", factor: float = 1.0
+    parametrisation: str, scheme: str, shape: Shape, gain2: float, *, kind: Kind = dense_fans, factor: float = 1.0
 ) -> Parametrised:
     """What one layer stores and how it makes its weights W, (n_in, n_out), of that.
 

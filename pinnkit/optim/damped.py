@@ -5,8 +5,11 @@
     cg       conjugate gradients on the normal equations, by products with J and J^T only
     sketch   J J^T of some of the rows only (subsampled), which precondition a few conjugate gradient steps
 
-with N residuals and P parameters. Source: Nocedal, Wright, Numerical Optimization, 2nd edition (2006), eq. 10.34; the
-sketch as a preconditioner: Martinsson, Tropp, Acta Numerica 29, 403 (2020), section 10.
+with N residuals and P parameters. Beside p each gives the geodesic acceleration, which bends the step along the residuals'
+second derivative: a = -1/2 (J^T J + mu I)^-1 J^T rho_pp, rho_pp = d^2 rho(x + e p) / d e^2.
+
+Source: Nocedal, Wright, Numerical Optimization, 2nd edition (2006), eq. 10.34; the sketch as a preconditioner:
+Martinsson, Tropp, Acta Numerica 29, 403 (2020), section 10; the acceleration: Transtrum, Sethna, arXiv 1201.5885 (2012), eq. 9.
 """
 
 from __future__ import annotations
@@ -36,11 +39,11 @@ DENSE = 4000
 class Linear(NamedTuple):
     """The damped problem at fixed parameters.
 
-    solve: mu -> p. curvature: p -> ||J p||^2. least: a smaller mu would be lost in the
-    rounding of the matrix.
+    solve: mu -> (p, a), a the acceleration, or None where it was not asked for. curvature: p -> ||J p||^2. least: a smaller
+    mu would be lost in the rounding of the matrix.
     """
 
-    solve: Callable[[Scalar], Vector]
+    solve: Callable[[Scalar], tuple[Vector, Vector | None]]
     curvature: Callable[[Vector], Scalar]
     least: Scalar
 
@@ -71,13 +74,15 @@ def chosen(form: Form, residuals: int, parameters: int, itemsize: int) -> Form:
     return form
 
 
-def normal(blocks: Blocks, params: Any, b: Vector) -> Linear:
+def normal(blocks: Blocks, params: Any, b: Vector, *, bend: bool = False) -> Linear:
     """By the Gram matrix J^T J; b = J^T rho."""
-    lower = gram_matrix(blocks, params)
+    lower, products = gram_matrix(blocks, params), Products(blocks, params)
     diagonal = jnp.diagonal(lower)
 
-    def solve(mu: Scalar) -> Vector:
-        return cho_solve(cho_factor(_with_diagonal(lower, diagonal + mu), lower=True), -b)
+    def solve(mu: Scalar) -> tuple[Vector, Vector | None]:
+        factor = cho_factor(_with_diagonal(lower, diagonal + mu), lower=True)
+        p = cho_solve(factor, -b)
+        return p, cho_solve(factor, -products.transposed_bend(p)) / 2 if bend else None
 
     def curvature(p: Vector) -> Scalar:
         half = jnp.tril(lower, -1) @ p
@@ -86,19 +91,31 @@ def normal(blocks: Blocks, params: Any, b: Vector) -> Linear:
     return Linear(solve, curvature, _rounding(diagonal))
 
 
-def sample(blocks: Blocks, params: Any) -> Linear:
+def sample(blocks: Blocks, params: Any, *, bend: bool = False) -> Linear:
     """By J J^T."""
     J, rho = jacobian(blocks, params)
-    K = J @ J.T
+    K, products = J @ J.T, Products(blocks, params)
 
-    def solve(mu: Scalar) -> Vector:
-        return -(cho_solve(cho_factor(_with_diagonal(K, jnp.diagonal(K) + mu), lower=True), rho) @ J)
+    def solve(mu: Scalar) -> tuple[Vector, Vector | None]:
+        factor = cho_factor(_with_diagonal(K, jnp.diagonal(K) + mu), lower=True)
+        p = -(cho_solve(factor, rho) @ J)
+        if not bend:
+            return p, None
+        bent = jnp.concatenate([r.reshape(-1) for r in products.bend(p)])
+        return p, -(cho_solve(factor, bent) @ J) / 2
 
     return Linear(solve, lambda p: jnp.sum((J @ p) ** 2), _rounding(jnp.diagonal(K)))
 
 
 def conjugate_gradients(
-    blocks: Blocks, params: Any, b: Vector, *, iterations: int, tolerance: float, sketch: Rows | None = None
+    blocks: Blocks,
+    params: Any,
+    b: Vector,
+    *,
+    iterations: int,
+    tolerance: float,
+    sketch: Rows | None = None,
+    bend: bool = False,
 ) -> Linear:
     """By products with J and J^T, stopped where the residual is `tolerance` times ||b||; or after some iterations.
 
@@ -108,12 +125,15 @@ def conjugate_gradients(
     products = Products(blocks, params)
     K = None if sketch is None else sketch @ sketch.T
 
-    def solve(mu: Scalar) -> Vector:
+    def solve(mu: Scalar) -> tuple[Vector, Vector | None]:
         def damped(p: Vector) -> Vector:
             return products.gram(p)[0] + mu * p
 
         precondition = (lambda r: r) if sketch is None else _sketched_inverse(sketch, K, mu)
-        return _cg(damped, precondition, -b, iterations, tolerance)
+        p = _cg(damped, precondition, -b, iterations, tolerance)
+        if not bend:
+            return p, None
+        return p, _cg(damped, precondition, -products.transposed_bend(p) / 2, iterations, tolerance)
 
     return Linear(solve, lambda p: products.gram(p)[1], jnp.zeros((), b.dtype))
 
@@ -177,14 +197,23 @@ def _cg(
 
 
 def linear_problem(
-    form: Form, blocks: Blocks, params: Any, b: Vector, key: Any, *, iterations: int, tolerance: float, rows: int
+    form: Form,
+    blocks: Blocks,
+    params: Any,
+    b: Vector,
+    key: Any,
+    *,
+    iterations: int,
+    tolerance: float,
+    rows: int,
+    bend: bool,
 ) -> Linear:
-    """The damped problem in a form; b = J^T rho, `key` draws the rows of a sketch."""
+    """The damped problem in a form; b = J^T rho, `key` draws the rows of a sketch, `bend`: with the acceleration."""
     flat = ravel_pytree(params)[0]
     form = chosen(form, residuals_in(blocks, params), flat.size, flat.dtype.itemsize)
     if form == "normal":
-        return normal(blocks, params, b)
+        return normal(blocks, params, b, bend=bend)
     if form == "sample":
-        return sample(blocks, params)
+        return sample(blocks, params, bend=bend)
     sketch = sketched_rows(blocks, params, key, rows) if form == "sketch" else None
-    return conjugate_gradients(blocks, params, b, iterations=iterations, tolerance=tolerance, sketch=sketch)
+    return conjugate_gradients(blocks, params, b, iterations=iterations, tolerance=tolerance, sketch=sketch, bend=bend)

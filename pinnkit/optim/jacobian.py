@@ -60,11 +60,33 @@ class Products(NamedTuple):
 
         return summed(self.blocks, product, (self.params, self._unflat(direction)), [b.tiles for b in self.blocks])
 
+    def bend(self, direction: Vector) -> list[Any]:
+        """rho_pp, the second derivative of rho(x + e p) by e."""
+        return stacked(self.blocks, _bend, (self.params, self._unflat(direction)), [b.tiles for b in self.blocks])
+
+    def transposed_bend(self, direction: Vector) -> Vector:
+        """J^T rho_pp, in one walk."""
+
+        def product(block: Block, whole: Any, tile: Any) -> Vector:
+            bent, back = _bend(block, whole, tile), jax.vjp(lambda q: block.residuals(q, tile), whole[0])[1]
+            return ravel_pytree(back(bent)[0])[0]
+
+        return summed(self.blocks, product, (self.params, self._unflat(direction)), [b.tiles for b in self.blocks])
+
     def _unflat(self, flat: Vector) -> Any:
         return ravel_pytree(self.params)[1](flat)
 
     def _with(self, others: list[Any]) -> list[Any]:
         return [(b.tiles, u) for b, u in zip(self.blocks, others, strict=True)]
+
+
+def _bend(block: Block, whole: Any, tile: Any) -> Any:
+    params, tangent = whole
+
+    def slope(q: Any) -> Any:
+        return jax.jvp(lambda q: block.residuals(q, tile), (q,), (tangent,))[1]
+
+    return jax.jvp(slope, (params,), (tangent,))[1]
 
 
 def jacobian(blocks: Blocks, params: Any) -> tuple[Rows, Float[Array, " rows"]]:

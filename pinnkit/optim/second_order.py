@@ -106,6 +106,8 @@ class LevenbergMarquardt(Stage):
     """Of cg and sketch: steps of conjugate gradients at the most."""
     sketch_rows: int = 500
     """Of sketch: residuals whose gradients make the preconditioner."""
+    acceleration: bool = True
+    """Bend each step along the second derivative of the residuals (geodesic acceleration)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -124,6 +126,7 @@ class LevenbergMarquardt(Stage):
             max_trials=self.max_trials,
             cg_iterations=self.cg_iterations,
             sketch_rows=self.sketch_rows,
+            acceleration=self.acceleration,
         )
 
     def fits(self, parameters: int, dtype: Any) -> None:
