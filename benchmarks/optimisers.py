@@ -28,10 +28,10 @@ MANY = 10**6
 STAGES: dict[str, tuple[tuple[pk.LevenbergMarquardt | pk.SSBroyden | pk.Adam | pk.LBFGS, ...], int]] = {
     "ssbroyden": ((pk.SSBroyden(steps=MANY),), 500),
     "adam 500, ssbroyden": ((pk.Adam(steps=500), pk.SSBroyden(steps=MANY)), 500),
-    "lm": ((pk.LevenbergMarquardt(steps=MANY),), 25),
-    "lm, straight": ((pk.LevenbergMarquardt(steps=MANY, acceleration=False),), 25),
+    "lm": ((pk.LevenbergMarquardt(steps=MANY),), 500),
+    "lm, straight": ((pk.LevenbergMarquardt(steps=MANY, corrections=0),), 500),
     "lm 20, ssbroyden": ((pk.LevenbergMarquardt(steps=20), pk.SSBroyden(steps=MANY)), 500),
-    "lm sketch": ((pk.LevenbergMarquardt(steps=MANY, form="sketch", sketch_rows=300, cg_iterations=20),), 25),
+    "lm sketch": ((pk.LevenbergMarquardt(steps=MANY, form="sketch", sketch_rows=300, cg_iterations=20),), 500),
     "adam 500, lbfgs": ((pk.Adam(steps=500), pk.LBFGS(steps=MANY)), 500),
 }
 """Name: the stages, and the steps between two draws of points."""

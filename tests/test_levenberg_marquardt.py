@@ -86,13 +86,6 @@ def dense(problem):
     return jax.tree.map(np.asarray, (rho(flat), jax.jit(jax.jacrev(rho))(flat)))
 
 
-def second_difference(problem, p):
-    """rho_pp."""
-    rho, flat = by_definition(problem)
-    h = 1e-3 / np.abs(p).max()
-    return (np.asarray(rho(flat + h * p)) - 2 * np.asarray(rho(flat)) + np.asarray(rho(flat - h * p))) / h**2
-
-
 @pytest.mark.parametrize("problem", [Rod, Flow])
 def test_the_loss_is_the_squared_length_of_the_residual_vector(problem):
     found, points, params = case(problem)
@@ -141,28 +134,14 @@ def test_every_form_solves_the_damped_system(problem, form):
 
     @jax.jit
     def solved(params, mu):
-        linear = linear_problem(
-            form,
-            blocks,
-            params,
-            jnp.asarray(J.T @ rho),
-            jax.random.key(0),
-            iterations=2000,
-            tolerance=1e-11,
-            rows=40,
-            bend=True,
-        )
-        p, a = linear.solve(mu)
-        return p, a, linear.curvature(p)
+        products = Products(blocks, params)
+        linear = linear_problem(form, products, jax.random.key(0), iterations=2000, tolerance=1e-11, rows=40)
+        return -linear.solver(mu)(products.residuals(params))
 
     # Conjugate gradients end at a small residual: the error is the condition number times as large.
     for mu in (1e-1, 1e-3 if form in ("cg", "sketch") else 1e-6):
         expected = np.linalg.solve(J.T @ J + mu * np.eye(J.shape[1]), -J.T @ rho)
-        p, a, curvature = solved(params, mu)
-        np.testing.assert_allclose(p, expected, rtol=0, atol=1e-6 * np.linalg.norm(expected))
-        bent = np.linalg.solve(J.T @ J + mu * np.eye(J.shape[1]), -J.T @ second_difference(problem, expected)) / 2
-        np.testing.assert_allclose(a, bent, rtol=0, atol=1e-4 * np.linalg.norm(bent))
-        np.testing.assert_allclose(curvature, np.sum((J @ expected) ** 2), rtol=1e-6)
+        np.testing.assert_allclose(solved(params, mu), expected, rtol=0, atol=1e-6 * np.linalg.norm(expected))
 
 
 ON_CORES = """
@@ -200,11 +179,9 @@ def test_a_sketch_of_many_rows_needs_fewer_steps_of_conjugate_gradients():
 
     @partial(jax.jit, static_argnums=0)
     def solved(form, params):
-        b = jnp.asarray(J.T @ rho)
-        problem = linear_problem(
-            form, blocks, params, b, jax.random.key(0), iterations=15, tolerance=0.0, rows=50, bend=False
-        )
-        return problem.solve(jnp.asarray(mu))[0]
+        products = Products(blocks, params)
+        linear = linear_problem(form, products, jax.random.key(0), iterations=15, tolerance=0.0, rows=50)
+        return -linear.solver(jnp.asarray(mu))(products.residuals(params))
 
     errors = {f: np.linalg.norm(solved(f, params) - expected) / np.linalg.norm(expected) for f in ("cg", "sketch")}
     assert errors["sketch"] < 0.1 * errors["cg"]
@@ -271,27 +248,34 @@ def test_least_squares_targets_are_solved(rho, start, form):
     assert not bool(state.stalled)
 
 
-@pytest.mark.parametrize("acceleration", [False, True])
+@pytest.mark.parametrize("corrections", [0, 1])
 @pytest.mark.parametrize(("rho", "start"), TARGETS, ids=lambda v: getattr(v, "__name__", ""))
-def test_convergence_is_quadratic_at_the_end_even_where_j_is_singular(rho, start, acceleration):
-    values = np.array(run(rho, start, levenberg_marquardt(acceleration=acceleration), 60)[2])
+def test_convergence_is_quadratic_at_the_end_even_where_j_is_singular(rho, start, corrections):
+    values = np.array(run(rho, start, levenberg_marquardt(corrections=corrections), 60)[2])
     sizes = np.sqrt(values[(values < 1e-2) & (values > 1e-26)])
     orders = np.log(sizes[1:]) / np.log(sizes[:-1])
     assert len(orders) >= 1
-    assert orders.max() > 1.6  # 2 in the limit, 3 with the acceleration; 1 for any linear rate
+    assert orders.max() > 1.6  # 2 in the limit, more with corrections; 1 for any linear rate
 
 
-@pytest.mark.parametrize("acceleration", [False, True])
-def test_the_first_step_is_the_damped_one_and_later_damping_follows_nielsens_rule(acceleration):
-    opt = levenberg_marquardt("normal", initial_damping=0.5, acceleration=acceleration)
+@pytest.mark.parametrize("corrections", [0, 1, 4])
+def test_the_first_step_is_the_damped_one_and_later_damping_follows_nielsens_rule(corrections):
+    opt = levenberg_marquardt("normal", initial_damping=0.5, corrections=corrections)
     x = jnp.array([-1.2, 1.0])
     new, state = stepper(rosenbrock, opt)(x, opt.init(x))
     J, rho = np.asarray(jax.jacfwd(rosenbrock)(x)), np.asarray(rosenbrock(x))
     mu, k, trial = 0.5 * rho @ rho, 0, None
     while True:
         p = np.linalg.solve(J.T @ J + mu * np.eye(2), -J.T @ rho)
-        a = np.linalg.solve(J.T @ J + mu * np.eye(2), -J.T @ np.array([-20 * p[0] ** 2, 0.0])) / 2
-        step = p + a if acceleration and 2 * np.linalg.norm(a) <= 0.75 * np.linalg.norm(p) else p
+        step, size = p, np.linalg.norm(p)
+        for _ in range(corrections):
+            unforeseen = np.asarray(rosenbrock(x + step)) - rho - J @ p
+            c = np.linalg.solve(J.T @ J + mu * np.eye(2), -J.T @ unforeseen)
+            if np.linalg.norm(c) > 0.5 * size:
+                break
+            step, size = step + c, np.linalg.norm(c)
+            if size <= 1e-3 * np.linalg.norm(p):
+                break
         after = np.asarray(rosenbrock(x + step))
         gain = (rho @ rho - after @ after) / (rho @ rho - np.sum((rho + J @ p) ** 2))
         if gain > 1e-4:
@@ -305,13 +289,13 @@ def test_the_first_step_is_the_damped_one_and_later_damping_follows_nielsens_rul
     assert int(state.evaluations) == k + 2  # one for the value at the start
 
 
-def test_acceleration_follows_a_bent_valley_in_fewer_steps():
+def test_corrections_follow_a_bent_valley_in_fewer_steps():
     """Rosenbrock's, of four dimensions and ten times as steep."""
 
     def rho(x):
         return jnp.concatenate([100 * (x[1:] - x[:-1] ** 2), 1 - x[:-1]])
 
-    steps = [len(run(rho, [-1.2, 1.0, -1.2, 1.0], levenberg_marquardt(acceleration=a), 500)[2]) for a in (False, True)]
+    steps = [len(run(rho, [-1.2, 1.0, -1.2, 1.0], levenberg_marquardt(corrections=k), 500)[2]) for k in (0, 4)]
     assert steps[1] < 0.7 * steps[0]
 
 

@@ -5,11 +5,8 @@
     cg       conjugate gradients on the normal equations, by products with J and J^T only
     sketch   J J^T of some of the rows only (subsampled), which precondition a few conjugate gradient steps
 
-with N residuals and P parameters. Beside p each gives the geodesic acceleration, which bends the step along the residuals'
-second derivative: a = -1/2 (J^T J + mu I)^-1 J^T rho_pp, rho_pp = d^2 rho(x + e p) / d e^2.
-
-Source: Nocedal, Wright, Numerical Optimization, 2nd edition (2006), eq. 10.34; the sketch as a preconditioner:
-Martinsson, Tropp, Acta Numerica 29, 403 (2020), section 10; the acceleration: Transtrum, Sethna, arXiv 1201.5885 (2012), eq. 9.
+with N residuals and P parameters. Source: Nocedal, Wright, Numerical Optimization, 2nd edition (2006), eq. 10.34; the
+sketch as a preconditioner: Martinsson, Tropp, Acta Numerica 29, 403 (2020), section 10.
 """
 
 from __future__ import annotations
@@ -36,15 +33,18 @@ DENSE = 4000
 """Size of the largest Cholesky factorisation that is chosen by itself: it takes a second on two cores."""
 
 
+Solver = Callable[[list[Any]], Vector]
+"""u -> (J^T J + mu I)^-1 J^T u, for a vector of residuals as `Products` has them: one (tiles, rows, terms) a block."""
+
+
 class Linear(NamedTuple):
     """The damped problem at fixed parameters.
 
-    solve: mu -> (p, a), a the acceleration, or None where it was not asked for. curvature: p -> ||J p||^2. least: a smaller
-    mu would be lost in the rounding of the matrix.
+    solver: for a mu; what it takes to solve (a factorisation) is done once for all u. least: a smaller mu would be lost in
+    the rounding of the matrix.
     """
 
-    solve: Callable[[Scalar], tuple[Vector, Vector | None]]
-    curvature: Callable[[Vector], Scalar]
+    solver: Callable[[Scalar], Solver]
     least: Scalar
 
 
@@ -74,68 +74,46 @@ def chosen(form: Form, residuals: int, parameters: int, itemsize: int) -> Form:
     return form
 
 
-def normal(blocks: Blocks, params: Any, b: Vector, *, bend: bool = False) -> Linear:
-    """By the Gram matrix J^T J; b = J^T rho."""
-    lower, products = gram_matrix(blocks, params), Products(blocks, params)
+def normal(products: Products) -> Linear:
+    """By the Gram matrix J^T J."""
+    lower = gram_matrix(products.blocks, products.params)
     diagonal = jnp.diagonal(lower)
 
-    def solve(mu: Scalar) -> tuple[Vector, Vector | None]:
+    def solver(mu: Scalar) -> Solver:
         factor = cho_factor(_with_diagonal(lower, diagonal + mu), lower=True)
-        p = cho_solve(factor, -b)
-        return p, cho_solve(factor, -products.transposed_bend(p)) / 2 if bend else None
+        return lambda u: cho_solve(factor, products.transposed(u))
 
-    def curvature(p: Vector) -> Scalar:
-        half = jnp.tril(lower, -1) @ p
-        return 2 * jnp.dot(p, half) + jnp.dot(diagonal, p**2)
-
-    return Linear(solve, curvature, _rounding(diagonal))
+    return Linear(solver, _rounding(diagonal))
 
 
-def sample(blocks: Blocks, params: Any, *, bend: bool = False) -> Linear:
+def sample(products: Products) -> Linear:
     """By J J^T."""
-    J, rho = jacobian(blocks, params)
-    K, products = J @ J.T, Products(blocks, params)
+    J, _ = jacobian(products.blocks, products.params)
+    K = J @ J.T
 
-    def solve(mu: Scalar) -> tuple[Vector, Vector | None]:
+    def solver(mu: Scalar) -> Solver:
         factor = cho_factor(_with_diagonal(K, jnp.diagonal(K) + mu), lower=True)
-        p = -(cho_solve(factor, rho) @ J)
-        if not bend:
-            return p, None
-        bent = jnp.concatenate([r.reshape(-1) for r in products.bend(p)])
-        return p, -(cho_solve(factor, bent) @ J) / 2
+        return lambda u: cho_solve(factor, jnp.concatenate([r.reshape(-1) for r in u])) @ J
 
-    return Linear(solve, lambda p: jnp.sum((J @ p) ** 2), _rounding(jnp.diagonal(K)))
+    return Linear(solver, _rounding(jnp.diagonal(K)))
 
 
-def conjugate_gradients(
-    blocks: Blocks,
-    params: Any,
-    b: Vector,
-    *,
-    iterations: int,
-    tolerance: float,
-    sketch: Rows | None = None,
-    bend: bool = False,
-) -> Linear:
-    """By products with J and J^T, stopped where the residual is `tolerance` times ||b||; or after some iterations.
+def conjugate_gradients(products: Products, *, iterations: int, tolerance: float, sketch: Rows | None = None) -> Linear:
+    """By products with J and J^T, stopped where the residual is `tolerance` times ||J^T u||; or after some iterations.
 
-    From p = 0 every iterate is a descent direction (Steihaug 1983), so that stopping early is safe. `sketch`: rows S J
+    From zero every iterate is a descent direction (Steihaug 1983), so that stopping early is safe. `sketch`: rows S J
     whose damped inverse is the preconditioner.
     """
-    products = Products(blocks, params)
     K = None if sketch is None else sketch @ sketch.T
 
-    def solve(mu: Scalar) -> tuple[Vector, Vector | None]:
+    def solver(mu: Scalar) -> Solver:
         def damped(p: Vector) -> Vector:
             return products.gram(p)[0] + mu * p
 
         precondition = (lambda r: r) if sketch is None else _sketched_inverse(sketch, K, mu)
-        p = _cg(damped, precondition, -b, iterations, tolerance)
-        if not bend:
-            return p, None
-        return p, _cg(damped, precondition, -products.transposed_bend(p) / 2, iterations, tolerance)
+        return lambda u: _cg(damped, precondition, products.transposed(u), iterations, tolerance)
 
-    return Linear(solve, lambda p: products.gram(p)[1], jnp.zeros((), b.dtype))
+    return Linear(solver, jnp.zeros((), ravel_pytree(products.params)[0].dtype))
 
 
 def sketched_rows(blocks: Blocks, params: Any, key: Any, count: int) -> Rows:
@@ -196,24 +174,14 @@ def _cg(
     return lax.while_loop(goes_on, step, (jnp.asarray(0), jnp.zeros_like(b), b, z, jnp.dot(b, z)))[1]
 
 
-def linear_problem(
-    form: Form,
-    blocks: Blocks,
-    params: Any,
-    b: Vector,
-    key: Any,
-    *,
-    iterations: int,
-    tolerance: float,
-    rows: int,
-    bend: bool,
-) -> Linear:
-    """The damped problem in a form; b = J^T rho, `key` draws the rows of a sketch, `bend`: with the acceleration."""
+def linear_problem(form: Form, products: Products, key: Any, *, iterations: int, tolerance: float, rows: int) -> Linear:
+    """The damped problem in a form; `key` draws the rows of a sketch."""
+    blocks, params = products
     flat = ravel_pytree(params)[0]
     form = chosen(form, residuals_in(blocks, params), flat.size, flat.dtype.itemsize)
     if form == "normal":
-        return normal(blocks, params, b, bend=bend)
+        return normal(products)
     if form == "sample":
-        return sample(blocks, params, bend=bend)
+        return sample(products)
     sketch = sketched_rows(blocks, params, key, rows) if form == "sketch" else None
-    return conjugate_gradients(blocks, params, b, iterations=iterations, tolerance=tolerance, sketch=sketch, bend=bend)
+    return conjugate_gradients(products, iterations=iterations, tolerance=tolerance, sketch=sketch)

@@ -30,6 +30,10 @@ class Products(NamedTuple):
     blocks: Blocks
     params: Any
 
+    def residuals(self, params: Any) -> list[Any]:
+        """rho, at any parameters."""
+        return stacked(self.blocks, lambda block, q, tile: block.residuals(q, tile), params, self._tiles())
+
     def times(self, direction: Vector) -> list[Any]:
         """J p."""
 
@@ -38,7 +42,7 @@ class Products(NamedTuple):
             return jax.jvp(lambda q: block.residuals(q, tile), (params,), (tangent,))[1]
 
         whole = (self.params, self._unflat(direction))
-        return stacked(self.blocks, product, whole, [b.tiles for b in self.blocks])
+        return stacked(self.blocks, product, whole, self._tiles())
 
     def transposed(self, residuals: list[Any]) -> Vector:
         """J^T u."""
@@ -58,35 +62,16 @@ class Products(NamedTuple):
             along = forward(tangent)
             return ravel_pytree(jax.linear_transpose(forward, params)(along)[0])[0], jnp.sum(along**2)
 
-        return summed(self.blocks, product, (self.params, self._unflat(direction)), [b.tiles for b in self.blocks])
-
-    def bend(self, direction: Vector) -> list[Any]:
-        """rho_pp, the second derivative of rho(x + e p) by e."""
-        return stacked(self.blocks, _bend, (self.params, self._unflat(direction)), [b.tiles for b in self.blocks])
-
-    def transposed_bend(self, direction: Vector) -> Vector:
-        """J^T rho_pp, in one walk."""
-
-        def product(block: Block, whole: Any, tile: Any) -> Vector:
-            bent, back = _bend(block, whole, tile), jax.vjp(lambda q: block.residuals(q, tile), whole[0])[1]
-            return ravel_pytree(back(bent)[0])[0]
-
-        return summed(self.blocks, product, (self.params, self._unflat(direction)), [b.tiles for b in self.blocks])
+        return summed(self.blocks, product, (self.params, self._unflat(direction)), self._tiles())
 
     def _unflat(self, flat: Vector) -> Any:
         return ravel_pytree(self.params)[1](flat)
 
+    def _tiles(self) -> list[Any]:
+        return [b.tiles for b in self.blocks]
+
     def _with(self, others: list[Any]) -> list[Any]:
         return [(b.tiles, u) for b, u in zip(self.blocks, others, strict=True)]
-
-
-def _bend(block: Block, whole: Any, tile: Any) -> Any:
-    params, tangent = whole
-
-    def slope(q: Any) -> Any:
-        return jax.jvp(lambda q: block.residuals(q, tile), (q,), (tangent,))[1]
-
-    return jax.jvp(slope, (params,), (tangent,))[1]
 
 
 def jacobian(blocks: Blocks, params: Any) -> tuple[Rows, Float[Array, " rows"]]:

@@ -1,18 +1,22 @@
 """Levenberg-Marquardt for a loss that is a sum of squares, with the damping steered by the gain ratio.
 
-    (J^T J + mu I) p = -J^T rho,    taken where ||rho(x + p + a)||^2 < ||rho(x)||^2,    mu = damping ||rho||^2
+    (J^T J + mu I) p = -J^T rho,    taken where ||rho(x + d)||^2 < ||rho(x)||^2,    mu = damping ||rho||^2
 
-The geodesic acceleration a (see `damped`) follows the valley where p leaves it along the tangent: networks' valleys are
-narrow and bent, so that p alone has to be short.
+The valleys of networks are narrow and bent: along the straight p only a short step is a good one. So p is corrected for what
+the linear model did not foresee, d <- d - (J^T J + mu I)^-1 J^T (rho(x + d) - rho - J p) from d = p, with the same J and
+factorisation: each correction takes about as long as two evaluations of the loss, which is little beside J^T J.
 
 Source: Madsen, Nielsen, Tingleff, Methods for Non-Linear Least Squares Problems, 2nd edition (2004), algorithm 3.16, with
 mu in proportion to ||rho||^2 (Yamashita, Fukushima, Computing Suppl. 15, 239 (2001)): so convergence is quadratic where rho
-vanishes, even at a singular J, as over-parametrised networks have it. Transtrum, Sethna, arXiv 1201.5885 (2012), for a.
+vanishes, even at a singular J, as over-parametrised networks have it. The first correction is, to second order, the
+geodesic acceleration of Transtrum and Sethna, arXiv 1201.5885 (2012); iterations with the same J: Deuflhard, Newton Methods
+for Nonlinear Problems (2004), section 2.1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, get_args
 
 import jax
@@ -22,14 +26,17 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Int
 
-from pinnkit.optim.damped import Form, Linear, linear_problem
+from pinnkit.optim.damped import Form, Linear, Solver, linear_problem
+from pinnkit.optim.jacobian import Products
 from pinnkit.optim.line_search import Now, Scalar, ValueAndGrad, Vector, flat_value_and_grad
 from pinnkit.optim.residual_blocks import blocks_of
 
 LEAST_GAIN = 1e-4
 """A step is taken where the value falls by this share of what the linear model promises."""
-MOST_BENT = 0.75
-"""A step is bent where 2 ||a|| is at most this part of ||p||: beyond, a third derivative would count too (Transtrum, Sethna)."""
+CONTRACTION = 0.5
+"""Corrections go on while each is at most this part of the one before, the first of p: else they do not converge."""
+ENOUGH = 1e-3
+"""They end where one is this part of p."""
 FASTEST = 1 / 3
 """The damping falls to this part of itself at the most, after a step as good as the model promised (Nielsen)."""
 
@@ -59,7 +66,7 @@ def levenberg_marquardt(
     cg_iterations: int = 100,
     cg_tolerance: float = 1e-2,
     sketch_rows: int = 500,
-    acceleration: bool = True,
+    corrections: int = 4,
 ) -> optax.GradientTransformationExtraArgs:
     """Damped Gauss-Newton steps for f(x) = ||rho(x)||^2.
 
@@ -73,7 +80,7 @@ def levenberg_marquardt(
         max_trials: dampings that a step tries; after each refusal the damping grows 2, 4, 8, ... times.
         cg_iterations, cg_tolerance: of "cg" and "sketch": steps at the most, and the relative residual that is enough.
         sketch_rows: residuals whose gradients make the preconditioner of "sketch", drawn anew each step.
-        acceleration: bend each trial, for two evaluations' time (with "cg" for twice the time).
+        corrections: at the most, of each trial; with "cg" and "sketch" each takes as long as the trial itself.
 
     Returns
         A transformation: `update(grad, state, params, value=, grad=, value_fn=, residual_fn=, **extra)`. `value` and
@@ -109,19 +116,18 @@ def levenberg_marquardt(
             )
         x, unravel = ravel_pytree(params)
         now = Now(x, jnp.asarray(value, x.dtype), ravel_pytree(grad)[0])
+        products = Products(blocks_of(residual_fn, params), params)
         linear = linear_problem(
             form,
-            blocks_of(residual_fn, params),
-            params,
-            now.g / 2,
+            products,
             jax.random.fold_in(jax.random.key(0), state.count),
             iterations=cg_iterations,
             tolerance=cg_tolerance,
             rows=sketch_rows,
-            bend=acceleration,
         )
         value_and_grad = flat_value_and_grad(value_fn, unravel, extra)
-        step, new_state = _step(state, now, linear, value_and_grad, max_trials)
+        corrected = partial(_corrected, products, products.residuals(params), corrections)
+        step, new_state = _step(state, now, linear, corrected, value_and_grad, max_trials)
         return unravel(step), new_state._replace(grad=unravel(new_state.grad))
 
     return optax.GradientTransformationExtraArgs(init, update)
@@ -139,6 +145,15 @@ class _Trials(NamedTuple):
     grad: Vector
 
 
+class _Correction(NamedTuple):
+    """The loop's state: how many there were, the step so far, and the size of the last one."""
+
+    number: Int[Array, ""]
+    step: Vector
+    size: Scalar
+    goes_on: Bool[Array, ""]
+
+
 def _init(params: optax.Params, damping: float) -> LevenbergMarquardtState:
     dtype = ravel_pytree(params)[0].dtype
     return LevenbergMarquardtState(
@@ -153,7 +168,12 @@ def _init(params: optax.Params, damping: float) -> LevenbergMarquardtState:
 
 
 def _step(
-    state: LevenbergMarquardtState, now: Now, linear: Linear, value_and_grad: ValueAndGrad, max_trials: int
+    state: LevenbergMarquardtState,
+    now: Now,
+    linear: Linear,
+    corrected: Callable[[Solver], tuple[Vector, Scalar]],
+    value_and_grad: ValueAndGrad,
+    max_trials: int,
 ) -> tuple[Vector, LevenbergMarquardtState]:
     """One step: trials with more and more damping until the value falls."""
     recomputed = ~jnp.isfinite(state.value) | jnp.any(now.g != ravel_pytree(state.grad)[0])
@@ -161,9 +181,7 @@ def _step(
 
     def trial(trials: _Trials) -> _Trials:
         mu = jnp.maximum(trials.damping * now.value, linear.least)
-        p, a = linear.solve(mu)
-        promised = -(jnp.dot(p, now.g) + linear.curvature(p))
-        step = p if a is None else _bent(p, a)
+        step, promised = corrected(linear.solver(mu))
         value, grad = value_and_grad(now.x + step)
         gain = (now.value - value) / promised
         good = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad)) & (promised > 0) & (gain > LEAST_GAIN)
@@ -188,9 +206,26 @@ def _step(
     )
 
 
-def _bent(p: Vector, a: Vector) -> Vector:
-    """p + a, or p alone where a is too large to be trusted."""
-    return jnp.where(2 * jnp.linalg.norm(a) <= MOST_BENT * jnp.linalg.norm(p), p + a, p)  # NaN: p
+def _corrected(products: Products, rho: list[Any], corrections: int, solve: Solver) -> tuple[Vector, Scalar]:
+    """A step, and how far the linear model promises that the value falls."""
+    flat, unravel = ravel_pytree(products.params)
+    p = -solve(rho)
+    along = products.times(p)
+    foreseen = jax.tree.map(jnp.add, rho, along)
+    promised = -jnp.sum(jnp.stack([jnp.sum(a * (2 * r + a)) for a, r in zip(along, rho, strict=True)]))
+    length = jnp.linalg.norm(p)
+
+    def correct(carry: _Correction) -> _Correction:
+        found = products.residuals(unravel(flat + carry.step))
+        c = -solve(jax.tree.map(jnp.subtract, found, foreseen))
+        size = jnp.linalg.norm(c)
+        good = size <= CONTRACTION * carry.size  # not so for NaN
+        step = jnp.where(good, carry.step + c, carry.step)
+        return _Correction(carry.number + 1, step, size, good & (size > ENOUGH * length))
+
+    start = _Correction(jnp.asarray(0, jnp.int32), p, length, jnp.asarray(True))
+    end = lax.while_loop(lambda c: c.goes_on & (c.number < corrections), correct, start)
+    return end.step, promised
 
 
 def _growth(refusals: Int[Array, ""]) -> Any:

@@ -94,6 +94,7 @@ class LevenbergMarquardt(Stage):
     name: ClassVar[str] = "lm"
     keeps_value: ClassVar[bool] = True
     wants_residuals: ClassVar[bool] = True
+    weight_of_a_step: ClassVar[int] = 20
     steps: int = 200
     """Steps at the most."""
     form: Form = "auto"
@@ -106,8 +107,8 @@ class LevenbergMarquardt(Stage):
     """Of cg and sketch: steps of conjugate gradients at the most."""
     sketch_rows: int = 500
     """Of sketch: residuals whose gradients make the preconditioner."""
-    acceleration: bool = True
-    """Bend each step along the second derivative of the residuals (geodesic acceleration)."""
+    corrections: int = 4
+    """Corrections of each step for what its linear model did not foresee, at the most."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,6 +118,7 @@ class LevenbergMarquardt(Stage):
             self.refuse("initial_damping", "a positive number")
         for option in ("max_trials", "cg_iterations", "sketch_rows"):
             self.require_count(option, 1)
+        self.require_count("corrections", 0)
 
     def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
         """The optimiser; a rescue begins with more damping."""
@@ -126,7 +128,7 @@ class LevenbergMarquardt(Stage):
             max_trials=self.max_trials,
             cg_iterations=self.cg_iterations,
             sketch_rows=self.sketch_rows,
-            acceleration=self.acceleration,
+            corrections=self.corrections,
         )
 
     def fits(self, parameters: int, dtype: Any) -> None:

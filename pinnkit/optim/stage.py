@@ -28,6 +28,9 @@ class Stage(ABC):
     outlives_points: ClassVar[bool] = True
     """Whether the optimiser's state is still good when the collocation points are drawn anew."""
 
+    weight_of_a_step: ClassVar[int] = 1
+    """How many usual steps one of its steps stands for: so much more often points are drawn anew."""
+
     steps: int = 1000
     """Steps at the most."""
     loss_below: float = 0.0

@@ -37,7 +37,7 @@ class Sampling:
     boundary: int = 200
     """Points on each named boundary (shared among its faces), and on each @pk.at."""
     redraw: int = 500
-    """Steps between two draws; 0 keeps the first draw for ever (and risks over-fitting it)."""
+    """Steps between two draws; 0 keeps the first draw for ever (and risks over-fitting it). Steps of lm count twentyfold."""
     method: Method = "rad"
     """How interior points are drawn anew: all evenly (sobol), a share where the residual is large (rad), or all but those
     where it is larger than its mean (r3)."""

@@ -185,7 +185,7 @@ class Loop:
             state = state.marked(min(loss, float(state.good.loss)))
         low = losses.size > 0 and bool(losses[-1] < stage.loss_below)
         stalled = bool(result.done) and not low
-        redraw = self.recipe.sampling.redraw
+        redraw = self._redraw(stage)
         draw = redraw > 0 and int(state.step) % redraw == 0
         if stalled and redraw and int(state.step) - int(state.drawn) > REVIVED:
             draw = True  # new points may open the way again
@@ -306,9 +306,14 @@ class Loop:
             self._programs[key] = _Program(*compiled_chunk(self.objective, self.recipe.stages[stage], scale))
         return self._programs[key]
 
+    def _redraw(self, stage: Stage) -> int:
+        """Steps of a stage between two draws; 0 for never."""
+        every = self.recipe.sampling.redraw
+        return max(1, every // stage.weight_of_a_step) if every else 0
+
     def _room(self, state: TrainState) -> int:
         """Steps until something has to happen at an exact step: a redraw, new weights, a snapshot, the stage's end."""
-        intervals = (SNAPSHOT, self.recipe.sampling.redraw, *self.weigher.intervals)
+        intervals = (SNAPSHOT, self._redraw(self._stage(state)), *self.weigher.intervals)
         room = [every - int(state.step) % every for every in intervals if every]
         return min(LONGEST, self._stage(state).steps - int(state.stage_step), *room)
 
