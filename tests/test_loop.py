@@ -121,6 +121,15 @@ def test_points_are_drawn_anew_at_the_right_steps(sampling, expected):
     assert draws(found, run) == expected
 
 
+def test_points_are_drawn_more_often_where_a_step_stands_for_several():
+    class Dear(Descent):
+        name, weight_of_a_step = "dear", 5
+
+    sampling = pk.Sampling(interior=32, boundary=1, redraw=20)
+    run, found = reports(Descent(steps=30), Dear(steps=12), sampling=sampling)
+    assert draws(found, run) == [20, 32, 36, 40]
+
+
 def test_weights_are_updated_at_the_right_steps_and_at_redraws():
     sampling = pk.Sampling(interior=32, boundary=1, redraw=20)
     run, found = reports(Descent(steps=50), sampling=sampling, weighting=pk.ResidualAttention(every=15))
