@@ -68,18 +68,14 @@ class LidDrivenCavity(pk.Problem):
         roots = (1 + nodes) / 2
         return (weights * roots * self.reach) @ jax.vmap(velocity)(self.reach * roots**2)
 
-    @pk.at(x=0.0, y=1.0)
-    def left_end(self, u_at, v_at):  # velocities through the walls count less there: as much must go out as comes in
+    @pk.at(x=0.5, y=1.0)
+    def tight_ends(self, u_at, v_at, x):  # velocities through walls count less there: as much must go out as comes in
+        left, right = 0 * x, 0 * x + 1
         return {
-            "side": self.beside_end(lambda s: u_at(y=1 - s)),
-            "lid": self.beside_end(lambda s: v_at(x=s)),
-        }
-
-    @pk.at(x=1.0, y=1.0)
-    def right_end(self, u_at, v_at):
-        return {
-            "side": self.beside_end(lambda s: u_at(y=1 - s)),
-            "lid": self.beside_end(lambda s: v_at(x=1 - s)),
+            "left_side": self.beside_end(lambda s: u_at(x=left, y=1 - s)),
+            "left_lid": self.beside_end(lambda s: v_at(x=left + s)),
+            "right_side": self.beside_end(lambda s: u_at(x=right, y=1 - s)),
+            "right_lid": self.beside_end(lambda s: v_at(x=right - s)),
         }
 
     @pk.boundary("y-")
@@ -96,6 +92,6 @@ class LidDrivenCavity(pk.Problem):
     recipe = pk.Recipe(
         stages=(pk.SSBroyden(steps=22000, patience=0),),
         sampling=pk.Sampling(interior=3000, boundary=800, density="chebyshev"),
-        weights={"lid": 10.0, "sides": 10.0, "bottom": 10.0, "left_end": 1000.0, "right_end": 1000.0},
+        weights={"lid": 10.0, "sides": 10.0, "bottom": 10.0, "tight_ends": 1000.0},
         curriculum=pk.Curriculum(parameter="Re", multiples=(0.1, 0.4), steps=1000),
     )
