@@ -52,8 +52,7 @@ def test_variance_drawn(kind):
 
 
 # ----------------------------------------------------------------------- what flax's layers make of them
-IMAGE = (1, 12, 12)
-CHANNELS = {"grouped": 32, "depthwise": 48}
+IMAGE = (1, 6, 6)
 LAYERS = {  # factory from (initialiser or None for flax's he_normal, rngs), and our initialiser for ReLU
     "dense": (lambda f, r: nnx.Linear(32, 48, kernel_init=f, rngs=r), init.dense()),
     "pointwise": (lambda f, r: conv(32, 48, 1, f, r), init.pointwise()),
@@ -160,7 +159,7 @@ def test_variance_of_the_logits(gain2, expected):
 
 @pytest.mark.parametrize("keep", [0.2, 0.5])
 def test_masked_layers_keep_the_signal(keep):
-    n, depth = 128, 4
+    n, depth = 64, 4
 
     def one(key):
         h = full = jax.random.normal(key, (4, n))
@@ -170,9 +169,9 @@ def test_masked_layers_keep_the_signal(keep):
             full = jax.nn.relu(full) @ (mask * init.dense()(jax.random.fold_in(key, i), (n, n), jnp.float32))
         return jnp.array([jnp.mean(h**2), jnp.mean(full**2), jnp.mean(mask)])
 
-    kept, lost, share = each(one, 0, 400).mean(axis=0)
-    # Of one network the mean square varies by sqrt(5 depth / (n keep)), 0.9 at the most: 4.5 % for 400 of them.
-    assert kept == pytest.approx(1.0, rel=0.18)
+    kept, lost, share = each(one, 0, 300).mean(axis=0)
+    # Of one network the mean square varies by sqrt(5 depth / (n keep)), 1.25 at the most: 7 % for 300 of them.
+    assert kept == pytest.approx(1.0, rel=0.28)
     assert lost / kept == pytest.approx(keep**depth, rel=1e-3)
     assert share == pytest.approx(keep, rel=0.01)
 
