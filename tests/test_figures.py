@@ -206,6 +206,25 @@ def test_signed_fields_have_a_white_zero(values, expected):
     assert figures._colours(np.array(values)) == expected
 
 
+def test_a_singular_corner_does_not_take_all_colours():
+    usual = np.linspace(0.0, 1.0, 999)
+    low, high, _ = figures._colours(np.r_[usual, 50.0])
+    assert 0 <= low < 0.01 and 0.99 < high <= 1.0
+    assert figures._colours(np.r_[usual, 2.5])[:2] == (0.0, 2.5)  # not so much larger: shown
+    assert figures._colours(np.r_[np.zeros(999), 1.0])[:2] == (0.0, 1.0)  # all that there is to see
+    for values, extend in (([[0.0, 1.0]], "neither"), ([[0.0, 9.0]], "max"), ([[-9.0, 9.0]], "both")):
+        figure = figures.Figure()
+        figures._image(figure.subplots(), np.array(values), NoTruth(), 1, 0, "", vmin=0.0, vmax=1.0)
+        assert figure.axes[1]._colorbar.extend == extend
+
+
+def test_losses_beyond_the_tenth_are_dashed():
+    terms = {f"t{i}": 1.0 + i for i in range(12)}
+    metrics = [{"step": n, "seconds": n, "stage": "adam", "terms": terms} for n in (1, 2)]
+    lines = figures.losses(metrics).axes[0].get_lines()
+    assert [line.get_linestyle() for line in lines] == ["-"] * 10 + ["--"] * 2
+
+
 def test_curves_show_solution_and_truth_and_the_error_below():
     found = evaluation(Decay)
     above, below = figures.fields(found)["solution"].axes

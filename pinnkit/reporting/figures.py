@@ -21,6 +21,12 @@ from pinnkit.training.run import Evaluation
 DPI = 130
 SIDE = 201
 SNAPSHOTS = 5
+COLOURS, STYLES = 10, ("-", "--", ":")
+"""Lines that matplotlib gives colours of their own, and what tells the next ones from them."""
+FEW = 0.01
+"""Share of a map's values that may lie beyond the colours,"""
+MOST_OF_THE_RANGE = 3.0
+"""where the range with them is so many times as large."""
 
 
 def save_all(evaluation: Evaluation, metrics: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
@@ -60,12 +66,12 @@ def losses(metrics: Sequence[dict[str, Any]], unknowns: Mapping[str, Estimate] |
     panels = figure.subplots(len(rows), 2, squeeze=False, sharex="col", sharey="row")
     for (label, key), (left, right) in zip(rows, panels, strict=True):
         told = [m for m in metrics if m.get(key)]
-        for name in dict.fromkeys(name for m in told for name in m[key]):  # a window of time has terms of its own
+        names = dict.fromkeys(name for m in told for name in m[key])  # a window of time has terms of its own
+        for number, name in enumerate(names):
+            style = "." if len(told) == 1 else STYLES[number // COLOURS % len(STYLES)]
             values = np.array([m[key].get(name) for m in told], float)  # null, a value that is not finite, becomes NaN
             for axes, clock in ((left, "step"), (right, "seconds")):
-                (line,) = axes.plot(
-                    [m[clock] for m in told], values, "." if len(told) == 1 else "-", label=name, lw=1.2
-                )
+                (line,) = axes.plot([m[clock] for m in told], values, style, label=name, lw=1.2)
                 found = (unknowns or {}).get(name) if key == "unknowns" else None
                 if found is not None and np.isfinite([found.lower, found.upper]).all():
                     shade = {"color": line.get_color(), "alpha": 0.2, "lw": 0}
@@ -258,7 +264,10 @@ def _image(axes: Axes, values: np.ndarray, problem: Problem, across: int, up: in
     picture = axes.imshow(values, origin="lower", extent=extent, aspect="equal" if both_space else "auto", **how)
     axes.set(xlabel=problem.domain.names[across], ylabel=problem.domain.names[up])
     axes.set_title(title, fontsize=10)
-    axes.figure.colorbar(picture, ax=axes, fraction=0.046, pad=0.02)
+    low, high = picture.get_clim()
+    below, above = bool((values < low).any()), bool((values > high).any())  # not so for NaN, outside of the domain
+    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
+    axes.figure.colorbar(picture, ax=axes, fraction=0.046, pad=0.02, extend=extend)
 
 
 def _measured(evaluation: Evaluation) -> np.ndarray | None:
@@ -268,9 +277,16 @@ def _measured(evaluation: Evaluation) -> np.ndarray | None:
 
 
 def _colours(values: np.ndarray) -> tuple[float, float, str]:
-    """Limits and colour map: diverging and symmetric for a field about as negative as positive, else sequential."""
+    """Limits and colour map: diverging and symmetric for a field about as negative as positive, else sequential.
+
+    Where a few values, as those beside a singular corner, take most of the range, the limits leave them out.
+    """
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if finite.size:
+        most = [float(q) for q in np.quantile(finite, [FEW / 2, 1 - FEW / 2])]
+        if high - low > MOST_OF_THE_RANGE * (most[1] - most[0]) > 0:
+            low, high = most
     if low < 0 < high and 0.5 < -low / high < 2:
         bound = max(-low, high)
         return -bound, bound, "RdBu_r"
