@@ -14,9 +14,10 @@ from cli import pinnkit
 import pinnkit as pk
 from pinnkit.diagnostics.check import check
 from pinnkit.diagnostics.finding import Settings, bootstrap, interval
+from pinnkit.diagnostics.first_step import first_step
 from pinnkit.diagnostics.kernel import balance, kernel_weights, mean_traces, points_at, spectrum
 from pinnkit.diagnostics.points import points_of
-from pinnkit.diagnostics.registry import DIAGNOSTICS, diagnose
+from pinnkit.diagnostics.registry import DIAGNOSTICS, FURTHER, diagnose
 from pinnkit.diagnostics.signal import at_start, recommendation, signal
 from pinnkit.diagnostics.width_study import squared_gradients, width_study
 from pinnkit.fields import Points
@@ -298,6 +299,46 @@ def test_a_model_of_the_users_own_is_refused_in_words():
     refused(lambda: diagnose(made, QUICK, 0), "does not know the layers of a Own", "pk.ResNet(...)", "--model mlp")
 
 
+# Adam's first step
+
+
+@pytest.mark.parametrize("model", [SMALL, pk.ResNet(width=16, depth=1)], ids=["mlp", "resnet"])
+def test_the_first_step_is_as_long_as_the_rate_whatever_the_gradient(model):
+    made = objective(Rod(), model)
+    report = first_step(made, QUICK, 0)
+    points, layers = points_at(made, QUICK.rows, 0), {}
+    slopes = jax.jit(jax.grad(made.loss))(made.network.initial_parameters, points)["network"]
+    for f in report.findings:
+        assert f.measured == pytest.approx(f.predicted, rel=1e-5) and f.verdict == "fit"
+        layers.setdefault(f.equation, []).append(f.subject)
+    names = ["first layer", "layer 2", "readout"] if model is SMALL else ["first layer", "readout", "gates"]
+    assert list(layers.values()) == [names] * 2
+    # Two of them by Kingma and Ba's formula, from gradients by themselves.
+    found = {(f.equation, f.subject): f.measured for f in report.findings}
+    g = np.concatenate([np.ravel(a) for a in jax.tree.leaves(slopes["layers"][0])])
+    m, v = 0.1 * g, 0.001 * g**2
+    plain = np.mean(np.abs(m) / (np.sqrt(v) + 1e-8))
+    corrected = np.mean(np.abs(m / 0.1) / (np.sqrt(v / 0.001) + 1e-8))
+    assert found["without bias correction", "first layer"] == pytest.approx(plain, rel=1e-5)
+    assert found["with bias correction", "first layer"] == pytest.approx(corrected, rel=1e-5)
+    assert plain == pytest.approx(0.1 / np.sqrt(0.001), rel=1e-3)
+
+
+def test_weights_of_zero_have_no_first_step():
+    report = first_step(objective(Rod(), replace(SMALL, init_scale=0.0)), QUICK, 0)
+    unfit = {f.subject for f in report.findings if f.verdict == "unfit"}
+    assert {"first layer", "layer 2"} <= unfit
+    assert "Adam hardly moves them" in report.note
+
+
+def test_larger_weights_have_larger_gradients_and_steps_of_the_same_length():
+    notes = [first_step(objective(Rod(), replace(SMALL, init_scale=s)), QUICK, 0) for s in (1.0, 2.0)]
+    sizes = [np.mean([float(f.message.split("E g^2 ")[1].split(",")[0]) for f in n.findings]) for n in notes]
+    assert sizes[1] > 4 * sizes[0]
+    for a, b in zip(notes[0].findings, notes[1].findings, strict=True):
+        assert a.measured == pytest.approx(b.measured, rel=1e-2)
+
+
 # All of it
 
 
@@ -311,6 +352,13 @@ def test_a_report_from_every_diagnostic_and_a_figure():
     }  # fmt: skip
     assert all(set(f.plain()) == keys for f in found.findings)
     assert set(diagnosis_figures(found)) == {"width_study", "signal", "balance", "spectrum"}
+
+
+@pytest.mark.slow
+def test_all_is_more():
+    found = diagnose(objective(Rod(), SMALL), replace(QUICK, all=True), 0)
+    assert set(found.reports) == {*DIAGNOSTICS, *FURTHER} and found.verdict == "fit"
+    assert set(diagnosis_figures(found)) >= {"width_study", "first_step"}
 
 
 def test_settings_that_make_no_sense_are_refused():

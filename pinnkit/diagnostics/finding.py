@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from pinnkit.diagnostics.chart import Bars, Chart
 from pinnkit.errors import UsageError
 from pinnkit.objective import Objective
 
@@ -48,12 +49,24 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """The findings of one diagnostic, and the numbers that its figure draws."""
+    """The findings of one diagnostic, and how they are shown.
+
+    A table, or where no finding has a prediction or an interval, their messages.
+    """
 
     findings: tuple[Finding, ...]
+    about: str
+    """What the numbers are, for the heading."""
+    subjects: str = ""
+    """What the rows of the table are: layers, channels."""
     curves: dict[str, Any] = field(default_factory=dict)
+    """Further numbers, as JSON holds them."""
+    panels: tuple[Chart, ...] | tuple[Bars, ...] = ()
+    """Of the figure."""
     note: str = ""
     """What the reader has to know of all findings together, a sentence."""
+    advice: str = ""
+    """What to do with it, a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +81,8 @@ class Settings:
     """Points of the domain at which each network is looked at."""
     rows: int = 128
     """Points of each term in the kernel."""
+    all: bool = False
+    """Further diagnostics as well: Adam's first step."""
 
     def __post_init__(self) -> None:
         for name, least in (("draws", 4), ("points", 1), ("rows", 2)):

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from pinnkit.diagnostics.chart import Bars, Chart, Line
 from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict
 from pinnkit.diagnostics.uncertainty import jacobians
 from pinnkit.objective import FieldNetwork, Objective, PointSets
@@ -62,8 +63,17 @@ def balance(objective: Objective, settings: Settings, seed: int) -> Report:
             )
         )
     shown = ", ".join(f'"{t}": {w:.3g}' for t, w in weights.items())
-    curves = {"rms": rms, "traces": traces, "weights": weights, "recipe": f"weights={{{shown}}}"}
-    return Report(tuple(findings), curves)
+    recipe = f"weights={{{shown}}}"
+    return Report(
+        tuple(findings),
+        "how fast each term falls at first: trace of its tangent kernel, a point",
+        curves={"rms": rms, "traces": traces, "weights": weights, "recipe": recipe},
+        panels=(
+            Bars(xlabel="RMS of the residual", names=tuple(rms), values=tuple(rms.values())),
+            Bars(xlabel="kernel trace a point", names=tuple(rms), values=tuple(traces[t] for t in rms)),
+        ),
+        advice=f'for all terms to fall alike: pk.Recipe({recipe}), or weights="ntk"',
+    )
 
 
 def spectrum(objective: Objective, settings: Settings, seed: int) -> Report:
@@ -94,7 +104,20 @@ def spectrum(objective: Objective, settings: Settings, seed: int) -> Report:
             )
         )
         curves[term] = values.tolist()
-    return Report(tuple(findings), {"eigenvalues": curves, "traces": compared})
+    lines = [Line(label=t, x=range(1, len(v) + 1), y=v, marked=False) for t, v in curves.items()]
+    chart = Chart(
+        title="tangent kernel at the start",
+        xlabel="number of the eigenvalue",
+        ylabel="eigenvalue of K / N",
+        lines=tuple(lines),
+        xscale="log",
+    )
+    return Report(
+        tuple(findings),
+        "eigenvalues of each term's tangent kernel",
+        curves={"eigenvalues": curves, "traces": compared},
+        panels=(chart,),
+    )
 
 
 def kernel_weights(traces: Mapping[str, float]) -> dict[str, float]:

@@ -1,4 +1,7 @@
-"""The diagnostics by name, and the diagnosis that they make together. A new one is a module and a line here."""
+"""The diagnostics by name, and the diagnosis that they make together. A new one is a module and a line here.
+
+Those in `DIAGNOSTICS` say whether a start is sound, and are always run; those in `FURTHER` are asked for with `--all`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pinnkit.diagnostics.finding import Diagnostic, Finding, Report, Settings, Verdict
+from pinnkit.diagnostics.first_step import NAME as FIRST_STEP
+from pinnkit.diagnostics.first_step import first_step
 from pinnkit.diagnostics.kernel import BALANCE, SPECTRUM, balance, spectrum
 from pinnkit.diagnostics.signal import NAME as SIGNAL
 from pinnkit.diagnostics.signal import signal
@@ -21,6 +26,7 @@ DIAGNOSTICS: dict[str, Diagnostic] = {
     BALANCE: balance,
     SPECTRUM: spectrum,
 }
+FURTHER: dict[str, Diagnostic] = {FIRST_STEP: first_step}
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,12 @@ class Diagnosis:
 
 
 def diagnose(objective: Objective, settings: Settings, seed: int) -> Diagnosis:
-    """Run every diagnostic. Raises UsageError for a model whose layers are not known."""
+    """Run the diagnostics, all where the settings say so. Raises UsageError for a model whose layers are not known."""
     if not isinstance(objective.network.model, LayeredModel):
         raise UsageError(
             f"The diagnosis does not know the layers of a {type(objective.network.model).__name__}.",
             expected="one of " + ", ".join(f"pk.{cls.__name__}(...)" for cls in MODELS.values()),
             do="Diagnose the problem with --model mlp, say.",
         )
-    return Diagnosis({name: run(objective, settings, seed) for name, run in DIAGNOSTICS.items()})
+    asked = DIAGNOSTICS | (FURTHER if settings.all else {})
+    return Diagnosis({name: run(objective, settings, seed) for name, run in asked.items()})

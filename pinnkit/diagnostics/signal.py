@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pinnkit.compiling import jit_once
+from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.diagnostics.points import points_of
 from pinnkit.diagnostics.rows import felt, layers_of, unpredicted
@@ -52,15 +53,47 @@ def signal(objective: Objective, settings: Settings, seed: int) -> Report:
         order = len(channels[k]) if k < len(channels) else 0
         expected = None if theory is None else theory[:, k]
         findings.append(_finding(name, layers_of(objective, model), measured[:, :, k], means[:, :, k], expected, order))
+    recommended = _recommended(objective) if isinstance(model, MLP) else ""
     curves = {
-        **({"recommended": _recommended(objective)} if isinstance(model, MLP) else {}),
+        **({"recommended": recommended} if recommended else {}),
         "channels": names,
         "measured": measured.mean(axis=0).T.tolist(),
         "lower": np.quantile(means, 0.025, axis=0).T.tolist(),
         "upper": np.quantile(means, 0.975, axis=0).T.tolist(),
         "predicted": None if theory is None else theory.T.tolist(),
     }
-    return Report(tuple(findings), curves, unpredicted(model))
+    return Report(
+        tuple(findings),
+        "size of the network's output and its derivatives in scaled coordinates, and of the gradient that comes back",
+        subjects="channel",
+        curves=curves,
+        panels=(_chart(curves),),
+        note=unpredicted(model),
+        advice=f"of he and lecun, these derivatives are kept best by {recommended} (--model.init auto)"
+        if recommended
+        else "",
+    )
+
+
+def _chart(curves: dict[str, Any]) -> Chart:
+    """RMS of each channel down the depth; theory dashed."""
+    measured, lower, upper = (np.sqrt(np.array(curves[key])) for key in ("measured", "lower", "upper"))
+    layers = list(range(1, measured.shape[1] + 1))
+    lines = [
+        Line(label=name, x=layers, y=m.tolist(), lower=low.tolist(), upper=up.tolist())
+        for name, m, low, up in zip(curves["channels"], measured, lower, upper, strict=True)
+    ]
+    if curves["predicted"] is not None:
+        theory = np.sqrt(np.array(curves["predicted"]))
+        theory = np.where(theory > 1e-12, theory, 0.0)  # a rounding error is no prediction
+        lines += [Line(label="theory", x=layers, y=t.tolist(), theory=True) for t in theory]
+    return Chart(
+        title="signal and derivatives down the depth",
+        xlabel="layer (the last is the output)",
+        ylabel="RMS, scaled coordinates",
+        lines=tuple(lines),
+        ticks=layers,
+    )
 
 
 def _recommended(objective: Objective) -> str:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Interval, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.diagnostics.operator import Operator, operator
 from pinnkit.diagnostics.points import points_of
@@ -78,7 +79,33 @@ def width_study(objective: Objective, settings: Settings, seed: int) -> Report:
                 found, drawn = judged(sweep, term, parametrisation)
                 findings += found
                 curves[f"{term}, {parametrisation}"] = drawn
-    return Report(tuple(findings), curves, unpredicted(model))
+    about = (
+        "||dr/dW||^2 of the residual r, by layer (ntk: W = sigma omega, and the derivative is with respect to omega)"
+    )
+    panels = tuple(_panel(title, drawn) for title, drawn in curves.items())
+    return Report(tuple(findings), about, subjects="layer", curves=curves, panels=panels, note=unpredicted(model))
+
+
+def _panel(title: str, drawn: dict[str, Any]) -> Chart:
+    """Mean squares against width, theory dashed."""
+    widths, columns = drawn["widths"], {key: np.array(drawn[key]).T.tolist() for key in ("mean", "lower", "upper")}
+    lines = [
+        Line(label=name, x=widths, y=mean, lower=lower, upper=upper)
+        for name, mean, lower, upper in zip(drawn["layers"], *columns.values(), strict=True)
+    ]
+    told = [(w, p) for w, p in zip(widths, drawn["predicted"], strict=True) if p is not None]
+    if told:
+        at, predicted = zip(*told, strict=True)
+        lines += [Line(label="theory", x=at, y=p, theory=True) for p in np.array(predicted).T.tolist()]
+    symbol = r"\omega" if title.endswith("ntk") else "W"
+    return Chart(
+        title=title,
+        xlabel="width",
+        ylabel=rf"mean of $\|\partial r/\partial {symbol}\|^2$",
+        lines=tuple(lines),
+        xscale="log",
+        ticks=widths,
+    )
 
 
 def squared_gradients(

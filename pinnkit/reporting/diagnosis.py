@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +13,23 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.text import Text
 
-from pinnkit.diagnostics.finding import Finding
-from pinnkit.diagnostics.kernel import BALANCE, SPECTRUM
+from pinnkit.diagnostics.chart import Bars, Chart
+from pinnkit.diagnostics.finding import Finding, Report
 from pinnkit.diagnostics.registry import Diagnosis
-from pinnkit.diagnostics.signal import NAME as SIGNAL
-from pinnkit.diagnostics.width_study import NAME as WIDTH_STUDY
 from pinnkit.reporting.figures import save
 from pinnkit.reporting.run_folder import plain
 from pinnkit.reporting.tables import number, table
 
 FILE = "diagnose.json"
 STYLE = {"fit": "green", "unfit": "bold red", "measured only": "dim"}
-EXPLAINED = {
-    WIDTH_STUDY: "||dr/dW||^2 of the residual r, by layer (ntk: W = sigma omega, and the derivative is with respect to omega)",
-    SIGNAL: "size of the network's output and its derivatives in scaled coordinates, and of the gradient that comes back",
-    BALANCE: "how fast each term falls at first: trace of its tangent kernel, a point",
-    SPECTRUM: "eigenvalues of each term's tangent kernel",
-}
 
 
 def print_diagnosis(console: Console, found: Diagnosis) -> None:
     """A table for each diagnostic, the reasons for what is unfit, and the verdict."""
     for name, report in found.reports.items():
-        _print_findings(console, name, report.findings)
-        if report.note:
-            console.print(Text(f"  {report.note}", style="dim"), soft_wrap=True)
-        if option := report.curves.get("recommended"):
-            said = f"  of he and lecun, these derivatives are kept best by {option} (--model.init auto)"
-            console.print(Text(said, style="dim"))
-        if recipe := report.curves.get("recipe"):
-            console.print(Text(f'  for all terms to fall alike: pk.Recipe({recipe}), or weights="ntk"', style="dim"))
+        _print_findings(console, name, report)
+        for sentence in filter(None, (report.note, report.advice)):
+            console.print(Text(f"  {sentence}", style="dim"), soft_wrap=True)
         console.print()
     unfit = [f for f in found.findings if f.verdict == "unfit"]
     for f in unfit:
@@ -53,22 +41,25 @@ def print_diagnosis(console: Console, found: Diagnosis) -> None:
         console.print(Text("FIT: nothing speaks against training this network on this problem.", style="bold green"))
 
 
-def _print_findings(console: Console, name: str, findings: tuple[Finding, ...]) -> None:
-    console.print(Text(name, style="bold"), Text(EXPLAINED.get(name, ""), style="dim"), sep="  ", soft_wrap=True)
-    if name in (BALANCE, SPECTRUM):
+def _print_findings(console: Console, name: str, report: Report) -> None:
+    findings = report.findings
+    console.print(Text(name, style="bold"), Text(report.about, style="dim"), sep="  ", soft_wrap=True)
+    if all(f.predicted is None and f.interval is None for f in findings):
         for f in findings:
             console.print(Text(f"  {f.message}", style="red" if f.verdict == "unfit" else ""))
         return
+    last = ["95% interval"] if any(f.interval is not None for f in findings) else []
+    last = ["width exponent (95%)"] if any(f.exponent is not None for f in findings) else last
     for title in dict.fromkeys(" in ".join(w for w in (f.equation, f.parametrisation) if w) for f in findings):
         group = [f for f in findings if " in ".join(w for w in (f.equation, f.parametrisation) if w) == title]
-        last = "width exponent (95%)" if name == WIDTH_STUDY else "95% interval"
-        shown = table("", "layer" if name == WIDTH_STUDY else "channel", "measured", "theory", last, "verdict")
+        shown = table("", report.subjects, "measured", "theory", *last, "verdict")
         if title:
             console.print(Text(f"  {title}", style="bold dim"))
         for f in group:
             theory = "" if f.predicted is None else f"{f.predicted:.3g}"
             verdict = Text(f.verdict, style=STYLE[f.verdict])
-            shown.add_row(f.subject, number(f.measured, ".3g"), theory, _exponent(f) or _interval(f), verdict)
+            spread = [_exponent(f) or _interval(f)] if last else []
+            shown.add_row(f.subject, number(f.measured, ".3g"), theory, *spread, verdict)
         console.print(shown)
 
 
@@ -95,79 +86,53 @@ def write_diagnosis(found: Diagnosis, folder: Path) -> list[Path]:
 
 def diagnosis_figures(found: Diagnosis) -> dict[str, Figure]:
     """The figures by name."""
-    draw = {WIDTH_STUDY: width_figure, SIGNAL: signal_figure, SPECTRUM: spectrum_figure, BALANCE: balance_figure}
-    return {name.replace(" ", "_"): draw[name](report.curves) for name, report in found.reports.items() if name in draw}
+    return {name.replace(" ", "_"): figure(report.panels) for name, report in found.reports.items() if report.panels}
 
 
-def width_figure(curves: dict[str, Any]) -> Figure:
-    """||dr/dW||^2 against width, a panel for each equation and parametrisation; theory dashed."""
-    figure = Figure(figsize=(6.6 * min(2, len(curves)), 4.0 * ((len(curves) + 1) // 2)), layout="constrained")
-    panels = figure.subplots((len(curves) + 1) // 2, min(2, len(curves)), squeeze=False).ravel()
-    for axes, (title, c) in zip(panels, curves.items(), strict=False):
-        mean, lower, upper = (_positive(c[key]) for key in ("mean", "lower", "upper"))
-        _band_lines(axes, c["widths"], c["layers"], mean, lower, upper)
-        told = [(w, p) for w, p in zip(c["widths"], c["predicted"], strict=True) if p is not None]
-        for i in range(len(c["layers"])) if told else ():
-            axes.plot([w for w, _ in told], [p[i] for _, p in told], "k--", lw=0.8, label="theory" if i == 0 else None)
-        symbol = r"\omega" if title.endswith("ntk") else "W"
-        axes.set(xscale="log", yscale="log" if np.isfinite(mean).any() else "linear", xlabel="width", title=title)
-        axes.set_ylabel(rf"mean of $\|\partial r/\partial {symbol}\|^2$")
-        axes.set_xticks(c["widths"], [str(w) for w in c["widths"]], minor=False)
-        axes.minorticks_off()
-        _at_least_a_decade(axes)
-        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-        axes.grid(alpha=0.3)
-    for axes in panels[len(curves) :]:
+def figure(panels: Sequence[Chart] | Sequence[Bars]) -> Figure:
+    """Charts in two columns, or bars side by side."""
+    bars = [p for p in panels if isinstance(p, Bars)]
+    charts = [p for p in panels if isinstance(p, Chart)]
+    if bars:
+        made = Figure(figsize=(3.75 * len(bars), 1.2 + 0.45 * len(bars[0].names)), layout="constrained")
+        for axes, bar in zip(made.subplots(1, len(bars), sharey=True, squeeze=False)[0], bars, strict=True):
+            axes.barh(bar.names, _positive(bar.values), color="tab:blue", height=0.6)
+            axes.set(xscale="log", xlabel=bar.xlabel)
+            axes.grid(alpha=0.3, axis="x")
+        made.axes[0].invert_yaxis()
+        return made
+    rows, columns = (len(charts) + 1) // 2, min(2, len(charts))
+    made = Figure(figsize=(6.8 * columns, 4.1 * rows), layout="constrained")
+    every = made.subplots(rows, columns, squeeze=False).ravel()
+    for axes, chart in zip(every, charts, strict=False):
+        _draw(axes, chart)
+    for axes in every[len(charts) :]:
         axes.remove()
-    return figure
+    return made
 
 
-def signal_figure(curves: dict[str, Any]) -> Figure:
-    """RMS of each channel down the depth; theory dashed."""
-    root = {k: np.sqrt(np.array(curves[k])) for k in ("measured", "lower", "upper")}
-    layers = np.arange(1, root["measured"].shape[1] + 1)
-    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
-    axes = figure.subplots()
-    shown = np.where(root["measured"] > 0, root["measured"], np.nan)
-    _band_lines(axes, layers, curves["channels"], shown.T, root["lower"].T, root["upper"].T)
-    if curves["predicted"] is not None:
-        theory = np.sqrt(np.array(curves["predicted"]))
-        for i, line in enumerate(np.where(theory > 1e-12, theory, np.nan)):
-            axes.plot(layers, line, "k--", lw=0.8, label="theory" if i == 0 else None)
-    axes.set(yscale="log", xlabel="layer (the last is the output)", ylabel="RMS, scaled coordinates")
-    axes.set_xticks(layers)
-    axes.set_title("signal and derivatives down the depth")
-    _at_least_a_decade(axes)
+def _draw(axes: Axes, chart: Chart) -> None:
+    shown = _positive if chart.yscale == "log" else np.asarray
+    named = False
+    for line in chart.lines:
+        if line.theory:
+            axes.plot(line.x, shown(line.y), "k--", lw=0.8, label=None if named else line.label)
+            named = True
+            continue
+        (drawn,) = axes.plot(line.x, shown(line.y), "o-" if line.marked else "-", ms=3, lw=1.4, label=line.label)
+        if line.lower is not None and line.upper is not None:
+            ends = shown(line.lower), shown(line.upper)
+            axes.fill_between(line.x, *ends, color=drawn.get_color(), alpha=0.2, lw=0)
+    there = any(np.isfinite(shown(line.y)).any() for line in chart.lines)
+    axes.set(xscale=chart.xscale, yscale=chart.yscale if there else "linear", title=chart.title)
+    axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel)
+    if chart.ticks is not None:
+        axes.set_xticks(chart.ticks, [str(t) for t in chart.ticks], minor=False)
+        axes.xaxis.minorticks_off()
+    if axes.get_yscale() == "log":
+        _at_least_a_decade(axes)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     axes.grid(alpha=0.3)
-    return figure
-
-
-def spectrum_figure(curves: dict[str, Any]) -> Figure:
-    """Eigenvalues of each term's kernel, largest first."""
-    figure = Figure(figsize=(6.5, 4.0), layout="constrained")
-    axes = figure.subplots()
-    for term, values in curves["eigenvalues"].items():
-        shown = np.array(values)
-        axes.loglog(np.arange(1, len(shown) + 1), np.where(shown > 0, shown, np.nan), lw=1.4, label=term)
-    axes.set(xlabel="number of the eigenvalue", ylabel="eigenvalue of K / N", title="tangent kernel at the start")
-    axes.legend(fontsize=8)
-    axes.grid(alpha=0.3)
-    return figure
-
-
-def balance_figure(curves: dict[str, Any]) -> Figure:
-    """RMS of each term's residual and trace of its kernel."""
-    terms = list(curves["traces"])
-    figure = Figure(figsize=(7.5, 1.2 + 0.45 * len(terms)), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    for axes, key, label in ((left, "rms", "RMS of the residual"), (right, "traces", "kernel trace a point")):
-        values = [curves[key][t] for t in terms]
-        axes.barh(terms, [v if v > 0 else np.nan for v in values], color="tab:blue", height=0.6)
-        axes.set(xscale="log", xlabel=label)
-        axes.grid(alpha=0.3, axis="x")
-    left.invert_yaxis()
-    return figure
 
 
 def _positive(values: Any) -> Any:
@@ -183,10 +148,3 @@ def _at_least_a_decade(axes: Axes) -> None:
         return
     middle, half = np.sqrt(low * high), max(np.sqrt(high / low), 10**0.75)
     axes.set_ylim(middle / half, middle * half)
-
-
-def _band_lines(axes: Axes, x: Any, names: list[str], mean: Any, lower: Any, upper: Any) -> None:
-    """A line for each column, with its 95% interval as a band."""
-    for i, name in enumerate(names):
-        (line,) = axes.plot(x, mean[:, i], "o-", ms=3, lw=1.4, label=name)
-        axes.fill_between(x, lower[:, i], upper[:, i], color=line.get_color(), alpha=0.2, lw=0)
