@@ -17,10 +17,12 @@ from pinnkit.diagnostics.finding import Settings, bootstrap, interval
 from pinnkit.diagnostics.first_step import first_step
 from pinnkit.diagnostics.kernel import balance, kernel_weights, mean_traces, points_at, spectrum
 from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.random_matrices import measured, random_matrices
 from pinnkit.diagnostics.registry import DIAGNOSTICS, FURTHER, diagnose
 from pinnkit.diagnostics.signal import at_start, recommendation, signal
 from pinnkit.diagnostics.width_study import squared_gradients, width_study
 from pinnkit.fields import Points
+from pinnkit.objective.drawn import Drawn
 from pinnkit.problem import problem_class, shipped
 from pinnkit.reporting.diagnosis import diagnosis_figures
 from pinnkit.training.run import Run, described
@@ -60,8 +62,6 @@ def test_gradients_are_those_of_each_network_by_itself():
     found = squared_gradients(made, SMALL, group, points, 3, seed=0)["advection"]
     assert found.shape == (3, 3)
     for draw, key in enumerate(jax.random.split(jax.random.key(0), 3)):
-        from pinnkit.objective.drawn import Drawn
-
         for kind in ("standard", "ntk"):
             drawn = Drawn(made, replace(SMALL, parametrisation=kind), key, jnp.float32)
             params = jax.tree.map(lambda a: a.astype(jnp.float64), drawn.params)
@@ -337,6 +337,48 @@ def test_larger_weights_have_larger_gradients_and_steps_of_the_same_length():
     assert sizes[1] > 4 * sizes[0]
     for a, b in zip(notes[0].findings, notes[1].findings, strict=True):
         assert a.measured == pytest.approx(b.measured, rel=1e-2)
+
+
+# Random matrices
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sin"])
+def test_spectral_radii_are_those_of_the_circular_law(activation):
+    n, depth, draws = 128, 3, 8
+    model = pk.MLP(width=n, depth=depth, activation=activation)
+    report = random_matrices(objective(Advection(), model), replace(QUICK, draws=draws), 0)
+    assert [f.subject for f in report.findings] == ["layer 2", "layer 3"]
+    for f in report.findings:
+        assert f.measured == pytest.approx(f.predicted, rel=1.5 * n**-0.5) and f.verdict == "fit"
+        if activation == "relu":  # phi'^2 is 1/2 whatever z is
+            assert f.predicted == pytest.approx(1.0, rel=1e-6)
+    assert "Singular values of the outputs" in report.note
+
+
+def test_a_radius_by_power_iteration():
+    """The largest singular value bounds it, and J^k grows like it: an independent computation for one network."""
+    model = pk.MLP(width=40, depth=2)
+    made = objective(Advection(), model)
+    radii, sizes, chain = measured(made, model, [1], 4, seed=0)
+    assert radii.shape == (4, 1) and chain.shape == (4, 1) and sizes[0] > 0
+    key = jax.random.split(jax.random.key(0), 4)[2]
+    drawn = Drawn(made, model, key, jnp.float32)
+    x = jnp.asarray(points_of(next(g for g in made.equations.groups if g.kind == "interior"), 4).X, jnp.float32)[2]
+    z = np.asarray(drawn.preactivations(x[None, :])[1][0], np.float64)
+    J = (1 - np.tanh(z) ** 2)[:, None] * np.asarray(drawn.params["layers"][1]["kernel"], np.float64).T
+    grown = np.linalg.norm(np.linalg.matrix_power(J, 256), 2) ** (1 / 256)
+    assert radii[2, 0] == pytest.approx(grown, rel=0.02)
+    gradient = jax.grad(lambda e: drawn.outputs(e[None, :])[0, 0])(made.network.embedding(x[None, :])[0])
+    assert chain[2, 0] == pytest.approx(float(jnp.linalg.norm(gradient)), rel=1e-5)
+
+
+@pytest.mark.parametrize(("scale", "fit"), [(1.0, True), (2**0.5, False), (0.5**0.5, False)])
+def test_twice_and_half_the_variance_are_unfit_in_depth(scale, fit):
+    model = pk.MLP(width=64, depth=16, activation="relu", init_scale=scale)
+    report = random_matrices(objective(Advection(), model), replace(QUICK, draws=12), 0)
+    assert {f.verdict for f in report.findings} == {"fit" if fit else "unfit"}
+    for f in report.findings:
+        assert f.predicted == pytest.approx(scale, rel=1e-6)
 
 
 # All of it

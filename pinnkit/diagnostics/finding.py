@@ -82,7 +82,7 @@ class Settings:
     rows: int = 128
     """Points of each term in the kernel."""
     all: bool = False
-    """Further diagnostics as well: Adam's first step."""
+    """Further diagnostics as well: Adam's first step, spectral radii of the layers."""
 
     def __post_init__(self) -> None:
         for name, least in (("draws", 4), ("points", 1), ("rows", 2)):

@@ -31,5 +31,8 @@ class Dense(nnx.Module):
 
     def __call__(self, X: Float[Array, "points n_in"]) -> Float[Array, "points n_out"]:
         """Apply the layer to a batch."""
-        weights = self.weights({name: getattr(self, name)[...] for name in self.stored})
-        return X @ weights + self.bias[...][None, :]
+        return X @ self.kernel_used() + self.bias[...][None, :]
+
+    def kernel_used(self) -> Float[Array, "n_in n_out"]:
+        """W, of what is stored."""
+        return self.weights({name: getattr(self, name)[...] for name in self.stored})

@@ -33,6 +33,14 @@ class Drawn:
         """The fields, (points, dim) -> (points, fields)."""
         return self._network.ansatz(self.problem, lambda X: self._apply(params, self._network.embedding(X)))
 
+    def outputs(self, E: Float[Array, "points features"]) -> Float[Array, "points outputs"]:
+        """The network's outputs, from embedded points."""
+        return self._apply(self.params, E)
+
+    def weights(self) -> list[Float[Array, "n_in n_out"]]:
+        """W of each layer, whatever is stored of it."""
+        return [layer.kernel_used() for layer in self._module.layers]
+
     def preactivations(self, X: Float[Array, "points dim"], shifts: Any = None) -> list[Float[Array, "points units"]]:
         """Those of each layer, the network's output (before hard conditions) last; `shifts` are added to them."""
         return self._module.preactivations(self._network.embedding(X), shifts)

@@ -1,0 +1,134 @@
+"""The matrices that carry a signal from layer to layer at the start: the radius of their eigenvalues, and the whole chain.
+
+From one pre-activation to the next of the same width n a small change is carried by J = D W, D = diag(phi'(z)). Its entries are
+independent of variance sigma2 phi'^2, so that its eigenvalues fill a disk of radius (n sigma2 E[phi'(z)^2])^(1/2) as n grows:
+1 for ReLU with He.
+
+Source: Ginibre 1965 and Tao and Vu 2010 for the circular law; Pennington, Schoenholz and Ganguli 2017 for networks.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from pinnkit.diagnostics.chart import Chart, Line
+from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict, bootstrap, interval
+from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.rows import felt, layers_of
+from pinnkit.init.gains import Elementwise, normal_expectation
+from pinnkit.models import LayeredModel, activation
+from pinnkit.objective import Objective
+from pinnkit.objective.drawn import Drawn
+
+NAME = "random matrices"
+MOST = 10.0
+"""Factor by which as many such matrices as there are hidden layers may enlarge a signal, or make it smaller."""
+
+
+def random_matrices(objective: Objective, settings: Settings, seed: int) -> Report:
+    """Spectral radius of each square layer over random networks, and the singular values of the outputs by the inputs."""
+    model = objective.network.model
+    assert isinstance(model, LayeredModel)
+    phi, layers = activation(model.activation).function, layers_of(objective, model)
+    square = [i for i in felt(layers) if i > 0 and layers[i].n_in == layers[i].n_out]
+    variances = model.variances(objective.network.embedding.features, len(objective.network.problem.fields))
+    radii, sizes, chain = measured(objective, model, square, settings.draws, seed)
+    hidden = sum(1 for layer in layers if layer.n_out == model.width)
+    findings, theory = [], []
+    for k, i in enumerate(square):
+        predicted = radius(phi, layers[i].n_in * variances[i], sizes[k])
+        theory.append(predicted)
+        spread = interval(bootstrap(radii[:, k]))
+        findings.append(_finding(layers[i].name, float(radii[:, k].mean()), spread, predicted, layers[i].n_in, hidden))
+    shown = ", ".join(f"{s:.3g}" for s in np.sqrt(np.mean(chain**2, axis=0)))
+    note = f"Singular values of the outputs by the network's inputs, RMS over networks: {shown}."
+    if not square:
+        note = "No hidden layer has as many inputs as outputs and a gradient at the start: there is no radius. " + note
+    names = [layers[i].name for i in square]
+    return Report(
+        tuple(findings),
+        "spectral radius of J = D W, D = diag(phi'(z)), by layer",
+        subjects="layer",
+        curves={"layers": names, "radii": radii.T.tolist(), "predicted": theory, "singular values": chain.tolist()},
+        panels=(_chart(radii, theory),) if square else (),
+        note=note,
+    )
+
+
+def radius(phi: Elementwise, gain2: float, size: float) -> float:
+    """(gain2 E[phi'(z)^2])^(1/2), gain2 = n sigma2, for z of mean square `size`."""
+
+    def squared_slope(u: jax.Array) -> jax.Array:
+        z = jnp.sqrt(size) * u
+        return jax.jvp(phi, (z,), (jnp.ones_like(z),))[1] ** 2
+
+    return float(np.sqrt(gain2 * normal_expectation(squared_slope)))
+
+
+def measured(
+    objective: Objective, model: LayeredModel, square: list[int], draws: int, seed: int
+) -> tuple[Float[np.ndarray, "draws layers"], list[float], Float[np.ndarray, "draws values"]]:
+    """Spectral radius of each square layer of each network at a point of its own, E z^2 of the layers, singular values."""
+    group = next(g for g in objective.equations.groups if g.kind == "interior")
+    X = jnp.asarray(points_of(group, draws).X, jnp.float32)
+    phi = activation(model.activation).function
+
+    def one(given: tuple[jax.Array, jax.Array]) -> tuple[list[jax.Array], list[jax.Array], jax.Array]:
+        key, x = given
+        drawn = Drawn(objective, model, key, jnp.float32)
+        z = drawn.preactivations(x[None, :])
+        weights = drawn.weights()
+        slopes = [jax.jvp(phi, (z[i][0],), (jnp.ones_like(z[i][0]),))[1] for i in square]
+        matrices = [d[:, None] * weights[i].T for d, i in zip(slopes, square, strict=True)]
+        whole = jax.jacfwd(lambda e: drawn.outputs(e[None, :])[0])(objective.network.embedding(x[None, :])[0])
+        return matrices, [jnp.mean(z[i] ** 2) for i in square], whole
+
+    keys = jax.random.split(jax.random.key(seed), draws)
+    matrices, squares, whole = jax.jit(lambda given: jax.lax.map(one, given))((keys, X))
+    radii = [[np.abs(np.linalg.eigvals(np.asarray(M, np.float64))).max() for M in stack] for stack in matrices]
+    chain = np.linalg.svd(np.asarray(whole, np.float64), compute_uv=False)
+    return np.array(radii).T.reshape(draws, len(square)), [float(s.mean()) for s in squares], chain
+
+
+def _finding(
+    layer: str, found: float, spread: tuple[float, float], predicted: float, width: int, hidden: int
+) -> Finding:
+    whole = found**hidden
+    verdict: Verdict = "fit" if 1 / MOST <= whole <= MOST else "unfit"
+    said = (
+        f"{layer}: spectral radius {found:.3g}, in theory {predicted:.3g} (up to {width**-0.5:.2g} or so, width^-1/2)"
+    )
+    if verdict == "unfit":
+        said += f"; {hidden} such layers make a signal {whole:.2g} times as large"
+    return Finding(
+        diagnostic=NAME,
+        subject=layer,
+        predicted=predicted,
+        measured=found,
+        interval=spread,
+        verdict=verdict,
+        message=said,
+    )
+
+
+def _chart(radii: Float[np.ndarray, "draws layers"], theory: list[float]) -> Chart:
+    places = list(range(2, 2 + radii.shape[1]))
+    low, high = np.quantile(radii, [0.025, 0.975], axis=0)
+    line = Line(
+        label="mean, and 95% of networks",
+        x=places,
+        y=radii.mean(axis=0).tolist(),
+        lower=low.tolist(),
+        upper=high.tolist(),
+    )
+    return Chart(
+        title="spectral radius of D W",
+        xlabel="square layer",
+        ylabel="spectral radius",
+        lines=(line, Line(label="theory", x=places, y=theory, theory=True)),
+        yscale="linear",
+        ticks=places,
+    )
