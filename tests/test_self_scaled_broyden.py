@@ -198,8 +198,8 @@ def test_every_evaluation_is_counted_and_known_values_are_reused():
         x, state = step(x, state)
     jax.effects_barrier()
     assert len(calls) == int(state.evaluations)
-    np.testing.assert_allclose(state.value, rosenbrock(x), rtol=1e-14)  # compiled in one case, not in the other
-    np.testing.assert_allclose(state.grad, jax.grad(rosenbrock)(x), rtol=1e-13)
+    np.testing.assert_allclose(state.value, rosenbrock(x), rtol=1e-12)  # compiled in one case, not in the other
+    np.testing.assert_allclose(state.grad, jax.grad(rosenbrock)(x), rtol=1e-11)
     # 20 steps, at the start and at the invalidation one more each; the rest are rejected trial points.
     assert 22 <= len(calls) <= 35
 
