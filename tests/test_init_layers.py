@@ -51,6 +51,10 @@ def test_variance_drawn(kind):
     assert np.mean(weights**2) == pytest.approx(expected, rel=0.03)
 
 
+def test_fans_of_a_dense_layer():
+    assert init.dense_fans((3, 7)) == (3, 7)
+
+
 # ----------------------------------------------------------------------- what flax's layers make of them
 IMAGE = (1, 6, 6)
 LAYERS = {  # factory from (initialiser or None for flax's he_normal, rngs), and our initialiser for ReLU

@@ -198,8 +198,9 @@ def test_every_evaluation_is_counted_and_known_values_are_reused():
         x, state = step(x, state)
     jax.effects_barrier()
     assert len(calls) == int(state.evaluations)
-    np.testing.assert_allclose(state.value, rosenbrock(x), rtol=1e-12)  # compiled in one case, not in the other
-    np.testing.assert_allclose(state.grad, jax.grad(rosenbrock)(x), rtol=1e-11)
+    np.testing.assert_allclose(state.value, rosenbrock(x), rtol=1e-14)  # compiled in one case, not in the other
+    grad = np.asarray(jax.grad(rosenbrock)(x))
+    np.testing.assert_allclose(state.grad, grad, rtol=0, atol=1e-13 * np.linalg.norm(grad))  # its parts cancel
     # 20 steps, at the start and at the invalidation one more each; the rest are rejected trial points.
     assert 22 <= len(calls) <= 35
 

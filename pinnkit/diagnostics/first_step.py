@@ -20,10 +20,10 @@ from jaxtyping import Float
 from pinnkit.compiling import jit_once
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict
-from pinnkit.diagnostics.kernel import points_at
+from pinnkit.diagnostics.kernel import points_at, with_model
 from pinnkit.diagnostics.rows import GATES, felt, layers_of
 from pinnkit.models import LayeredModel
-from pinnkit.objective import FieldNetwork, Objective
+from pinnkit.objective import Objective
 
 NAME = "first step"
 B1, B2, EPS = 0.9, 0.999, 1e-8
@@ -46,7 +46,7 @@ def first_step(objective: Objective, settings: Settings, seed: int) -> Report:
     steps = {corrected: _by_layer(objective, model, _steps(slopes, corrected)) for corrected in (True, False)}
     by_layer = _by_layer(objective, model, slopes)
     larger = replace(model, init_scale=2 * model.init_scale)
-    ratio = _mean_square(gradients(_with_model(objective, larger), settings.rows, seed)) / max(
+    ratio = _mean_square(gradients(with_model(objective, larger, objective.network.seed), settings.rows, seed)) / max(
         _mean_square(slopes), 1e-300
     )
     findings = [
@@ -99,12 +99,6 @@ def _flat(tree: Any) -> Float[np.ndarray, " numbers"]:
 
 def _mean_square(tree: Any) -> float:
     return float(np.mean(_flat(tree) ** 2))
-
-
-def _with_model(objective: Objective, model: LayeredModel) -> Objective:
-    network = objective.network
-    other = FieldNetwork(network.problem, model, network.ansatz, dtype=network.dtype, seed=network.seed)
-    return Objective(objective.equations, other, objective.weights)
 
 
 def _finding(layer: str, g: Float[np.ndarray, ...], steps: Float[np.ndarray, ...], corrected: bool) -> Finding:

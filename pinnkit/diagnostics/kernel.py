@@ -20,6 +20,7 @@ from jaxtyping import Float
 from pinnkit.diagnostics.chart import Bars, Chart, Line
 from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict
 from pinnkit.diagnostics.uncertainty import jacobians
+from pinnkit.models import LayeredModel
 from pinnkit.objective import FieldNetwork, Objective, PointSets
 from pinnkit.sampling import draw
 
@@ -79,7 +80,10 @@ def balance(objective: Objective, settings: Settings, seed: int) -> Report:
 def spectrum(objective: Objective, settings: Settings, seed: int) -> Report:
     """Eigenvalues of each term's kernel, condition number, effective rank; traces under He, LeCun and Glorot."""
     findings, curves = [], dict[str, Any]()
-    compared = {s: mean_traces(_with_init(objective, s, seed), settings.rows, seed) for s in SCHEMES}
+    model = objective.network.model
+    assert isinstance(model, LayeredModel)
+    others = {s: replace(model, init=s, init_scale=1.0) for s in SCHEMES}  # type: ignore[arg-type]
+    compared = {s: mean_traces(with_model(objective, m, seed), settings.rows, seed) for s, m in others.items()}
     for term, rows in _rows(objective, points_at(objective, settings.rows, seed)).items():
         values = np.linalg.eigvalsh(rows @ rows.T / len(rows))[::-1].clip(0.0)
         floor = values[0] * len(values) * np.finfo(np.float64).eps
@@ -169,8 +173,8 @@ def _sizes(objective: Objective) -> Any:
     return jax.jit(both)
 
 
-def _with_init(objective: Objective, scheme: str, seed: int) -> Objective:
+def with_model(objective: Objective, model: LayeredModel, seed: int) -> Objective:
+    """The same problem with another network."""
     network = objective.network
-    model = replace(network.model, init=scheme, init_scale=1.0)  # type: ignore[type-var]
     other = FieldNetwork(network.problem, model, network.ansatz, dtype=network.dtype, seed=seed)
     return Objective(objective.equations, other, objective.weights)

@@ -18,7 +18,7 @@ from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.diagnostics.points import points_of
 from pinnkit.diagnostics.rows import felt, layers_of
-from pinnkit.init.gains import Elementwise, normal_expectation
+from pinnkit.init.gains import CHANNELS, Elementwise, normal_expectation
 from pinnkit.models import LayeredModel, activation
 from pinnkit.objective import Objective
 from pinnkit.objective.drawn import Drawn
@@ -63,7 +63,7 @@ def radius(phi: Elementwise, gain2: float, size: float) -> float:
 
     def squared_slope(u: jax.Array) -> jax.Array:
         z = jnp.sqrt(size) * u
-        return jax.jvp(phi, (z,), (jnp.ones_like(z),))[1] ** 2
+        return CHANNELS["derivative"](phi, z) ** 2
 
     return float(np.sqrt(gain2 * normal_expectation(squared_slope)))
 
@@ -81,7 +81,7 @@ def measured(
         drawn = Drawn(objective, model, key, jnp.float32)
         z = drawn.preactivations(x[None, :])
         weights = drawn.weights()
-        slopes = [jax.jvp(phi, (z[i][0],), (jnp.ones_like(z[i][0]),))[1] for i in square]
+        slopes = [CHANNELS["derivative"](phi, z[i][0]) for i in square]
         matrices = [d[:, None] * weights[i].T for d, i in zip(slopes, square, strict=True)]
         whole = jax.jacfwd(lambda e: drawn.outputs(e[None, :])[0])(objective.network.embedding(x[None, :])[0])
         return matrices, [jnp.mean(z[i] ** 2) for i in square], whole
