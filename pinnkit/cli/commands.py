@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pinnkit.cli.options import Options, read
+from pinnkit.cli.pruning import prune as prune_run
 from pinnkit.cli.template import problem_file
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import diagnose as diagnose_objective
@@ -136,6 +137,11 @@ def _draw_gradients(folder: RunFolder) -> None:
     save(gradients(metrics), folder.path / "figures" / "gradients.png")
 
 
+def prune(arguments: Sequence[str]) -> int:
+    """keep the largest weights of a run, start them again where they started, train, and compare errors"""
+    return prune_run(console, arguments)
+
+
 def list_all(arguments: Sequence[str]) -> int:
     """list the problems that can be trained and the runs in ./runs"""
     if arguments:
@@ -194,6 +200,7 @@ COMMANDS = {
     "diagnose": diagnose,
     "resume": resume,
     "show": show,
+    "prune": prune,
     "list": list_all,
     "new": new,
 }
@@ -203,6 +210,7 @@ TAKES = {
     "diagnose": "PROBLEM [options]",
     "resume": "RUN",
     "show": "RUN [--gradients]",
+    "prune": "RUN [options]",
     "list": "",
     "new": "NAME",
 }

@@ -67,6 +67,8 @@ class Report:
     """What the reader has to know of all findings together, a sentence."""
     advice: str = ""
     """What to do with it, a sentence."""
+    hypothetical: bool = False
+    """Whether the findings are of what this network could become: sparse, say. They leave the verdict on it alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ class Settings:
     rows: int = 128
     """Points of each term in the kernel."""
     all: bool = False
-    """Further diagnostics as well: Adam's first step, spectral radii of the layers."""
+    """Further diagnostics as well: Adam's first step, spectral radii of the layers, weights left out."""
 
     def __post_init__(self) -> None:
         for name, least in (("draws", 4), ("points", 1), ("rows", 2)):

@@ -34,12 +34,13 @@ def random_matrices(objective: Objective, settings: Settings, seed: int) -> Repo
     assert isinstance(model, LayeredModel)
     phi, layers = activation(model.activation).function, layers_of(objective, model)
     square = [i for i in felt(layers) if i > 0 and layers[i].n_in == layers[i].n_out]
-    variances = model.variances(objective.network.embedding.features, len(objective.network.problem.fields))
+    sizes_of = (objective.network.embedding.features, len(objective.network.problem.fields))
+    terms, variances = model.terms(*sizes_of), model.variances(*sizes_of)
     radii, sizes, chain = measured(objective, model, square, settings.draws, seed)
     hidden = sum(1 for layer in layers if layer.n_out == model.width)
     findings, theory = [], []
     for k, i in enumerate(square):
-        predicted = radius(phi, layers[i].n_in * variances[i], sizes[k])
+        predicted = radius(phi, terms[i] * variances[i], sizes[k])
         theory.append(predicted)
         spread = interval(bootstrap(radii[:, k]))
         findings.append(_finding(layers[i].name, float(radii[:, k].mean()), spread, predicted, layers[i].n_in, hidden))

@@ -16,6 +16,8 @@ from pinnkit.diagnostics.random_matrices import NAME as RANDOM_MATRICES
 from pinnkit.diagnostics.random_matrices import random_matrices
 from pinnkit.diagnostics.signal import NAME as SIGNAL
 from pinnkit.diagnostics.signal import signal
+from pinnkit.diagnostics.sparsity import NAME as SPARSITY
+from pinnkit.diagnostics.sparsity import sparsity
 from pinnkit.diagnostics.width_study import NAME as WIDTH_STUDY
 from pinnkit.diagnostics.width_study import width_study
 from pinnkit.errors import UsageError
@@ -28,7 +30,7 @@ DIAGNOSTICS: dict[str, Diagnostic] = {
     BALANCE: balance,
     SPECTRUM: spectrum,
 }
-FURTHER: dict[str, Diagnostic] = {FIRST_STEP: first_step, RANDOM_MATRICES: random_matrices}
+FURTHER: dict[str, Diagnostic] = {FIRST_STEP: first_step, RANDOM_MATRICES: random_matrices, SPARSITY: sparsity}
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,14 @@ class Diagnosis:
         return tuple(f for report in self.reports.values() for f in report.findings)
 
     @property
+    def judged(self) -> tuple[Finding, ...]:
+        """Of the network as it is."""
+        return tuple(f for report in self.reports.values() if not report.hypothetical for f in report.findings)
+
+    @property
     def verdict(self) -> Verdict:
-        """Unfit as soon as one finding is."""
-        return "unfit" if any(f.verdict == "unfit" for f in self.findings) else "fit"
+        """Unfit as soon as one finding on the network as it is says so."""
+        return "unfit" if any(f.verdict == "unfit" for f in self.judged) else "fit"
 
     def plain(self) -> dict[str, Any]:
         """As diagnose.json holds it."""
@@ -64,6 +71,12 @@ def diagnose(objective: Objective, settings: Settings, seed: int) -> Diagnosis:
             f"The diagnosis does not know the layers of a {type(objective.network.model).__name__}.",
             expected="one of " + ", ".join(f"pk.{cls.__name__}(...)" for cls in MODELS.values()),
             do="Diagnose the problem with --model mlp, say.",
+        )
+    if objective.network.model.masks:
+        raise UsageError(
+            "A pruned network cannot be diagnosed: its masks are of one width, and its weights are no random ones.",
+            expected="a network whose weights are drawn",
+            do="Diagnose it before pruning, or with --model.keep, which draws what is kept.",
         )
     asked = DIAGNOSTICS | (FURTHER if settings.all else {})
     return Diagnosis({name: run(objective, settings, seed) for name, run in asked.items()})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from pinnkit.models import MLP, Layer, LayeredModel
 from pinnkit.objective import Objective
@@ -41,8 +41,15 @@ def layers_of(objective: Objective, model: LayeredModel) -> tuple[Layer, ...]:
     return model.layers(objective.network.embedding.features, len(objective.network.problem.fields))
 
 
+def predictable(model: LayeredModel) -> TypeGuard[MLP]:
+    """Whether mean-field theory knows the model: an MLP without random features."""
+    return isinstance(model, MLP) and not model.fourier_features
+
+
 def unpredicted(model: LayeredModel) -> str:
     """A sentence where mean-field theory says nothing of a model."""
     if isinstance(model, MLP):
-        return ""
+        return (
+            "The weights that pruning kept are no random ones: they are measured, not predicted." if model.masks else ""
+        )
     return f"Mean-field theory is known for an MLP only: a {type(model).__name__} is measured, not predicted."

@@ -22,7 +22,7 @@ from pinnkit.compiling import jit_once
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.diagnostics.points import points_of
-from pinnkit.diagnostics.rows import felt, layers_of, unpredicted
+from pinnkit.diagnostics.rows import felt, layers_of, predictable, unpredicted
 from pinnkit.fields import Points
 from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.init.mean_field import Prediction, closed, forward_moments, predict
@@ -172,7 +172,7 @@ def predicted(
     objective: Objective, model: LayeredModel, channels: tuple[MultiIndex, ...], points: Points
 ) -> Float[np.ndarray, "layers channels"] | None:
     """The same by mean-field theory, averaged over the points; None where there is none, or it would cost too much."""
-    if not isinstance(model, MLP) or model.fourier_features:
+    if not predictable(model):
         return None
     phi, layers = activation(model.activation).function, _layers(objective, model)
     value = np.zeros((1, len(channels)))
@@ -187,10 +187,10 @@ def _features(objective: Objective, channels: tuple[MultiIndex, ...], points: Po
     return np.stack([np.asarray(found[c]) * unit_factor(objective, c) for c in channels], axis=1)
 
 
-def _layers(objective: Objective, model: MLP) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Fan-in and variance of each layer."""
+def _layers(objective: Objective, model: MLP) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Terms of one output, and variance, of each layer."""
     features, outputs = objective.network.embedding.features, len(objective.network.problem.fields)
-    return model.sizes(features, outputs)[:-1], model.variances(features, outputs)
+    return model.terms(features, outputs), model.variances(features, outputs)
 
 
 def recommendation(objective: Objective) -> tuple[str, str]:

@@ -20,11 +20,11 @@ from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Interval, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.diagnostics.operator import Operator, operator
 from pinnkit.diagnostics.points import points_of
-from pinnkit.diagnostics.rows import Rows, layers_of, rows_of, unpredicted
+from pinnkit.diagnostics.rows import Rows, layers_of, predictable, rows_of, unpredicted
 from pinnkit.fields import Points
 from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.init.mean_field import Prediction, predict
-from pinnkit.models import MLP, LayeredModel, activation
+from pinnkit.models import LayeredModel, activation
 from pinnkit.objective import Group, Objective
 from pinnkit.objective.drawn import Drawn
 
@@ -142,17 +142,15 @@ def _squares(slopes: Any) -> Any:
 
 def predictions_of(objective: Objective, model: LayeredModel, op: Operator, points: Points) -> list[Prediction] | None:
     """The mean-field prediction at each point; None unless an MLP without random features meets a linear equation."""
-    if op.coefficients is None or not isinstance(model, MLP) or model.fourier_features:
+    if op.coefficients is None or not predictable(model):
         return None
     embedding = objective.network.embedding
     channels = partial_derivatives(embedding, jnp.asarray(points.X, jnp.float64), op.channels)
     features = np.stack([np.asarray(channels[c]) for c in op.channels], axis=1)
-    sizes = model.sizes(embedding.features, len(objective.network.problem.fields))
-    variances = model.variances(embedding.features, sizes[-1])
+    sizes = (embedding.features, len(objective.network.problem.fields))
+    terms, variances = model.terms(*sizes), model.variances(*sizes)
     phi = activation(model.activation).function
-    found = [
-        predict(phi, op.channels, e, c, sizes[:-1], variances) for e, c in zip(features, op.coefficients, strict=True)
-    ]
+    found = [predict(phi, op.channels, e, c, terms, variances) for e, c in zip(features, op.coefficients, strict=True)]
     return [p for p in found if p is not None] if None not in found else None
 
 

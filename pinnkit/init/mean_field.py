@@ -55,7 +55,7 @@ def predict(
     channels: tuple[MultiIndex, ...],
     features: Float[np.ndarray, "channels features"],
     coefficients: Float[np.ndarray, "fields channels"],
-    fan_in: Sequence[int],
+    fan_in: Sequence[float],
     variances: Sequence[float],
 ) -> Prediction | None:
     """Predict the moments of a multilayer perceptron, for a residual that is linear in its outputs' channels.
@@ -85,7 +85,7 @@ def forward_moments(
     activation: Elementwise,
     channels: tuple[MultiIndex, ...],
     features: Float[np.ndarray, "channels features"],
-    fan_in: Sequence[int],
+    fan_in: Sequence[float],
     variances: Sequence[float],
 ) -> tuple[Matrix, ...] | None:
     """E[z_a z_b] of each layer's pre-activations, as in `Prediction.forward`, without the way back."""

@@ -64,6 +64,7 @@ def _weight_norm(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: fl
     def weights(p: Stored) -> Kernel:
         v = p["kernel"]
         squares = jnp.sum(v * v, axis=tuple(range(v.ndim - 1)))
+        squares = jnp.where(squares > 0, squares, 1)  # of a sparse layer a unit may have no weight
         return v * _for_outputs(p["length"] * jax.lax.rsqrt(squares), v)
 
     return Parametrised(normalised, weights)

@@ -9,6 +9,7 @@ from pinnkit.models.modified_mlp import ModifiedMLP
 from pinnkit.models.piratenet import PirateNet
 from pinnkit.models.registry import MODELS, model
 from pinnkit.models.resnet import ResNet
+from pinnkit.models.sparse import Mask
 
 __all__ = [
     "ACTIVATIONS",
@@ -19,6 +20,7 @@ __all__ = [
     "Embedding",
     "Layer",
     "LayeredModel",
+    "Mask",
     "Model",
     "ModifiedMLP",
     "PirateNet",

@@ -14,15 +14,18 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError
+from pinnkit.init.fan_in import Kind, Masked, dense_fans
 from pinnkit.init.gains import CHANNELS
 from pinnkit.init.gains import gain as gain_of
 from pinnkit.init.gates import gate_gain
 from pinnkit.init.initialisers import SCHEMES, float_dtype, weight_variance
 from pinnkit.init.names import lookup
-from pinnkit.init.parametrisations import PARAMETRISATIONS, parametrise
+from pinnkit.init.parametrisations import PARAMETRISATIONS, Parametrised, parametrise
 from pinnkit.models.activations import activation
+from pinnkit.models.base import Params
 from pinnkit.models.dense import Dense
 from pinnkit.models.fourier import FourierFeatures
+from pinnkit.models.sparse import Kept, Mask
 
 Walk = Callable[[Array], Array]
 """Applies the next dense layer: (points, n_in) -> (points, n_out)."""
@@ -37,6 +40,8 @@ class Layer(NamedTuple):
     gain2: float
     closed: bool = False
     """Whether it lies behind a gate that is zero at the start: until the gate opens, it has no gradient."""
+    entry: bool = False
+    """Whether it reads the coordinates: so few that a sparse network has all of its weights."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,11 @@ class LayeredModel(ABC):
     each unit (rwf, random weight factorisation), or directions and lengths (weight_norm)."""
     fourier_scale: float = 1.0
     """Standard deviation of the random angular frequencies, for coordinates scaled to unit variance."""
+    keep: float = 1.0
+    """Share of the weights that is there, drawn at random in each layer but the first, which is whole; the others are zero for
+    good. He counts those there."""
+    masks: tuple[Mask, ...] = ()
+    """The weights that are there, layer by layer, as `pinnkit prune` finds them; they start as if all were there."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -75,6 +85,13 @@ class LayeredModel(ABC):
         lookup(self.schemes(), self.init, "initialisation", where=f"{name}.init")
         lookup(CHANNELS, self.gain, "kind of gain", where=f"{name}.gain")
         lookup(PARAMETRISATIONS, self.parametrisation, "parametrisation", where=f"{name}.parametrisation")
+        if not 0 < self.keep <= 1 or (self.masks and self.keep < 1):
+            raise UsageError(
+                f"{name}.keep is {self.keep}" + (" beside masks." if self.masks else "."),
+                where=f"{name}.keep",
+                expected="a share of the weights, above 0, at most 1; 1 where masks say which",
+                do="Change the value.",
+            )
 
     @abstractmethod
     def layers(self, features: int, outputs: int) -> tuple[Layer, ...]:
@@ -121,15 +138,59 @@ class LayeredModel(ABC):
         return gate_gain(activation(self.activation).function, self.gain)
 
     def variances(self, features: int, outputs: int) -> tuple[float, ...]:
-        """sigma2 of the weights of every dense layer, of W in every parametrisation."""
+        """sigma2 of the weights of every dense layer that are there, of W in every parametrisation."""
         layers = self.layers(features, outputs)
-        return tuple(self.init_scale**2 * weight_variance(self.init, (x.n_in, x.n_out), x.gain2) for x in layers)
+        return tuple(
+            self.init_scale**2 * weight_variance(self.init, (x.n_in, x.n_out), x.gain2, kind=self.kind(x))
+            for x in layers
+        )
+
+    def kind(self, layer: Layer) -> Kind:
+        """The kind of a layer: of those with masks the weights are as if all were there, to start from where those did."""
+        return dense_fans if layer.entry or self.keep == 1 else Masked(self.keep)
+
+    def parametrised(self, layer: Layer) -> Parametrised:
+        """What a layer stores, and how its weights come of it."""
+        shape = (layer.n_in, layer.n_out)
+        return parametrise(
+            self.parametrisation, self.init, shape, layer.gain2, kind=self.kind(layer), factor=self.init_scale
+        )
+
+    def kept(self, features: int, outputs: int) -> tuple[Kept, ...]:
+        """The weights of every dense layer that are there. Raises UsageError for the masks of another network."""
+        layers = self.layers(features, outputs)
+        if not self.masks:
+            return tuple(Kept.share(1.0 if x.entry else self.keep, x.n_in, x.n_out) for x in layers)
+        try:
+            return tuple(Kept.of(mask, x.n_in, x.n_out) for mask, x in zip(self.masks, layers, strict=True))
+        except ValueError as error:
+            raise UsageError(
+                f"The masks are not those of this network ({error}).",
+                where=f"{type(self).__name__}.masks",
+                expected="one mask a layer, as pinnkit prune wrote them",
+                do="Leave the sizes of the network as they were when it was pruned.",
+            ) from None
+
+    def kernels(self, params: Params, features: int, outputs: int) -> list[Float[Array, "n_in n_out"]]:
+        """W of every dense layer of a network that has all its weights, or those of its masks."""
+        found = []
+        layers = zip(self.layers(features, outputs), self.kept(features, outputs), params["layers"], strict=True)
+        for layer, kept, stored in layers:
+            kernel = stored["kernel"]
+            if not kept.whole:
+                kernel = kept.spread(kernel, kept.places(None))
+            found.append(self.parametrised(layer).weights({**stored, "kernel": kernel}))
+        return found
+
+    def terms(self, features: int, outputs: int) -> tuple[float, ...]:
+        """The weights summed into one output of every dense layer, the mean over its outputs: n_in, or fewer."""
+        return tuple(kept.count / kept.n_out for kept in self.kept(features, outputs))
 
     def parameters(self, features: int, outputs: int) -> int:
         """The number of trainable parameters: weights, biases, factors of the weights, gates."""
-        layers = self.layers(features, outputs)
-        factors = sum(x.n_out for x in layers) if self.parametrisation in ("rwf", "weight_norm") else 0
-        return sum((x.n_in + 1) * x.n_out for x in layers) + factors + (self.depth if self.gated else 0)
+        layers = self.kept(features, outputs)
+        factors = 1 if self.parametrisation in ("rwf", "weight_norm") else 0
+        return sum(x.count + (1 + factors) * x.n_out for x in layers) + (self.depth if self.gated else 0)
 
 
 class LayeredModule(nnx.Module):
@@ -147,11 +208,11 @@ class LayeredModule(nnx.Module):
             if config.frequencies
             else None
         )
-        layers = []
-        for layer in described:
-            shape = (layer.n_in, layer.n_out)
-            made = parametrise(config.parametrisation, config.init, shape, layer.gain2, factor=config.init_scale)
-            layers.append(Dense(*shape, parametrised=made, rngs=rngs, dtype=dtype))
+        kept = config.kept(features, outputs)
+        layers = [
+            Dense(x.n_in, x.n_out, parametrised=config.parametrised(x), rngs=rngs, dtype=dtype, kept=there)
+            for x, there in zip(described, kept, strict=True)
+        ]
         self.layers = nnx.List(layers)
         self.blocks = config.depth
         if config.gated:

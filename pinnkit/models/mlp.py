@@ -53,7 +53,8 @@ class MLP(LayeredModel):
         """The hidden layers and the readout."""
         names = ["first layer", *(f"layer {i}" for i in range(2, self.depth + 1)), "readout"]
         sizes = pairwise(self.sizes(features, outputs))
-        return tuple(Layer(name, *size, self.gain2) for name, size in zip(names, sizes, strict=True))
+        made = (Layer(name, *size, self.gain2) for name, size in zip(names, sizes, strict=True))
+        return (next(made)._replace(entry=True), *made)
 
 
 class MLPModule(LayeredModule):

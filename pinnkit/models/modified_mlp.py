@@ -34,7 +34,7 @@ class ModifiedMLP(LayeredModel):
     def layers(self, features: int, outputs: int) -> tuple[Layer, ...]:
         """The encoders U and V and the first layer read the input, the others a gate."""
         n_in, n = self.inputs(features, outputs), self.width
-        first = [Layer(name, n_in, n, self.gain2) for name in ("encoder U", "encoder V", "first layer")]
+        first = [Layer(name, n_in, n, self.gain2, entry=True) for name in ("encoder U", "encoder V", "first layer")]
         hidden = [Layer(f"layer {i}", n, n, self.gate_gain2) for i in range(2, self.depth + 1)]
         return (*first, *hidden, Layer("readout", n, outputs, self.gate_gain2))
 

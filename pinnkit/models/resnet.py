@@ -39,7 +39,7 @@ class ResNet(LayeredModel):
     def layers(self, features: int, outputs: int) -> tuple[Layer, ...]:
         """All of them read an activation, or, once gates are open, a sum of several."""
         n = self.width
-        first = Layer("first layer", self.inputs(features, outputs), n, self.gain2)
+        first = Layer("first layer", self.inputs(features, outputs), n, self.gain2, entry=True)
         blocks = [
             Layer(f"block {i} layer {j}", n, n, self.gain2, closed=True)
             for i in range(1, self.depth + 1)

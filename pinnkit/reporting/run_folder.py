@@ -113,6 +113,10 @@ class RunFolder:
             shutil.copy(file, copy)
         return source.relative_to(above)
 
+    def copy_problem(self, other: RunFolder) -> None:
+        """The problem that another folder keeps, in this one too."""
+        shutil.copytree(other.path / PROBLEM, self.path / PROBLEM, dirs_exist_ok=True)
+
     def _read(self, name: str) -> dict[str, Any]:
         try:
             content = json.loads((self.path / name).read_text())

@@ -1,0 +1,119 @@
+"""`pinnkit prune`: fewer weights, from the same start, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+
+from pinnkit.diagnostics.chart import Chart, Line
+from pinnkit.reporting.restore import restored
+from pinnkit.reporting.run_folder import RunFolder, refuse_taken, unused
+from pinnkit.reporting.session import Session, write_config
+from pinnkit.reporting.tables import number, table
+from pinnkit.training.checkpoint import Checkpoints
+from pinnkit.training.pruning import at_random, pruned
+from pinnkit.training.run import Evaluation, Run
+
+LARGEST, DRAWN = "largest", "at random"
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """Keep the largest weights of a trained run, put them back to their initial values, train again, and compare."""
+
+    run: Annotated[str, tyro.conf.Positional]
+    """Folder of the run."""
+    keep: tuple[float, ...] = (0.5, 0.2)
+    """Shares of the weights to keep, each a training of its own; the first layer's are all kept."""
+    random: bool = True
+    """Train as many weights drawn at random too: what the largest have to be better than."""
+    out: Path | None = None
+    """Folder for what is written, instead of prune in the folder of the run."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training: which weights, what share of them, and how it ended."""
+
+    which: str
+    keep: float
+    parameters: int
+    error: float | None
+    seconds: float
+    folder: Path
+
+
+def prune(console: Console, arguments: Sequence[str]) -> int:
+    """Prune a run as the arguments say; returns the exit status."""
+    asked = tyro.cli(Pruning, args=list(arguments), prog="pinnkit prune", use_underscores=True)
+    refuse_taken(asked.out)
+    source = RunFolder.open(asked.run)
+    run = restored(source)
+    checkpoints = Checkpoints(source.path / "checkpoints")
+    state, _ = checkpoints.restore(run.loop)
+    checkpoints.close()
+    kept = sorted(set(asked.keep), reverse=True)
+    models = {(LARGEST, keep): pruned(run, state.params, keep) for keep in kept}
+    if asked.random:
+        models |= {(DRAWN, keep): at_random(run, keep) for keep in kept}
+    out = asked.out or unused(source.path / "prune")
+    trials = [_trial("all", 1.0, run.evaluate(state), source.path)]
+    status = 0
+    for (which, keep), model in models.items():
+        folder = RunFolder.create(run.problem.name, out / f"{which.replace(' ', '_')}_{keep:g}")
+        console.print(f"\n{keep:.0%} of the weights, {which}", style="bold")
+        found = _trained(Run(run.problem, model, run.recipe, seed=run.seed), source, folder, console, arguments)
+        trials.append(_trial(which, keep, found, folder.path))
+        status = max(status, found.exit_status())
+        if found.interrupted:
+            break
+    _report(console, trials, out)
+    return status
+
+
+def _trained(run: Run, source: RunFolder, folder: RunFolder, console: Console, arguments: Sequence[str]) -> Evaluation:
+    """Train into a folder that is a run's like any other."""
+    problem: dict[str, Any] = source.config()["problem"]
+    folder.copy_problem(source)
+    write_config(run, folder, problem, ["prune", *arguments])
+    return Session(run, folder, console).train(run.loop.start())
+
+
+def _trial(which: str, keep: float, found: Evaluation, folder: Path) -> Trial:
+    count = found.run.loop.network.count()
+    return Trial(which, keep, count, found.worst_error, float(found.state.seconds), folder)
+
+
+def _report(console: Console, trials: list[Trial], out: Path) -> None:
+    """The table, and the figure where errors are known."""
+    from pinnkit.reporting.charts import figure  # matplotlib takes most of a second
+    from pinnkit.reporting.figures import save
+
+    shown = table("error against sparsity", "weights", "kept", "parameters", "worst error", "training [s]", "run")
+    for t in trials:
+        error = "not verified" if t.error is None else number(t.error)
+        shown.add_row(t.which, f"{t.keep:.0%}", str(t.parameters), error, f"{t.seconds:.0f}", t.folder.name)
+    console.print()
+    console.print(shown)
+    console.print(f"runs in {out}", style="dim", soft_wrap=True)
+    if trials[0].error is None:
+        return
+    lines = []
+    for which in dict.fromkeys(t.which for t in trials[1:]):
+        told = [t for t in trials if t.which in (which, "all") and t.error is not None]
+        lines.append(Line(label=which, x=[t.keep for t in told], y=[t.error or 0.0 for t in told]))
+    chart = Chart(
+        title="error against sparsity",
+        xlabel="share of the weights that is kept",
+        ylabel="relative L2 error, worst field",
+        lines=tuple(lines),
+        xscale="log",
+        ticks=sorted({t.keep for t in trials}),
+    )
+    path = save(figure((chart,)), out / "sparsity.png")
+    console.print(f"figure {path}", style="dim", soft_wrap=True)

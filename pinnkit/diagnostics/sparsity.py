@@ -1,0 +1,111 @@
+"""Weights left out at random: what becomes of the signal, and what puts it right.
+
+A layer of which each weight is there with probability p sums n p terms. With the variance gain2 / n of a full layer a signal
+loses p in every such layer, p^L in L of them; gain2 / (n p) restores it.
+
+Source: the count of terms is that of He et al. 2015, eq. (10); Evci et al. 2022 (arXiv 2010.03533) for sparse layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from pinnkit.diagnostics.chart import Chart, Line
+from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
+from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.rows import layers_of, unpredicted
+from pinnkit.diagnostics.signal import BOUNDS, mean_squares, predicted
+from pinnkit.models import LayeredModel, Mask
+from pinnkit.multi_index import MultiIndex
+from pinnkit.objective import Objective
+
+NAME = "sparsity"
+KEEP = 0.2
+"""Share of the weights that is kept, where the model keeps all."""
+VALUE: tuple[MultiIndex, ...] = ((),)
+
+
+def sparsity(objective: Objective, settings: Settings, seed: int) -> Report:
+    """E z^2 of each layer over that of the full network, with the variance of a full layer and with that of a sparse one."""
+    model = objective.network.model
+    assert isinstance(model, LayeredModel)
+    keep = model.keep if model.keep < 1 else KEEP
+    full = replace(model, keep=1.0)
+    starts = {
+        "variance as if all were there": replace(full, masks=masks(objective, full, keep, seed)),
+        "variance by those there": replace(model, keep=keep),
+    }
+    points = points_of(next(g for g in objective.equations.groups if g.kind == "interior"), settings.points)
+    reference = mean_squares(objective, full, VALUE, points, settings.draws, seed)[:, :, 0]
+    in_theory = predicted(objective, full, VALUE, points)
+    findings, lines, curves = [], [], {}
+    names = [layer.name for layer in layers_of(objective, model)]
+    places = list(range(1, len(names) + 1))
+    for start, sparse in starts.items():
+        # The same seed: the weights that are there are those of the full network, so that draws are compared in pairs.
+        found = mean_squares(objective, sparse, VALUE, points, settings.draws, seed)[:, :, 0]
+        theory = predicted(objective, sparse, VALUE, points)
+        expected = None if theory is None or in_theory is None else theory[:, 0] / in_theory[:, 0]
+        ratios = bootstrap(found) / bootstrap(reference)
+        measured = found.mean(axis=0) / reference.mean(axis=0)
+        findings.append(_finding(start, names[-1], measured[-1], ratios[:, -1], expected, keep))
+        low, high = np.quantile(ratios, [0.025, 0.975], axis=0)
+        lines.append(Line(label=start, x=places, y=measured.tolist(), lower=low.tolist(), upper=high.tolist()))
+        if expected is not None:
+            lines.append(Line(label="theory", x=places, y=expected.tolist(), theory=True))
+        curves[start] = {"measured": measured.tolist(), "predicted": None if expected is None else expected.tolist()}
+    return Report(
+        tuple(findings),
+        f"E u^2 with {keep:.0%} of the weights, over that with all of them",
+        subjects="layer",
+        curves={"keep": keep, "layers": names, **curves},
+        panels=(_chart(lines, places, keep),),
+        note=unpredicted(model),
+        advice="--model.keep P draws what is kept, with the variance by those there; pinnkit prune keeps the largest weights",
+        hypothetical=True,
+    )
+
+
+def masks(objective: Objective, model: LayeredModel, keep: float, seed: int) -> tuple[Mask, ...]:
+    """Random masks for a model; layers that read the coordinates are whole."""
+    rng = np.random.default_rng(seed)
+    shares = [(1.0 if layer.entry else keep, layer.n_in, layer.n_out) for layer in layers_of(objective, model)]
+    return tuple(Mask.of(rng.random((n_in, n_out)) < share) for share, n_in, n_out in shares)
+
+
+def _finding(
+    start: str,
+    layer: str,
+    found: float,
+    ratios: Float[np.ndarray, " resamples"],
+    expected: Float[np.ndarray, " layers"] | None,
+    keep: float,
+) -> Finding:
+    low, high = interval(ratios, JUDGED)
+    bound = BOUNDS[0] ** 2
+    verdict: Verdict = "unfit" if not found > 0 or high < 1 / bound or low > bound else "fit"
+    theory = None if expected is None else float(expected[-1])
+    said = f"{start}: with {keep:.0%} of the weights E u^2 is {found:.2g} times that with all"
+    return Finding(
+        diagnostic=NAME,
+        equation=start,
+        subject=layer,
+        predicted=theory,
+        measured=float(found),
+        interval=interval(ratios),
+        verdict=verdict,
+        message=said,
+    )
+
+
+def _chart(lines: list[Line], places: list[int], keep: float) -> Chart:
+    return Chart(
+        title=f"signal with {keep:.0%} of the weights",
+        xlabel="layer (the last is the output)",
+        ylabel=r"E $z^2$ over that of the full network",
+        lines=tuple(lines),
+        ticks=places,
+    )
