@@ -40,4 +40,8 @@ class KuramotoSivashinsky(pk.Problem):
 
     # An error grows 3.5 times in each 0.05 until t = 0.4: the first windows are solved to 1e-7.
     model = pk.MLP(width=30, depth=2, activation="sin")
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=5000),), sampling=pk.Sampling(interior=1500, redraw=250), windows=40)
+    recipe = pk.Recipe(
+        stages=(pk.SSBroyden(steps=2000), pk.LevenbergMarquardt(steps=90)),
+        sampling=pk.Sampling(interior=1500, redraw=250),
+        windows=40,
+    )

@@ -12,6 +12,8 @@ from pinnkit.diagnostics.finding import Diagnostic, Finding, Report, Settings, V
 from pinnkit.diagnostics.first_step import NAME as FIRST_STEP
 from pinnkit.diagnostics.first_step import first_step
 from pinnkit.diagnostics.kernel import BALANCE, SPECTRUM, balance, spectrum
+from pinnkit.diagnostics.number_formats import NAME as NUMBER_FORMATS
+from pinnkit.diagnostics.number_formats import number_formats
 from pinnkit.diagnostics.random_matrices import NAME as RANDOM_MATRICES
 from pinnkit.diagnostics.random_matrices import random_matrices
 from pinnkit.diagnostics.signal import NAME as SIGNAL
@@ -30,7 +32,12 @@ DIAGNOSTICS: dict[str, Diagnostic] = {
     BALANCE: balance,
     SPECTRUM: spectrum,
 }
-FURTHER: dict[str, Diagnostic] = {FIRST_STEP: first_step, RANDOM_MATRICES: random_matrices, SPARSITY: sparsity}
+FURTHER: dict[str, Diagnostic] = {
+    FIRST_STEP: first_step,
+    RANDOM_MATRICES: random_matrices,
+    SPARSITY: sparsity,
+    NUMBER_FORMATS: number_formats,
+}
 
 
 @dataclass(frozen=True)

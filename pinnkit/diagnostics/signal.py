@@ -181,6 +181,17 @@ def predicted(
     return None if None in each else np.mean([_diagonals(p) for p in each if p is not None], axis=0)
 
 
+def forward_variances(
+    objective: Objective, model: LayeredModel, channels: tuple[MultiIndex, ...], points: Points
+) -> Float[np.ndarray, "points layers channels"] | None:
+    """E z_c^2 of each layer's pre-activations at each point by mean-field theory, in scaled coordinates; None as above."""
+    if not predictable(model):
+        return None
+    phi, layers = activation(model.activation).function, _layers(objective, model)
+    each = [forward_moments(phi, channels, e, *layers) for e in _features(objective, channels, points)]
+    return None if None in each else np.stack([[np.diag(S) for S in f] for f in each if f is not None])
+
+
 def _features(objective: Objective, channels: tuple[MultiIndex, ...], points: Points) -> Float[np.ndarray, ...]:
     """The channels of the network's inputs in scaled coordinates, (points, channels, features)."""
     found = partial_derivatives(objective.network.embedding, jnp.asarray(points.X, jnp.float64), channels)
