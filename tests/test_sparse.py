@@ -27,6 +27,10 @@ def built(model, seed=0):
     return split(model.build(2, 1, rngs=nnx.Rngs(seed), dtype=jnp.float32))
 
 
+def kernels(run, params):
+    return [np.asarray(dense.kernel_used()) for dense in run.objective.network.module(params).layers]
+
+
 def test_a_mask_is_read_as_it_was_written():
     there = np.random.default_rng(0).random((5, 7)) < 0.3
     assert list(Mask.of(there).places(5, 7)) == list(np.flatnonzero(there))
@@ -81,9 +85,8 @@ def test_pruned_weights_start_where_they_started(parametrisation):
     model = pruned(run, trained, 0.25)
     sparse = Run(Rod(), model, seed=3)
     features, outputs = run.objective.network.embedding.features, 1
-    full = run.model.kernels(run.loop.start().params["network"], features, outputs)
-    rest = model.kernels(sparse.loop.start().params["network"], features, outputs)
-    after = run.model.kernels(trained["network"], features, outputs)
+    full, after = kernels(run, run.loop.start().params), kernels(run, trained)
+    rest = kernels(sparse, sparse.loop.start().params)
     for layer, before, W, end in zip(model.layers(features, outputs), full, rest, after, strict=True):
         there = largest(np.asarray(end), 1.0 if layer.entry else 0.25)
         np.testing.assert_array_equal(W, np.where(there, before, 0))

@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from pinnkit.cli.exporting import export as export_run
 from pinnkit.cli.options import Options, read
 from pinnkit.cli.pruning import prune as prune_run
 from pinnkit.cli.template import problem_file
@@ -142,6 +143,11 @@ def prune(arguments: Sequence[str]) -> int:
     return prune_run(console, arguments)
 
 
+def export(arguments: Sequence[str]) -> int:
+    """write a run as a StableHLO program, with --int8 also in eight bits for numpy, and measure what that costs"""
+    return export_run(console, arguments)
+
+
 def list_all(arguments: Sequence[str]) -> int:
     """list the problems that can be trained and the runs in ./runs"""
     if arguments:
@@ -201,6 +207,7 @@ COMMANDS = {
     "resume": resume,
     "show": show,
     "prune": prune,
+    "export": export,
     "list": list_all,
     "new": new,
 }
@@ -211,6 +218,7 @@ TAKES = {
     "resume": "RUN",
     "show": "RUN [--gradients]",
     "prune": "RUN [options]",
+    "export": "RUN [--int8]",
     "list": "",
     "new": "NAME",
 }

@@ -11,11 +11,10 @@ import tyro
 from rich.console import Console
 
 from pinnkit.diagnostics.chart import Chart, Line
-from pinnkit.reporting.restore import restored
 from pinnkit.reporting.run_folder import RunFolder, refuse_taken, unused
 from pinnkit.reporting.session import Session, write_config
+from pinnkit.reporting.solution import load
 from pinnkit.reporting.tables import number, table
-from pinnkit.training.checkpoint import Checkpoints
 from pinnkit.training.pruning import at_random, pruned
 from pinnkit.training.run import Evaluation, Run
 
@@ -53,24 +52,22 @@ def prune(console: Console, arguments: Sequence[str]) -> int:
     asked = tyro.cli(Pruning, args=list(arguments), prog="pinnkit prune", use_underscores=True)
     refuse_taken(asked.out)
     source = RunFolder.open(asked.run)
-    run = restored(source)
-    checkpoints = Checkpoints(source.path / "checkpoints")
-    state, _ = checkpoints.restore(run.loop)
-    checkpoints.close()
+    found = load(source.path).evaluation
+    run, state = found.run, found.state
     kept = sorted(set(asked.keep), reverse=True)
     models = {(LARGEST, keep): pruned(run, state.params, keep) for keep in kept}
     if asked.random:
         models |= {(DRAWN, keep): at_random(run, keep) for keep in kept}
     out = asked.out or unused(source.path / "prune")
-    trials = [_trial("all", 1.0, run.evaluate(state), source.path)]
+    trials = [_trial("all", 1.0, found, source.path)]
     status = 0
     for (which, keep), model in models.items():
         folder = RunFolder.create(run.problem.name, out / f"{which.replace(' ', '_')}_{keep:g}")
         console.print(f"\n{keep:.0%} of the weights, {which}", style="bold")
-        found = _trained(Run(run.problem, model, run.recipe, seed=run.seed), source, folder, console, arguments)
-        trials.append(_trial(which, keep, found, folder.path))
-        status = max(status, found.exit_status())
-        if found.interrupted:
+        again = _trained(Run(run.problem, model, run.recipe, seed=run.seed), source, folder, console, arguments)
+        trials.append(_trial(which, keep, again, folder.path))
+        status = max(status, again.exit_status())
+        if again.interrupted:
             break
     _report(console, trials, out)
     return status

@@ -86,7 +86,10 @@ def number_formats(objective: Objective, settings: Settings, seed: int) -> Repor
         subjects="channel or layer",
         curves={"int8 steps": steps.tolist(), "layers": [layer.name for layer in layers], "channels": names}
         | {which: np.mean(found, axis=0).tolist() for which, found in counted.items()},
-        panels=tuple(_chart(which, counted[which], deviations, names) for which in (BELOW, BEYOND)),
+        panels=(
+            *(_chart(which, counted[which], deviations, names) for which in (BELOW, BEYOND) if counted[which].any()),
+            _saturation(counted[INT8], saturated),
+        ),
         note=unpredicted(model),
         advice="--precision float16 trains so; lengths in units in which the domain is of order one keep derivatives in range",
         hypothetical=True,
@@ -221,5 +224,18 @@ def _chart(
         xlabel="layer (the last is the output)",
         ylabel="share of the numbers",
         lines=tuple(lines),
+        ticks=layers,
+    )
+
+
+def _saturation(counted: Float[np.ndarray, "draws layers"], expected: Float[np.ndarray, " layers"]) -> Chart:
+    layers = list(range(1, counted.shape[1] + 1))
+    low, high = np.quantile(bootstrap(counted), [0.025, 0.975], axis=0)
+    line = Line(label="counted", x=layers, y=counted.mean(axis=0).tolist(), lower=low.tolist(), upper=high.tolist())
+    return Chart(
+        title=INT8,
+        xlabel="layer (the last is the output)",
+        ylabel="share of the numbers",
+        lines=(line, Line(label="theory", x=layers, y=expected.tolist(), theory=True)),
         ticks=layers,
     )

@@ -1,7 +1,7 @@
 """Networks (flax.nnx goes no further than here), their activations, and the embedding of the coordinates."""
 
 from pinnkit.models.activations import ACTIVATIONS, Activation, activation, max_useful_derivative
-from pinnkit.models.base import Model, split
+from pinnkit.models.base import Model, filled, split
 from pinnkit.models.embedding import AxisScale, Embedding
 from pinnkit.models.layered import Layer, LayeredModel
 from pinnkit.models.mlp import MLP
@@ -26,6 +26,7 @@ __all__ = [
     "PirateNet",
     "ResNet",
     "activation",
+    "filled",
     "max_useful_derivative",
     "model",
     "split",

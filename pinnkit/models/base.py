@@ -59,6 +59,14 @@ def split(module: Network) -> tuple[Params, Apply]:
     return _plain(nnx.to_pure_dict(trainable)), apply
 
 
+def filled(module: Any, params: Params) -> Any:
+    """The module with these parameters, as `split` gives them, in place of its own; what is no parameter stays."""
+    state = nnx.state(module, nnx.Param)
+    nnx.replace_by_pure_dict(state, _keyed(params))
+    nnx.update(module, state)
+    return module
+
+
 def _plain(tree: Any) -> Any:
     """nnx keys the items of a list by number; a list is what reads well and what checkpoints keep."""
     if not isinstance(tree, dict):

@@ -22,7 +22,6 @@ from pinnkit.init.initialisers import SCHEMES, float_dtype, weight_variance
 from pinnkit.init.names import lookup
 from pinnkit.init.parametrisations import PARAMETRISATIONS, Parametrised, parametrise
 from pinnkit.models.activations import activation
-from pinnkit.models.base import Params
 from pinnkit.models.dense import Dense
 from pinnkit.models.fourier import FourierFeatures
 from pinnkit.models.sparse import Kept, Mask
@@ -170,17 +169,6 @@ class LayeredModel(ABC):
                 expected="one mask a layer, as pinnkit prune wrote them",
                 do="Leave the sizes of the network as they were when it was pruned.",
             ) from None
-
-    def kernels(self, params: Params, features: int, outputs: int) -> list[Float[Array, "n_in n_out"]]:
-        """W of every dense layer of a network that has all its weights, or those of its masks."""
-        found = []
-        layers = zip(self.layers(features, outputs), self.kept(features, outputs), params["layers"], strict=True)
-        for layer, kept, stored in layers:
-            kernel = stored["kernel"]
-            if not kept.whole:
-                kernel = kept.spread(kernel, kept.places(None))
-            found.append(self.parametrised(layer).weights({**stored, "kernel": kernel}))
-        return found
 
     def terms(self, features: int, outputs: int) -> tuple[float, ...]:
         """The weights summed into one output of every dense layer, the mean over its outputs: n_in, or fewer."""

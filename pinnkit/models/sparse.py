@@ -62,11 +62,10 @@ class Kept:
         """Whether none is left out."""
         return self.count == self.n_in * self.n_out
 
-    def places(self, key: PRNGKeyArray | None) -> Places:
-        """Where they lie; those to be drawn are drawn with the key, without replacement."""
+    def places(self, key: PRNGKeyArray) -> Places:
+        """Where they lie; those to be drawn are drawn without replacement."""
         if self.mask is not None:
             return jnp.asarray(self.mask.places(self.n_in, self.n_out))
-        assert key is not None, "the places of weights that are drawn need a key"
         return jnp.sort(jax.random.permutation(key, self.n_in * self.n_out)[: self.count])
 
     def spread(self, values: Float[Array, " kept"], places: Places) -> Float[Array, "n_in n_out"]:

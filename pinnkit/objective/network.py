@@ -11,7 +11,8 @@ from flax import nnx
 from jaxtyping import Bool, Float
 
 from pinnkit.fields import BatchFunction, Features, TrialSolution
-from pinnkit.models import AxisScale, Embedding, Model, split
+from pinnkit.models import AxisScale, Embedding, Model, filled, split
+from pinnkit.models.base import Network
 from pinnkit.problem import Problem
 
 Parameters = dict[str, Any]
@@ -42,11 +43,18 @@ class FieldNetwork:
         self.seed = seed
         scales = [AxisScale(a.lower, a.upper, a.kind == "periodic", a.modes) for a in problem.domain.axes]
         self.embedding = Embedding(tuple(scales), Features(problem) if problem.features() else None)
-        module = model.build(self.embedding.features, len(problem.fields), rngs=nnx.Rngs(seed), dtype=self.dtype)
-        network, self._apply = split(module)
+        network, self._apply = split(self._drawn())
         unknowns = {n: jnp.asarray(u.start(), self.dtype) for n, u in problem.unknowns().items()}
         self.initial_parameters: Parameters = {"network": network, "unknowns": unknowns}
         self._compiled = jax.jit(lambda params, X: self.fields(params)(X))
+
+    def module(self, params: Parameters) -> Network:
+        """The `flax.nnx` module with these parameters, to look at its layers."""
+        return filled(self._drawn(), params["network"])
+
+    def _drawn(self) -> Network:
+        outputs, rngs = len(self.problem.fields), nnx.Rngs(self.seed)
+        return self.model.build(self.embedding.features, outputs, rngs=rngs, dtype=self.dtype)
 
     def count(self) -> int:
         """Number of trained scalars."""

@@ -6,6 +6,7 @@ Source: Frankle and Carbin 2019 (arXiv 1803.03635): train, keep the largest, go 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -40,9 +41,10 @@ def pruned(run: Run, params: Parameters, keep: float) -> LayeredModel:
     if not 0 < keep < 1:
         raise UsageError(f"Pruning cannot keep a share of {keep}.", expected="above 0, below 1", do="Change --keep.")
     sizes = run.objective.network.embedding.features, len(run.problem.fields)
+    module: Any = run.objective.network.module(params)
     masks = tuple(
-        Mask.of(largest(np.asarray(W), 1.0 if layer.entry else keep))
-        for W, layer in zip(model.kernels(params["network"], *sizes), model.layers(*sizes), strict=True)
+        Mask.of(largest(np.asarray(dense.kernel_used()), 1.0 if layer.entry else keep))
+        for dense, layer in zip(module.layers, model.layers(*sizes), strict=True)
     )
     return replace(model, masks=masks)
 

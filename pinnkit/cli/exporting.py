@@ -1,0 +1,99 @@
+"""`pinnkit export`: a trained solution as files that need no pinnkit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+
+from pinnkit.exporting import Quantised, exported, quantised, reader
+from pinnkit.reporting.run_folder import RunFolder, refuse_taken, unused
+from pinnkit.reporting.solution import load
+from pinnkit.reporting.tables import number, table
+from pinnkit.training.run import Evaluation
+
+PROGRAM, SURROGATE, READER, ABOUT = "solution.stablehlo", "surrogate_int8.npz", "int8_reader.py", "export.json"
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a trained solution as a StableHLO program, and with --int8 as an eight-bit surrogate; measure both."""
+
+    run: Annotated[str, tyro.conf.Positional]
+    """Folder of the run."""
+    int8: bool = False
+    """Eight-bit weights and activations for numpy as well, with the reader."""
+    out: Path | None = None
+    """Folder for what is written, instead of export in the folder of the run."""
+
+
+def export(console: Console, arguments: Sequence[str]) -> int:
+    """Export a run as the arguments say; returns the exit status."""
+    asked = tyro.cli(Export, args=list(arguments), prog="pinnkit export", use_underscores=True)
+    refuse_taken(asked.out)
+    source = RunFolder.open(asked.run)
+    found = load(source.path).evaluation
+    small = quantised(found) if asked.int8 else None  # what cannot be done is said before anything is written
+    program, difference = exported(found)
+    folder = asked.out or unused(source.path / "export")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PROGRAM).write_bytes(program)
+    about = _about(found, difference)
+    console.print(f"{folder / PROGRAM}: {len(program) / 1000:.0f} kB", soft_wrap=True)
+    console.print(
+        f"  read back, it differs by {difference:.1e} from the run at {len(found.run.accuracy.points)} points"
+    )
+    _print_use(console, found, folder)
+    if small is not None:
+        (folder / SURROGATE).write_bytes(small.content)
+        shutil.copy(str(reader.__file__), folder / READER)
+        about["int8"] = {k: v for k, v in asdict(small).items() if k != "content"}
+        _print_surrogate(console, small, found, folder)
+    RunFolder(folder).write(ABOUT, about)
+    return 0
+
+
+def _about(found: Evaluation, difference: float) -> dict[str, Any]:
+    problem = found.run.problem
+    return {
+        "problem": problem.name,
+        "inputs": {"shape": ["points", problem.domain.dim], "columns": list(problem.domain.names)},
+        "outputs": {"shape": ["points", len(problem.fields)], "columns": list(problem.fields)},
+        "dtype": str(found.run.objective.network.dtype),
+        "domain": {a: [x.lower, x.upper] for a, x in zip(problem.domain.names, problem.domain.axes, strict=True)},
+        "errors": {f: asdict(e) for f, e in found.errors.items()} if found.errors else None,
+        "largest_difference": difference,
+    }
+
+
+def _print_use(console: Console, found: Evaluation, folder: Path) -> None:
+    """How to call the program, to copy from the terminal."""
+    domain = found.run.problem.domain
+    lines = ["import jax"]
+    if found.run.objective.network.dtype.itemsize == 8:
+        lines.append('jax.config.update("jax_enable_x64", True)')
+    lines += [
+        f'u = jax.export.deserialize(bytearray(open("{folder / PROGRAM}", "rb").read()))',
+        f"u.call(X)  # X: (points, {domain.dim}), columns {', '.join(domain.names)}; gives {', '.join(found.run.problem.fields)}",
+    ]
+    for line in lines:
+        console.print(f"    {line}", style="dim", soft_wrap=True)
+
+
+def _print_surrogate(console: Console, small: Quantised, found: Evaluation, folder: Path) -> None:
+    count = found.run.objective.network.count()
+    size = f"{len(small.content) / 1000:.1f} kB, {small.small} of {count} parameters in eight bits"
+    console.print(f"{folder / SURROGATE}: {size}", soft_wrap=True)
+    console.print(f"  read by {folder / READER}, which needs numpy only", soft_wrap=True)
+    shown = table(
+        "", "field", "int8 against network", *(["int8 against truth", "network against truth"] if found.errors else [])
+    )
+    for field, error in small.against_network.items():
+        truth = [small.against_truth, found.errors]
+        shown.add_row(field, number(error.relative_l2), *(number(t[field].relative_l2) for t in truth if t))
+    console.print(shown)

@@ -1,0 +1,214 @@
+"""An eight-bit surrogate: weights by the channel, activations by the layer, for `reader.py`, which needs numpy only.
+
+The step of a layer's activations is at first that of a Gaussian of their root mean square s, q = s Phi^-1(1 - delta / 2) / 127;
+then the factor of it is chosen with which the rounded activations are nearest to the true ones at points of the domain.
+Weights have a step for each output, their largest in that column over 127.
+
+Source: Jacob et al. 2018 (arXiv 1712.05877), section 2, with steps symmetric about zero.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from scipy.fft import dct
+
+from pinnkit.diagnostics.accuracy import FieldError, field_errors
+from pinnkit.diagnostics.number_formats import SATURATED, tail
+from pinnkit.errors import UsageError
+from pinnkit.exporting.reader import LEVELS, WALKS, Surrogate
+from pinnkit.models import LayeredModel
+from pinnkit.models.layered import LayeredModule
+from pinnkit.objective import FieldNetwork
+from pinnkit.training.windows import Windows
+
+if TYPE_CHECKING:
+    from pinnkit.training.run import Evaluation
+
+FACTORS = np.geomspace(0.2, 2.0, 24)
+"""Of the predicted step, among which calibration chooses."""
+CALIBRATION = 4096
+"""Points of the domain at which it does."""
+NODES = {1: 257, 2: 65, 3: 25}
+"""Chebyshev nodes an axis of what is no network, by number of axes."""
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """What was written, and what it cost.
+
+    predicted, chosen: step of each layer's inputs, 0 where they are not quantised; saturated: share of them beyond 127 steps.
+    against_network, against_truth: errors of the surrogate by field; small: the number of parameters that have eight bits.
+    """
+
+    content: bytes
+    predicted: tuple[float, ...]
+    chosen: tuple[float, ...]
+    saturated: tuple[float, ...]
+    against_network: dict[str, FieldError]
+    against_truth: dict[str, FieldError] | None
+    small: int
+
+
+def quantised(found: Evaluation) -> Quantised:
+    """The surrogate of a trained solution, measured at the evaluation points.
+
+    Raises UsageError for several networks in windows of time, one that is not known layer by layer, and more than three axes
+    where hard conditions or features would have to be tabulated.
+    """
+    run = found.run
+    network, model = run.objective.network, run.model
+    if isinstance(run.loop, Windows) or not isinstance(model, LayeredModel) or type(model).__name__ not in WALKS:
+        raise UsageError(
+            "This solution has no eight-bit surrogate: it is " + _hindrance(run) + ".",
+            expected="one network, one of " + ", ".join(WALKS),
+            do="Export it without --int8: any solution has a StableHLO program.",
+        )
+    params = found.state.params
+    exact, about = contents(network, params)
+    entries = [layer.entry for layer in model.layers(network.embedding.features, len(network.problem.fields))]
+    arrays = dict(exact)
+    for i in (i for i, entry in enumerate(entries) if not entry):
+        W = exact[f"W{i}"]
+        steps = np.maximum(np.abs(W).max(axis=0), 1e-30) / LEVELS
+        arrays[f"W{i}"], arrays[f"s{i}"] = np.rint(W / steps).astype(np.int8), steps.astype(np.float32)
+    predicted, chosen, saturated = _calibrated(exact, about, entries, run.accuracy.points)
+    arrays["steps"] = np.array(chosen, np.float32)
+    content = written(arrays, about)
+    values, own = Surrogate(io.BytesIO(content)).values(run.accuracy.points), run.accuracy.fields(params)
+    truth = run.accuracy.expected
+    return Quantised(
+        content,
+        predicted,
+        chosen,
+        saturated,
+        field_errors(run.problem, values, own),
+        None if truth is None else field_errors(run.problem, values, truth),
+        sum(a.size for a in arrays.values() if a.dtype == np.int8),
+    )
+
+
+def contents(network: FieldNetwork, params: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What `reader.Surrogate` reads, nothing quantised: arrays, and what they are."""
+    model, module = network.model, network.module(params)
+    assert isinstance(model, LayeredModel) and isinstance(module, LayeredModule)
+    arrays = _tables(network, params)
+    for i, layer in enumerate(module.layers):
+        arrays[f"W{i}"], arrays[f"b{i}"] = (np.asarray(a, np.float32) for a in (layer.kernel_used(), layer.bias[...]))
+    if model.gated:
+        arrays["gates"] = np.asarray(module.gates[...], np.float32)
+    if module.fourier is not None:
+        arrays["frequencies"] = np.asarray(module.fourier.frequencies[...], np.float64)
+    return arrays, _about(network, model)
+
+
+def _hindrance(run: Any) -> str:
+    if isinstance(run.loop, Windows):
+        return "made of several networks, one for each window of time"
+    return f"a {type(run.model).__name__}"
+
+
+def _about(network: FieldNetwork, model: LayeredModel) -> dict[str, Any]:
+    axes = zip(network.problem.domain.names, network.embedding.axes, strict=True)
+    return {
+        "model": type(model).__name__,
+        "activation": model.activation.lower(),
+        "depth": model.depth,
+        "fields": list(network.problem.fields),
+        "axes": [
+            {"name": n, "lower": a.lower, "upper": a.upper, "periodic": a.periodic, "modes": a.modes} for n, a in axes
+        ],
+    }
+
+
+def written(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> bytes:
+    """The file of a surrogate."""
+    file = io.BytesIO()
+    np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def _calibrated(
+    arrays: dict[str, np.ndarray], about: dict[str, Any], entries: list[bool], points: Float[np.ndarray, "points dim"]
+) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    """Predicted and chosen step of each layer's inputs, and the share of them that saturates; 0 for what is not quantised."""
+    some = points[np.random.default_rng(0).permutation(len(points))[:CALIBRATION]]
+    watched = _Watched(io.BytesIO(written(arrays, about)))
+    watched.network(watched.embedded(some))
+    predicted, chosen, saturated = [], [], []
+    for h, entry in zip(watched.inputs, entries, strict=True):
+        step = float(np.sqrt(np.mean(h**2))) * tail(SATURATED) / LEVELS
+        losses = [np.mean((h - s * np.clip(np.rint(h / s), -LEVELS, LEVELS)) ** 2) for s in step * FACTORS]
+        best = step * float(FACTORS[int(np.argmin(losses))])
+        predicted.append(0.0 if entry else step)
+        chosen.append(0.0 if entry else best)
+        saturated.append(0.0 if entry else float(np.mean(np.abs(h) > LEVELS * best)))
+    return tuple(predicted), tuple(chosen), tuple(saturated)
+
+
+class _Watched(Surrogate):
+    """Keeps what each layer reads."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file)
+        self.inputs: list[np.ndarray] = []
+
+    def layer(self, i: int, h: Any) -> Any:
+        self.inputs.append(h)
+        return super().layer(i, h)
+
+
+def _tables(network: FieldNetwork, params: Any) -> dict[str, np.ndarray]:
+    """Chebyshev coefficients of what is no network: G and D of the hard conditions, u = G + D N, and the further features."""
+    bound, fields = network.bound(params), len(network.problem.fields)
+
+    def with_output(value: float) -> Any:
+        return jax.jit(network.ansatz(bound, lambda X: jnp.full((X.shape[0], fields), value, X.dtype)))
+
+    functions: dict[str, Any] = {}
+    zero, one = with_output(0.0), with_output(1.0)
+    if any(c.mark.hard for c in network.problem.conditions()):
+        functions |= {"G": zero, "D": lambda X: one(X) - zero(X)}
+    if network.embedding.further is not None:
+        functions["features"] = jax.jit(network.embedding.further)
+    axes = network.embedding.axes
+    if functions and len(axes) not in NODES:
+        raise UsageError(
+            f"Hard conditions and features of {len(axes)} coordinates are not tabulated.",
+            expected=f"at most {max(NODES)} coordinates, or soft conditions only",
+            do="Export without --int8, or train with the conditions as terms of the loss.",
+        )
+    return {name: _series(of, axes, network.dtype) for name, of in functions.items()}
+
+
+def _series(of: Any, axes: Any, dtype: Any) -> Float[np.ndarray, ...]:
+    """The tensor-product Chebyshev series that agrees with a function at the Chebyshev nodes of each axis."""
+    count = NODES[len(axes)]
+    nodes = np.cos(math.pi * (np.arange(count) + 0.5) / count)
+    places = [(a.lower + a.upper) / 2 + nodes * (a.upper - a.lower) / 2 for a in axes]
+    X = np.array(list(product(*places)))
+    values = np.asarray(of(jnp.asarray(X, dtype)), np.float64)
+    table = values.reshape(*[count] * len(axes), values.shape[1])
+    for axis in range(len(axes)):
+        table = dct(table, type=2, axis=axis) / count
+        table[(slice(None),) * axis + (0,)] /= 2
+    return _trimmed(table)
+
+
+def _trimmed(table: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+    """Without the highest degrees where they are rounding errors."""
+    for axis in range(table.ndim - 1):
+        sizes = np.abs(np.moveaxis(table, axis, 0)).reshape(table.shape[axis], -1).max(axis=1)
+        there = np.flatnonzero(sizes > 1e-9 * max(sizes.max(), 1e-300))
+        last = int(there[-1]) + 1 if len(there) else 1
+        table = np.take(table, np.arange(last), axis=axis)
+    return table
