@@ -116,7 +116,7 @@ def _options_type(
         _option(
             "weighting", tuple[str, ...], weighed, f"weights that follow the residuals, of {', '.join(WEIGHTINGS)}"
         ),
-        _option("precision", Precision, recipe.precision, "of parameters, points and derivatives"),
+        _option("precision", Precision, recipe.precision, "of all numbers; 16 bits: of the network's products only"),
         _option("windows", int, recipe.windows, "equal parts of time, trained one after the other"),
         _option("accuracy", float | None, recipe.accuracy, "relative L2 error to reach; exit status 1 where it is not"),
         _option("gradients", int, recipe.gradients, "steps between measurements of gradients by layer; 0: never"),

@@ -21,7 +21,7 @@ from pinnkit.diagnostics.chart import Bars, Chart, Line
 from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict
 from pinnkit.diagnostics.uncertainty import jacobians
 from pinnkit.models import LayeredModel
-from pinnkit.objective import FieldNetwork, Objective, PointSets
+from pinnkit.objective import Objective, PointSets
 from pinnkit.sampling import draw
 
 BALANCE, SPECTRUM = "balance", "spectrum"
@@ -176,5 +176,5 @@ def _sizes(objective: Objective) -> Any:
 def with_model(objective: Objective, model: LayeredModel, seed: int) -> Objective:
     """The same problem with another network."""
     network = objective.network
-    other = FieldNetwork(network.problem, model, network.ansatz, dtype=network.dtype, seed=seed)
+    other = network.changed(model=model, seed=seed)
     return Objective(objective.equations, other, objective.weights)

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from scipy.special import erf, erfc, erfcinv
 
 from pinnkit.diagnostics.chart import Chart, Line
@@ -30,6 +30,7 @@ from pinnkit.diagnostics.signal import channel_name, channels_of, forward_varian
 from pinnkit.fields import Points
 from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.models import LayeredModel
+from pinnkit.models.layered import LayeredModule
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Objective
 from pinnkit.objective.drawn import Drawn
@@ -124,25 +125,50 @@ def counts(
 
     def one(key: Any) -> dict[str, Any]:
         drawn = Drawn(objective, model, key, jnp.float32)
-        z = drawn.preactivations(X)
-        cuts = np.cumsum([part.shape[1] for part in z])[:-1]
-        found = partial_derivatives(lambda Y: jnp.concatenate(drawn.preactivations(Y), axis=1), X, channels)
-        sizes = [jnp.split(jnp.abs(found[c]), cuts, axis=1) for c in channels]
-
-        def each(lost: Any) -> Any:
-            return jnp.stack([jnp.stack([jnp.mean(lost(part)) for part in parts]) for parts in sizes], axis=1)
-
-        saturated = jnp.stack([jnp.mean(jnp.abs(part) > end) for part, end in zip(z, ends, strict=True)])
-        # Rounded to float16 a number of 65520 or more is infinite.
-        return {
-            BELOW: each(lambda a: (a < SMALLEST) & (a > 0)),
-            BEYOND: each(lambda a: jnp.isinf(a.astype(jnp.float16))),
-            INT8: saturated,
-        }
+        saturated = [jnp.mean(jnp.abs(z) > end) for z, end in zip(drawn.preactivations(X), ends, strict=True)]
+        return {**lost(drawn.preactivations, X, channels), INT8: jnp.stack(saturated)}
 
     keys = jax.random.split(jax.random.key(seed), draws)
     found = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
     return {which: np.asarray(share, np.float64) for which, share in found.items()}
+
+
+def lost(preactivations: Any, X: Any, channels: tuple[MultiIndex, ...]) -> dict[str, Float[Array, "layers channels"]]:
+    """Shares of a network's pre-activations and their derivatives that float16 would not hold.
+
+    preactivations: of each layer, (points, dim) -> [(points, units), ...].
+    """
+    cuts = np.cumsum([z.shape[1] for z in jax.eval_shape(preactivations, X)])[:-1]
+    found = partial_derivatives(lambda Y: jnp.concatenate(preactivations(Y), axis=1), X, channels)
+    sizes = [jnp.split(jnp.abs(found[c]), cuts, axis=1) for c in channels]
+
+    def each(is_lost: Any) -> Any:
+        return jnp.stack([jnp.stack([jnp.mean(is_lost(part)) for part in parts]) for parts in sizes], axis=1)
+
+    return {
+        BELOW: each(lambda a: (a < SMALLEST) & (a > 0)),
+        BEYOND: each(lambda a: jnp.isinf(a.astype(jnp.float16))),  # from 65520 on
+    }
+
+
+def lost_by(objective: Objective, params: Any) -> dict[str, tuple[float, str]]:
+    """The largest share of a trained network's numbers that float16 does not hold, and which these are; {} for others."""
+    module, channels = objective.network.module(params), channels_of(objective)
+    if not isinstance(module, LayeredModule) or not isinstance(objective.network.model, LayeredModel):
+        return {}
+    group = next(g for g in objective.equations.groups if g.kind == "interior")
+    X = jnp.asarray(points_of(group, POINTS).X, objective.network.dtype)
+    embedding = objective.network.embedding
+    shares = jax.jit(lambda X: lost(lambda Y: module.preactivations(embedding(Y)), X, channels))(X)
+    layers = layers_of(objective, objective.network.model)
+    found = {}
+    for which, share in shares.items():
+        layer, channel = np.unravel_index(int(np.argmax(share)), share.shape)
+        found[which] = (
+            float(share[layer, channel]),
+            f"{channel_name(objective, channels[channel])}, {layers[layer].name}",
+        )
+    return found
 
 
 def least_scale(objective: Objective, model: LayeredModel, points: Points) -> float:

@@ -23,8 +23,10 @@ SAME = 1e-12
 def exported(found: Evaluation) -> tuple[bytes, float]:
     """The serialized program (points, dim) -> (points, fields), and its largest difference from the run's own values.
 
-    It is read back and compared at the evaluation points. Load it with `jax.export.deserialize(bytes).call(X)`; the
-    gradient of its sum, the slopes point by point, can be taken twice; jax does not map it (`vmap`). Raises UsageError where the two differ by more than rounding.
+    It is read back and compared at the evaluation points. Load it with `jax.export.deserialize(bytes).call(X)`. The gradient
+    of its sum, which are the slopes point by point, can be taken twice; jax has no `vmap` of it.
+
+    Raises UsageError where the two differ by more than rounding.
     """
     run, params = found.run, found.state.params
     network = run.loop.network

@@ -51,6 +51,7 @@ class Objective:
         )
         self._rows = {g.name: rows_of_a_tile(arrays, 1 + equations.channels(g)) for g in pointwise}
         self._loss = self._differentiable_loss()
+        self._scaled: dict[str, Sum] = {g.name: jax.value_and_grad(partial(self._times, g)) for g in equations.groups}
 
     def residuals(self, params: Parameters, points: PointSets) -> Residuals:
         """All residuals, {term: (points,)}."""
@@ -73,6 +74,14 @@ class Objective:
         """The weighted sum that training makes small; its gradient is by reverse mode only."""
         arrays, structure = jax.tree.flatten(points)
         return self._loss(structure, params, arrays)
+
+    def loss_and_scaled_slope(
+        self, params: Parameters, points: PointSets, scale: Float[Array, ""]
+    ) -> tuple[Float[Array, ""], Parameters]:
+        """The loss and its gradient, which on its way back through the network is `scale` times as large."""
+        found = list(summed(self._scaled, self._rows, (params, scale), points).values())
+        value, (slope, _) = jax.tree.map(lambda *parts: sum(parts[1:], start=parts[0]) / scale, *found)
+        return value, slope
 
     def residuals_by_tile(self, params: Parameters, points: PointSets) -> Residuals:
         """As `residuals`, tile by tile: for as many points as one likes."""
@@ -138,6 +147,10 @@ class Objective:
             )
 
         return Block(residuals, tiles, points.X.shape[0], group.name in self._rows)
+
+    def _times(self, group: Group, params: tuple[Parameters, Any], points: Points, shares: Any) -> Float[Array, ""]:
+        """`_weighted` times a factor."""
+        return params[1] * self._weighted(group, params[0], points, shares)
 
     def _differentiable_loss(self) -> Callable[[Any, Parameters, list[Any]], Float[Array, ""]]:
         """The loss, whose gradient is accumulated in the same walk as its value: (structure, parameters, arrays).

@@ -28,6 +28,7 @@ class FieldNetwork:
         ansatz: makes the fields of its outputs: the hard conditions.
         dtype: of parameters and points.
         seed: of the initial weights.
+        working: dtype of the network's products and activations, and of their derivatives; that of the parameters unless given.
     """
 
     def __init__(
@@ -38,9 +39,10 @@ class FieldNetwork:
         *,
         dtype: Any,
         seed: int,
+        working: Any = None,
     ) -> None:
         self.problem, self.model, self.ansatz, self.dtype = problem, model, ansatz, jnp.dtype(dtype)
-        self.seed = seed
+        self.seed, self.working = seed, jnp.dtype(working or dtype)
         scales = [AxisScale(a.lower, a.upper, a.kind == "periodic", a.modes) for a in problem.domain.axes]
         self.embedding = Embedding(tuple(scales), Features(problem) if problem.features() else None)
         network, self._apply = split(self._drawn())
@@ -55,6 +57,11 @@ class FieldNetwork:
     def _drawn(self) -> Network:
         outputs, rngs = len(self.problem.fields), nnx.Rngs(self.seed)
         return self.model.build(self.embedding.features, outputs, rngs=rngs, dtype=self.dtype)
+
+    def changed(self, **changes: Any) -> FieldNetwork:
+        """Another network, with some arguments changed."""
+        own = {n: getattr(self, n) for n in ("problem", "model", "ansatz", "dtype", "seed", "working")}
+        return FieldNetwork(**(own | changes))
 
     def count(self) -> int:
         """Number of trained scalars."""
@@ -71,7 +78,10 @@ class FieldNetwork:
 
     def outputs(self, params: Parameters) -> BatchFunction:
         """What the network itself gives, before hard conditions."""
-        return lambda X: self._apply(params["network"], self.embedding(X))
+        if self.working == self.dtype:
+            return lambda X: self._apply(params["network"], self.embedding(X))
+        short = jax.tree.map(lambda a: a.astype(self.working), params["network"])
+        return lambda X: self._apply(short, self.embedding(X).astype(self.working)).astype(self.dtype)
 
     def come_to(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
         """Where training has come to: everywhere."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import jax.numpy as jnp
 import optax
 
 from pinnkit.optim.first_order import SOAP
@@ -31,7 +32,9 @@ class Auto(Stage):
     """An optimiser ends after so many draws of points on which the loss did not fall; 0: never."""
 
     def resolved(self, parameters: int, dtype: Any) -> tuple[Stage, ...]:
-        """The stages for so many parameters."""
+        """The stages for so many parameters; SOAP alone in 16 bits."""
+        if jnp.dtype(dtype).itemsize < 4:
+            return (SOAP(steps=self.steps, patience=self.patience, loss_below=self.loss_below),)
         if matrix_bytes(parameters, dtype) <= QUICK:
             return (SSBroyden(steps=self.steps, patience=self.patience, loss_below=self.loss_below),)
         first = SOAP(steps=min(self.steps // 4, 3000), patience=self.patience, loss_below=self.loss_below)

@@ -71,7 +71,8 @@ class SSBroyden(Stage):
         return self_scaled_broyden(self.variant, first_step=step_scale)
 
     def fits(self, parameters: int, dtype: Any) -> None:
-        """Raise UsageError where the matrix would be larger than the bound."""
+        """Raise UsageError where the matrix would be larger than the bound, or in 16 bits."""
+        super().fits(parameters, dtype)
         needed = matrix_bytes(parameters, dtype)
         if needed > MATRIX_BOUND:
             most = int((MATRIX_BOUND / jnp.dtype(dtype).itemsize) ** 0.5) // ROWS * ROWS
@@ -132,7 +133,8 @@ class LevenbergMarquardt(Stage):
         )
 
     def fits(self, parameters: int, dtype: Any) -> None:
-        """Raise UsageError where J^T J would be larger than the bound, and the form is not free to be another one."""
+        """Raise UsageError where J^T J would be larger than the bound, and the form is not free, or in 16 bits."""
+        super().fits(parameters, dtype)
         if self.form == "normal":
             chosen("normal", parameters, parameters, jnp.dtype(dtype).itemsize)
 

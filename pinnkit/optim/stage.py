@@ -27,7 +27,8 @@ class Stage(ABC):
     """Whether the optimiser is given the residuals themselves, as `residual_fn`."""
     outlives_points: ClassVar[bool] = True
     """Whether the optimiser's state is still good when the collocation points are drawn anew."""
-
+    in_short: ClassVar[bool] = False
+    """Whether gradients in 16 bits will do: what compares losses, or a gradient with the one before it, needs more digits."""
     weight_of_a_step: ClassVar[int] = 1
     """How many usual steps one of its steps stands for: so much more often points are drawn anew."""
 
@@ -53,8 +54,16 @@ class Stage(ABC):
         del parameters, dtype
         return (self,)
 
-    def fits(self, parameters: int, dtype: Any) -> None:  # noqa: B027 (most have nothing to say)
-        """Raise UsageError where the optimiser cannot be used for that many parameters."""
+    def fits(self, parameters: int, dtype: Any) -> None:
+        """Raise UsageError where the optimiser cannot be used for that many parameters, or in that precision."""
+        del parameters
+        if jnp.dtype(dtype).itemsize < 4 and not self.in_short:
+            raise UsageError(
+                f"The optimiser '{self.name}' needs more digits than {jnp.dtype(dtype)} has.",
+                where=f"stage '{self.name}' of the recipe",
+                expected="adam, soap, muon or an optax transformation",
+                do="Add --stages adam (in a file: stages=(pk.Adam(...),)), or train in float32.",
+            )
 
     def stalled(self, state: Any) -> Any:
         """Whether the optimiser can make no more progress on the present points."""
@@ -81,6 +90,7 @@ class Optax(Stage):
     """Any optax transformation as a stage: `Optax(transform=optax.sgd(1e-3), steps=500)`."""
 
     name: ClassVar[str] = "optax"
+    in_short: ClassVar[bool] = True
     transform: Any = dataclasses.field(default=None)
     """The optax transformation; it gets `value`, `grad`, `value_fn` and `residual_fn` as extra arguments."""
 

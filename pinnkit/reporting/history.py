@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from pinnkit.diagnostics.accuracy import FieldError
 from pinnkit.objective import Objective
+from pinnkit.optim.loss_scaling import ScaledState
 from pinnkit.training.loop import Report
 from pinnkit.training.run import Run
 
@@ -40,6 +41,8 @@ class History:
                 row["errors"] = {f: e.relative_l2 for f, e in self.errors.items()}
         if unknowns := self.run.problem.unknowns():
             row["unknowns"] = {n: float(u.value(state.params["unknowns"][n])) for n, u in unknowns.items()}
+        if isinstance(state.optimiser, ScaledState):
+            row["loss_scale"], row["skipped"] = float(state.optimiser.scale), int(state.optimiser.skipped)
         if report.event:
             row["event"] = report.event
         every = self.run.recipe.gradients

@@ -69,16 +69,17 @@ class Session:
         from pinnkit.reporting.figures import save_all  # matplotlib takes most of a second: not before the first step
 
         metrics = list(self.folder.metrics())
-        summary = summary_of(evaluation, [m["event"] for m in metrics if "event" in m])
+        summary = summary_of(evaluation, metrics)
         self.folder.write(SUMMARY, summary)
         save_all(evaluation, metrics, self.folder.path / "figures")
         self.checkpoints.close()
         print_summary(self.console, summary, self.folder.path)
 
 
-def summary_of(evaluation: Evaluation, events: list[str]) -> dict[str, Any]:
+def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     """What summary.json holds."""
-    state, errors = evaluation.state, evaluation.errors
+    state, errors, short = evaluation.state, evaluation.errors, evaluation.short
+    scaled = [{n: m[n] for n in ("loss_scale", "skipped")} for m in metrics if "loss_scale" in m]
     return {
         "problem": evaluation.run.problem.name,
         "verdict": evaluation.verdict,
@@ -93,7 +94,8 @@ def summary_of(evaluation: Evaluation, events: list[str]) -> dict[str, Any]:
         "wall_seconds": float(state.seconds),
         "compile_seconds": float(state.compile_seconds),
         "rescues": int(state.rescues),
-        "events": events,
+        "events": [m["event"] for m in metrics if "event" in m],
+        **({"short": dataclasses.asdict(short) | (scaled[-1] if scaled else {})} if short else {}),
         "diverged": evaluation.diverged,
         "interrupted": evaluation.interrupted,
         "exit_status": evaluation.exit_status(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,9 @@ def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> No
     for name, u in summary["unknowns"].items():
         values = ", ".join(number(u[end], ".6g", "unbounded") for end in ("lower", "upper"))
         console.print(f"  {name} = {number(u['value'], '.6g')}, 95% interval [{values}]", highlight=False, markup=False)
+    if "loss_scale" in summary.get("short", {}):
+        scale, skipped = summary["short"]["loss_scale"], summary["short"]["skipped"]
+        console.print(f"  loss scaled by 2^{math.log2(scale):.0f} at the end, {skipped} steps left out for overflow")
     console.print(
         f"  {summary['steps']} steps, {summary['parameters']} parameters, {number(summary['wall_seconds'], '.1f')} s of training "
         f"and {number(summary['compile_seconds'], '.1f')} s of compilation",

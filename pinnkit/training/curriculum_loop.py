@@ -77,7 +77,7 @@ class CurriculumLoop(Parts):
         network = self._objective.network
         problem = dataclasses.replace(network.problem, **{self._parameter: self.values[k]})  # type: ignore[type-var]
         equations = Equations(problem)
-        easier = FieldNetwork(problem, network.model, equations.ansatz, dtype=network.dtype, seed=network.seed)
+        easier = network.changed(problem=problem, ansatz=equations.ansatz)
         return Loop(Objective(equations, easier, self._objective.weights), self._first, seed=self._seed)
 
     def _title(self, k: int) -> str:

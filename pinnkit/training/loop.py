@@ -97,7 +97,7 @@ class Loop:
         self._programs: dict[tuple[int, float], _Program] = {}
         self._renewals: set[bool] = set()  # which have been compiled: of weights alone, of points too
         for stage in recipe.stages:
-            stage.fits(objective.network.count(), objective.network.dtype)
+            stage.fits(objective.network.count(), objective.network.working)
 
     def going_on(self, past: Past, initial_parameters: Parameters) -> Loop:
         """A loop with other arrays to go on from and to start with, and the same compiled programs."""

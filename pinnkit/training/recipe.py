@@ -17,7 +17,9 @@ from pinnkit.weighting import Causality, Weighting
 
 NTK = "ntk"
 """Weights from the tangent kernel."""
-Precision = Literal["float64", "float32"]
+Precision = Literal["float64", "float32", "bfloat16", "float16"]
+SHORT = ("bfloat16", "float16")
+"""Of the network's products and activations alone; parameters, points and residuals are float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ class Recipe:
     causality: Causality | None = None
     """Causal weights of the interior points, before all others."""
     precision: Precision = "float64"
-    """Of parameters, points and derivatives."""
+    """Of parameters, points and derivatives; bfloat16 and float16 of the network's products and activations alone."""
     windows: int = 1
     """Equal parts of time, each with a network of its own, trained one after the other: for long or chaotic evolutions."""
     curriculum: Curriculum | None = None
@@ -105,7 +107,7 @@ class Recipe:
 
     @property
     def dtype(self) -> jnp.dtype:
-        """The precision as a dtype. Raises UsageError where JAX would silently give float32 instead of float64."""
+        """Of parameters and points. Raises UsageError where JAX would silently give float32 instead of float64."""
         if self.precision == "float64" and not jax.config.read("jax_enable_x64"):
             raise UsageError(
                 "The recipe asks for float64, and JAX is set to 32 bits.",
@@ -113,6 +115,11 @@ class Recipe:
                 expected='jax.config.update("jax_enable_x64", True) before anything else (the command line does it itself)',
                 do='Add that line at the top of the script or notebook, or use precision="float32".',
             )
+        return jnp.dtype("float32" if self.precision in SHORT else self.precision)
+
+    @property
+    def working(self) -> jnp.dtype:
+        """Of the network's products and activations."""
         return jnp.dtype(self.precision)
 
     @property

@@ -24,6 +24,7 @@ from pinnkit.problem import Problem
 from pinnkit.training.curriculum_loop import CurriculumLoop
 from pinnkit.training.loop import Loop
 from pinnkit.training.recipe import NTK, Recipe
+from pinnkit.training.short import ShortPrecision, short_of
 from pinnkit.training.state import TrainState
 from pinnkit.training.windows import Windows
 
@@ -85,7 +86,8 @@ class Run:
         if self.problem.unknowns() and not isinstance(self.loop, Windows):
             draws = self.loop.residual_driven(state, draws_needed(self.objective, state.points))
             unknowns = estimates(self.objective, state.params, draws)
-        return Evaluation(self, state, errors, training, fresh, unknowns, diverged, interrupted)
+        short = short_of(self.objective, self.accuracy.truth, state.params, self.accuracy)
+        return Evaluation(self, state, errors, training, fresh, unknowns, diverged, interrupted, short)
 
 
 def described(problem: Problem, model: Model, recipe: Recipe, seed: int) -> tuple[Objective, Recipe]:
@@ -93,7 +95,8 @@ def described(problem: Problem, model: Model, recipe: Recipe, seed: int) -> tupl
     equations, dtype = Equations(problem), recipe.dtype
 
     def objective(model: Model, weights: Mapping[str, float]) -> Objective:
-        return Objective(equations, FieldNetwork(problem, model, equations.ansatz, dtype=dtype, seed=seed), weights)
+        network = FieldNetwork(problem, model, equations.ansatz, dtype=dtype, seed=seed, working=recipe.working)
+        return Objective(equations, network, weights)
 
     if isinstance(model, MLP) and model.init == AUTO:
         init, gain = recommendation(objective(replace(model, init="he"), {}))
@@ -102,7 +105,7 @@ def described(problem: Problem, model: Model, recipe: Recipe, seed: int) -> tupl
         traces = mean_traces(objective(model, {}), Settings().rows, seed)
         recipe = replace(recipe, weights=kernel_weights(traces))
     found = objective(model, recipe.fixed_weights)
-    stages = (s for stage in recipe.stages for s in stage.resolved(found.network.count(), dtype))
+    stages = (s for stage in recipe.stages for s in stage.resolved(found.network.count(), recipe.working))
     return found, replace(recipe, stages=tuple(stages))
 
 
@@ -119,6 +122,8 @@ class Evaluation:
     unknowns: dict[str, Estimate]
     diverged: bool
     interrupted: bool
+    short: ShortPrecision | None = None
+    """Where products have 16 bits: what that costs."""
 
     def __repr__(self) -> str:
         return f"Evaluation of {self.run.problem.name}: {self.verdict}"
@@ -186,6 +191,8 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         size = f"{e.worst_error:.2e}" if e.worst_error < np.inf else "infinite (the solution is not finite everywhere)"
         yield f"Relative L2 error {size} against {against}" + _field_note(e) + _request_note(e, wanted)
         yield from _reference_note(e, wanted)
+    if e.short is not None:
+        yield from e.short.sentences()
     if e.overfitted:
         worst = max(e.overfitted, key=lambda t: e.overfitted[t])
         ratio = e.overfitted[worst]

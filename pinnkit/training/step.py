@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from pinnkit.compiling import jit_once
 from pinnkit.objective import Objective, Parameters, PointSets
 from pinnkit.optim import Stage
+from pinnkit.optim.loss_scaling import loss_scaled
 from pinnkit.training.state import all_finite
 
 LONGEST = 500
@@ -47,6 +48,9 @@ def compiled_chunk(objective: Objective, stage: Stage, step_scale: float) -> tup
     any number of steps runs the same program: a run's numbers do not depend on how it was cut into chunks.
     """
     optimiser = optax.with_extra_args_support(stage.transformation(step_scale))
+    scaled = objective.network.working == jnp.float16
+    if scaled:
+        optimiser = loss_scaled(optimiser)
 
     def chunk(params: Parameters, state: Any, points: PointSets, count: Any) -> ChunkResult:
         def loss(p: Parameters) -> Float[Array, ""]:
@@ -56,6 +60,8 @@ def compiled_chunk(objective: Objective, stage: Stage, step_scale: float) -> tup
         further = {"residual_fn": objective.residual_vector(points)} if stage.wants_residuals else {}
 
         def value_and_grad(p: Parameters, s: Any) -> Any:
+            if scaled:
+                return objective.loss_and_scaled_slope(p, points, s.scale)
             return (
                 optax.value_and_grad_from_state(loss)(p, state=s) if stage.keeps_value else jax.value_and_grad(loss)(p)
             )
@@ -65,9 +71,10 @@ def compiled_chunk(objective: Objective, stage: Stage, step_scale: float) -> tup
             value, grad = value_and_grad(params, state)
             updates, new_state = optimiser.update(grad, state, params, value=value, grad=grad, value_fn=loss, **further)
             new = optax.apply_updates(params, updates)
-            good = jnp.isfinite(value) & all_finite(grad) & all_finite(new)
+            allowed = scaled and state.scale > 1  # a gradient that is not finite: left out, and the factor is smaller
+            good = jnp.isfinite(value) & (all_finite(grad) | allowed) & all_finite(new)
             kept = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, params)
-            done = stage.stalled(new_state) | (value < stage.loss_below)
+            done = stage.stalled(new_state.inner if scaled else new_state) | (value < stage.loss_below)
             return i + good, kept, new_state, losses.at[i].set(value), ~good, done, new
 
         def goes_on(carry: Any) -> Any:

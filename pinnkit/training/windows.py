@@ -202,7 +202,7 @@ class WindowedNetwork:
 
     def __init__(self, objective: Objective, windows: int) -> None:
         whole = objective.network
-        self.problem, self.model, self.dtype, self.seed = whole.problem, whole.model, whole.dtype, whole.seed
+        self.problem, self.dtype, self._whole = whole.problem, whole.dtype, whole
         self.cut = Cut(objective.equations, windows)
         beginning, later = self.cut.window(0), self.cut.window(1)
         self.ends = Equations(later).ansatz
@@ -288,7 +288,7 @@ class WindowedNetwork:
         return found
 
     def _network(self, problem: Problem, ansatz: TrialSolution) -> FieldNetwork:
-        return FieldNetwork(problem, self.model, ansatz, dtype=self.dtype, seed=self.seed)
+        return self._whole.changed(problem=problem, ansatz=ansatz)
 
     def _nothing(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
         return jnp.zeros((X.shape[0], len(self.problem.fields)), X.dtype)
