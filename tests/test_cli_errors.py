@@ -177,7 +177,7 @@ OPTIONS = {
     "value out of range": (["--model.width", "0"], ("MLP.width is 0", "at least 1")),
     "negative steps": (["--adam.steps", "-1"], ("adam.steps is -1", "0 or more")),
     "negative accuracy": (["--accuracy", "-1"], ("accuracy is -1.0", "positive")),
-    "unknown choice": (["--precision", "float16"], ("--precision", "float16", "float64")),
+    "unknown choice": (["--precision", "float8"], ("--precision", "float8", "float64")),
     "unknown activation": (["--model.activation", "tahn"], ("'tahn'", "'tanh'")),
     "unknown stage": (["--stages", "adm"], ("no optimiser 'adm'", "Did you mean 'adam'")),
     "unknown weighting": (["--weighting", "nkt"], ("no weighting 'nkt'", "Did you mean 'ntk'")),

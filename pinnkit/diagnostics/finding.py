@@ -84,7 +84,8 @@ class Settings:
     rows: int = 128
     """Points of each term in the kernel."""
     all: bool = False
-    """Further diagnostics as well: Adam's first step, spectral radii of the layers, weights left out."""
+    """Further diagnostics as well: Adam's first step, spectral radii; weights left out, number formats, gates, normalisation and
+    attention, of what this network could become."""
 
     def __post_init__(self) -> None:
         for name, least in (("draws", 4), ("points", 1), ("rows", 2)):

@@ -8,10 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pinnkit.diagnostics.attention import NAME as ATTENTION
+from pinnkit.diagnostics.attention import attention
 from pinnkit.diagnostics.finding import Diagnostic, Finding, Report, Settings, Verdict
 from pinnkit.diagnostics.first_step import NAME as FIRST_STEP
 from pinnkit.diagnostics.first_step import first_step
+from pinnkit.diagnostics.gates import NAME as GATES
+from pinnkit.diagnostics.gates import gates
 from pinnkit.diagnostics.kernel import BALANCE, SPECTRUM, balance, spectrum
+from pinnkit.diagnostics.normalisation import NAME as NORMALISATION
+from pinnkit.diagnostics.normalisation import normalisation
 from pinnkit.diagnostics.number_formats import NAME as NUMBER_FORMATS
 from pinnkit.diagnostics.number_formats import number_formats
 from pinnkit.diagnostics.random_matrices import NAME as RANDOM_MATRICES
@@ -37,6 +43,9 @@ FURTHER: dict[str, Diagnostic] = {
     RANDOM_MATRICES: random_matrices,
     SPARSITY: sparsity,
     NUMBER_FORMATS: number_formats,
+    GATES: gates,
+    NORMALISATION: normalisation,
+    ATTENTION: attention,
 }
 
 

@@ -33,9 +33,9 @@ class Drawn:
         """The fields, (points, dim) -> (points, fields)."""
         return self._network.ansatz(self.problem, lambda X: self._apply(params, self._network.embedding(X)))
 
-    def outputs(self, E: Float[Array, "points features"]) -> Float[Array, "points outputs"]:
-        """The network's outputs, from embedded points."""
-        return self._apply(self.params, E)
+    def outputs(self, E: Float[Array, "points features"], params: Any = None) -> Float[Array, "points outputs"]:
+        """The network's outputs, from embedded points; with other parameters where they are given."""
+        return self._apply(self.params if params is None else params, E)
 
     def weights(self) -> list[Float[Array, "n_in n_out"]]:
         """W of each layer, whatever is stored of it."""

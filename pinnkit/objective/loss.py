@@ -45,11 +45,8 @@ class Objective:
         self.equations, self.network = equations, network
         self.terms: tuple[str, ...] = tuple(t for g in equations.groups for t in equations.terms(g))
         self.weights = self._resolved(weights)
-        arrays, pointwise = (
-            network.initial_parameters["network"],
-            [g for g in equations.groups if equations.pointwise(g)],
-        )
-        self._rows = {g.name: rows_of_a_tile(arrays, 1 + equations.channels(g)) for g in pointwise}
+        pointwise = [g for g in equations.groups if equations.pointwise(g)]
+        self._rows = {g.name: rows_of_a_tile(network, 1 + equations.channels(g)) for g in pointwise}
         self._loss = self._differentiable_loss()
         self._scaled: dict[str, Sum] = {g.name: jax.value_and_grad(partial(self._times, g)) for g in equations.groups}
 

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Bool, Float
 
 from pinnkit.fields import BatchFunction, Features, TrialSolution
-from pinnkit.models import AxisScale, Embedding, Model, filled, split
+from pinnkit.models import AxisScale, Embedding, LayeredModel, Model, filled, split
 from pinnkit.models.base import Network
 from pinnkit.problem import Problem
 
@@ -66,6 +66,14 @@ class FieldNetwork:
     def count(self) -> int:
         """Number of trained scalars."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.initial_parameters))
+
+    @property
+    def width(self) -> int:
+        """Units of the widest layer."""
+        if isinstance(self.model, LayeredModel):
+            layers = self.model.layers(self.embedding.features, len(self.problem.fields))
+            return max(max(layer.n_in, layer.n_out) for layer in layers)
+        return max(max(leaf.shape, default=1) for leaf in jax.tree.leaves(self.initial_parameters["network"]))
 
     def bound(self, params: Parameters) -> Problem:
         """The problem with its unknown parameters at their present values."""

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from pinnkit import walks
 from pinnkit.fields import Points
+from pinnkit.objective.network import FieldNetwork
 from pinnkit.parallel import cores
 from pinnkit.walks import Part
 
@@ -29,12 +30,10 @@ Sum = Callable[[Any, Points, Float[Array, " points"]], Any]
 """(parameters, points, share of each point in a mean) -> a pytree of weighted sums over the points."""
 
 
-def rows_of_a_tile(network: Any, channels: int) -> int:
-    """Points of a tile, for the arrays of a network, with so many channels (the value among them) of each unit."""
-    leaves = jax.tree.leaves(network)
-    width, itemsize = max(max(leaf.shape, default=1) for leaf in leaves), leaves[0].dtype.itemsize
+def rows_of_a_tile(network: FieldNetwork, channels: int) -> int:
+    """Points of a tile, with so many channels (the value among them) of each unit."""
     cache = CACHE if jax.default_backend() == "cpu" else ACCELERATOR
-    return max(FEWEST, cache // (width * channels * itemsize))
+    return max(FEWEST, cache // (network.width * channels * network.dtype.itemsize))
 
 
 def summed(

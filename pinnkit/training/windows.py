@@ -179,7 +179,7 @@ class WindowPast:
         def at(past: WindowPast, some: Points) -> dict[MultiIndex, Any]:
             return past._summed(lambda f: partial_derivatives(f, jnp.asarray(some.X), wanted))
 
-        found = mapped(at, rows_of_a_tile(self.first, 1 + len(wanted)), self, Points(X))
+        found = mapped(at, rows_of_a_tile(self.network.first, 1 + len(wanted)), self, Points(X))
         rest = Expansion(X, tuple(found.values()), tuple(found))
         return replace(points, X=X, trial=WindowTrial(jnp.full_like(X[:, :1], start), rest, self.network))
 

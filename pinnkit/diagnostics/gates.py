@@ -1,0 +1,123 @@
+"""Blocks behind gates that are zero at the start: the output does not feel them, and the gates have a gradient.
+
+x + gamma f(x) with gamma = 0 is x to the bit whatever f is; d/dgamma is f(x), so that the gate opens at the first step. Were f
+zero too (a last layer of zeros), neither would have a gradient.
+
+Source: Bachlechner et al. 2021 (ReZero); Goyal et al. 2017, section 5.1, for a zero gamma of a normalisation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinnkit.diagnostics.chart import Chart, Line
+from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict, bootstrap, interval
+from pinnkit.diagnostics.kernel import points_at, with_model
+from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.rows import layers_of
+from pinnkit.models import LayeredModel, ResNet
+from pinnkit.objective import Objective
+from pinnkit.objective.drawn import Drawn
+
+NAME = "gates"
+OUTPUT, GRADIENT = "output", "gates"
+OPENINGS = np.geomspace(1e-4, 1.0, 9)
+"""Gates at which the figure shows how far the output moves."""
+
+
+def gates(objective: Objective, settings: Settings, seed: int) -> Report:
+    """How much the output feels what lies behind the gates, and how much the loss feels the gates, over random networks.
+
+    A network without gates is looked at as the residual network of its width and depth.
+    """
+    own = objective.network.model
+    assert isinstance(own, LayeredModel)
+    if not own.gated:
+        options = {
+            n: getattr(own, n) for n in ("width", "depth", "activation", "gain", "init_scale", "parametrisation")
+        }
+        objective = with_model(objective, ResNet(init=own.init if own.init != "auto" else "he", **options), seed)
+    model = objective.network.model
+    assert isinstance(model, LayeredModel)
+    moved, slopes = measured(objective, model, settings, seed)
+    line = Line(label="mean of the networks", x=OPENINGS.tolist(), y=moved[:, 1:].mean(axis=0).tolist())
+    chart = Chart(
+        title="what the output feels of the blocks",
+        xlabel="gate",
+        ylabel="RMS change when the blocks are drawn anew",
+        lines=(line,),
+        xscale="log",
+    )
+    return Report(
+        (_identity(float(moved[:, 0].max())), _gradient(slopes)),
+        "blocks behind gates that are zero at the start",
+        subjects="what",
+        curves={"gates": [0.0, *OPENINGS.tolist()], "change": moved.mean(axis=0).tolist()},
+        panels=(chart,),
+        note=""
+        if own.gated
+        else f"Of a residual network of width {own.width} and {own.depth} blocks (--model resnet).",
+        hypothetical=not own.gated,
+    )
+
+
+def measured(
+    objective: Objective, model: LayeredModel, settings: Settings, seed: int
+) -> tuple[Float[np.ndarray, "draws openings"], Float[np.ndarray, " draws"]]:
+    """RMS change of the output when all that is behind the gates is drawn anew, by opening, 0 first; RMS slope of the gates."""
+    inside = next(g for g in objective.equations.groups if g.kind == "interior")
+    X = jnp.asarray(points_of(inside, settings.points).X, jnp.float32)
+    E = objective.network.embedding(X)
+    closed = [i for i, layer in enumerate(layers_of(objective, model)) if layer.closed]
+    points = points_at(objective, settings.rows, seed)
+
+    def one(keys: Any) -> tuple[Float[Array, " openings"], Float[Array, ""]]:
+        drawn, other = (Drawn(objective, model, key, jnp.float32) for key in keys)
+        layers = list(drawn.params["layers"])
+        for i in closed:
+            layers[i] = other.params["layers"][i]
+
+        def change(opening: Any) -> Any:
+            opened = {"gates": opening + drawn.params["gates"]}
+            before, after = ({**drawn.params, **opened}, {**drawn.params, **opened, "layers": layers})
+            return jnp.sqrt(jnp.mean((drawn.outputs(E, before) - drawn.outputs(E, after)) ** 2))
+
+        slope = jax.grad(lambda p: objective.loss({**objective.network.initial_parameters, "network": p}, points))(
+            jax.tree.map(
+                lambda a, like: a.astype(like.dtype), drawn.params, objective.network.initial_parameters["network"]
+            )
+        )
+        changes = jnp.stack([change(opening) for opening in (0.0, *OPENINGS)])
+        return changes, jnp.sqrt(jnp.mean(slope["gates"] ** 2))
+
+    keys = jax.random.split(jax.random.key(seed), (settings.draws, 2))
+    moved, slopes = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
+    return np.asarray(moved, np.float64), np.asarray(slopes, np.float64)
+
+
+def _identity(change: float) -> Finding:
+    verdict: Verdict = "fit" if change == 0.0 else "unfit"
+    said = (
+        "the output does not feel the blocks at the start"
+        if change == 0.0
+        else (f"the output changes by up to {change:.2g} when the blocks are drawn anew: their gates are not zero")
+    )
+    return Finding(
+        diagnostic=NAME, equation="change of the output when all blocks are drawn anew, largest of the networks", subject=OUTPUT,
+        predicted=0.0, measured=change, verdict=verdict, message=said,
+    )  # fmt: skip
+
+
+def _gradient(slopes: Float[np.ndarray, " draws"]) -> Finding:
+    found = float(slopes.mean())
+    verdict: Verdict = "fit" if np.all(slopes > 0) and np.isfinite(found) else "unfit"
+    said = f"gates: slope of the loss {found:.2g}" + ("" if verdict == "fit" else ": they cannot open")
+    return Finding(
+        diagnostic=NAME, equation="slope of the loss by a gate, RMS", subject=GRADIENT,
+        measured=found, interval=interval(bootstrap(slopes)), verdict=verdict, message=said,
+    )  # fmt: skip
