@@ -1,8 +1,9 @@
 """Measures what the diagnosis claims, and writes docs/diagnostics.md.
 
-    python benchmarks/diagnostics.py
+    python benchmarks/diagnostics.py [predictions] [exponents] [controls] [statements]
 
-Predictions against random networks, exponents of width, negative controls, time and memory of `pinnkit diagnose`.
+Predictions against random networks, exponents of width, negative controls, time and memory of `pinnkit diagnose`, and what
+`--all` adds. With names only these parts of the page are measured anew.
 """
 
 from __future__ import annotations
@@ -15,16 +16,30 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import tyro
 
 import pinnkit as pk
+from pinnkit.diagnostics.attention import ENTROPY, LOGITS, attention, judged, predicted_entropy, sequences
+from pinnkit.diagnostics.attention import measured as attention_measured
+from pinnkit.diagnostics.finding import Diagnostic, Finding, Settings
+from pinnkit.diagnostics.first_step import first_step
+from pinnkit.diagnostics.gates import gates
+from pinnkit.diagnostics.normalisation import ALL, ONE, normalisation
+from pinnkit.diagnostics.number_formats import BELOW, BEYOND, INT8, LEAST, number_formats
 from pinnkit.diagnostics.operator import operator
 from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.random_matrices import random_matrices
+from pinnkit.diagnostics.sparsity import sparsity
 from pinnkit.diagnostics.width_study import predictions_of, squared_gradients
+from pinnkit.models import LayeredModel
 from pinnkit.training.run import described
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -164,8 +179,164 @@ def controls() -> list[str]:
     return lines
 
 
-def main() -> None:
-    """Measure, and write the page."""
+class Thin(Heat):
+    """Heat where the unit of length makes the rod tiny."""
+
+    domain = pk.Box(t=(0.0, 1.0), x=(0.0, 1e-4))
+
+
+class Peaked(Advection):
+    """Advection with a feature that is large on a twentieth of the domain."""
+
+    domain = pk.Box(t=(0.0, 1.0), x=(0.0, 1.0))
+
+    @pk.feature
+    def peak(self, x):
+        return jnp.exp(-((x / 0.05) ** 4))
+
+
+RELU = pk.MLP(width=128, depth=4, activation="relu")
+"""The network whose theory is exact; tanh where second derivatives are needed."""
+TANH = pk.MLP(width=128, depth=4)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What is claimed, the finding that shows it, and a control's: (problem, model, equation and subject of the finding)."""
+
+    says: str
+    diagnostic: Diagnostic
+    sound: tuple[pk.Problem, LayeredModel, str, str]
+    control: str
+    unfit: tuple[pk.Problem, LayeredModel, str, str]
+
+
+STATEMENTS = (
+    Statement(
+        "Adam's first step is its rate, whatever the gradient (readout)", first_step,
+        (Advection(), RELU, "with bias correction", "readout"),
+        "weights of zero", (Advection(), replace(RELU, init_scale=0.0), "with bias correction", "layer 2"),
+    ),
+    Statement(
+        "without bias correction it is 3.16 times as long", first_step,
+        (Advection(), RELU, "without bias correction", "readout"),
+        "weights of zero", (Advection(), replace(RELU, init_scale=0.0), "without bias correction", "layer 2"),
+    ),
+    Statement(
+        "spectral radius of D W is 1 with He", random_matrices, (Advection(), RELU, "", "layer 2"),
+        "half the variance, 20 layers", (Advection(), replace(RELU, depth=20, init_scale=0.5**0.5), "", "layer 2"),
+    ),
+    Statement(
+        "20% of the weights: 2/(n p) keeps E u^2", sparsity, (Advection(), RELU, "variance by those there", "readout"),
+        "2/n: p^L", (Advection(), RELU, "variance as if all were there", "readout"),
+    ),
+    Statement(
+        "float16: share of subnormal u_x", number_formats, (Heat(), TANH, BELOW, "u_x, "),
+        "weights a hundredth", (Heat(), replace(TANH, init_scale=0.01), BELOW, "u_x, "),
+    ),
+    Statement(
+        "float16: share of infinite u_xx", number_formats, (Heat(), TANH, BEYOND, "u_xx, "),
+        "a rod of 1e-4 units of length", (Thin(), TANH, BEYOND, "u_xx, "),
+    ),
+    Statement(
+        "float16: RMS at the least variance is 2^-14", number_formats, (Advection(), RELU, LEAST, "RMS"),
+        "weights of a thousandth", (Advection(), replace(RELU, init_scale=1e-3), LEAST, "RMS"),
+    ),
+    Statement(
+        "int8: share that saturates (delta 1e-3)", number_formats, (Advection(), RELU, INT8, "layer 2"),
+        "an input far from Gaussian", (Peaked(), replace(RELU, depth=1), INT8, "first layer"),
+    ),
+    Statement(
+        "zero gates: the output does not feel the blocks", gates, (Heat(), pk.ResNet(width=64), "", "output"),
+        "slope of gates before zero layers", (Heat(), pk.ResNet(width=64, init_scale=0.0), "", "gates"),
+    ),
+    Statement(
+        "batch norm, ReLU, He of all inputs: variance 1", normalisation, (Advection(), RELU, ALL, "layer"),
+        "He of one layer's outputs", (Advection(), RELU, ONE, "layer"),
+    ),
+    Statement(
+        "attention: variance of the logits is 4 with He", attention, (Advection(), RELU, LOGITS, "he"),
+        "projections of variance 100/d", (Advection(), RELU, "", "he"),
+    ),
+    Statement(
+        "and 1 with Xavier", attention, (Advection(), RELU, LOGITS, "xavier"), "", (Advection(), RELU, "", "")
+    ),
+    Statement(
+        "entropy of its weights over log(tokens), He", attention,
+        (Advection(), RELU, ENTROPY, "he"), "", (Advection(), RELU, "", ""),
+    ),
+)  # fmt: skip
+
+
+def statements() -> list[str]:
+    """What `--all` adds: each statement, its prediction and measurement, its verdict, and a control that has to be unfit."""
+    head = [
+        "statement",
+        "prediction",
+        "measured",
+        "95% interval",
+        "verdict",
+        "control",
+        "predicted",
+        "measured",
+        "its verdict",
+    ]
+    lines = ["", "## What `--all` adds", "", *ABOUT_ALL, "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    for s in STATEMENTS:
+        found = _finding(s.diagnostic, *s.sound)
+        spread = "" if found.interval is None else f"{found.interval[0]:.3g} to {found.interval[1]:.3g}"
+        row = [s.says, _number(found.predicted), _number(found.measured), spread, found.verdict]
+        if s.diagnostic is attention:
+            row += _sharp() if s.control else [""] * 4
+        else:
+            control = _finding(s.diagnostic, *s.unfit)
+            row += [s.control, _number(control.predicted), _number(control.measured), control.verdict]
+        print(row, flush=True)
+        lines.append(f"| {' | '.join(row)} |")
+    _, _, seconds, gib = command("burgers", "--all")
+    return [
+        *lines,
+        "",
+        f"`pinnkit diagnose burgers --all`: {seconds:.0f} s in all, compilation included, at most {gib:.1f} GiB.",
+    ]
+
+
+ABOUT_ALL = (
+    "Width 128, 40 random networks, ReLU but where a second derivative is asked for. Sparsity, number formats, gates,",
+    "normalisation and attention say what the network could become and leave the verdict on it alone.",
+)
+
+
+def _finding(diagnostic: Diagnostic, problem: pk.Problem, model: LayeredModel, equation: str, subject: str) -> Finding:
+    """The finding of that equation and subject (how it begins)."""
+    objective, _ = described(problem, model, pk.Recipe(), 0)
+    report = diagnostic(objective, Settings(all=True), 0)
+    return next(f for f in report.findings if f.subject.startswith(subject) and f.equation.startswith(equation))
+
+
+def _sharp() -> list[str]:
+    """Entropy with projections far too large."""
+    objective, _ = described(Advection(), RELU, pk.Recipe(), 0)
+    tokens = sequences(objective, RELU.width, Settings().points, 0)
+    _, entropy = attention_measured(tokens, 100.0, 40, 0)
+    theory = predicted_entropy(tokens, 100.0, 0)
+    return ["entropy with 100/d", _number(theory), _number(float(entropy.mean())), judged(entropy)]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
+PARTS = {
+    "predictions": ("Predictions", lambda: ["## Predictions", "", *predictions()]),
+    "exponents": ("Exponents of width", exponents),
+    "controls": ("Negative controls", controls),
+    "statements": ("What `--all` adds", statements),
+}
+
+
+def main(parts: Annotated[tuple[str, ...], tyro.conf.Positional] = ()) -> None:
+    """Measure, and write the page; the parts that are not named stay as they are."""
     jax.config.update("jax_enable_x64", True)
     head = [
         "# What the diagnosis shows, measured",
@@ -174,12 +345,16 @@ def main() -> None:
         "How each number is made is in the modules of `pinnkit/diagnostics/`; the theory is in `pinnkit/init/mean_field.py`.",
         "A verdict rests on 99.9% bootstrap intervals over random networks: a sound network should be called unfit in at most",
         "5% of diagnoses (`test_false_alarms_are_rare`: at most 2 of 40 seeds).",
-        "",
-        "## Predictions",
-        "",
     ]
-    REPORT.write_text("\n".join([*head, *predictions(), *exponents(), *controls()]) + "\n")
+    there = {}
+    for section in REPORT.read_text().split("\n## ")[1:] if REPORT.is_file() else []:
+        there[section.split("\n")[0]] = f"## {section}".strip()
+    for name, (title, measure) in PARTS.items():
+        if name in parts or not parts:
+            there[title] = "\n".join(measure()).strip()
+    shown = [there[title] for title, _ in PARTS.values() if title in there]
+    REPORT.write_text("\n\n".join(["\n".join(head), *shown]) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)
