@@ -34,7 +34,13 @@ class Export:
 
 def export(console: Console, arguments: Sequence[str]) -> int:
     """Export a run as the arguments say; returns the exit status."""
-    asked = tyro.cli(Export, args=list(arguments), prog="pinnkit export", use_underscores=True)
+    asked = tyro.cli(
+        Export,
+        args=list(arguments),
+        prog="pinnkit export",
+        use_underscores=True,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
     refuse_taken(asked.out)
     source = RunFolder.open(asked.run)
     found = load(source.path).evaluation

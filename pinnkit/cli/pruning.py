@@ -49,7 +49,13 @@ class Trial:
 
 def prune(console: Console, arguments: Sequence[str]) -> int:
     """Prune a run as the arguments say; returns the exit status."""
-    asked = tyro.cli(Pruning, args=list(arguments), prog="pinnkit prune", use_underscores=True)
+    asked = tyro.cli(
+        Pruning,
+        args=list(arguments),
+        prog="pinnkit prune",
+        use_underscores=True,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
     refuse_taken(asked.out)
     source = RunFolder.open(asked.run)
     found = load(source.path).evaluation
