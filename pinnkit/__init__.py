@@ -1,7 +1,7 @@
 """pinnkit: physics-informed neural networks that come with proof of how good they are."""
 
 from pinnkit.errors import UsageError
-from pinnkit.models import MLP, ModifiedMLP, PirateNet, ResNet
+from pinnkit.models import MLP, ModifiedMLP, PirateNet, ResNet, Transformer
 from pinnkit.optim import LBFGS, SOAP, Adam, Auto, LevenbergMarquardt, Muon, Optax, SSBroyden
 from pinnkit.parallel import use_all_cores
 from pinnkit.problem import (
@@ -54,6 +54,7 @@ __all__ = [
     "Sampling",
     "SelfAdaptive",
     "Solution",
+    "Transformer",
     "UsageError",
     "VariationalAttention",
     "at",

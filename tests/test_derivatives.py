@@ -16,7 +16,7 @@ from pinnkit.fields import partial_derivatives
 from pinnkit.fields.channels import Channels
 from pinnkit.fields.derivatives import derivatives, nested
 from pinnkit.fields.jets import propagate
-from pinnkit.models import ACTIVATIONS, MODELS
+from pinnkit.models import ACTIVATIONS, LAYERED
 
 SMOOTH = sorted(name for name, entry in ACTIVATIONS.items() if math.isinf(entry.smoothness) and entry.name == name)
 QUICK = {"xla_backend_optimization_level": 0}  # these programs are compiled to run once
@@ -108,9 +108,9 @@ SLOW = {"piratenet": pytest.mark.slow}  # forty seconds of compilation; two coor
 
 @pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [pytest.param(n, marks=SLOW.get(n, ())) for n in sorted(MODELS)])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=SLOW.get(n, ())) for n in sorted(LAYERED)])
 def test_every_model_in_three_coordinates(name):
-    check_all(*fields(MODELS[name](width=4, depth=1), BOX[3]), 4)
+    check_all(*fields(LAYERED[name](width=4, depth=1), BOX[3]), 4)
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
@@ -136,8 +136,8 @@ def test_embeddings_parametrisations_and_hard_conditions(variant):
 
 
 NETWORKS = {
-    **{name: cls(width=4, depth=2) for name, cls in MODELS.items()},
-    **{f"{name}, fourier": MODELS[name](width=4, depth=1, fourier_features=3) for name in ("modified_mlp", "resnet")},
+    **{name: cls(width=4, depth=2) for name, cls in LAYERED.items()},
+    **{f"{name}, fourier": LAYERED[name](width=4, depth=1, fourier_features=3) for name in ("modified_mlp", "resnet")},
     **{f"mlp, {p}": pk.MLP(width=4, depth=2, parametrisation=p) for p in ("rwf", "weight_norm")},
     "piratenet, rwf": pk.PirateNet(width=4, depth=1, parametrisation="rwf"),
 }

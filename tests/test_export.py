@@ -15,7 +15,7 @@ from cli import pinnkit
 
 import pinnkit as pk
 from pinnkit.exporting import Surrogate, exported, int8, quantised, reader
-from pinnkit.models import MODELS
+from pinnkit.models import LAYERED
 from pinnkit.models.activations import ACTIVATIONS
 from pinnkit.training.run import Run
 
@@ -62,7 +62,7 @@ def test_activations_with_a_kink(activation):
 @pytest.mark.parametrize(
     "model",
     [
-        *(cls(width=6, depth=2) for cls in MODELS.values()),
+        *(cls(width=6, depth=2) for cls in LAYERED.values()),
         pk.MLP(width=6, depth=2, fourier_features=3, parametrisation="weight_norm"),
         pk.ResNet(width=6, depth=2, keep=0.5, parametrisation="rwf"),
     ],

@@ -10,9 +10,9 @@ from cases import refused
 from flax import nnx
 
 from pinnkit.init import gain, gate_gain
-from pinnkit.models import MODELS, ModifiedMLP, PirateNet, ResNet, split
+from pinnkit.models import LAYERED, ModifiedMLP, PirateNet, ResNet, split
 
-GATED = {name: cls for name, cls in MODELS.items() if cls.gated}
+GATED = {name: cls for name, cls in LAYERED.items() if cls.gated}
 
 
 def module(config, seed=0, features=2, outputs=1, dtype=jnp.float64):
@@ -82,9 +82,9 @@ def test_piratenet():
 
 
 @pytest.mark.parametrize("parametrisation", ["standard", "ntk", "rwf", "weight_norm"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", LAYERED)
 def test_shapes_and_count(name, parametrisation):
-    config = MODELS[name](width=8, depth=2, parametrisation=parametrisation)
+    config = LAYERED[name](width=8, depth=2, parametrisation=parametrisation)
     params, apply = built(config, features=3, outputs=2, dtype=jnp.float32)
     Y = jax.jit(apply)(params, jnp.ones((11, 3), jnp.float32))
     assert Y.shape == (11, 2) and Y.dtype == jnp.float32

@@ -11,7 +11,8 @@ import optax
 import pytest
 from scipy.optimize import minimize
 
-from pinnkit.optim.self_scaled_broyden import _tau_and_phi, invalidate, matrix_bytes, self_scaled_broyden
+from pinnkit.optim.kept_values import invalidate
+from pinnkit.optim.self_scaled_broyden import _tau_and_phi, matrix_bytes, self_scaled_broyden
 
 VARIANTS = ["ssbroyden", "ssbfgs", "bfgs"]
 OPT = self_scaled_broyden()  # one object, so that the tests that use it on the same function share what is compiled

@@ -16,7 +16,7 @@ from flax import nnx
 import pinnkit as pk
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.sparsity import sparsity
-from pinnkit.models import MODELS, Mask, split
+from pinnkit.models import LAYERED, Mask, split
 from pinnkit.training.pruning import largest, pruned
 from pinnkit.training.run import Run
 
@@ -38,9 +38,9 @@ def test_a_mask_is_read_as_it_was_written():
 
 
 @pytest.mark.parametrize("parametrisation", ["standard", "ntk", "rwf", "weight_norm"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", LAYERED)
 def test_weights_left_out_are_zero_and_no_parameters(name, parametrisation):
-    model = MODELS[name](width=16, depth=2, keep=0.25, parametrisation=parametrisation)
+    model = LAYERED[name](width=16, depth=2, keep=0.25, parametrisation=parametrisation)
     module = model.build(2, 1, rngs=nnx.Rngs(0), dtype=jnp.float32)
     params, apply = split(module)
     assert model.parameters(2, 1) == sum(a.size for a in jax.tree.leaves(params))

@@ -29,7 +29,7 @@ from pinnkit.diagnostics.sparsity import sparsity
 from pinnkit.diagnostics.width_study import NAME as WIDTH_STUDY
 from pinnkit.diagnostics.width_study import width_study
 from pinnkit.errors import UsageError
-from pinnkit.models import MODELS, LayeredModel
+from pinnkit.models import LAYERED, LayeredModel
 from pinnkit.objective import Objective
 
 DIAGNOSTICS: dict[str, Diagnostic] = {
@@ -85,7 +85,7 @@ def diagnose(objective: Objective, settings: Settings, seed: int) -> Diagnosis:
     if not isinstance(objective.network.model, LayeredModel):
         raise UsageError(
             f"The diagnosis does not know the layers of a {type(objective.network.model).__name__}.",
-            expected="one of " + ", ".join(f"pk.{cls.__name__}(...)" for cls in MODELS.values()),
+            expected="one of " + ", ".join(f"pk.{cls.__name__}(...)" for cls in LAYERED.values()),
             do="Diagnose the problem with --model mlp, say.",
         )
     if objective.network.model.masks:

@@ -7,12 +7,14 @@ from pinnkit.models.layered import Layer, LayeredModel
 from pinnkit.models.mlp import MLP
 from pinnkit.models.modified_mlp import ModifiedMLP
 from pinnkit.models.piratenet import PirateNet
-from pinnkit.models.registry import MODELS, model
+from pinnkit.models.registry import LAYERED, MODELS, model
 from pinnkit.models.resnet import ResNet
 from pinnkit.models.sparse import Mask
+from pinnkit.models.transformer import Transformer
 
 __all__ = [
     "ACTIVATIONS",
+    "LAYERED",
     "MLP",
     "MODELS",
     "Activation",
@@ -25,6 +27,7 @@ __all__ = [
     "ModifiedMLP",
     "PirateNet",
     "ResNet",
+    "Transformer",
     "activation",
     "filled",
     "max_useful_derivative",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pinnkit.init.names import lookup
+from pinnkit.models.base import Model
 from pinnkit.models.layered import LayeredModel
 from pinnkit.models.mlp import MLP
 from pinnkit.models.modified_mlp import ModifiedMLP
 from pinnkit.models.piratenet import PirateNet
 from pinnkit.models.resnet import ResNet
+from pinnkit.models.transformer import Transformer
 
-MODELS: dict[str, type[LayeredModel]] = {
+LAYERED: dict[str, type[LayeredModel]] = {
     "mlp": MLP,
     "modified_mlp": ModifiedMLP,
     "piratenet": PirateNet,
@@ -17,7 +19,10 @@ MODELS: dict[str, type[LayeredModel]] = {
 }
 
 
-def model(name: str, *, where: str = "") -> type[LayeredModel]:
+MODELS: dict[str, type[Model]] = {**LAYERED, "transformer": Transformer}
+
+
+def model(name: str, *, where: str = "") -> type[Model]:
     """The class of hyper-parameters called `name`; capitals count for nothing, and a class may be called by its own name.
 
     Arguments

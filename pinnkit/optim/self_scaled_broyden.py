@@ -58,22 +58,6 @@ def matrix_bytes(parameters: int, dtype: Any) -> int:
     return matrix_rows(parameters) * parameters * jnp.dtype(dtype).itemsize
 
 
-def invalidate(state: optax.OptState) -> optax.OptState:
-    """Sets each stored objective `value` to infinity, so that `optax.value_and_grad_from_state` computes it anew.
-
-    To be called when the objective changed (new collocation points, new weights). A state without such a value, as
-    Adam's, is returned as it is.
-    """
-
-    def is_field(path: tuple[Any, ...], _: Any) -> bool:
-        return isinstance(path[-1], optax.tree_utils.NamedTupleKey)  # and no parameter that is called "value"
-
-    for place, value in optax.tree_utils.tree_get_all_with_path(state, "value", is_field):
-        unknown = jnp.full_like(value, jnp.inf)
-        state = optax.tree_utils.tree_set(state, lambda path, _, place=place: path == place, value=unknown)
-    return state
-
-
 def self_scaled_broyden(
     variant: Variant = "ssbroyden",
     *,

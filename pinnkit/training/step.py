@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from pinnkit.compiling import jit_once
 from pinnkit.objective import Objective, Parameters, PointSets
-from pinnkit.optim import Stage
+from pinnkit.optim import Stage, kept_values
 from pinnkit.optim.loss_scaling import loss_scaled
 from pinnkit.training.state import all_finite
 
@@ -62,9 +62,7 @@ def compiled_chunk(objective: Objective, stage: Stage, step_scale: float) -> tup
         def value_and_grad(p: Parameters, s: Any) -> Any:
             if scaled:
                 return objective.loss_and_scaled_slope(p, points, s.scale)
-            return (
-                optax.value_and_grad_from_state(loss)(p, state=s) if stage.keeps_value else jax.value_and_grad(loss)(p)
-            )
+            return kept_values.value_and_grad(loss, p, s) if stage.keeps_value else jax.value_and_grad(loss)(p)
 
         def step(carry: Any) -> Any:
             i, params, state, losses, *_ = carry

@@ -1,0 +1,139 @@
+"""A transformer in pseudo-time: each point looks at itself a little later, several times over."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from pinnkit.errors import UsageError
+from pinnkit.init.gains import gain as gain_of
+from pinnkit.init.initialisers import float_dtype
+from pinnkit.init.layers import dense, projection
+from pinnkit.models.activations import activation
+from pinnkit.models.layered import require_count
+
+ATTENTION = {"xavier": 1.0, "he": 2.0}
+"""d sigma2 of queries and keys: the variance of the logits is its square."""
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """Attention among a short sequence of times: a point, and the same point moved on in time a few steps."""
+
+    width: int = 32
+    """Numbers of a token: a multiple of the heads."""
+    depth: int = 1
+    """Blocks, each of attention and two dense layers."""
+    heads: int = 2
+    """Parts of a token that attend by themselves."""
+    times: int = 5
+    """Tokens of a point."""
+    step: float = 0.2
+    """Between two of them, in the scaled coordinate, whose range is 3.5."""
+    along: int = 0
+    """Column of the embedded coordinates that is moved: 0 where time is the first coordinate."""
+    activation: str = "tanh"
+    """Activation of the dense layers."""
+    attention: Literal["xavier", "he"] = "xavier"
+    """Variance of queries and keys: 1/width (xavier: logits of variance 1) or 2/width (he: 4, a sharper softmax)."""
+
+    def __post_init__(self) -> None:
+        for option in ("width", "depth", "heads", "times"):
+            require_count(getattr(self, option), 1, f"Transformer.{option}")
+        require_count(self.along, 0, "Transformer.along")
+        activation(self.activation, where="Transformer.activation")
+        if self.width % self.heads:
+            _refuse("width", self.width, f"a multiple of the {self.heads} heads")
+        if not (math.isfinite(self.step) and self.step > 0):
+            _refuse("step", self.step, "a finite number above 0")
+        if self.attention not in ATTENTION:
+            _refuse("attention", repr(self.attention), "one of " + ", ".join(ATTENTION))
+
+    def build(self, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> TransformerModule:
+        """The module, with its parameters drawn. Raises UsageError where the column that is moved is not there."""
+        if self.along >= features:
+            _refuse("along", self.along, f"a column of the {features} embedded coordinates, from 0 on")
+        return TransformerModule(self, features, outputs, rngs=rngs, dtype=dtype)
+
+    def parameters(self, features: int, outputs: int) -> int:
+        """The number of trainable parameters."""
+        n = self.width
+        return (features + 1) * n + self.depth * (4 * n * n + 2 * (n + 1) * n) + (n + 1) * n + (n + 1) * outputs
+
+
+class TransformerModule(nnx.Module):
+    """h = E W + b for each time; blocks h <- (h + A(h)) / sqrt 2, h <- (h + F(h)) / sqrt 2; of the first token phi and a readout.
+
+    A is attention over the times, F two dense layers with an activation between them. No normalisation: the sum of two terms of
+    variance one is divided by sqrt 2, so that depth does not change the size. Everything is smooth, so any derivative is there.
+
+    Source: Zhao, Ding and Prakash 2024 (PINNsFormer, arXiv 2307.11833) for the pseudo-times; here without its decoder.
+    """
+
+    def __init__(self, config: Transformer, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
+        n, kind = config.width, float_dtype(dtype)
+        self.activation = activation(config.activation).function
+        gain2, sharp = gain_of(self.activation), ATTENTION[config.attention]
+
+        def weights(shape: tuple[int, ...], draw: Any) -> nnx.Param:
+            return nnx.Param(draw(rngs.params(), shape, kind))
+
+        def layer(n_in: int, n_out: int, squared_gain: float) -> nnx.Dict:
+            return nnx.Dict(
+                kernel=weights((n_in, n_out), dense(squared_gain)), bias=nnx.Param(jnp.zeros((n_out,), kind))
+            )
+
+        self.embed = layer(features, n, 1.0)
+        heads = (n, config.heads, n // config.heads)
+        self.blocks = nnx.List(
+            [
+                nnx.Dict(
+                    query=weights(heads, projection(sharp)),
+                    key=weights(heads, projection(sharp)),
+                    value=weights(heads, projection(1.0)),
+                    out=weights((config.heads, n // config.heads, n), projection(1.0, output=True)),
+                    inner=layer(n, n, 1.0),
+                    outer=layer(n, n, gain2),
+                )
+                for _ in range(config.depth)
+            ]
+        )
+        self.hidden, self.readout = layer(n, n, 1.0), layer(n, outputs, gain2)
+        self.times, self.step, self.along = config.times, config.step, config.along
+
+    def __call__(self, X: Float[Array, "points features"]) -> Float[Array, "points outputs"]:
+        """Evaluate on a batch of embedded points."""
+        h = _affine(self.tokens(X), self.embed)
+        for block in self.blocks:
+            h = (h + self.attend(h, block)) * math.sqrt(0.5)
+            h = (h + _affine(self.activation(_affine(h, block["inner"])), block["outer"])) * math.sqrt(0.5)
+        return _affine(self.activation(_affine(h[:, 0, :], self.hidden)), self.readout)
+
+    def tokens(self, X: Float[Array, "points features"]) -> Float[Array, "points times features"]:
+        """The points, and the points moved on."""
+        column = (jnp.arange(X.shape[1]) == self.along).astype(X.dtype)
+        later = self.step * jnp.arange(self.times, dtype=X.dtype)
+        return X[:, None, :] + later[None, :, None] * column[None, None, :]
+
+    def attend(self, h: Float[Array, "points times width"], block: Any) -> Float[Array, "points times width"]:
+        """What each time takes from all of them."""
+        q, k, v = (jnp.einsum("ptd,dhs->phts", h, block[name][...]) for name in ("query", "key", "value"))
+        weights = jax.nn.softmax(jnp.einsum("phis,phjs->phij", q, k) / math.sqrt(q.shape[-1]), axis=-1)
+        return jnp.einsum("phij,phjs,hsd->pid", weights, v, block["out"][...])
+
+
+def _affine(h: Float[Array, "*batch n_in"], layer: Any) -> Float[Array, "*batch n_out"]:
+    return h @ layer["kernel"][...] + layer["bias"][...].reshape((1,) * (h.ndim - 1) + (-1,))
+
+
+def _refuse(option: str, value: object, expected: str) -> None:
+    raise UsageError(
+        f"Transformer.{option} is {value}.", where=f"Transformer.{option}", expected=expected, do="Change the value."
+    )
