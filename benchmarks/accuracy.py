@@ -155,8 +155,8 @@ def report(measured: dict[str, dict[str, Any]]) -> str:
         "after compilation (whose time has a column of its own); the error is the relative L2 error on a 201 x 201 grid (or at",
         "the reference's own points), of the worst field; for the inverse problem the relative error of nu. A target is met",
         "where the median of the seeds is below it within its time. Load: the machine's, before each run; 2 is a busy machine.",
-        "Rows of more steps are the default recipe with `--ssbroyden.steps` of the column 'steps'. An error of inf: windows of time that",
-        "were not done within the time (the end may be known: see below).",
+        "Rows of more steps are the default recipe with `--ssbroyden.steps` of the column 'steps'. An error of inf: windows of",
+        "time that were not done within the time (the end may be known: see below).",
         "",
         "| problem | to reach | seeds | best | median | worst | seconds | met | steps | parameters | points | precision |"
         " compile [s] | load |",
