@@ -15,6 +15,7 @@ QUICK = Settings(draws=12, points=3, rows=16)
 
 
 # ----------------------------------------------------------------------- gates
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", [pk.ResNet(width=8, depth=2), pk.PirateNet(width=8, depth=2), pk.MLP(width=8, depth=2)]
 )

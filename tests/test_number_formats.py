@@ -56,6 +56,7 @@ def test_shares_of_a_gaussian():
     assert np.finfo(np.float16).tiny == formats.SMALLEST and np.finfo(np.float16).max == formats.LARGEST
 
 
+@pytest.mark.slow
 def test_a_sound_network_fits_float16():
     report, findings = of(Rod(), pk.MLP(width=64, depth=3))
     assert report.hypothetical
@@ -64,6 +65,7 @@ def test_a_sound_network_fits_float16():
         assert f.interval[0] <= f.measured <= f.interval[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("problem", "model", "which", "subject"),
     [
@@ -80,6 +82,7 @@ def test_what_is_unfit_is_called_so(problem, model, which, subject):
     assert all(f.measured == pytest.approx(f.predicted, rel=0.3, abs=1e-3) for f in told)
 
 
+@pytest.mark.slow
 def test_counts_are_those_that_theory_predicts():
     _, findings = of(Thin(), pk.MLP(width=128, depth=2), draws=60)
     infinite = next(f for (which, name), f in findings.items() if which == formats.BEYOND and name.startswith("u_xx"))
@@ -93,6 +96,7 @@ def test_counts_are_those_that_theory_predicts():
         assert f.measured == pytest.approx(f.predicted, rel=0.3)
 
 
+@pytest.mark.slow
 def test_int8_steps_hold_all_but_their_share_of_one_gaussian():
     model = pk.MLP(width=64, depth=2, activation="relu")
     made = objective(Rod(), model)

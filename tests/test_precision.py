@@ -48,6 +48,7 @@ def test_only_the_network_is_in_16_bits(working):
     assert 0 < off < 20 * float(jnp.finfo(working).eps)
 
 
+@pytest.mark.slow
 def test_a_scaled_slope_is_the_slope():
     made = in_16_bits("float32")
     params, points = random_parameters(made.network), collocation_points(made)
@@ -57,6 +58,7 @@ def test_a_scaled_slope_is_the_slope():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-5 * float(expected)), slope, plain)
 
 
+@pytest.mark.slow
 def test_scaling_keeps_slopes_that_float16_would_lose():
     # A small loss: without a factor its slopes are below 2^-24, the smallest number that there is.
     made = in_16_bits("float16")

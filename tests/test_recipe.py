@@ -41,7 +41,7 @@ def test_float64_is_refused_where_jax_would_silently_give_float32():
         ({"accuracy": -1.0}, ("accuracy is -1.0", "positive")),
         ({"accuracy": float("nan")}, ("accuracy is nan", "positive")),
         ({"accuracy": "1e-4"}, ("accuracy is 1e-4", "positive")),
-        ({"precision": "float16"}, ("precision is 'float16'", "float64, float32")),
+        ({"precision": "float8"}, ("precision is 'float8'", "float64, float32")),
         ({"sampling": 2000}, ("sampling is 2000", "pk.Sampling(interior=2000)")),
         ({"weights": 10.0}, ("weights is 10.0", "a dict")),
     ],

@@ -116,6 +116,7 @@ def test_messages():
 
 
 # ----------------------------------------------------------------------- the diagnostic
+@pytest.mark.slow
 def test_every_sparse_layer_loses_its_share():
     model = pk.MLP(width=96, depth=5, activation="relu")
     report = sparsity(objective(Rod(), model), Settings(draws=60, points=2), 0)

@@ -47,6 +47,7 @@ def test_tokens_are_the_point_a_little_later():
     np.testing.assert_allclose(module.tokens(X), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 4])
 def test_size_at_the_start_does_not_depend_on_depth(depth):
     X = jnp.asarray(np.random.default_rng(0).uniform(-math.sqrt(3), math.sqrt(3), size=(64, 2)))
@@ -56,6 +57,7 @@ def test_size_at_the_start_does_not_depend_on_depth(depth):
     assert 0.5 < np.mean(sizes) < 1.6
 
 
+@pytest.mark.slow
 def test_derivatives():
     made = objective(Rod(), Transformer(width=6, depth=1, times=3))
     f, X = made.network.fields(made.network.initial_parameters), scattered(made.network.problem.domain, 5)
