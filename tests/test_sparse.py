@@ -1,5 +1,6 @@
 """Sparse networks: which weights are there, their variance, where pruned ones start, and the command that prunes."""
 
+import dataclasses
 import json
 import re
 from dataclasses import replace
@@ -103,6 +104,12 @@ def test_a_sparse_network_is_the_full_one_with_zeros():
         layer["kernel"] = layer["kernel"] * mask
     X = jnp.asarray(rng.normal(size=(5, 2)), jnp.float32)
     np.testing.assert_allclose(sparse(some, X), apply(params, X), rtol=1e-6)
+
+
+def test_a_configuration_read_from_json_is_the_same():
+    model = pk.ResNet(width=4, depth=1, masks=(Mask("ff"), Mask("ffff")))
+    again = pk.ResNet(**json.loads(json.dumps(dataclasses.asdict(model))))
+    assert again == model and hash(again) == hash(model)
 
 
 def test_messages():

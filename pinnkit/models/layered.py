@@ -84,6 +84,7 @@ class LayeredModel(ABC):
         lookup(self.schemes(), self.init, "initialisation", where=f"{name}.init")
         lookup(CHANNELS, self.gain, "kind of gain", where=f"{name}.gain")
         lookup(PARAMETRISATIONS, self.parametrisation, "parametrisation", where=f"{name}.parametrisation")
+        object.__setattr__(self, "masks", tuple(Mask(mask) for mask in self.masks))  # JSON has lists of plain strings
         if not 0 < self.keep <= 1 or (self.masks and self.keep < 1):
             raise UsageError(
                 f"{name}.keep is {self.keep}" + (" beside masks." if self.masks else "."),
