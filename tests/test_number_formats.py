@@ -101,7 +101,7 @@ def test_int8_steps_hold_all_but_their_share_of_one_gaussian():
     model = pk.MLP(width=64, depth=2, activation="relu")
     made = objective(Rod(), model)
     report = formats.number_formats(made, QUICK, 0)
-    sizes = formats.forward_variances(made, model, ((),), formats.points_of(made.equations.groups[0], formats.POINTS))
+    sizes = formats.forward_variances(made, model, ((),), formats.interior_points(made, formats.POINTS))
     deviation = math.sqrt(sizes[:, 0, 0].mean())
     assert report.curves["int8 steps"][0] == pytest.approx(deviation * norm.ppf(1 - 5e-4) / 127, rel=1e-6)
 
@@ -111,7 +111,7 @@ def test_least_variance_of_relu_in_closed_form():
     # and the RMS after ReLU is (E z^2 / 2)^(1/2).
     depth, model = 3, pk.MLP(width=32, depth=3, activation="relu")
     made = objective(Rod(), model)
-    points = formats.points_of(made.equations.groups[0], 16)
+    points = formats.interior_points(made, 16)
     size = float(formats.forward_variances(made, model, ((),), points)[:, 0, 0].mean())
     expected = (formats.SMALLEST / math.sqrt(size / 2)) ** (1 / depth)
     assert formats.least_scale(made, model, points) == pytest.approx(expected, rel=1e-4)

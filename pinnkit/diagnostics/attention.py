@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
-from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.points import interior_points
 from pinnkit.init.layers import dense, projection
 from pinnkit.models import LayeredModel
 from pinnkit.objective import Objective
@@ -34,6 +34,8 @@ LEAST_ENTROPY = 0.25
 STARTS = {"he, 2/d": 2.0, "xavier, 1/d": 1.0}
 SAMPLES = 4000
 GAINS = np.geomspace(0.25, 16.0, 13)
+MEASURED = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Values of d sigma2 that the figure shows, those of the starts among them."""
 LOGITS, ENTROPY = "variance of the logits", "entropy of the weights over log(tokens)"
 
 
@@ -43,21 +45,22 @@ def attention(objective: Objective, settings: Settings, seed: int) -> Report:
     assert isinstance(model, LayeredModel)
     size = HEADS * max(1, math.ceil(model.width / HEADS))
     tokens = sequences(objective, size, settings.points, seed)
+    found = {gain2: measured(tokens, gain2, settings.draws, seed) for gain2 in MEASURED}
     findings = []
     for start, gain2 in STARTS.items():
-        variance, entropy = measured(tokens, gain2, settings.draws, seed)
+        variance, entropy = found[gain2]
         findings += [
             _finding(LOGITS, start, variance, gain2**2, "fit"),
             _finding(ENTROPY, start, entropy, predicted_entropy(tokens, gain2, seed), judged(entropy)),
         ]
     theory = [predicted_entropy(tokens, float(g), seed) for g in GAINS]
-    shown = [measured(tokens, gain2, settings.draws, seed)[1].mean() for gain2 in (0.5, 1.0, 2.0, 4.0, 8.0)]
+    shown = [float(entropy.mean()) for _, entropy in found.values()]
     chart = Chart(
         title=f"attention among {TOKENS} tokens",
         xlabel=r"$d\,\sigma^2$ of the projections: 1 Xavier, 2 He",
         ylabel="entropy of the weights / log(tokens)",
         lines=(
-            Line(label="mean of the networks", x=[0.5, 1.0, 2.0, 4.0, 8.0], y=[float(s) for s in shown]),
+            Line(label="mean of the networks", x=MEASURED, y=shown),
             Line(label="theory", x=GAINS.tolist(), y=theory, theory=True),
         ),
         xscale="log",
@@ -74,9 +77,8 @@ def attention(objective: Objective, settings: Settings, seed: int) -> Report:
 
 def sequences(objective: Objective, size: int, points: int, seed: int) -> Float[np.ndarray, "points tokens size"]:
     """Tokens of the problem: points moved along time (or the first axis), embedded, one dense layer, each of mean square one."""
-    inside = next(g for g in objective.equations.groups if g.kind == "interior")
     domain = objective.network.problem.domain
-    X = np.asarray(points_of(inside, points).X, np.float64)
+    X = np.asarray(interior_points(objective, points).X, np.float64)
     along = domain.time if domain.time is not None else 0
     axis = domain.axes[along]
     start = axis.lower + (X[:, along] - axis.lower) * (1 - (TOKENS - 1) * STEP)

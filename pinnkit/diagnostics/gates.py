@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.diagnostics.kernel import points_at, with_model
-from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.points import interior_points
 from pinnkit.diagnostics.rows import layers_of
 from pinnkit.models import LayeredModel, ResNet
 from pinnkit.objective import Objective
@@ -70,8 +70,7 @@ def measured(
     objective: Objective, model: LayeredModel, settings: Settings, seed: int
 ) -> tuple[Float[np.ndarray, "draws openings"], Float[np.ndarray, " draws"]]:
     """RMS change of the output when all that is behind the gates is drawn anew, by opening, 0 first; RMS slope of the gates."""
-    inside = next(g for g in objective.equations.groups if g.kind == "interior")
-    X = jnp.asarray(points_of(inside, settings.points).X, jnp.float32)
+    X = jnp.asarray(interior_points(objective, settings.points).X, jnp.float32)
     E = objective.network.embedding(X)
     closed = [i for i, layer in enumerate(layers_of(objective, model)) if layer.closed]
     points = points_at(objective, settings.rows, seed)

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
-from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.points import interior_points
 from pinnkit.init.layers import dense
 from pinnkit.models import LayeredModel, activation
 from pinnkit.objective import Objective
@@ -79,8 +79,7 @@ def variances(
     objective: Objective, model: LayeredModel, counts: Sequence[float], draws: int, seed: int
 ) -> Float[np.ndarray, "draws layers"]:
     """Mean square of each layer's outputs, over points and units, network by network; weights of variance gain2 / count."""
-    inside = next(g for g in objective.equations.groups if g.kind == "interior")
-    E = objective.network.embedding(jnp.asarray(points_of(inside, POINTS).X, jnp.float32))
+    E = objective.network.embedding(jnp.asarray(interior_points(objective, POINTS).X, jnp.float32))
     phi, read = activation(model.activation).function, inputs(objective, model)
 
     def one(key: Any) -> Float[Array, " layers"]:

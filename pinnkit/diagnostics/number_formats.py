@@ -24,7 +24,7 @@ from scipy.special import erf, erfc, erfcinv
 
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
-from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.points import interior_points
 from pinnkit.diagnostics.rows import layers_of, predictable, unpredicted
 from pinnkit.diagnostics.signal import channel_name, channels_of, forward_variances, mean_squares, unit_factor
 from pinnkit.fields import Points
@@ -55,7 +55,7 @@ def number_formats(objective: Objective, settings: Settings, seed: int) -> Repor
     model = objective.network.model
     assert isinstance(model, LayeredModel)
     channels = channels_of(objective)
-    points = points_of(next(g for g in objective.equations.groups if g.kind == "interior"), POINTS)
+    points = interior_points(objective, POINTS)
     units = np.array([unit_factor(objective, c) for c in channels])
     theory = forward_variances(objective, model, channels, points)
     deviations = None if theory is None else np.sqrt(np.maximum(theory, 0.0)) / units  # (points, layers, channels)
@@ -156,8 +156,7 @@ def lost_by(objective: Objective, params: Any) -> dict[str, tuple[float, str]]:
     module, channels = objective.network.module(params), channels_of(objective)
     if not isinstance(module, LayeredModule) or not isinstance(objective.network.model, LayeredModel):
         return {}
-    group = next(g for g in objective.equations.groups if g.kind == "interior")
-    X = jnp.asarray(points_of(group, POINTS).X, objective.network.dtype)
+    X = jnp.asarray(interior_points(objective, POINTS).X, objective.network.dtype)
     embedding = objective.network.embedding
     shares = jax.jit(lambda X: lost(lambda Y: module.preactivations(embedding(Y)), X, channels))(X)
     layers = layers_of(objective, objective.network.model)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pinnkit.compiling import jit_once
 from pinnkit.fields import Points
-from pinnkit.objective import Equations, Group
+from pinnkit.objective import Equations, Group, Objective
 from pinnkit.sampling import draw
 
 POINTS = 1024
@@ -23,6 +23,11 @@ def points_of(group: Group, count: int = POINTS, key: int = 20) -> Points:
     dtype = jnp.zeros(()).dtype
     # Compiled as a whole: the dozens of small operations would each be compiled by itself.
     return jit_once(lambda key: draw(key, group, count, dtype))(jax.random.key(key))
+
+
+def interior_points(objective: Objective, count: int = POINTS) -> Points:
+    """Such points of the interior equations."""
+    return points_of(next(g for g in objective.equations.groups if g.kind == "interior"), count)
 
 
 def coordinates(equations: Equations, point: Any) -> dict[str, float]:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict, bootstrap, interval
-from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.points import interior_points
 from pinnkit.diagnostics.rows import felt, layers_of
 from pinnkit.init.gains import CHANNELS, Elementwise, normal_expectation
 from pinnkit.models import LayeredModel, activation
@@ -73,8 +73,7 @@ def measured(
     objective: Objective, model: LayeredModel, square: list[int], draws: int, seed: int
 ) -> tuple[Float[np.ndarray, "draws layers"], list[float], Float[np.ndarray, "draws values"]]:
     """Spectral radius of each square layer of each network at a point of its own, E z^2 of the layers, singular values."""
-    group = next(g for g in objective.equations.groups if g.kind == "interior")
-    X = jnp.asarray(points_of(group, draws).X, jnp.float32)
+    X = jnp.asarray(interior_points(objective, draws).X, jnp.float32)
     phi = activation(model.activation).function
 
     def one(given: tuple[jax.Array, jax.Array]) -> tuple[list[jax.Array], list[jax.Array], jax.Array]:

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from pinnkit.compiling import jit_once
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
-from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.points import interior_points
 from pinnkit.diagnostics.rows import felt, layers_of, predictable, unpredicted
 from pinnkit.fields import Points
 from pinnkit.fields.derivatives import partial_derivatives
@@ -43,7 +43,7 @@ def signal(objective: Objective, settings: Settings, seed: int) -> Report:
     """Measure, predict and judge every channel at every layer, at the model's own width."""
     model = objective.network.model
     assert isinstance(model, LayeredModel)
-    channels, points = channels_of(objective), points_of(_inside(objective), settings.points)
+    channels, points = channels_of(objective), interior_points(objective, settings.points)
     measured = mean_squares(objective, model, channels, points, settings.draws, seed)
     means = bootstrap(measured)  # (resamples, layers, channels + 1)
     theory = predicted(objective, model, channels, points)
@@ -130,7 +130,7 @@ def at_start(objective: Objective, points: int = 128) -> tuple[dict[str, float],
     if not isinstance(model, LayeredModel):
         return {}, ()
     channels = channels_of(objective)
-    X = jnp.asarray(points_of(_inside(objective), points).X, jnp.float32)
+    X = jnp.asarray(interior_points(objective, points).X, jnp.float32)
     found = np.asarray(jit_once(lambda: _sizes(objective, model, channels, X, objective.network.seed))(), np.float64)
     rms = np.sqrt(found)
     names = [*(channel_name(objective, c) for c in channels), BACK]
@@ -208,7 +208,7 @@ def recommendation(objective: Objective) -> tuple[str, str]:
     """Initialisation and gain, of `CANDIDATES`, whose output has all channels nearest to one (by mean-field theory)."""
     model = objective.network.model
     assert isinstance(model, MLP)
-    channels, points = channels_of(objective), points_of(_inside(objective), 2)
+    channels, points = channels_of(objective), interior_points(objective, 2)
     inputs = _features(objective, channels, points)
 
     def worst(candidate: tuple[str, str]) -> float:
@@ -242,10 +242,6 @@ def unit_factor(objective: Objective, index: MultiIndex) -> float:
 
 def _bound(order: int) -> float:
     return BOUNDS[min(order, len(BOUNDS) - 1)]
-
-
-def _inside(objective: Objective) -> Any:
-    return next(g for g in objective.equations.groups if g.kind == "interior")
 
 
 def _diagonals(p: Prediction) -> Float[np.ndarray, "layers channels"]:

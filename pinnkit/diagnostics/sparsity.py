@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
-from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.points import interior_points
 from pinnkit.diagnostics.rows import layers_of, unpredicted
 from pinnkit.diagnostics.signal import BOUNDS, mean_squares, predicted
 from pinnkit.models import LayeredModel, Mask
@@ -38,7 +38,7 @@ def sparsity(objective: Objective, settings: Settings, seed: int) -> Report:
         "variance as if all were there": replace(full, masks=masks(objective, full, keep, seed)),
         "variance by those there": replace(model, keep=keep),
     }
-    points = points_of(next(g for g in objective.equations.groups if g.kind == "interior"), settings.points)
+    points = interior_points(objective, settings.points)
     reference = mean_squares(objective, full, VALUE, points, settings.draws, seed)[:, :, 0]
     in_theory = predicted(objective, full, VALUE, points)
     findings, lines, curves = [], [], {}
