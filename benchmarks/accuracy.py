@@ -4,7 +4,8 @@
     python benchmarks/accuracy.py burgers --seeds 0   # one of them; other rows of the table are kept
 
 Each run is `pinnkit train NAME --seed S` in a process of its own, one after the other. Seconds are of training, after
-compilation. A machine that does other work as well makes them longer: its load before each run is written down.
+compilation. A machine that does other work as well makes them longer: its load before each run is written down. What ran on
+an accelerator has a table of its own: a row there is that problem with the same recipe, and the device is named.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import tyro
 from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parents[1]
-MEASURED = ROOT / "docs" / "results.json"
+MEASURED = {platform: ROOT / "docs" / f"results{name}.json" for platform, name in (("cpu", ""), ("gpu", "_gpu"))}
 REPORT = ROOT / "docs" / "results.md"
 PLOTS = ROOT / "docs" / "accuracy"
 NU = 0.01 / np.pi
@@ -79,22 +80,40 @@ def main(
         rows: rows of the table, all unless given.
         seeds: of the runs.
     """
-    measured: dict[str, dict[str, Any]] = json.loads(MEASURED.read_text()) if MEASURED.is_file() else {}
     if unknown := set(rows) - set(ROWS):
         raise SystemExit(f"no row {', '.join(unknown)}; there are: {', '.join(ROWS)}")
     for name in rows or ROWS:
         for seed in seeds:
-            measured.setdefault(name, {})[str(seed)] = run = trained(ROWS[name], seed)
+            run = trained(ROWS[name], seed)
             print(f"{name} seed {seed}: {score(name, run):.2e} after {run['wall_seconds']:.0f} s", flush=True)
-            MEASURED.write_text(json.dumps(measured, sort_keys=True).replace('}, "', '},\n"') + "\n")
-            write(measured)
+            keep({name: {str(seed): run}}, run["device"].split(":")[0])
+            write()
 
 
-def write(measured: dict[str, dict[str, Any]]) -> None:
-    """The table, and a plot of each row that has been measured."""
-    REPORT.write_text(report(measured))
+Measured = dict[str, dict[str, Any]]
+"""What runs have shown, by row and seed."""
+
+
+def measured_on(platform: str) -> Measured:
+    """What has been kept of the runs on "cpu" or "gpu"."""
+    file = MEASURED[platform]
+    kept: Measured = json.loads(file.read_text()) if file.is_file() else {}
+    return kept
+
+
+def keep(runs: Measured, platform: str) -> None:
+    """Put runs among those that are kept; those of the same row and seed are replaced."""
+    kept = measured_on(platform)
+    for name, by_seed in runs.items():
+        kept.setdefault(name, {}).update(by_seed)
+    MEASURED[platform].write_text(json.dumps(kept, sort_keys=True).replace('}, "', '},\n"') + "\n")
+
+
+def write() -> None:
+    """The tables, and a plot of each row that has been measured on the CPU."""
+    REPORT.write_text(report(measured_on("cpu"), measured_on("gpu")))
     PLOTS.mkdir(exist_ok=True)
-    for name, runs in measured.items():
+    for name, runs in measured_on("cpu").items():
         plot(name, runs).savefig(PLOTS / f"{file_name(name)}.png", dpi=80)
 
 
@@ -122,6 +141,7 @@ def trained(row: Row, seed: int) -> dict[str, Any]:
     course = [[round(m["seconds"], 2), float(f"{max(m['errors'].values()):.3g}")] for m in metrics if m.get("errors")]
     return {name: summary[name] for name in kept} | {
         "course": course,
+        "device": config["device"],
         "load": round(load, 2),
         "points": config["recipe"]["sampling"]["interior"],
         "windows": config["recipe"]["windows"],
@@ -145,7 +165,7 @@ def best_within(name: str, run: dict[str, Any], seconds: float) -> float:
     return next((error for clock, error in reversed(run.get("course", [])) if clock <= seconds), float("inf"))
 
 
-def report(measured: dict[str, dict[str, Any]]) -> str:
+def report(measured: Measured, on_gpu: Measured) -> str:
     """docs/results.md."""
     lines = [
         "# Measured results",
@@ -158,6 +178,19 @@ def report(measured: dict[str, dict[str, Any]]) -> str:
         "Rows of more steps are the default recipe with `--ssbroyden.steps` of the column 'steps'. An error of inf: windows of",
         "time that were not done within the time (the end may be known: see below).",
         "",
+        *targets_table(measured),
+    ]
+    lines += [*fields_table(measured), *inverse_table(measured)]
+    if on_gpu:
+        devices = sorted({run["device"] for runs in on_gpu.values() for run in runs.values()})
+        lines += ["", "## On a GPU", "", f"The same command on another machine ({'; '.join(devices)}).", ""]
+        lines += targets_table(on_gpu)
+    return "\n".join([*lines, *limits()]) + "\n"
+
+
+def targets_table(measured: Measured) -> list[str]:
+    """Each row with what it is to reach and what it reached."""
+    lines = [
         "| problem | to reach | seeds | best | median | worst | seconds | met | steps | parameters | points | precision |"
         " compile [s] | load |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
@@ -174,7 +207,7 @@ def report(measured: dict[str, dict[str, Any]]) -> str:
         cells += ["yes" if middle <= row.error else "**no**", _range(runs, "steps"), f"{runs[0]['parameters']}"]
         cells += [str(runs[0].get("points", "")), runs[0].get("precision", ""), _range(runs, "compile_seconds")]
         lines.append("| " + " | ".join([*cells, _range(runs, "load")]) + " |")
-    return "\n".join([*lines, *fields_table(measured), *inverse_table(measured), *limits()]) + "\n"
+    return lines
 
 
 def _range(runs: list[dict[str, Any]], key: str) -> str:
@@ -183,7 +216,7 @@ def _range(runs: list[dict[str, Any]], key: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def fields_table(measured: dict[str, dict[str, Any]]) -> list[str]:
+def fields_table(measured: Measured) -> list[str]:
     """The error of each field of the systems."""
     systems = {n: r for n, r in measured.items() if any(len(run["errors"] or {}) > 1 for run in r.values())}
     lines = ["", "Each field of the systems:", "", "| problem | field | errors, by seed |", "|---|---|---|"]
@@ -194,7 +227,7 @@ def fields_table(measured: dict[str, dict[str, Any]]) -> list[str]:
     return lines if systems else []
 
 
-def inverse_table(measured: dict[str, dict[str, Any]]) -> list[str]:
+def inverse_table(measured: Measured) -> list[str]:
     """The unknown parameter with its interval."""
     runs = measured.get("burgers_inverse", {})
     lines = ["", f"The viscosity found by burgers_inverse (truth {NU:.7f}), with its 95% interval:", ""]

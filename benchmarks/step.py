@@ -28,6 +28,7 @@ import tyro
 import pinnkit as pk
 from pinnkit.objective import Equations, FieldNetwork, Objective, PointSets
 from pinnkit.parallel import cores, placed, use_all_cores
+from pinnkit.products import keep_digits
 from pinnkit.sampling import collocation
 
 MODEL = pk.MLP(width=128, depth=4)
@@ -120,11 +121,15 @@ SQUARE = 1024
 def main(repetitions: int = 20, points: int = 0, problem: str = "burgers", scaling: bool = True) -> None:
     """Print the ratios; with `points`, one line of JSON for that many interior points (used by itself)."""
     use_all_cores()
+    keep_digits()
     if points:
         print(json.dumps(at_scale(problem, points)))
         return
     mesh = cores()
-    print(f"float32, tanh {MODEL.depth} x {MODEL.width}, {mesh.size if mesh else 1} cores; medians of {repetitions}")
+    device = jax.devices()[0].device_kind
+    print(
+        f"float32, tanh {MODEL.depth} x {MODEL.width}, {mesh.size if mesh else 1} x {device}; medians of {repetitions}"
+    )
     print(f"{'problem':12}{'step':>9}{'by hand':>10}{'products':>10}{'hand/step':>11}{'step/products':>15}   to reach")
     for name in CASES:
         t = compared(name, repetitions)
@@ -165,12 +170,14 @@ def compared(name: str, repetitions: int) -> dict[str, float]:
 
 
 def at_scale(name: str, count: int) -> dict[str, float]:
-    """Milliseconds of a step, and the peak memory of this process."""
+    """Milliseconds of a step, and the peak memory: of this process, or of the accelerator."""
     objective, params, points = prepared(name, count, count // 8)
     step = jax.jit(jax.value_and_grad(objective.loss))
     jax.block_until_ready(step(params, points))
     seconds = median(timed(step, params, points) for _ in range(5 if count < 10**6 else 3))
-    return {"ms": seconds * 1e3, "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+    device = jax.devices()[0].memory_stats()
+    peak = device["peak_bytes_in_use"] / 2**10 if device else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"ms": seconds * 1e3, "gib": peak / 2**20}
 
 
 def prepared(name: str, interior: int, others: int) -> tuple[Objective, Any, PointSets]:

@@ -29,8 +29,10 @@ def run(arguments: list[str]) -> int:
     jax.config.update("jax_enable_x64", True)
     keep_compiled()
     from pinnkit.parallel import use_all_cores
+    from pinnkit.products import keep_digits
 
     use_all_cores()
+    keep_digits()
     from rich.console import Console
 
     from pinnkit.cli import commands

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 
+from pinnkit import products
 from pinnkit.errors import UsageError
 from pinnkit.optim import Auto, Stage
 from pinnkit.sampling import Sampling
@@ -107,13 +108,20 @@ class Recipe:
 
     @property
     def dtype(self) -> jnp.dtype:
-        """Of parameters and points. Raises UsageError where JAX would silently give float32 instead of float64."""
+        """Of parameters and points. Raises UsageError where JAX would silently give fewer digits than are asked for."""
         if self.precision == "float64" and not jax.config.read("jax_enable_x64"):
             raise UsageError(
                 "The recipe asks for float64, and JAX is set to 32 bits.",
                 where="precision of the recipe",
                 expected='jax.config.update("jax_enable_x64", True) before anything else (the command line does it itself)',
                 do='Add that line at the top of the script or notebook, or use precision="float32".',
+            )
+        if self.precision == "float32" and products.are_rounded():
+            raise UsageError(
+                f"The recipe asks for float32, and JAX rounds the factors of products to 3 digits on a {jax.default_backend()}.",
+                where="precision of the recipe",
+                expected=f'jax.config.update("{products.SETTING}", "{products.FULL}") (the command line does it itself)',
+                do='Add that line at the top of the script or notebook; "tensorfloat32" instead asks for the rounding.',
             )
         return jnp.dtype("float32" if self.precision in SHORT else self.precision)
 
