@@ -68,7 +68,7 @@ class Heat(Advection):
 def prediction(problem: pk.Problem, model: pk.MLP, draws: int) -> tuple[float, float]:
     """The largest relative deviation of a layer's mean from its prediction, and that layer's standard error."""
     objective, _ = described(problem, model, pk.Recipe(), 0)
-    group = next(g for g in objective.equations.groups if g.kind == "interior")
+    group = objective.equations.interior
     points = points_of(group, 8)
     found = squared_gradients(objective, model, group, points, draws, 0)["equation"]
     theory = predictions_of(objective, model, operator(objective.equations, group, "equation", points), points)

@@ -13,7 +13,7 @@ from cli import pinnkit
 import pinnkit as pk
 from pinnkit.diagnostics.check import check, smooth_enough
 from pinnkit.diagnostics.hints import notes, warnings
-from pinnkit.diagnostics.misfits import corner_misfits, exact_misfits, hard_misfits
+from pinnkit.diagnostics.misfits import corner_misfits, edge_misfits, exact_misfits, hard_misfits
 from pinnkit.diagnostics.start import sizes_at_start
 from pinnkit.objective import Equations
 from pinnkit.problem import problem_class
@@ -153,13 +153,13 @@ def test_the_shipped_problems_have_right_solutions(name):
     problem = problem_class(name)()
     equations = Equations(problem)
     assert max(p.relative for p in exact_misfits(equations)) < 1e-10
-    assert corner_misfits(equations) == () and warnings(equations) + notes(equations) == ()
+    assert corner_misfits(equations) == edge_misfits(equations) == () and warnings(equations) + notes(equations) == ()
 
 
 @pytest.mark.parametrize("name", ["burgers", "burgers_inverse", "allen_cahn"])
 def test_the_shipped_problems_without_one_agree_at_their_corners(name):
     equations = Equations(problem_class(name)())
-    assert corner_misfits(equations) == () and warnings(equations) + notes(equations) == ()
+    assert corner_misfits(equations) == edge_misfits(equations) == () and warnings(equations) + notes(equations) == ()
 
 
 # Initial against boundary conditions
@@ -204,6 +204,38 @@ def test_contradictions_at_corners(condition, size, at):
 )
 def test_no_contradiction(members):
     assert corners(**members) == ()
+
+
+HARD = {
+    "warm_start": pk.initial(hard=True)(lambda self, u, x: u - jnp.sin(jnp.pi * x)),
+    "cold_ends": pk.boundary("x", hard=True)(lambda self, u: u),
+}
+
+
+def edges(**members):
+    return edge_misfits(Equations(variant(**HARD, **members)))
+
+
+@pytest.mark.parametrize(
+    ("equation", "size"),
+    [
+        # At t = 0 beside a wall u_t = 0, u_x = +-pi and u_xx = 0, whatever the network.
+        (lambda self, u_t, u_x, u_xx: u_t + 2.0 * u_x - u_xx, 2.0 * np.pi),
+        (lambda self, u_t, u_xx: u_t - u_xx - 5.0, 5.0),
+        (lambda self, u, u_t, u_x: u_t + u_x**2 + u, np.pi**2),
+    ],
+)
+def test_an_equation_that_hard_conditions_contradict_where_they_meet(equation, size):
+    (place,) = edges(heat=pk.interior(equation))
+    assert place.term == "heat" and place.at["t"] == 0.0 and place.at["x"] in (0.0, 1.0)
+    assert place.size == pytest.approx(size)
+
+
+def test_no_contradiction_where_conditions_meet():
+    assert edges() == ()
+    # u_tx is free at the corner: the network can meet this.
+    assert edges(heat=pk.interior(lambda self, u_tx, u_xx, u_x: u_tx - u_xx + u_x)) == ()
+    assert edge_misfits(Equations(Rod())) == ()  # nothing is hard
 
 
 def test_hard_conditions_that_contradict_each_other():

@@ -57,7 +57,7 @@ def verdicts(report):
 def test_gradients_are_those_of_each_network_by_itself():
     """Against the gradient of one residual at one point, network by network; and ntk = sigma^2 times standard."""
     made = objective(Advection(), SMALL)
-    group = next(g for g in made.equations.groups if g.kind == "interior")
+    group = made.equations.interior
     points = points_of(group, 2)
     found = squared_gradients(made, SMALL, group, points, 3, seed=0)["advection"]
     assert found.shape == (3, 3)
@@ -363,7 +363,7 @@ def test_a_radius_by_power_iteration():
     assert radii.shape == (4, 1) and chain.shape == (4, 1) and sizes[0] > 0
     key = jax.random.split(jax.random.key(0), 4)[2]
     drawn = Drawn(made, model, key, jnp.float32)
-    x = jnp.asarray(points_of(next(g for g in made.equations.groups if g.kind == "interior"), 4).X, jnp.float32)[2]
+    x = jnp.asarray(points_of(made.equations.interior, 4).X, jnp.float32)[2]
     z = np.asarray(drawn.preactivations(x[None, :])[1][0], np.float64)
     J = (1 - np.tanh(z) ** 2)[:, None] * np.asarray(drawn.params["layers"][1]["kernel"], np.float64).T
     grown = np.linalg.norm(np.linalg.matrix_power(J, 256), 2) ** (1 / 256)

@@ -49,7 +49,7 @@ class Flow(pk.Problem):
 def case(problem, interior=41):
     """Objective, points (three tiles inside, the last one filled up; own weights), parameters."""
     found = objective(problem(), weights={"at_rest" if problem is Flow else "cold_ends": 3.0})
-    inside = next(g.name for g in found.equations.groups if g.kind == "interior")
+    inside = found.equations.interior.name
     found._rows[inside] = 16
     points = collocation(found, pk.Sampling(interior=interior, initial=7, boundary=6)).init(jax.random.key(0))
     term = "balance.mass" if problem is Flow else "heat"

@@ -61,7 +61,7 @@ class Delay(Rod):
 
 def inside(problem):
     made = objective(problem)
-    group = next(g for g in made.equations.groups if g.kind == "interior")
+    group = made.equations.interior
     return made, group, points_of(group, 9)
 
 
@@ -104,7 +104,7 @@ def test_what_is_not_linear_or_not_local_has_no_coefficients(problem):
 
 def test_it_needs_no_particular_precision_of_the_network():
     made = objective(Rod(), dtype=jnp.float32)
-    group = next(g for g in made.equations.groups if g.kind == "interior")
+    group = made.equations.interior
     found = operator(made.equations, group, "heat", points_of(group, 3))
     assert found.coefficients.dtype == np.float64
     assert jax.config.read("jax_enable_x64")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import jax
 
 from pinnkit.diagnostics import hints
-from pinnkit.diagnostics.misfits import Place, corner_misfits, exact_misfits, hard_misfits
+from pinnkit.diagnostics.misfits import Place, corner_misfits, edge_misfits, exact_misfits, hard_misfits
 from pinnkit.diagnostics.points import points_of
 from pinnkit.diagnostics.signal import at_start
 from pinnkit.diagnostics.start import drowned, sizes_at_start
@@ -28,6 +28,8 @@ class Checked:
     """Misfit of the exact solution in each term, None without one."""
     corners: tuple[Place, ...]
     """Where initial and boundary conditions contradict each other."""
+    edges: tuple[Place, ...] = ()
+    """Where hard conditions that meet contradict an equation inside."""
     initial_rms: dict[str, float] = field(default_factory=dict)
     """RMS of each term at step 0."""
     channels: dict[str, float] = field(default_factory=dict)
@@ -48,7 +50,12 @@ class Checked:
             "The solution has a jump there; expect a larger error near it."
             for place in self.corners
         )
-        return (*self.oversights, *jumps)
+        kinks = (
+            f"Where hard conditions meet they contradict '{place.term}': its residual is {place}, whatever the network. "
+            "The solution's derivatives jump there; expect large residuals near it, between the points that are trained on."
+            for place in self.edges
+        )
+        return (*self.oversights, *jumps, *kinks)
 
 
 def check(objective: Objective) -> Checked:
@@ -70,7 +77,16 @@ def check(objective: Objective) -> Checked:
     notes += drowned(objective, rms)
     channels, unfit = at_start(objective)
     oversights = (*hints.warnings(equations), *unfit)
-    return Checked(derivatives, exact, corner_misfits(equations), rms, channels, oversights, tuple(notes))
+    return Checked(
+        derivatives,
+        exact,
+        corner_misfits(equations),
+        edge_misfits(equations),
+        rms,
+        channels,
+        oversights,
+        tuple(notes),
+    )
 
 
 def smooth_enough(equations: Equations, model: Model) -> tuple[str, ...]:

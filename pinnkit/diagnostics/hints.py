@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pinnkit.errors import UsageError
 from pinnkit.fields import Partial
@@ -64,7 +64,7 @@ def _undecorated(equations: Equations) -> Iterator[str]:
 
 def _unfelt_axes(equations: Equations) -> Iterator[str]:
     """Coordinates along which no equation has a derivative."""
-    requests = [r for g in equations.groups if g.kind == "interior" for r in g.requests.values()]
+    requests = list(equations.interior.requests.values())
     if any(isinstance(r, FieldFunction) for r in requests):
         return
     felt = {axis for index in equations.catalogue.highest_orders(requests) for axis in index}
@@ -79,9 +79,9 @@ def _missing_conditions(equations: Equations) -> Iterator[str]:
     groups, domain = (*equations.groups, *equations.hard), equations.problem.domain
     if any(g.kind in ("at", "data") for g in groups):
         return
-    inside = [g for g in groups if g.kind == "interior"]
+    inside = list(equations.interior.requests.values())
     for name in equations.problem.fields:
-        indices = {i for g in inside for i in _indices_of(equations, name, list(g.requests.values()))}
+        indices = _indices_of(equations, name, inside)
         for axis in range(domain.dim):
             order = max((index.count(axis) for index in indices), default=0)
             if not order or domain.axes[axis].kind != "interval":
@@ -111,7 +111,7 @@ def _meets(region: Region, axis: int) -> bool:
     return any(axis in dict(face) for face in region.faces) or (not region.faces and axis in region.domain.space)
 
 
-def _indices_of(equations: Equations, name: str, requests: list[object]) -> set[tuple[int, ...]]:
+def _indices_of(equations: Equations, name: str, requests: Sequence[object]) -> set[tuple[int, ...]]:
     """The derivatives of one field that requests need, quantities unfolded."""
     asked = [r for r in requests if isinstance(r, Partial) and name in equations.catalogue.fields_behind([r])]
     return set(equations.catalogue.highest_orders(asked))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import jax
@@ -92,6 +93,46 @@ def corner_misfits(equations: Equations) -> tuple[Place, ...]:
     return tuple(p for p in (*found, *_periodic_jumps(equations, start, known)) if not p.relative <= tolerance())
 
 
+def edge_misfits(equations: Equations) -> tuple[Place, ...]:
+    """Where hard conditions meet and contradict the interior equations: there the residual is the same for every network.
+
+    At the edge of two faces the conditions alone decide the derivatives along both of them. Where an equation has no others,
+    as a heat equation at the start of time beside a wall, nothing can be trained: the solution's derivatives jump.
+    """
+    group = equations.interior
+    inside, edges = points_of(group), _edges(equations)
+    if not edges.size:
+        return ()
+    problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
+    waves, points = _waves(equations), replace(inside, X=jnp.concatenate([edges, jnp.asarray(inside.X)]))
+
+    def fields(size: Any) -> BatchFunction:
+        return equations.ansatz(problem, lambda X: size * waves(X))
+
+    @jit_once
+    def residuals(sizes: Any, points: Points) -> Any:
+        return jax.vmap(lambda size: equations.evaluate(problem, fields(size), group, points))(sizes)
+
+    of_networks = residuals(jnp.asarray([0.0, 1.0]), points)
+    found = []
+    for place in _largest(equations, fields(0.0), group, points):
+        one, other = np.asarray(of_networks[place.term])
+        # Where the conditions are zero, forcing is all that the residual has.
+        scale = max(place.scale, float(np.max(np.abs(one), initial=0.0, where=np.isfinite(one))))
+        fixed = np.isfinite(one) & (np.abs(other - one) <= tolerance() * scale)
+        size = np.where(fixed, np.abs(one), 0.0)[: len(edges)]
+        worst = int(np.argmax(size))
+        found.append(replace(place, size=float(size[worst]), scale=scale, at=coordinates(equations, edges[worst])))
+    return tuple(p for p in found if not p.relative <= tolerance())
+
+
+def _edges(equations: Equations, each: int = 16) -> Any:
+    """Points where two faces with hard conditions meet, so many on each edge: (points, dim)."""
+    inside = jnp.asarray(points_of(equations.interior).X)[:each]
+    pairs = [(a, b) for a, b in combinations(equations.ansatz.faces, 2) if a.axis != b.axis]
+    return jnp.concatenate([inside[:0], *(a.project(b.project(inside)) for a, b in pairs)])
+
+
 def tolerance() -> float:
     """Misfit, relative to the size of its parts, that rounding can explain: 1e-6 in float64."""
     return 1e-6 if jax.config.read("jax_enable_x64") else 1e-2
@@ -123,17 +164,22 @@ def _nearby(equations: Equations, f: BatchFunction) -> Callable[[Any], BatchFunc
 
     It has the units of the residual, so that a misfit is judged alike in metres and in nanometres.
     """
-    axes = equations.problem.domain.axes
-    lower, length = (jnp.asarray([[getattr(a, name) for a in axes]]) for name in ("lower", "length"))
-    inside = next(g for g in equations.groups if g.kind == "interior")
-    values = jnp.abs(jit_once(f)(jnp.asarray(points_of(inside).X)))
+    values = jnp.abs(jit_once(f)(jnp.asarray(points_of(equations.interior).X)))
     largest = jnp.max(values, axis=0, where=jnp.isfinite(values), initial=0.0)[None, :]
+    waves = _waves(equations)
+    return lambda h: lambda X: f(X) + h * largest * waves(X)
+
+
+def _waves(equations: Equations) -> BatchFunction:
+    """Long waves in all coordinates, of another phase in each field."""
+    axes, fields = equations.problem.domain.axes, len(equations.problem.fields)
+    lower, length = (jnp.asarray([[getattr(a, name) for a in axes]]) for name in ("lower", "length"))
 
     def waves(X: Any) -> Any:
         phase = jnp.sum((X - lower) / length * 2.0 + 0.4, axis=1)[:, None]
-        return jnp.cos(phase + jnp.arange(largest.size, dtype=X.dtype)[None, :])
+        return jnp.cos(phase + jnp.arange(fields, dtype=X.dtype)[None, :])
 
-    return lambda h: lambda X: f(X) + h * largest * waves(X)
+    return waves
 
 
 def _initial_fields(equations: Equations) -> tuple[BatchFunction, dict[str, Condition]]:
@@ -174,7 +220,7 @@ def _periodic_jumps(equations: Equations, start: BatchFunction, known: dict[str,
     periodic = [i for i in domain.space if domain.axes[i].kind == "periodic"]
     places = []
     for axis in periodic:
-        X = jnp.asarray(next(points_of(g).X for g in equations.groups if g.kind == "interior"))
+        X = jnp.asarray(points_of(equations.interior).X)
         ends = [X.at[:, axis].set(end) for end in (domain.axes[axis].lower, domain.axes[axis].upper)]
         jumps, sizes = np.abs(np.asarray(start(ends[1]) - start(ends[0]))), np.abs(np.asarray(start(X)))
         for name, condition in known.items():

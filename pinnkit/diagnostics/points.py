@@ -27,7 +27,7 @@ def points_of(group: Group, count: int = POINTS, key: int = 20) -> Points:
 
 def interior_points(objective: Objective, count: int = POINTS) -> Points:
     """Such points of the interior equations."""
-    return points_of(next(g for g in objective.equations.groups if g.kind == "interior"), count)
+    return points_of(objective.equations.interior, count)
 
 
 def coordinates(equations: Equations, point: Any) -> dict[str, float]:

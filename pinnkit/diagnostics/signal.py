@@ -103,9 +103,8 @@ def _recommended(objective: Objective) -> str:
 
 def channels_of(objective: Objective) -> tuple[MultiIndex, ...]:
     """Every channel that an interior equation needs."""
-    catalogue = objective.equations.catalogue
-    groups = [g for g in objective.equations.groups if g.kind == "interior"]
-    return closed({index for g in groups for index in catalogue.highest_orders(g.requests.values())})
+    equations = objective.equations
+    return closed(set(equations.catalogue.highest_orders(equations.interior.requests.values())))
 
 
 def mean_squares(

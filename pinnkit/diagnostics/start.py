@@ -75,8 +75,7 @@ def _felt(sums: Any, params: Any, term: str) -> bool:
 def drowned(objective: Objective, rms: dict[str, float]) -> list[str]:
     """A note where the random network's derivatives make one equation far larger than everything that it should obey."""
     size = {t: value * objective.weights[t] ** 0.5 for t, value in rms.items()}
-    inside = {t for g in objective.equations.groups if g.kind == "interior" for t in objective.equations.terms(g)}
-    largest = max(inside, key=lambda t: size[t])
+    largest = max(objective.equations.terms(objective.equations.interior), key=lambda t: size[t])
     asked = _zero_network(objective)[largest] * objective.weights[largest] ** 0.5  # of the forcing, and what is hard
     rest = max(asked, *(v for t, v in size.items() if t != largest), 0.0)
     ratio = size[largest] / rest if rest else 0.0
@@ -93,12 +92,9 @@ def _zero_network(objective: Objective) -> dict[str, float]:
     equations = objective.equations
     problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
     f = equations.ansatz(problem, lambda X: jnp.zeros((X.shape[0], len(problem.fields)), X.dtype))
-    found: dict[str, float] = {}
-    for group in equations.groups:
-        if group.kind == "interior":
-            residuals = jit_once(lambda points, g=group: equations.evaluate(problem, f, g, points))(points_of(group))
-            found |= {t: float(np.sqrt(np.mean(np.square(r)))) for t, r in residuals.items()}
-    return found
+    inside = equations.interior
+    residuals = jit_once(lambda points: equations.evaluate(problem, f, inside, points))(points_of(inside))
+    return {t: float(np.sqrt(np.mean(np.square(r)))) for t, r in residuals.items()}
 
 
 def _finite(tree: Any) -> bool:

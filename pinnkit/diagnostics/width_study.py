@@ -61,24 +61,23 @@ def width_study(objective: Objective, settings: Settings, seed: int) -> Report:
     assert isinstance(model, LayeredModel)
     findings: list[Finding] = []
     curves: dict[str, Any] = {}
-    inside = [g for g in objective.equations.groups if g.kind == "interior"]
-    for group in inside:
-        points = points_of(group, settings.points)
-        terms = objective.equations.terms(group)
-        operators = {t: operator(objective.equations, group, t, points) for t in terms}
-        models = [replace(model, width=w, parametrisation="standard") for w in widths]
-        measured = [squared_gradients(objective, m, group, points, settings.draws, seed) for m in models]
-        features, outputs = objective.network.embedding.features, len(objective.network.problem.fields)
-        rows = rows_of(layers_of(objective, models[0]), layers_of(objective, models[-1]), model.gated)
-        variances = tuple(np.array([*m.variances(features, outputs), 1.0])[rows.open] for m in models)
-        for term in terms:
-            predictions = [predictions_of(objective, m, operators[term], points) for m in models]
-            mean = [None if p is None else np.mean([q.gradient for q in p], axis=0) for p in predictions]
-            sweep = Sweep(widths, rows, tuple(m[term][:, rows.open] for m in measured), tuple(mean), variances)
-            for parametrisation in ("ntk", "standard"):
-                found, drawn = judged(sweep, term, parametrisation)
-                findings += found
-                curves[f"{term}, {parametrisation}"] = drawn
+    group = objective.equations.interior
+    points = points_of(group, settings.points)
+    terms = objective.equations.terms(group)
+    operators = {t: operator(objective.equations, group, t, points) for t in terms}
+    models = [replace(model, width=w, parametrisation="standard") for w in widths]
+    measured = [squared_gradients(objective, m, group, points, settings.draws, seed) for m in models]
+    features, outputs = objective.network.embedding.features, len(objective.network.problem.fields)
+    rows = rows_of(layers_of(objective, models[0]), layers_of(objective, models[-1]), model.gated)
+    variances = tuple(np.array([*m.variances(features, outputs), 1.0])[rows.open] for m in models)
+    for term in terms:
+        predictions = [predictions_of(objective, m, operators[term], points) for m in models]
+        mean = [None if p is None else np.mean([q.gradient for q in p], axis=0) for p in predictions]
+        sweep = Sweep(widths, rows, tuple(m[term][:, rows.open] for m in measured), tuple(mean), variances)
+        for parametrisation in ("ntk", "standard"):
+            found, drawn = judged(sweep, term, parametrisation)
+            findings += found
+            curves[f"{term}, {parametrisation}"] = drawn
     about = (
         "||dr/dW||^2 of the residual r, by layer (ntk: W = sigma omega, and the derivative is with respect to omega)"
     )

@@ -101,7 +101,7 @@ class Objective:
 
     def interior_energy(self, params: Parameters, points: Points) -> Float[Array, " points"]:
         """Weighted sum of squared interior residuals at each point: where the sampler should look."""
-        inside = next(g for g in self.equations.groups if g.kind == "interior")
+        inside = self.equations.interior
 
         def energy(params: Parameters, points: Points) -> Float[Array, " points"]:
             squares = self._evaluated(inside, params, points).items()

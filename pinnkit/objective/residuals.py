@@ -61,6 +61,11 @@ class Equations:
         self._refuse_idle_fields()
         self._principal: dict[str, PrincipalPart] = {}
 
+    @property
+    def interior(self) -> Group:
+        """The group of the equations inside the domain."""
+        return next(g for g in self.groups if g.kind == "interior")
+
     def evaluate(self, problem: Problem, f: BatchFunction, group: Group, points: Points) -> Residuals:
         """The residuals of a group's conditions, {term: (points,)}, for any fields f and a bound problem."""
         principal = self.principal_part(group)

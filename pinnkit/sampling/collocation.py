@@ -116,7 +116,7 @@ def collocation(objective: Objective, sampling: Sampling) -> Sampler:
         found = init(fresh, past)
         if sampling.method == "sobol":
             return found
-        inside = next(g for g in groups if g.kind == "interior")
+        inside = objective.equations.interior
         even = found[inside.name]
         driven = round(sampling.adaptive * sampling.interior)
         if sampling.method == "r3":

@@ -314,7 +314,7 @@ class Cut:
         self.starts = np.linspace(axis.lower, axis.upper, count + 1)
         """Where windows begin, and the end of time."""
         self.hard_start = any(c.mark.kind == "initial" and c.mark.hard for c in self.problem.conditions())
-        inside = [r for g in equations.groups if g.kind == "interior" for r in g.requests.values()]
+        inside = list(equations.interior.requests.values())
         highest = _time_orders(equations.catalogue, inside, self.time)
         self.orders = tuple(highest.get(f, 0) for f in self.problem.fields)
         """Of the time derivatives of each field: as many of its derivatives, the value among them, are handed over."""

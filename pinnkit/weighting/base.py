@@ -80,7 +80,8 @@ def is_number(value: Any, least: float, below: float = float("inf")) -> bool:
 
 def groups_of(objective: Objective, where: Where) -> list[Group]:
     """The groups that a weighting looks at."""
-    return [g for g in objective.equations.groups if where == "all" or g.kind == "interior"]
+    equations = objective.equations
+    return list(equations.groups) if where == "all" else [equations.interior]
 
 
 def residuals_in(objective: Objective, groups: list[Group], params: Parameters, points: PointSets) -> Factors:

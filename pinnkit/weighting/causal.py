@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from pinnkit.errors import UsageError, location
-from pinnkit.objective import Group, Objective, Parameters, PointSets
+from pinnkit.objective import Objective, Parameters, PointSets
 from pinnkit.problem.domain import TIME
 from pinnkit.weighting.base import Factors, Weighting, is_number
 
@@ -78,7 +78,7 @@ class Causality(Weighting):
 
     def factors(self, objective: Objective, state: Any, points: PointSets) -> Factors:
         """The weight of each interior point's slice."""
-        inside = _inside(objective)
+        inside = objective.equations.interior
         weights = state["weights"][self._slice(objective, points[inside.name].X)]
         return dict.fromkeys(objective.equations.terms(inside), weights)
 
@@ -90,7 +90,7 @@ class Causality(Weighting):
 
     def _losses(self, objective: Objective, params: Parameters, points: PointSets) -> Float[Array, " slices"]:
         """The mean over each slice of the interior terms' squared residuals, with their fixed weights; 0 without points."""
-        inside = points[_inside(objective).name]
+        inside = points[objective.equations.interior.name]
         energy, slices = objective.interior_energy(params, inside), self._slice(objective, inside.X)
         total, count = (jnp.zeros(self.slices, energy.dtype).at[slices].add(a) for a in (energy, jnp.ones_like(energy)))
         return total / jnp.maximum(count, 1.0)
@@ -100,7 +100,3 @@ def causal_weights(losses: Float[Array, " slices"], epsilon: Any) -> Float[Array
     """exp(-epsilon times the sum of all earlier losses)."""
     before = jnp.asarray(np.tri(losses.shape[0], k=-1), losses.dtype)
     return jnp.exp(-epsilon * (before @ losses))
-
-
-def _inside(objective: Objective) -> Group:
-    return next(g for g in objective.equations.groups if g.kind == "interior")
