@@ -1,7 +1,7 @@
 """pinnkit: physics-informed neural networks that come with proof of how good they are."""
 
 from pinnkit.errors import UsageError
-from pinnkit.models import MLP, ModifiedMLP, PirateNet, ResNet, Transformer
+from pinnkit.models import MLP, Autoencoder, DenseConvolutional, ModifiedMLP, PirateNet, ResNet, Transformer
 from pinnkit.optim import LBFGS, SOAP, Adam, Auto, LevenbergMarquardt, Muon, Optax, SSBroyden
 from pinnkit.parallel import use_all_cores
 from pinnkit.problem import (
@@ -11,6 +11,7 @@ from pinnkit.problem import (
     Periodic,
     Polygon,
     Problem,
+    Surrogate,
     at,
     boundary,
     data,
@@ -33,9 +34,11 @@ __all__ = [
     "SOAP",
     "Adam",
     "Auto",
+    "Autoencoder",
     "Box",
     "Causality",
     "Curriculum",
+    "DenseConvolutional",
     "Disk",
     "GradientNorm",
     "LevenbergMarquardt",
@@ -54,6 +57,7 @@ __all__ = [
     "Sampling",
     "SelfAdaptive",
     "Solution",
+    "Surrogate",
     "Transformer",
     "UsageError",
     "VariationalAttention",

@@ -14,7 +14,7 @@ import tyro
 from pinnkit.cli.named import NONE, chosen_model, name_of_model, refuse_idle, stage_named, taken, weightings_named
 from pinnkit.errors import UsageError, location
 from pinnkit.models import MLP, MODELS, Model
-from pinnkit.objective import Equations
+from pinnkit.objective import equations_of
 from pinnkit.optim import STAGES, Stage
 from pinnkit.problem import Problem
 from pinnkit.training.recipe import Precision, Recipe
@@ -50,7 +50,7 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
     chosen, rest = taken(rest, "--weighting", "weighting", (*WEIGHTINGS, NONE))
     weightings = weightings_named(chosen, recipe) if chosen else recipe.weightings
     refuse_idle(rest, "--weighting", "a weighting", WEIGHTINGS, [w.name for w in weightings])
-    equations = Equations(problem)
+    equations = equations_of(problem)
     terms = [term for group in equations.groups for term in equations.terms(group)]
     parsed = tyro.cli(
         _options_type(problem, model, recipe, stages, weightings, terms, further),

@@ -52,16 +52,16 @@ def truth_of(problem: Problem) -> Truth | None:
             values = table(**{n: X[:, i] for i, n in enumerate(names)})
             return np.stack([np.asarray(values[f]) for f in problem.fields], axis=1)
 
-        return Truth("reference", looked_up, points, _stated_error(problem))
+        return Truth("reference", looked_up, points, stated_error(problem))
     call = _caller(problem, problem.reference, "reference")
 
     def called(X: np.ndarray) -> np.ndarray:
         return np.asarray(_stacked(problem, call(X), len(X), "reference", np), np.float64)
 
-    return Truth("reference", called, error=_stated_error(problem))
+    return Truth("reference", called, error=stated_error(problem))
 
 
-def _stated_error(problem: Problem) -> float | None:
+def stated_error(problem: Problem) -> float | None:
     """The relative L2 error that the problem states for its reference. Raises UsageError for what is no such error."""
     stated = problem.reference_error
     where = location(stated) if callable(stated) else location(type(problem))

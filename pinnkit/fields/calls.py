@@ -16,7 +16,7 @@ from pinnkit.errors import UsageError, location, suggestion
 from pinnkit.problem import Condition, Problem
 from pinnkit.problem.find import line_in
 
-Residuals = dict[str, Float[Array, " points"]]
+Residuals = dict[str, Float[Array, "points ..."]]
 BRANCHES = "No `if`, `while`, `and`, float() or int() on array values: jnp.where(condition, a, b)."
 
 

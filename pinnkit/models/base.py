@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 Params: TypeAlias = dict[str, Any]
-Apply: TypeAlias = Callable[[Params, Float[Array, "points features"]], Float[Array, "points outputs"]]
+Apply: TypeAlias = Callable[[Params, Float[Array, "points ..."]], Float[Array, "points ..."]]
 
 
 @runtime_checkable
@@ -53,7 +53,7 @@ def split(module: Network) -> tuple[Params, Apply]:
     graphdef, trainable, *rest = nnx.split(module, nnx.Param, ...)
     constants = [nnx.to_pure_dict(state) for state in rest]
 
-    def apply(params: Params, X: Float[Array, "points features"]) -> Float[Array, "points outputs"]:
+    def apply(params: Params, X: Float[Array, "points ..."]) -> Float[Array, "points ..."]:
         return nnx.merge(graphdef, _keyed(params), *constants)(X)
 
     return _plain(nnx.to_pure_dict(trainable)), apply

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pinnkit.init.names import lookup
+from pinnkit.models.autoencoder import Autoencoder
 from pinnkit.models.base import Model
+from pinnkit.models.dense_convolutional import DenseConvolutional
+from pinnkit.models.grid import GridModel
 from pinnkit.models.layered import LayeredModel
 from pinnkit.models.mlp import MLP
 from pinnkit.models.modified_mlp import ModifiedMLP
@@ -19,7 +24,9 @@ LAYERED: dict[str, type[LayeredModel]] = {
 }
 
 
-MODELS: dict[str, type[Model]] = {**LAYERED, "transformer": Transformer}
+ON_GRIDS: dict[str, type[GridModel]] = {"dense_convolutional": DenseConvolutional, "autoencoder": Autoencoder}
+"""Those of surrogates."""
+MODELS: dict[str, Any] = {**LAYERED, "transformer": Transformer, **ON_GRIDS}
 
 
 def model(name: str, *, where: str = "") -> type[Model]:

@@ -105,7 +105,7 @@ class Objective:
 
         def energy(params: Parameters, points: Points) -> Float[Array, " points"]:
             squares = self._evaluated(inside, params, points).items()
-            return sum((self.weights[term] * r**2 for term, r in squares), start=jnp.zeros_like(points.X[:, 0]))
+            return sum((self.weights[term] * _squared(r) for term, r in squares), start=jnp.zeros_like(points.X[:, 0]))
 
         if inside.name not in self._rows:
             return energy(params, points)
@@ -116,14 +116,14 @@ class Objective:
         return self.equations.evaluate(self.network.bound(params), fields, group, points)
 
     def _squares(self, group: Group, params: Parameters, points: Points, shares: Any) -> dict[str, Float[Array, ""]]:
-        return {term: jnp.sum(shares * r**2) for term, r in self._evaluated(group, params, points).items()}
+        return {term: jnp.sum(shares * _squared(r)) for term, r in self._evaluated(group, params, points).items()}
 
     def _own_squares(
         self, group: Group, params: Parameters, points: Points, shares: Any
     ) -> dict[str, Float[Array, ""]]:
         """As `_squares`, with the points' own weights."""
         found = self._evaluated(group, params, points)
-        return {t: jnp.sum(_own_shares(points, t, shares) * r**2) for t, r in found.items()}
+        return {t: jnp.sum(_own_shares(points, t, shares) * _squared(r)) for t, r in found.items()}
 
     def _weighted(self, group: Group, params: Parameters, points: Points, shares: Any) -> Float[Array, ""]:
         squares = self._own_squares(group, params, points, shares)
@@ -199,6 +199,11 @@ class Objective:
                 )
             resolved |= dict.fromkeys(matching, float(weight))
         return resolved
+
+
+def _squared(r: Any) -> Float[Array, " points"]:
+    """The square of each point's residual: the mean over its values where it has several."""
+    return r**2 if r.ndim == 1 else jnp.mean(r**2, axis=1)
 
 
 def _own_shares(points: Points, term: str, shares: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Bool, Float
 
+from pinnkit.errors import UsageError
 from pinnkit.fields import BatchFunction, Features, TrialSolution
 from pinnkit.models import AxisScale, Embedding, LayeredModel, Model, filled, split
 from pinnkit.models.base import Network
@@ -31,6 +32,9 @@ class FieldNetwork:
         working: dtype of the network's products and activations, and of their derivatives; that of the parameters unless given.
     """
 
+    together: ClassVar[int | None] = None
+    """Points that it looks at together; None where each is by itself."""
+
     def __init__(
         self,
         problem: Problem,
@@ -41,6 +45,13 @@ class FieldNetwork:
         seed: int,
         working: Any = None,
     ) -> None:
+        if not isinstance(model, Model):
+            raise UsageError(
+                f"A {type(model).__name__} is a network on a grid, and the problem asks for fields at points.",
+                where="model",
+                expected="pk.MLP(...), say; networks on a grid are for a pk.Surrogate",
+                do="Choose another one: --model mlp.",
+            )
         self.problem, self.model, self.ansatz, self.dtype = problem, model, ansatz, jnp.dtype(dtype)
         self.seed, self.working = seed, jnp.dtype(working or dtype)
         scales = [AxisScale(a.lower, a.upper, a.kind == "periodic", a.modes) for a in problem.domain.axes]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from pinnkit.errors import UsageError, location, shown_path
 from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Request, called
 from pinnkit.fields.calls import Residuals
 from pinnkit.fields.names import FieldFunction
+from pinnkit.models import Model
 from pinnkit.multi_index import MultiIndex, closure
+from pinnkit.objective.network import FieldNetwork
 from pinnkit.objective.principal import PrincipalPart, principal_part
 from pinnkit.problem import Condition, Problem, Region, validated
 from pinnkit.references.columns import read_columns
@@ -32,6 +34,8 @@ class Group:
     data: Points | None
     conditions: tuple[Condition, ...]
     requests: Mapping[str, Request]
+    draws: Callable[[Any, int, Any], Points] | None = None
+    """Draws samples, (key, count, dtype) -> points, where there is no region: of a surrogate."""
 
     @property
     def kind(self) -> str:
@@ -60,6 +64,10 @@ class Equations:
         self.hard = self._grouped([c for c, _ in hard])
         self._refuse_idle_fields()
         self._principal: dict[str, PrincipalPart] = {}
+
+    def network(self, model: Model, **given: Any) -> FieldNetwork:
+        """The network that has the fields; `given`: what else `FieldNetwork` is given."""
+        return FieldNetwork(self.problem, model, self.ansatz, **given)
 
     @property
     def interior(self) -> Group:

@@ -32,6 +32,8 @@ Sum = Callable[[Any, Points, Float[Array, " points"]], Any]
 
 def rows_of_a_tile(network: FieldNetwork, channels: int) -> int:
     """Points of a tile, with so many channels (the value among them) of each unit."""
+    if network.together is not None:
+        return network.together
     cache = CACHE if jax.default_backend() == "cpu" else ACCELERATOR
     return max(FEWEST, cache // (network.width * channels * network.dtype.itemsize))
 

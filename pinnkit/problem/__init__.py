@@ -5,6 +5,7 @@ from pinnkit.problem.domain import Axis, Box, Parameter, Periodic, Region
 from pinnkit.problem.find import find, known, problem_class, shipped
 from pinnkit.problem.geometry import Disk, Polygon
 from pinnkit.problem.problem import Problem, validated
+from pinnkit.problem.surrogate import Surrogate, validated_surrogate
 from pinnkit.problem.unknown import Unknown, unknown
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Polygon",
     "Problem",
     "Region",
+    "Surrogate",
     "Unknown",
     "at",
     "boundary",
@@ -31,4 +33,5 @@ __all__ = [
     "shipped",
     "unknown",
     "validated",
+    "validated_surrogate",
 ]

@@ -17,6 +17,8 @@ from pinnkit.reporting.run_folder import plain
 from pinnkit.reporting.tables import number, table
 
 FILE = "diagnose.json"
+NAMED = 4
+"""Findings of a kind that are told in full."""
 STYLE = {"fit": "green", "unfit": "bold red", "measured only": "dim"}
 
 
@@ -28,9 +30,16 @@ def print_diagnosis(console: Console, found: Diagnosis) -> None:
             console.print(Text(f"  {sentence}", style="dim"), soft_wrap=True)
         console.print()
     unfit = [f for f in found.judged if f.verdict == "unfit"]
-    for f in unfit:
-        told = ["unfit:", f.equation, f"({f.parametrisation})" if f.parametrisation else "", f"{f.message}."]
-        console.print(Text(" ".join(word for word in told if word), style="red"))
+    kinds = [(f.diagnostic, f.equation, f.parametrisation) for f in unfit]
+    for kind in dict.fromkeys(kinds):
+        of_a_kind = [f for f, k in zip(unfit, kinds, strict=True) if k == kind]
+        for f in of_a_kind[:NAMED]:
+            told = ["unfit:", f.equation, f"({f.parametrisation})" if f.parametrisation else "", f"{f.message}."]
+            console.print(Text(" ".join(word for word in told if word), style="red"))
+        if further := of_a_kind[NAMED:]:
+            console.print(
+                Text(f"       and {len(further)} more: " + ", ".join(f.subject for f in further), style="red")
+            )
     if unfit:
         console.print(Text(f"UNFIT: {len(unfit)} of {len(found.judged)} findings say no.", style="bold red"))
     else:

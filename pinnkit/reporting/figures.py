@@ -15,7 +15,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from pinnkit.diagnostics.uncertainty import Estimate
-from pinnkit.problem import Problem
+from pinnkit.problem import Problem, Surrogate
+from pinnkit.reporting.surrogate_figures import samples
 from pinnkit.training.run import Evaluation
 
 DPI = 130
@@ -49,6 +50,8 @@ def drawn(evaluation: Evaluation, metrics: Sequence[dict[str, Any]]) -> dict[str
     figures = {"losses": losses(metrics, evaluation.unknowns)} if metrics else {}
     if any("gradients" in m for m in metrics):
         figures["gradients"] = gradients(metrics)
+    if isinstance(problem, Surrogate):
+        return figures | {"samples": samples(evaluation)}
     figures |= fields(evaluation)
     if problem.domain.time is not None and len(problem.domain.space) == 1:
         figures["slices"] = slices(evaluation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from pinnkit.errors import UsageError
 from pinnkit.fields import Points
 from pinnkit.fields.names import FieldFunction
 from pinnkit.models import MLP, Model
+from pinnkit.objective import SurrogateEquations
 from pinnkit.problem import Problem
 from pinnkit.reporting.history import History
 from pinnkit.reporting.progress import Progress
@@ -73,8 +75,12 @@ class Solution:
     def __call__(self, **coordinates: Any) -> dict[str, np.ndarray]:
         """The fields at given coordinates (broadcast together): `solution(t=0.5, x=xs)["u"]`.
 
-        Warns of points outside the domain. Raises UsageError unless every coordinate is given.
+        Of a surrogate, for given inputs, each (*cells) or (samples, *cells): `solution(log_k=log_k)["p"]`.
+        Warns of points outside the domain. Raises UsageError unless every coordinate, or every input, is given.
         """
+        equations = self.evaluation.run.equations
+        if isinstance(equations, SurrogateEquations):
+            return self._mapped(equations, coordinates)
         X, shape = self._points(coordinates)
         values = self.evaluation.run.accuracy.fields(self.evaluation.state.params, X)
         return {f: values[:, i].reshape(shape) for i, f in enumerate(self.evaluation.run.problem.fields)}
@@ -85,6 +91,12 @@ class Solution:
         The values have the shape of the coordinates broadcast together; `u_grad` and `u_hessian` further axes.
         Raises UsageError for an unknown name.
         """
+        if isinstance(self.evaluation.run.equations, SurrogateEquations):
+            raise UsageError(
+                "A surrogate has no derivatives: its fields are known on its cells.",
+                expected="solution(...) with its inputs",
+                do="Take differences of what that returns.",
+            )
         run, (X, shape) = self.evaluation.run, self._points(coordinates)
         catalogue, network = run.equations.catalogue, run.loop.network
         requests = {name: catalogue.names.resolve(name, method="Solution.at") for name in names}
@@ -110,6 +122,24 @@ class Solution:
 
     def __repr__(self) -> str:
         return f"Solution of {self.evaluation.run.problem.name}: {self.verdict}"
+
+    def _mapped(self, equations: SurrogateEquations, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """A surrogate's fields for inputs."""
+        problem, evaluation = equations.problem, self.evaluation
+        arrays = {name: np.asarray(values, np.float64) for name, values in inputs.items()}
+        shapes = {a.shape for a in arrays.values()}
+        shape = next(iter(shapes), ())
+        if set(arrays) != set(problem.inputs) or len(shapes) != 1 or shape[-len(problem.cells) :] != problem.cells:
+            raise UsageError(
+                "The surrogate is called with "
+                + (", ".join(f"{n} of the shape {a.shape}" for n, a in arrays.items()) or "nothing")
+                + ".",
+                expected=" and ".join(problem.inputs) + f", each of the shape {problem.cells} or (samples, ...)",
+                do="Write solution(" + ", ".join(f"{n}=..." for n in problem.inputs) + ").",
+            )
+        X = np.concatenate([arrays[n].reshape(-1, math.prod(problem.cells)) for n in problem.inputs], axis=1)
+        values = evaluation.run.accuracy.fields(evaluation.state.params, X)
+        return {f: values[:, i].reshape(shape) for i, f in enumerate(problem.fields)}
 
     def _points(self, coordinates: Mapping[str, Any]) -> tuple[np.ndarray, tuple[int, ...]]:
         """Named coordinates as points (points, dim), and the shape that they broadcast to."""

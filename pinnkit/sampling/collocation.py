@@ -138,6 +138,8 @@ def collocation(objective: Objective, sampling: Sampling) -> Sampler:
 
 def draw(key: Key[Array, ""], group: Group, count: int, dtype: Any, density: Density = "uniform") -> Points:
     """Sobol points of a group's region, with normals on a boundary; the rows of a data file as they are."""
+    if group.draws is not None:
+        return group.draws(key, count, dtype)
     if group.region is None:
         return jax.tree.map(lambda a: jnp.asarray(a, dtype), group.data)
     region = group.region

@@ -14,16 +14,18 @@ from pinnkit.diagnostics.check import Checked, check
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.kernel import kernel_weights, mean_traces
 from pinnkit.diagnostics.signal import recommendation
+from pinnkit.diagnostics.surrogates import check_surrogate, solver
 from pinnkit.diagnostics.truth import truth_of
 from pinnkit.diagnostics.uncertainty import Estimate, draws_needed, estimates
 from pinnkit.errors import UsageError
 from pinnkit.models import MLP, Model
+from pinnkit.models.grid import GridModel
 from pinnkit.models.mlp import AUTO
-from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters
-from pinnkit.problem import Problem
+from pinnkit.objective import Objective, Parameters, SurrogateEquations, equations_of
+from pinnkit.problem import Problem, Surrogate
 from pinnkit.training.curriculum_loop import CurriculumLoop
 from pinnkit.training.loop import Loop
-from pinnkit.training.recipe import NTK, Recipe
+from pinnkit.training.recipe import NTK, SHORT, Recipe
 from pinnkit.training.short import ShortPrecision, short_of
 from pinnkit.training.state import TrainState
 from pinnkit.training.windows import Windows
@@ -46,7 +48,7 @@ class Run:
         self, problem: Problem, model: Model | None = None, recipe: Recipe | None = None, *, seed: int = 0
     ) -> None:
         _require(problem, Problem, "a problem", "an instance: pk.train(Rod()), with the brackets")
-        _require(model, (Model, type(None)), "a model", "pk.MLP(...)")
+        _require(model, (Model, GridModel, type(None)), "a model", "pk.MLP(...)")
         _require(recipe, (Recipe, type(None)), "a recipe", "pk.Recipe(...)")
         self.problem = problem
         self.seed = seed
@@ -66,12 +68,14 @@ class Run:
 
     def check(self) -> Checked:
         """The findings before training. Raises UsageError."""
-        return check(self.objective)
+        return check_surrogate(self.objective) if isinstance(self.problem, Surrogate) else check(self.objective)
 
     @cached_property
     def accuracy(self) -> Accuracy:
         """Errors against the truth, where there is one."""
-        return Accuracy(self.loop.network, truth_of(self.problem))
+        equations = self.equations
+        truth = solver(equations) if isinstance(equations, SurrogateEquations) else truth_of(self.problem)
+        return Accuracy(self.loop.network, truth)
 
     def _accurate(self, params: Parameters) -> bool:
         """Whether every field is as accurate as was asked for; no where that cannot be known."""
@@ -92,10 +96,12 @@ class Run:
 
 def described(problem: Problem, model: Model, recipe: Recipe, seed: int) -> tuple[Objective, Recipe]:
     """The objective and the recipe, what is automatic in them resolved (`init`, `weights`, `stages`): a run says what it did."""
-    equations, dtype = Equations(problem), recipe.dtype
+    equations, dtype = equations_of(problem), recipe.dtype
+    if isinstance(problem, Surrogate):
+        _refuse_for_a_surrogate(recipe)
 
     def objective(model: Model, weights: Mapping[str, float]) -> Objective:
-        network = FieldNetwork(problem, model, equations.ansatz, dtype=dtype, seed=seed, working=recipe.working)
+        network = equations.network(model, dtype=dtype, seed=seed, working=recipe.working)
         return Objective(equations, network, weights)
 
     if isinstance(model, MLP) and model.init == AUTO:
@@ -107,6 +113,25 @@ def described(problem: Problem, model: Model, recipe: Recipe, seed: int) -> tupl
     found = objective(model, recipe.fixed_weights)
     stages = (s for stage in recipe.stages for s in stage.resolved(found.network.count(), recipe.working))
     return found, replace(recipe, stages=tuple(stages))
+
+
+def _refuse_for_a_surrogate(recipe: Recipe) -> None:
+    """Raise UsageError for what needs points of a domain, or one residual a point."""
+    weighed = [w.name for w in recipe.weightings]
+    for has, what in (
+        (recipe.windows > 1 or recipe.curriculum is not None, "windows of time or a curriculum"),
+        (bool(weighed) or recipe.weights == NTK, f"the weighting {', '.join(weighed) or NTK}"),
+        (any(stage.wants_residuals for stage in recipe.stages), "an optimiser of residuals (lm)"),
+        (recipe.precision in SHORT, f"the precision {recipe.precision}"),
+        (recipe.sampling.method == "r3", "the sampling r3"),
+    ):
+        if has:
+            raise UsageError(
+                f"A surrogate cannot be trained with {what}.",
+                where="recipe",
+                expected="first-order or quasi-Newton stages, fixed weights, float32 or float64",
+                do="Leave it out.",
+            )
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,0 +1,130 @@
+"""A deep autoencoder of dense layers without normalisation: it trains if its start is right, and not otherwise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from pinnkit.errors import UsageError
+from pinnkit.init.initialisers import Initialiser, float_dtype, initialiser, weight_variance
+from pinnkit.models.grid import Expected, Watch
+from pinnkit.models.layered import require_count
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """ReLU layers down to a few numbers, the code, and up again to the fields of all cells."""
+
+    width: int = 128
+    """Units of each hidden layer but the code."""
+    depth: int = 20
+    """Layers with weights: an even number, half of them before the code."""
+    code: int = 16
+    """Numbers that a sample is compressed to."""
+    init: Literal["he", "lecun", "glorot", "orthogonal"] = "he"
+    """Variance of the weights: he 2/n_in after ReLU, lecun 1/n_in, glorot 2/(n_in + n_out), orthogonal."""
+    init_scale: float = 1.0
+    """Factor of every weight's standard deviation at the start."""
+
+    def __post_init__(self) -> None:
+        for option, least in (("width", 1), ("depth", 4), ("code", 1)):
+            require_count(getattr(self, option), least, f"Autoencoder.{option}")
+        if self.depth % 2:
+            raise UsageError(
+                f"Autoencoder.depth is {self.depth}.",
+                where="Autoencoder.depth",
+                expected="an even number: as many layers before the code as after it",
+                do=f"Use {self.depth + 1}.",
+            )
+        if not (math.isfinite(self.init_scale) and self.init_scale > 0):
+            raise UsageError(
+                f"Autoencoder.init_scale is {self.init_scale}.",
+                where="Autoencoder.init_scale",
+                expected="a finite number above 0",
+                do="Change the value.",
+            )
+
+    def expected(self, cells: tuple[int, ...], inputs: int, outputs: int, mean_square: float) -> dict[str, Expected]:
+        """Each layer multiplies mean squares by its variance times what it sums, half of it after ReLU; gradients too."""
+        count = math.prod(cells)
+        sizes = list(pairwise(self.sizes(count * inputs, count * outputs)))
+        factors = [
+            self.init_scale**2 * n_in * weight_variance(self.init, (n_in, n_out), self.gain2(i)) / self.gain2(i)
+            for i, (n_in, n_out) in enumerate(sizes)
+        ]
+        return {
+            f"layer {i + 1}": Expected(
+                mean_square * math.prod(factors[: i + 1]), count * outputs * math.prod(factors[i + 1 :])
+            )
+            for i in range(self.depth)
+        }
+
+    def sound(self) -> Autoencoder:
+        """He, at its own size."""
+        return replace(self, init="he", init_scale=1.0)
+
+    def reads_numbers(self, i: int) -> bool:
+        """Whether a layer, counted from 0, reads what no ReLU has halved: the input, or the code."""
+        return i in (0, self.depth // 2)
+
+    def gain2(self, i: int) -> float:
+        """Squared gain of a layer: over the mean square of what it reads, that of the sum before it."""
+        return 1.0 if self.reads_numbers(i) else 2.0
+
+    def sizes(self, inputs: int, outputs: int) -> tuple[int, ...]:
+        """Units from the input to the output."""
+        half = (self.width,) * (self.depth // 2 - 1)
+        return (inputs, *half, self.code, *half, outputs)
+
+    def build_on(
+        self, cells: tuple[int, ...], inputs: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike
+    ) -> AutoencoderModule:
+        """The module, with its parameters drawn."""
+        return AutoencoderModule(self, cells, inputs, outputs, rngs=rngs, dtype=dtype)
+
+
+def scaled(init: Initialiser, factor: float) -> Initialiser:
+    """The initialiser with every weight `factor` times as large."""
+    return lambda key, shape, dtype: factor * init(key, shape, dtype)
+
+
+class AutoencoderModule(nnx.Module):
+    """Dense layers with ReLU between them; the code, the first layer's input and the output are not activated."""
+
+    def __init__(
+        self,
+        model: Autoencoder,
+        cells: tuple[int, ...],
+        inputs: int,
+        outputs: int,
+        *,
+        rngs: nnx.Rngs,
+        dtype: DTypeLike,
+    ) -> None:
+        kind, count = float_dtype(dtype), math.prod(cells)
+        self.model, self.cells, self.outputs = model, cells, outputs
+        sizes = model.sizes(count * inputs, count * outputs)
+        layers = []
+        for i, (n_in, n_out) in enumerate(pairwise(sizes)):
+            kernel = scaled(initialiser(model.init, model.gain2(i)), model.init_scale)
+            layers.append(nnx.Linear(n_in, n_out, kernel_init=kernel, dtype=kind, param_dtype=kind, rngs=rngs))
+        self.layers = nnx.List(layers)
+
+    def __call__(
+        self, X: Float[Array, "samples *cells inputs"], /, watch: Watch | None = None
+    ) -> Float[Array, "samples *cells outputs"]:
+        """Through the code and back."""
+        h = X.reshape(X.shape[0], -1)
+        for i, layer in enumerate(self.layers):
+            h = layer(h if self.model.reads_numbers(i) else jax.nn.relu(h))
+            if watch is not None:
+                watch(f"layer {i + 1}", h)
+        return jnp.reshape(h, (X.shape[0], *self.cells, self.outputs))

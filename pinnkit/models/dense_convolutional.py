@@ -1,0 +1,223 @@
+"""A dense convolutional encoder-decoder: every layer reads all that came before it, whatever the number of channels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from pinnkit.errors import UsageError
+from pinnkit.init.initialisers import Initialiser, float_dtype
+from pinnkit.init.layers import convolution, depthwise, pointwise, transposed
+from pinnkit.models.convolutions import Doubling, convolved
+from pinnkit.models.grid import Expected, Watch
+from pinnkit.models.layered import require_count
+
+WINDOW = 3
+AFTER_RELU = 2.0
+"""Squared gain of a layer that reads normalised units after ReLU."""
+AS_IT_IS = 1.0
+"""Of one that reads what is not activated."""
+
+
+@dataclass(frozen=True)
+class DenseConvolutional:
+    """Encoder and decoder of dense blocks; every layer is normalisation, ReLU, convolution.
+
+    Halved by a depthwise and a pointwise convolution, doubled by a transposed one; what the encoder had at a resolution is
+    read again by the decoder.
+
+    Source: Zhu and Zabaras 2018 (arXiv 1801.06879), fig. 3, without its first pooling; depthwise separable as Howard et al. 2017.
+    """
+
+    growth: int = 8
+    """Channels that each layer of a dense block adds."""
+    layers: int = 3
+    """Layers of a dense block."""
+    levels: int = 2
+    """Times that the grid is halved."""
+    channels: int = 16
+    """Of the first layer, and after each halving or doubling."""
+
+    def __post_init__(self) -> None:
+        for option in ("growth", "layers", "levels", "channels"):
+            require_count(getattr(self, option), 1, f"DenseConvolutional.{option}")
+
+    def expected(self, cells: tuple[int, ...], inputs: int, outputs: int, mean_square: float) -> dict[str, Expected]:
+        """One after each normalisation; where a transposed convolution has fewer inputs at the rim, less by these."""
+        del outputs
+        found = {"first layer": Expected((inputs * mean_square + len(cells)) / (inputs + len(cells)))}
+        for level in range(1, self.levels + 1):
+            found |= dict.fromkeys((f"down {level}, layer {i}" for i in range(1, self.layers + 1)), Expected(1.0))
+            found |= dict.fromkeys((f"halving {level}, {kind}" for kind in ("depthwise", "pointwise")), Expected(1.0))
+        found |= dict.fromkeys((f"middle, layer {i}" for i in range(1, self.layers + 1)), Expected(1.0))
+        for level in range(self.levels, 0, -1):
+            met = math.prod(1.0 - 1.0 / (2 * n // 2**level) for n in cells)
+            found[f"doubling {level}, transposed"] = Expected(met)
+            found |= dict.fromkeys((f"up {level}, layer {i}" for i in range(1, self.layers + 1)), Expected(1.0))
+        return found | {"readout": Expected(1.0)}
+
+    def sound(self) -> DenseConvolutional:
+        """As it is: it has no other start."""
+        return self
+
+    def build_on(
+        self, cells: tuple[int, ...], inputs: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike
+    ) -> DenseConvolutionalModule:
+        """The module, with its parameters drawn. Raises UsageError for a grid that cannot be halved so often."""
+        if any(n % 2**self.levels or n < WINDOW * 2**self.levels for n in cells):
+            raise UsageError(
+                f"A grid of {' x '.join(map(str, cells))} cells cannot be halved {self.levels} times.",
+                where="DenseConvolutional.levels",
+                expected=f"multiples of {2**self.levels}, {WINDOW * 2**self.levels} or more",
+                do="Change cells of the problem, or --model.levels.",
+            )
+        return DenseConvolutionalModule(self, cells, inputs, outputs, rngs=rngs, dtype=dtype)
+
+
+class Unit(nnx.Module):
+    """Normalisation over samples and cells, ReLU, a layer: variance one at its output, whatever is summed into a unit.
+
+    Source: Ioffe and Szegedy 2015, eqs. (1) to (4); He et al. 2015, eq. (10).
+    """
+
+    def __init__(self, name: str, channels: int, layer: nnx.Module, *, rngs: nnx.Rngs, dtype: Any) -> None:
+        self.name = name
+        # momentum 0: what `eval` normalises by is the mean and the variance of the one batch before it.
+        self.norm = nnx.BatchNorm(channels, momentum=0.0, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        self.layer = layer
+
+    def __call__(self, h: Array, watch: Watch | None) -> Array:
+        """(samples, *cells, channels) to the layer's."""
+        out: Array = self.layer(jax.nn.relu(self.norm(h)))
+        if watch is not None:
+            watch(self.name, out)
+        return out
+
+
+class DenseConvolutionalModule(nnx.Module):
+    """The layers in their order; coordinates are inputs too, since no layer knows where its window is."""
+
+    def __init__(
+        self,
+        model: DenseConvolutional,
+        cells: tuple[int, ...],
+        inputs: int,
+        outputs: int,
+        *,
+        rngs: nnx.Rngs,
+        dtype: DTypeLike,
+    ) -> None:
+        self.model, self.kind, self.rank = model, float_dtype(dtype), len(cells)
+        self.first = self._convolution(inputs + self.rank, model.channels, WINDOW, convolution(AS_IT_IS), rngs)
+        width, held = model.channels, []
+        encoder, decoder = [], []
+        for level in range(model.levels):
+            encoder.append(nnx.List(self._block(f"down {level + 1}", width, rngs)))
+            held.append(width := width + model.layers * model.growth)
+            encoder.append(nnx.List(self._halving(f"halving {level + 1}", width, rngs)))
+            width = model.channels
+        middle = self._block("middle", width, rngs)
+        width += model.layers * model.growth
+        for level in reversed(range(model.levels)):
+            decoder.append(nnx.List([self._doubling(f"doubling {level + 1}", width, rngs)]))
+            width = model.channels + held[level]
+            decoder.append(nnx.List(self._block(f"up {level + 1}", width, rngs)))
+            width += model.layers * model.growth
+        self.encoder, self.middle, self.decoder = nnx.List(encoder), nnx.List(middle), nnx.List(decoder)
+        last = self._convolution(width, outputs, WINDOW, convolution(AFTER_RELU), rngs, bias=True)
+        self.readout = self._unit("readout", width, last, rngs)
+
+    def __call__(
+        self, X: Float[Array, "samples *cells inputs"], /, watch: Watch | None = None
+    ) -> Float[Array, "samples *cells outputs"]:
+        """Encoder, middle, decoder, readout."""
+        places = jnp.broadcast_to(_places(X.shape[1:-1], X.dtype), (*X.shape[:-1], self.rank))
+        h = self.first(jnp.concatenate([X, places], axis=-1))
+        if watch is not None:
+            watch("first layer", h)
+        held = []
+        for block, halving in zip(self.encoder[0::2], self.encoder[1::2], strict=True):
+            h = _through(block, h, watch)
+            held.append(h)
+            for unit in halving:
+                h = unit(h, watch)
+        h = _through(self.middle, h, watch)
+        for doubling, block in zip(self.decoder[0::2], self.decoder[1::2], strict=True):
+            h = jnp.concatenate([doubling[0](h, watch), held.pop()], axis=-1)
+            h = _through(block, h, watch)
+        return self.readout(h, watch)
+
+    def _block(self, name: str, width: int, rngs: nnx.Rngs) -> list[Unit]:
+        growth = self.model.growth
+        widths = [width + i * growth for i in range(self.model.layers)]
+        return [
+            self._unit(
+                f"{name}, layer {i}", n, self._convolution(n, growth, WINDOW, convolution(AFTER_RELU), rngs), rngs
+            )
+            for i, n in enumerate(widths, 1)
+        ]
+
+    def _halving(self, name: str, width: int, rngs: nnx.Rngs) -> list[Unit]:
+        across = self._convolution(
+            width, width, WINDOW, depthwise(AFTER_RELU, strides=2), rngs, strides=2, groups=width
+        )
+        mixing = self._convolution(width, self.model.channels, 1, pointwise(AFTER_RELU), rngs)
+        return [
+            self._unit(f"{name}, depthwise", width, across, rngs),
+            self._unit(f"{name}, pointwise", width, mixing, rngs),
+        ]
+
+    def _doubling(self, name: str, width: int, rngs: nnx.Rngs) -> Unit:
+        init = transposed(AFTER_RELU, strides=(Doubling.STRIDE,) * self.rank)
+        layer = Doubling(width, self.model.channels, self.rank, kernel_init=init, dtype=self.kind, rngs=rngs)
+        return self._unit(f"{name}, transposed", width, layer, rngs)
+
+    def _unit(self, name: str, width: int, layer: nnx.Module, rngs: nnx.Rngs) -> Unit:
+        return Unit(name, width, layer, rngs=rngs, dtype=self.kind)
+
+    def _convolution(
+        self,
+        inputs: int,
+        outputs: int,
+        window: int,
+        init: Initialiser,
+        rngs: nnx.Rngs,
+        *,
+        strides: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> nnx.Conv:
+        return nnx.Conv(
+            inputs,
+            outputs,
+            (window,) * self.rank,
+            strides=strides,
+            padding="REFLECT",  # zeros would count as terms that are not there: less variance along the rim
+            feature_group_count=groups,
+            use_bias=bias,
+            kernel_init=init,
+            conv_general_dilated=convolved,
+            dtype=self.kind,
+            param_dtype=self.kind,
+            rngs=rngs,
+        )
+
+
+def _through(block: Any, h: Array, watch: Watch | None) -> Array:
+    """A dense block: what each layer gives is put beside what it read."""
+    for unit in block:
+        h = jnp.concatenate([h, unit(h, watch)], axis=-1)
+    return h
+
+
+def _places(cells: tuple[int, ...], dtype: Any) -> Float[Array, "*cells rank"]:
+    """The coordinates of the cells, each from -sqrt 3 to sqrt 3: variance one."""
+    along = [3**0.5 * (2 * (jnp.arange(n, dtype=dtype) + 0.5) / n - 1) for n in cells]
+    return jnp.stack(jnp.meshgrid(*along, indexing="ij"), axis=-1)

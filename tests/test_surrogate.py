@@ -1,0 +1,250 @@
+"""Surrogates: networks on a grid, their equations, their start, and training from the command line to the figures."""
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import refused
+from cli import pinnkit
+from flax import nnx
+
+import pinnkit as pk
+from pinnkit.diagnostics.finding import Settings
+from pinnkit.diagnostics.registry import diagnose
+from pinnkit.diagnostics.surrogates import check_surrogate
+from pinnkit.init import layers
+from pinnkit.models.convolutions import Doubling, convolved
+from pinnkit.objective import Objective, equations_of
+from pinnkit.objective.surrogate import TOGETHER
+from pinnkit.problem import problem_class
+from pinnkit.training.run import Run
+
+SMALL = pk.DenseConvolutional(growth=2, layers=1, levels=1, channels=3)
+
+
+class Screened(pk.Surrogate):
+    """p - s = 0: the map is the identity, each cell by itself."""
+
+    domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0))
+    cells = (6, 8)
+    inputs = ("s",)
+    fields = ("p",)
+
+    def draw(self, key, count):
+        return jax.random.normal(key, (count, 6, 8))
+
+    @pk.interior
+    def screening(self, p, s):
+        return p - s
+
+    def solve(self, s):
+        return s
+
+    model = SMALL
+    recipe = pk.Recipe(
+        stages=(pk.Adam(steps=20, learning_rate=1e-2),),
+        sampling=pk.Sampling(interior=TOGETHER, redraw=5, method="sobol"),
+        precision="float64",
+    )
+
+
+def variant(base=Screened, **members):
+    return type("P", (base,), members)()
+
+
+def objective_of(problem, model=None, dtype=jnp.float64):
+    equations = equations_of(problem)
+    return Objective(equations, equations.network(model or problem.model, dtype=dtype, seed=0), {})
+
+
+# Layers
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 2)])
+@pytest.mark.parametrize("window", [(3, 3), (1, 1), (2, 3)])
+@pytest.mark.parametrize("each", [False, True], ids=["all channels", "each by itself"])
+def test_sums_of_products_are_the_convolution(strides, window, each):
+    h = jax.random.normal(jax.random.key(0), (2, 9, 8, 4))
+    kernel = jax.random.normal(jax.random.key(1), (*window, 1 if each else 4, 4 if each else 5))
+    groups = 4 if each else 1
+    numbers = ("NHWC", "HWIO", "NHWC")
+    exact = jax.lax.conv_general_dilated(
+        h, kernel, strides, "VALID", dimension_numbers=numbers, feature_group_count=groups
+    )
+    np.testing.assert_allclose(convolved(h, kernel, strides, "VALID", feature_group_count=groups), exact, atol=1e-12)
+
+
+@pytest.mark.parametrize("cells", [(5,), (4, 6), (2, 3, 4)])
+def test_doubling_is_the_transposed_convolution(cells):
+    rank = len(cells)
+    h = jax.random.normal(jax.random.key(0), (3, *cells, 2))
+    ours = Doubling(2, 4, rank, kernel_init=layers.transposed(), dtype=jnp.float64, rngs=nnx.Rngs(0))
+    theirs = nnx.ConvTranspose(
+        2, 4, (4,) * rank, strides=2, padding="SAME", use_bias=False, param_dtype=jnp.float64, rngs=nnx.Rngs(0)
+    )
+    theirs.kernel[...] = ours.kernel[...]
+    np.testing.assert_allclose(ours(h), theirs(h), atol=1e-12)
+
+
+# The start
+
+
+@pytest.mark.slow
+def test_every_layer_of_the_convolutional_network_starts_at_one():
+    made = objective_of(Screened(), replace(SMALL, growth=8, channels=8, layers=2), jnp.float32)
+    found = diagnose(made, Settings(draws=100), 0)
+    assert found.verdict == "fit"
+    for f in found.findings:
+        assert f.measured == pytest.approx(f.predicted, rel=0.15), f.subject
+    (transposed,) = [f for f in found.findings if "transposed" in f.subject]
+    assert transposed.predicted == pytest.approx((1 - 1 / 6) * (1 - 1 / 8))  # fewer inputs at the rim
+
+
+def test_a_transposed_convolution_with_the_fan_in_of_its_window_loses_a_factor_of_four():
+    h = jax.random.normal(jax.random.key(0), (8, 16, 16, 32))
+    naive = jax.nn.initializers.he_normal()
+    sizes = []
+    for init in (layers.transposed(strides=2 * (2,)), naive):
+        doubled = Doubling(32, 32, 2, kernel_init=init, dtype=jnp.float64, rngs=nnx.Rngs(0))(jax.nn.relu(h))
+        sizes.append(float(jnp.mean(doubled[:, 2:-2, 2:-2] ** 2)))
+    assert sizes[0] == pytest.approx(1.0, rel=0.1) and sizes[1] == pytest.approx(0.25, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fit"),
+    [({}, True), ({"init": "glorot"}, False), ({"init_scale": 0.5**0.5}, False), ({"init_scale": 2**0.5}, False)],
+    ids=["he", "glorot", "half the variance", "twice the variance"],
+)
+def test_the_autoencoder_is_predicted_and_judged(changes, fit):
+    made = objective_of(Screened(), pk.Autoencoder(width=64, code=16, **changes), jnp.float32)
+    found = diagnose(made, Settings(draws=30), 0)
+    assert (found.verdict == "fit") is fit
+    assert len(found.findings) == 40
+    for f in found.findings:
+        assert abs(np.log(f.measured / f.predicted)) < 0.7, f.subject  # finite width: of order depth / width
+    if not fit:
+        named = {f.subject for f in found.findings if f.verdict == "unfit"}
+        assert {"layer 1", "layer 20"} <= named
+
+
+# Equations
+
+
+def test_the_loss_is_the_mean_over_tiles_and_cells():
+    made = objective_of(Screened())
+    points = made.equations.drawn(jax.random.key(3), 2 * TOGETHER, jnp.float64)
+    params = made.network.initial_parameters
+    tiles = [points.X[:TOGETHER], points.X[TOGETHER:]]
+    fields = np.concatenate([made.network.fields(params)(X)[..., 0] for X in tiles])
+    inputs = np.asarray(points.X).reshape(-1, 6, 8)
+    expected = np.mean((fields - inputs) ** 2)
+    value, slope = jax.value_and_grad(made.loss)(params, {"samples": points})
+    assert float(value) == pytest.approx(expected, rel=1e-12)
+    nudge = jax.tree.map(lambda a: jax.random.normal(jax.random.key(a.size), a.shape), params)
+    along = sum(float(jnp.sum(a * b)) for a, b in zip(jax.tree.leaves(slope), jax.tree.leaves(nudge), strict=True))
+    moved = [
+        made.loss(jax.tree.map(lambda a, b, h=h: a + h * b, params, nudge), {"samples": points}) for h in (1e-6, -1e-6)
+    ]
+    assert along == pytest.approx(float(moved[0] - moved[1]) / 2e-6, rel=1e-5)
+
+
+def test_a_sample_is_mapped_alike_whatever_it_is_asked_with():
+    made = objective_of(Screened())
+    X = np.asarray(made.equations.drawn(jax.random.key(3), 5, jnp.float64).X)
+    params = made.network.initial_parameters
+    together, alone = made.network.values(params, X), made.network.values(params, X[1:2])
+    np.testing.assert_allclose(together.reshape(5, -1)[1], alone[:, 0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"screening": pk.interior(lambda self, p_x: p_x)}, ["'screening' asks for 'p_x'", "s, p"]),
+        ({"screening": pk.interior(lambda self, p: jnp.sum(p))}, ["shape ()", "samples first"]),
+        ({"compose": lambda self, q: q}, ["'compose' asks for 'q'"]),
+        ({"draw": lambda self, key, count: jnp.ones((count, 3, 3))}, ["'draw'", "(3, 3, 3)", "(3, 6, 8)"]),
+        ({"draw": None}, ["no random inputs"]),
+        ({"cells": (6,)}, ["cells = (6,)", "x, y"]),
+        ({"inputs": ("p",)}, ["inputs = ('p',)"]),
+        ({"rim": pk.boundary("x")(lambda self, p: p)}, ["'rim'", "@pk.interior"]),
+    ],
+)
+def test_mistakes_are_found_early(members, words):
+    refused(lambda: objective_of(variant(**members)), *words)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"windows": 2},
+        {"weighting": pk.GradientNorm()},
+        {"stages": (pk.LevenbergMarquardt(steps=3),)},
+        {"weights": "ntk"},
+    ],
+)
+def test_what_a_surrogate_cannot_be_trained_with(recipe):
+    refused(lambda: Run(variant(), recipe=pk.Recipe(**recipe)), "A surrogate cannot be trained with")
+
+
+def test_networks_on_a_grid_and_at_points_are_not_mixed_up():
+    refused(lambda: Run(problem_class("heat")(), model=pk.Autoencoder()), "Autoencoder is a network on a grid")
+    refused(lambda: objective_of(Screened(), pk.MLP()), "no network on a grid", "pk.DenseConvolutional()")
+    refused(lambda: objective_of(Screened(), replace(SMALL, levels=3)), "6 x 8 cells cannot be halved 3 times")
+
+
+def test_a_wrong_solver_is_told_of():
+    assert check_surrogate(objective_of(Screened())).warnings == ()
+    (warning,) = check_surrogate(objective_of(variant(solve=lambda self, s: 0.5 * s))).warnings
+    assert "'screening'" in warning
+
+
+# What ships
+
+
+def test_the_finite_volumes_of_darcy():
+    problem = problem_class("darcy_surrogate")()
+    made = objective_of(problem, dtype=jnp.float32)
+    assert check_surrogate(made).warnings == ()
+    # k = 1: -laplacian p = 1 in a square, whose value at the centre is 0.0736713.
+    p = problem.solve(np.zeros((32, 32)))
+    assert p[15:17, 15:17].mean() == pytest.approx(0.0736713, rel=2e-3)
+    np.testing.assert_allclose(p, p.T, rtol=1e-10)
+
+
+def test_the_solutions_that_the_autoencoder_reads_solve_burgers_equation():
+    problem = problem_class("solution_autoencoder")()
+    u = np.asarray(problem.draw(jax.random.key(0), 4))
+    assert u.shape == (4, 16, 32)
+    t = (np.arange(16) + 0.5) / 16
+    u_t = np.gradient(u, t, axis=1, edge_order=2)[:, 2:-2]
+    waves = np.fft.rfft(u, axis=2)
+    n = np.arange(17)
+    u_x, u_xx = np.fft.irfft(1j * n * waves, 32), np.fft.irfft(-(n**2) * waves, 32)
+    right = (problem.nu * u_xx - u * u_x)[:, 2:-2]
+    assert np.linalg.norm(u_t - right) < 0.02 * np.linalg.norm(u_t)  # differences in time
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["darcy_surrogate", "solution_autoencoder"])
+def test_what_ships_trains(name, tmp_path):
+    stages = ("--stages", "adam", "--adam.steps", "30", "--sampling.interior", "16", "--adam.learning_rate", "3e-3")
+    status, out, err = pinnkit("train", name, *stages, folder=tmp_path)
+    assert (status, err) == (0, "") and "warning" not in out
+    (folder,) = (tmp_path / "runs" / name).iterdir()
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["loss"] < 0.85 * rows[0]["loss"]
+    assert {p.name for p in (folder / "figures").iterdir()} == {"losses.png", "samples.png"}
+
+
+@pytest.mark.slow
+def test_a_surrogate_is_trained_shown_loaded_and_called(tmp_path):
+    problem = Screened()
+    solution = pk.train(problem, progress=False)
+    assert solution.errors["p"].relative_l2 < 2.0 and set(solution.plot()) == {"losses", "samples"}
+    given = np.ones((3, 6, 8))
+    np.testing.assert_allclose(solution(s=given)["p"][1], solution(s=given[0])["p"], rtol=1e-10)
+    refused(lambda: solution(s=np.ones((3, 3))), "s of the shape (3, 3)", "(6, 8)")
+    refused(lambda: solution.at("p_x", x=0.0, y=0.0), "no derivatives")
