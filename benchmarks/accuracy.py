@@ -70,6 +70,65 @@ ROWS = {
 }
 
 
+@dataclass(frozen=True)
+class Network:
+    """A network on a problem, beside others on the same one.
+
+    problem: whose recipe trains it; name: of the network; options: of the command line.
+    """
+
+    problem: str
+    name: str
+    options: tuple[str, ...] = ()
+
+
+DEEP = ("--stages", "adam", "--adam.steps", "1000", "--model.width", "32")
+SHORT = ("--ssbroyden.steps", "3000")
+FASTER = ("--problem.c", "30", "--windows", "1", "--ssbroyden.steps", "1500")
+NETWORKS = {
+    "heat, 30 layers, mlp": Network("heat", "MLP, 30 hidden layers", (*DEEP, "--model.depth", "30")),
+    "heat, 30 layers, resnet": Network(
+        "heat", "ResNet, 15 blocks of 2", (*DEEP, "--model", "resnet", "--model.depth", "15")
+    ),
+    "heat, 30 layers, piratenet": Network(
+        "heat", "PirateNet, 10 blocks of 3", (*DEEP, "--model", "piratenet", "--model.depth", "10")
+    ),
+    "allen_cahn, mlp": Network("allen_cahn", "MLP", SHORT),
+    "allen_cahn, resnet": Network(
+        "allen_cahn", "ResNet", (*SHORT, "--model", "resnet", "--model.width", "16", "--model.depth", "2")
+    ),
+    "allen_cahn, piratenet": Network(
+        "allen_cahn",
+        "PirateNet, frequencies of 0.5",
+        (*SHORT, "--model", "piratenet", "--model.width", "12", "--model.depth", "2", "--model.fourier_scale", "0.5"),
+    ),
+    "burgers, mlp": Network("burgers", "MLP", SHORT),
+    "burgers, modified mlp": Network(
+        "burgers", "modified MLP", (*SHORT, "--model", "modified_mlp", "--model.width", "18", "--model.depth", "4")
+    ),
+    "burgers, rwf": Network("burgers", "MLP, random weight factorisation", (*SHORT, "--model.parametrisation", "rwf")),
+    "burgers, weight norm": Network(
+        "burgers", "MLP, weight normalisation", (*SHORT, "--model.parametrisation", "weight_norm")
+    ),
+    "advection c = 30, mlp": Network(
+        "advection_fast", "MLP, tanh", (*FASTER, "--model.activation", "tanh", "--model.width", "40")
+    ),
+    "advection c = 30, transformer": Network(
+        "advection_fast", "transformer", (*FASTER, "--model", "transformer", "--model.width", "16")
+    ),
+    "darcy_surrogate": Network("darcy_surrogate", "dense convolutional encoder-decoder"),
+    "solution_autoencoder": Network("solution_autoencoder", "autoencoder, He"),
+    "solution_autoencoder, half": Network(
+        "solution_autoencoder", "the same, half the variance", ("--model.init_scale", "0.70711")
+    ),
+    "solution_autoencoder, double": Network(
+        "solution_autoencoder", "the same, twice the variance", ("--model.init_scale", "1.41421")
+    ),
+    "solution_autoencoder, glorot": Network("solution_autoencoder", "the same, Glorot", ("--model.init", "glorot")),
+}
+"""Rows of the table of networks. The seeds asked for; one is told where there is no other."""
+
+
 def main(
     rows: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
     seeds: tuple[int, ...] = (0, 1, 2),
@@ -80,11 +139,12 @@ def main(
         rows: rows of the table, all unless given.
         seeds: of the runs.
     """
-    if unknown := set(rows) - set(ROWS):
-        raise SystemExit(f"no row {', '.join(unknown)}; there are: {', '.join(ROWS)}")
-    for name in rows or ROWS:
+    known: dict[str, Row | Network] = {**ROWS, **NETWORKS}
+    if unknown := set(rows) - set(known):
+        raise SystemExit(f"no row {', '.join(unknown)}; there are: {', '.join(known)}")
+    for name in rows or known:
         for seed in seeds:
-            run = trained(ROWS[name], seed)
+            run = trained(known[name], seed)
             print(f"{name} seed {seed}: {score(name, run):.2e} after {run['wall_seconds']:.0f} s", flush=True)
             keep({name: {str(seed): run}}, run["device"].split(":")[0])
             write()
@@ -114,10 +174,12 @@ def write() -> None:
     REPORT.write_text(report(measured_on("cpu"), measured_on("gpu")))
     PLOTS.mkdir(exist_ok=True)
     for name, runs in measured_on("cpu").items():
+        if name not in ROWS:
+            continue
         plot(name, runs).savefig(PLOTS / f"{file_name(name)}.png", dpi=80)
 
 
-def trained(row: Row, seed: int) -> dict[str, Any]:
+def trained(row: Row | Network, seed: int) -> dict[str, Any]:
     """Run `pinnkit train`, and keep of what it wrote what the table and the plot show."""
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
@@ -180,7 +242,7 @@ def report(measured: Measured, on_gpu: Measured) -> str:
         "",
         *targets_table(measured),
     ]
-    lines += [*fields_table(measured), *inverse_table(measured)]
+    lines += [*fields_table(measured), *inverse_table(measured), *networks_table(measured)]
     if on_gpu:
         devices = sorted({run["device"] for runs in on_gpu.values() for run in runs.values()})
         lines += ["", "## On a GPU", "", f"The same command on another machine ({'; '.join(devices)}).", ""]
@@ -218,7 +280,9 @@ def _range(runs: list[dict[str, Any]], key: str) -> str:
 
 def fields_table(measured: Measured) -> list[str]:
     """The error of each field of the systems."""
-    systems = {n: r for n, r in measured.items() if any(len(run["errors"] or {}) > 1 for run in r.values())}
+    systems = {
+        n: r for n, r in measured.items() if n in ROWS and any(len(run["errors"] or {}) > 1 for run in r.values())
+    }
     lines = ["", "Each field of the systems:", "", "| problem | field | errors, by seed |", "|---|---|---|"]
     for name, runs in systems.items():
         for field in next(iter(runs.values()))["errors"]:
@@ -238,6 +302,29 @@ def inverse_table(measured: Measured) -> list[str]:
         error = run["errors"]["u"]["relative_l2"]
         lines.append(f"| {seed} | {u['value']:.7f} | {u['lower']:.7f} to {u['upper']:.7f} | {holds} | {error:.1e} |")
     return lines if runs else []
+
+
+def networks_table(measured: Measured) -> list[str]:
+    """Each network on its problem."""
+    lines = [
+        "",
+        "## Networks",
+        "",
+        "Each on a problem that it is made for, beside others; the recipe is the problem's own but for the options.",
+    ]
+    lines += [
+        "",
+        "| problem | network | parameters | steps | error, by seed | seconds | options |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, network in NETWORKS.items():
+        runs = list(measured.get(name, {}).values())
+        if runs:
+            errors = ", ".join(f"{max_error(run):.1e}" for run in runs)
+            cells = [network.problem, network.name, f"{runs[0]['parameters']}", _range(runs, "steps"), errors]
+            cells += [_range(runs, "wall_seconds"), " ".join(f"`{o}`" for o in network.options)]
+            lines.append("| " + " | ".join(cells) + " |")
+    return lines
 
 
 def limits() -> list[str]:

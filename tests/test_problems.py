@@ -32,6 +32,10 @@ UNKNOWN = {"burgers_inverse": {"nu": (0.01 / np.pi, 0.5)}}
 """True value and allowed relative deviation of unknown parameters."""
 
 
+SURROGATES = {"darcy_surrogate": 85, "solution_autoencoder": 60}
+"""Lines of their files, with the discretisation and the solver; trained in test_surrogate.py."""
+
+
 def short_run(name):
     width, depth, steps, interior, _ = SHORT[name]
     problem = problem_class(name)()
@@ -41,7 +45,7 @@ def short_run(name):
 
 
 def test_every_problem_has_a_line_here():
-    assert {p.stem for p in shipped().glob("*.py")} == set(SHORT)
+    assert {p.stem for p in shipped().glob("*.py")} == {*SHORT, *SURROGATES}
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -56,6 +60,16 @@ def test_a_problem_is_one_short_readable_file(name):
     assert isinstance(problem.recipe, pk.Recipe) and isinstance(problem.model, pk.MLP)
     assert problem.exact is not None or problem.reference is not None
     assert run.objective.network.count() < 6000
+
+
+@pytest.mark.parametrize("name", SURROGATES)
+def test_a_surrogate_is_one_readable_file(name):
+    text = (shipped() / f"{name}.py").read_text()
+    assert len(text.splitlines()) <= SURROGATES[name]
+    assert text.startswith('"""') and "\nExpected: " in text
+    problem = problem_class(name)()
+    assert problem.name == name and "=" in type(problem).__doc__
+    assert isinstance(problem.recipe, pk.Recipe) and problem.solve is not None
 
 
 def trained(name):
