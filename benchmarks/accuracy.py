@@ -188,8 +188,13 @@ def trained(row: Row | Network, seed: int) -> dict[str, Any]:
         done = subprocess.run([*command, "--out", str(out)], cwd=ROOT, capture_output=True, text=True, check=False)
         if not (out / "summary.json").is_file():
             raise SystemExit(f"{row.problem} seed {seed} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-        summary, config = (json.loads((out / f"{name}.json").read_text()) for name in ("summary", "run"))
-        metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        return told_by(out) | {"load": round(load, 2)}
+
+
+def told_by(folder: Path) -> dict[str, Any]:
+    """What a run folder says, as far as tables and plots show it."""
+    summary, config = (json.loads((folder / f"{name}.json").read_text()) for name in ("summary", "run"))
+    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     kept = (
         "errors",
         "unknowns",
@@ -204,7 +209,6 @@ def trained(row: Row | Network, seed: int) -> dict[str, Any]:
     return {name: summary[name] for name in kept} | {
         "course": course,
         "device": config["device"],
-        "load": round(load, 2),
         "points": config["recipe"]["sampling"]["interior"],
         "windows": config["recipe"]["windows"],
         "precision": config["recipe"]["precision"],
@@ -310,13 +314,10 @@ def networks_table(measured: Measured) -> list[str]:
         "",
         "## Networks",
         "",
-        "Each on a problem that it is made for, beside others; the recipe is the problem's own but for the options.",
+        "Each on a problem that it is made for, beside others; the recipe is the problem's own",
     ]
-    lines += [
-        "",
-        "| problem | network | parameters | steps | error, by seed | seconds | options |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines += ["but for the options. One core, beside other work.", ""]
+    lines += ["| problem | network | parameters | steps | error, by seed | seconds | options |", "|---" * 7 + "|"]
     for name, network in NETWORKS.items():
         runs = list(measured.get(name, {}).values())
         if runs:
