@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,7 @@ from pinnkit.diagnostics.attention import measured as attention_measured
 from pinnkit.diagnostics.finding import Diagnostic, Finding, Settings
 from pinnkit.diagnostics.first_step import first_step
 from pinnkit.diagnostics.gates import gates
+from pinnkit.diagnostics.grid_signal import BACKWARD, FORWARD, grid_signal
 from pinnkit.diagnostics.normalisation import ALL, ONE, normalisation
 from pinnkit.diagnostics.number_formats import BELOW, BEYOND, INT8, LEAST, number_formats
 from pinnkit.diagnostics.operator import operator
@@ -39,7 +40,7 @@ from pinnkit.diagnostics.points import points_of
 from pinnkit.diagnostics.random_matrices import random_matrices
 from pinnkit.diagnostics.sparsity import sparsity
 from pinnkit.diagnostics.width_study import predictions_of, squared_gradients
-from pinnkit.models import LayeredModel
+from pinnkit.problem import problem_class
 from pinnkit.training.run import described
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -206,11 +207,12 @@ class Statement:
 
     says: str
     diagnostic: Diagnostic
-    sound: tuple[pk.Problem, LayeredModel, str, str]
+    sound: tuple[pk.Problem, Any, str, str]
     control: str
-    unfit: tuple[pk.Problem, LayeredModel, str, str]
+    unfit: tuple[pk.Problem, Any, str, str]
 
 
+COMPRESSED, FLOW = problem_class("solution_autoencoder"), problem_class("darcy_surrogate")
 STATEMENTS = (
     Statement(
         "Adam's first step is its rate, whatever the gradient (readout)", first_step,
@@ -265,6 +267,19 @@ STATEMENTS = (
         "entropy of its weights over log(tokens), He", attention,
         (Advection(), RELU, ENTROPY, "he"), "", (Advection(), RELU, "", ""),
     ),
+    Statement(
+        "autoencoder of 20 ReLU layers, He: squared gradient at the first", grid_signal,
+        (COMPRESSED(), COMPRESSED.model, BACKWARD, "layer 1"),
+        "half the variance", (COMPRESSED(), replace(COMPRESSED.model, init_scale=0.5**0.5), BACKWARD, "layer 1"),
+    ),
+    Statement(
+        "its mean square at the last", grid_signal, (COMPRESSED(), COMPRESSED.model, FORWARD, "layer 20"),
+        "Glorot", (COMPRESSED(), replace(COMPRESSED.model, init="glorot"), FORWARD, "layer 20"),
+    ),
+    Statement(
+        "batch norm, ReLU, transposed convolution by the inputs that it meets", grid_signal,
+        (FLOW(), FLOW.model, FORWARD, "doubling 1"), "", (FLOW(), FLOW.model, "", ""),
+    ),
 )  # fmt: skip
 
 
@@ -286,8 +301,10 @@ def statements() -> list[str]:
         found = _finding(s.diagnostic, *s.sound)
         spread = "" if found.interval is None else f"{found.interval[0]:.3g} to {found.interval[1]:.3g}"
         row = [s.says, _number(found.predicted), _number(found.measured), spread, found.verdict]
-        if s.diagnostic is attention:
-            row += _sharp() if s.control else [""] * 4
+        if not s.control:
+            row += [""] * 4
+        elif s.diagnostic is attention:
+            row += _sharp()
         else:
             control = _finding(s.diagnostic, *s.unfit)
             row += [s.control, _number(control.predicted), _number(control.measured), control.verdict]
@@ -307,7 +324,7 @@ ABOUT_ALL = (
 )
 
 
-def _finding(diagnostic: Diagnostic, problem: pk.Problem, model: LayeredModel, equation: str, subject: str) -> Finding:
+def _finding(diagnostic: Diagnostic, problem: pk.Problem, model: Any, equation: str, subject: str) -> Finding:
     """The finding of that equation and subject (how it begins)."""
     objective, _ = described(problem, model, pk.Recipe(), 0)
     report = diagnostic(objective, Settings(all=True), 0)
