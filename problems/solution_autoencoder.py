@@ -54,7 +54,7 @@ class SolutionAutoencoder(pk.Surrogate):
 
     model = pk.Autoencoder(width=128, depth=20, code=8)
     recipe = pk.Recipe(
-        stages=(pk.Adam(steps=10000, patience=0),),
+        stages=(pk.Muon(steps=8000, patience=0),),
         sampling=pk.Sampling(interior=128, redraw=20, method="sobol"),
         precision="float32",
     )

@@ -15,6 +15,7 @@ import pinnkit as pk
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import diagnose
 from pinnkit.diagnostics.surrogates import check_surrogate
+from pinnkit.exporting import exported
 from pinnkit.init import layers
 from pinnkit.models.convolutions import Doubling, convolved
 from pinnkit.objective import Objective, equations_of
@@ -248,3 +249,4 @@ def test_a_surrogate_is_trained_shown_loaded_and_called(tmp_path):
     np.testing.assert_allclose(solution(s=given)["p"][1], solution(s=given[0])["p"], rtol=1e-10)
     refused(lambda: solution(s=np.ones((3, 3))), "s of the shape (3, 3)", "(6, 8)")
     refused(lambda: solution.at("p_x", x=0.0, y=0.0), "no derivatives")
+    refused(lambda: exported(solution.evaluation), "A surrogate cannot be exported")

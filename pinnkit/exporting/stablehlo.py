@@ -9,6 +9,7 @@ import numpy as np
 from jax import export
 
 from pinnkit.errors import UsageError
+from pinnkit.problem import Surrogate
 
 if TYPE_CHECKING:
     from pinnkit.training.run import Evaluation
@@ -26,9 +27,15 @@ def exported(found: Evaluation) -> tuple[bytes, float]:
     It is read back and compared at the evaluation points. Load it with `jax.export.deserialize(bytes).call(X)`. The gradient
     of its sum, which are the slopes point by point, can be taken twice; jax has no `vmap` of it.
 
-    Raises UsageError where the two differ by more than rounding.
+    Raises UsageError where the two differ by more than rounding, and for a surrogate, whose normalisation draws inputs.
     """
     run, params = found.run, found.state.params
+    if isinstance(run.problem, Surrogate):
+        raise UsageError(
+            "A surrogate cannot be exported.",
+            expected="a solution at points of a domain",
+            do='Use it from Python: pk.load("runs/NAME")(' + ", ".join(f"{n}=..." for n in run.problem.inputs) + ").",
+        )
     network = run.loop.network
     dtype = run.objective.network.dtype
     (points,) = export.symbolic_shape("points")
