@@ -84,7 +84,7 @@ class Network:
 
 DEEP = ("--stages", "adam", "--adam.steps", "1000", "--model.width", "32")
 SHORT = ("--ssbroyden.steps", "3000")
-FASTER = ("--problem.c", "30", "--windows", "1", "--ssbroyden.steps", "1500")
+FASTER = ("--problem.c", "30", "--windows", "1", "--ssbroyden.steps", "3000")
 NETWORKS = {
     "heat, 30 layers, mlp": Network("heat", "MLP, 30 hidden layers", (*DEEP, "--model.depth", "30")),
     "heat, 30 layers, resnet": Network(

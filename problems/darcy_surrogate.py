@@ -43,9 +43,9 @@ class DarcySurrogate(pk.Surrogate):
         """Outflow less source of each cell, in the norm of the energy: the error of p then counts alike at all wavelengths."""
         return smoothed(outflow(jnp.exp(log_k), p) + outflow(jnp.exp(log_k).mT, p.mT).mT - 1.0)
 
-    def compose(self, p):
-        """What the network gives is a source, beside the one that is there, which in uniform rock would lead to the same p."""
-        return smoothed(smoothed(1.0 + p))
+    def compose(self, log_k, p):
+        """-laplacian p = (1 + grad k . grad p) / k: the network gives the second term, the flow along the slope of log k."""
+        return smoothed(smoothed(jnp.exp(-log_k) * (1.0 + p)))
 
     def solve(self, log_k):
         k, cell = np.exp(log_k), np.arange(N * N).reshape(N, N)
@@ -61,7 +61,7 @@ class DarcySurrogate(pk.Surrogate):
 
     model = pk.DenseConvolutional(growth=8, layers=2, levels=2, channels=12)
     recipe = pk.Recipe(
-        stages=(pk.Adam(steps=3000, learning_rate=3e-3, patience=0),),
+        stages=(pk.Adam(steps=2000, learning_rate=2e-3, patience=0),),
         sampling=pk.Sampling(interior=16, redraw=10, method="sobol"),
         precision="float32",
     )

@@ -9,6 +9,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from pinnkit.models.base import Model
+
 Watch = Callable[[str, Array], None]
 """Gets the name of each layer and what it gives, before normalisation and activation."""
 
@@ -48,3 +50,7 @@ class GridModel(Protocol):
     def sound(self) -> GridModel:
         """The same network with the start that it should have."""
         ...
+
+
+AnyModel = Model | GridModel
+"""Of fields at points, or on a grid."""

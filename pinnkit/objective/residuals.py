@@ -17,7 +17,6 @@ from pinnkit.errors import UsageError, location, shown_path
 from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Request, called
 from pinnkit.fields.calls import Residuals
 from pinnkit.fields.names import FieldFunction
-from pinnkit.models import Model
 from pinnkit.multi_index import MultiIndex, closure
 from pinnkit.objective.network import FieldNetwork
 from pinnkit.objective.principal import PrincipalPart, principal_part
@@ -65,7 +64,7 @@ class Equations:
         self._refuse_idle_fields()
         self._principal: dict[str, PrincipalPart] = {}
 
-    def network(self, model: Model, **given: Any) -> FieldNetwork:
+    def network(self, model: Any, **given: Any) -> FieldNetwork:
         """The network that has the fields; `given`: what else `FieldNetwork` is given."""
         return FieldNetwork(self.problem, model, self.ansatz, **given)
 

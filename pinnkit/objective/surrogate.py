@@ -53,7 +53,7 @@ class SurrogateEquations(Equations):
         self.hard = ()
         jax.eval_shape(lambda: self.drawn(jax.random.key(0), LEAST, jnp.zeros(()).dtype).X)  # its mistakes, found early
 
-    def network(self, model: Model, **given: Any) -> FieldNetwork:
+    def network(self, model: Any, **given: Any) -> FieldNetwork:
         """The network on the grid."""
         return SurrogateNetwork(self, model, **given)
 

@@ -22,7 +22,8 @@ from pinnkit.diagnostics.uncertainty import Estimate
 from pinnkit.errors import UsageError
 from pinnkit.fields import Points
 from pinnkit.fields.names import FieldFunction
-from pinnkit.models import MLP, Model
+from pinnkit.models import MLP
+from pinnkit.models.grid import AnyModel
 from pinnkit.objective import SurrogateEquations
 from pinnkit.problem import Problem
 from pinnkit.reporting.history import History
@@ -168,7 +169,7 @@ class Solution:
         return X, given[0].shape
 
 
-def check(problem: Problem, *, model: Model | None = None, recipe: Recipe | None = None) -> Checked:
+def check(problem: Problem, *, model: AnyModel | None = None, recipe: Recipe | None = None) -> Checked:
     """Everything that can be known before training: printed as a table, and returned.
 
     Raises UsageError for what training could not mend.
@@ -181,7 +182,7 @@ def check(problem: Problem, *, model: Model | None = None, recipe: Recipe | None
 def diagnose(
     problem: Problem,
     *,
-    model: Model | None = None,
+    model: AnyModel | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
     settings: Settings | None = None,
@@ -201,7 +202,7 @@ def diagnose(
 def train(
     problem: Problem,
     *,
-    model: Model | None = None,
+    model: AnyModel | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
     progress: bool | None = None,

@@ -19,7 +19,7 @@ from pinnkit.diagnostics.truth import truth_of
 from pinnkit.diagnostics.uncertainty import Estimate, draws_needed, estimates
 from pinnkit.errors import UsageError
 from pinnkit.models import MLP, Model
-from pinnkit.models.grid import GridModel
+from pinnkit.models.grid import AnyModel, GridModel
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Objective, Parameters, SurrogateEquations, equations_of
 from pinnkit.problem import Problem, Surrogate
@@ -45,7 +45,7 @@ class Run:
     """
 
     def __init__(
-        self, problem: Problem, model: Model | None = None, recipe: Recipe | None = None, *, seed: int = 0
+        self, problem: Problem, model: AnyModel | None = None, recipe: Recipe | None = None, *, seed: int = 0
     ) -> None:
         _require(problem, Problem, "a problem", "an instance: pk.train(Rod()), with the brackets")
         _require(model, (Model, GridModel, type(None)), "a model", "pk.MLP(...)")
@@ -55,7 +55,7 @@ class Run:
         self.objective, self.recipe = described(
             problem, model or problem.model or MLP(), recipe or problem.recipe or Recipe(), seed
         )
-        self.model: Model = self.objective.network.model
+        self.model: AnyModel = self.objective.network.model
         self.equations = self.objective.equations
         self.loop: Loop | Windows | CurriculumLoop
         reached = None if self.recipe.accuracy is None else self._accurate
@@ -94,13 +94,13 @@ class Run:
         return Evaluation(self, state, errors, training, fresh, unknowns, diverged, interrupted, short)
 
 
-def described(problem: Problem, model: Model, recipe: Recipe, seed: int) -> tuple[Objective, Recipe]:
+def described(problem: Problem, model: AnyModel, recipe: Recipe, seed: int) -> tuple[Objective, Recipe]:
     """The objective and the recipe, what is automatic in them resolved (`init`, `weights`, `stages`): a run says what it did."""
     equations, dtype = equations_of(problem), recipe.dtype
     if isinstance(problem, Surrogate):
         _refuse_for_a_surrogate(recipe)
 
-    def objective(model: Model, weights: Mapping[str, float]) -> Objective:
+    def objective(model: AnyModel, weights: Mapping[str, float]) -> Objective:
         network = equations.network(model, dtype=dtype, seed=seed, working=recipe.working)
         return Objective(equations, network, weights)
 
