@@ -323,7 +323,7 @@ def networks_table(measured: Measured) -> list[str]:
         if runs:
             errors = ", ".join(f"{max_error(run):.1e}" for run in runs)
             cells = [network.problem, network.name, f"{runs[0]['parameters']}", _range(runs, "steps"), errors]
-            cells += [_range(runs, "wall_seconds"), " ".join(f"`{o}`" for o in network.options)]
+            cells += [_range(runs, "wall_seconds"), f"`{' '.join(network.options)}`" if network.options else ""]
             lines.append("| " + " | ".join(cells) + " |")
     return lines
 
