@@ -39,7 +39,7 @@ def grid_signal(objective: Objective, settings: Settings, seed: int) -> Report:
     assert isinstance(network, SurrogateNetwork) and isinstance(equations, SurrogateEquations)
     model, problem = network.model, equations.problem
     assert isinstance(model, GridModel)
-    X = equations.drawn(jax.random.key(KEY), SAMPLES, jnp.float32).X
+    X = equations.drawn(jax.random.key(KEY), SAMPLES, network.dtype).X
     given = problem.cells, len(problem.inputs), len(problem.fields), float(jnp.mean(X**2))
     predicted, sound = model.expected(*given), model.sound().expected(*given)
     findings, panels, curves = list[Finding](), list[Chart](), dict[str, Any]()
