@@ -114,6 +114,7 @@ def test_a_transposed_convolution_with_the_fan_in_of_its_window_loses_a_factor_o
     assert sizes[0] == pytest.approx(1.0, rel=0.1) and sizes[1] == pytest.approx(0.25, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "fit"),
     [({}, True), ({"init": "glorot"}, False), ({"init_scale": 0.5**0.5}, False), ({"init_scale": 2**0.5}, False)],
@@ -134,6 +135,7 @@ def test_the_autoencoder_is_predicted_and_judged(changes, fit):
 # Equations
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_mean_over_tiles_and_cells():
     made = objective_of(Screened())
     points = made.equations.drawn(jax.random.key(3), 2 * TOGETHER, jnp.float64)
@@ -205,6 +207,7 @@ def test_a_wrong_solver_is_told_of():
 # What ships
 
 
+@pytest.mark.slow
 def test_the_finite_volumes_of_darcy():
     problem = problem_class("darcy_surrogate")()
     made = objective_of(problem, dtype=jnp.float32)
@@ -236,7 +239,8 @@ def test_what_ships_trains(name, tmp_path):
     assert (status, err) == (0, "") and "warning" not in out
     (folder,) = (tmp_path / "runs" / name).iterdir()
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert rows[-1]["loss"] < 0.85 * rows[0]["loss"]
+    start = check_surrogate(objective_of(problem_class(name)(), dtype=jnp.float32)).initial_rms
+    assert rows[-1]["loss"] < 0.5 * sum(size**2 for size in start.values())
     assert {p.name for p in (folder / "figures").iterdir()} == {"losses.png", "samples.png"}
 
 

@@ -91,6 +91,9 @@ class Unit(nnx.Module):
         self.name = name
         # momentum 0: what `eval` normalises by is the mean and the variance of the one batch before it.
         self.norm = nnx.BatchNorm(channels, momentum=0.0, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        # flax begins with float32 whatever the dtype is.
+        self.norm.mean = nnx.BatchStat(jnp.zeros(channels, dtype))
+        self.norm.var = nnx.BatchStat(jnp.ones(channels, dtype))
         self.layer = layer
 
     def __call__(self, h: Array, watch: Watch | None) -> Array:
