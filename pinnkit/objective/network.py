@@ -47,7 +47,7 @@ class FieldNetwork:
     ) -> None:
         if not isinstance(model, Model):
             raise UsageError(
-                f"A {type(model).__name__} is a network on a grid, and the problem asks for fields at points.",
+                f"{type(model).__name__} is a network on a grid, and the problem asks for fields at points.",
                 where="model",
                 expected="pk.MLP(...), say; networks on a grid are for a pk.Surrogate",
                 do="Choose another one: --model mlp.",

@@ -162,7 +162,7 @@ class SurrogateNetwork(FieldNetwork):
     ) -> None:
         if not isinstance(model, GridModel):
             raise UsageError(
-                f"{model!r} is no network on a grid.",
+                f"{type(model).__name__} is no network on a grid.",
                 where=location(type(equations.problem)),
                 expected="model = pk.DenseConvolutional(), or pk.Autoencoder()",
                 do="Name one in the problem, or with --model dense_convolutional.",
