@@ -126,7 +126,7 @@ NETWORKS = {
     ),
     "solution_autoencoder, glorot": Network("solution_autoencoder", "the same, Glorot", ("--model.init", "glorot")),
 }
-"""Rows of the table of networks. The seeds asked for; one is told where there is no other."""
+"""Rows of the table of networks."""
 
 
 def main(

@@ -28,14 +28,14 @@ def called(
     Raises UsageError for an exception inside the method and for anything but one real number a point.
     """
     result = guarded(condition.method, problem, arguments, f"'{condition.name}'", "a residual computed with jnp")
-    terms = _by_name(condition.name, result, "residual", condition.where)
+    terms = by_name(condition.name, result, "residual", condition.where)
     return {
         term: _one_a_point(value, f"residual of '{term}'", condition.where, count, dtype)
         for term, value in terms.items()
     }
 
 
-def _by_name(method: str, result: Any, what: str, where: str) -> dict[str, Any]:
+def by_name(method: str, result: Any, what: str, where: str) -> dict[str, Any]:
     """What a method returned, by name: `method`, or `method.key` for each entry of a dict."""
     parts = result if isinstance(result, dict) else {"": result}
     if not parts:
@@ -104,7 +104,7 @@ def feature_values(
     """What a method marked as a feature returns, {name: (points,)}. Raises UsageError as `called` does."""
     where = location(method)
     result = guarded(method, problem, arguments, f"The feature '{name}'", "a value computed with jnp")
-    parts = _by_name(name, result, "feature", where)
+    parts = by_name(name, result, "feature", where)
     return {key: _one_a_point(value, f"feature '{key}'", where, count, dtype) for key, value in parts.items()}
 
 

@@ -120,20 +120,21 @@ class DenseConvolutionalModule(nnx.Module):
         self.model, self.kind, self.rank = model, float_dtype(dtype), len(cells)
         self.first = self._convolution(inputs + self.rank, model.channels, WINDOW, convolution(AS_IT_IS), rngs)
         width, held = model.channels, []
-        encoder, decoder = [], []
+        down, halvings, doublings, up = [], [], [], []
         for level in range(model.levels):
-            encoder.append(nnx.List(self._block(f"down {level + 1}", width, rngs)))
+            down.append(nnx.List(self._block(f"down {level + 1}", width, rngs)))
             held.append(width := width + model.layers * model.growth)
-            encoder.append(nnx.List(self._halving(f"halving {level + 1}", width, rngs)))
+            halvings.append(nnx.List(self._halving(f"halving {level + 1}", width, rngs)))
             width = model.channels
         middle = self._block("middle", width, rngs)
         width += model.layers * model.growth
         for level in reversed(range(model.levels)):
-            decoder.append(nnx.List([self._doubling(f"doubling {level + 1}", width, rngs)]))
+            doublings.append(self._doubling(f"doubling {level + 1}", width, rngs))
             width = model.channels + held[level]
-            decoder.append(nnx.List(self._block(f"up {level + 1}", width, rngs)))
+            up.append(nnx.List(self._block(f"up {level + 1}", width, rngs)))
             width += model.layers * model.growth
-        self.encoder, self.middle, self.decoder = nnx.List(encoder), nnx.List(middle), nnx.List(decoder)
+        self.down, self.halvings, self.middle = nnx.List(down), nnx.List(halvings), nnx.List(middle)
+        self.doublings, self.up = nnx.List(doublings), nnx.List(up)
         last = self._convolution(width, outputs, WINDOW, convolution(AFTER_RELU), rngs, bias=True)
         self.readout = self._unit("readout", width, last, rngs)
 
@@ -146,14 +147,14 @@ class DenseConvolutionalModule(nnx.Module):
         if watch is not None:
             watch("first layer", h)
         held = []
-        for block, halving in zip(self.encoder[0::2], self.encoder[1::2], strict=True):
+        for block, halving in zip(self.down, self.halvings, strict=True):
             h = _through(block, h, watch)
             held.append(h)
             for unit in halving:
                 h = unit(h, watch)
         h = _through(self.middle, h, watch)
-        for doubling, block in zip(self.decoder[0::2], self.decoder[1::2], strict=True):
-            h = jnp.concatenate([doubling[0](h, watch), held.pop()], axis=-1)
+        for doubling, block in zip(self.doublings, self.up, strict=True):
+            h = jnp.concatenate([doubling(h, watch), held.pop()], axis=-1)
             h = _through(block, h, watch)
         return self.readout(h, watch)
 

@@ -16,9 +16,9 @@ from jaxtyping import Float
 
 from pinnkit.errors import UsageError, location
 from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Points
-from pinnkit.fields.calls import Residuals, guarded
-from pinnkit.models import Model, filled, split
-from pinnkit.models.grid import GridModel, GridNetwork, Watch
+from pinnkit.fields.calls import Residuals, by_name, guarded
+from pinnkit.models import split
+from pinnkit.models.grid import GridModel, Watch
 from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.residuals import Equations, Group
 from pinnkit.problem import Problem, Surrogate, validated_surrogate
@@ -61,8 +61,8 @@ class SurrogateEquations(Equations):
         """Random inputs. Raises UsageError for what `draw` must not return."""
         problem = self.problem
         found = guarded(type(problem).draw, problem, {"key": key, "count": count}, "'draw'", "inputs computed with jnp")
-        by_name = self._by_name(found, problem.inputs, "draw", (count, *problem.cells), jnp.shape)
-        columns = [jnp.asarray(by_name[name], dtype).reshape(count, -1) for name in problem.inputs]
+        named = self._checked(found, problem.inputs, "draw", (count, *problem.cells), jnp.shape)
+        columns = [jnp.asarray(named[name], dtype).reshape(count, -1) for name in problem.inputs]
         return Points(jnp.concatenate(columns, axis=1))
 
     def solved(self, X: Any) -> Float[np.ndarray, "samples ..."]:
@@ -73,8 +73,8 @@ class SurrogateEquations(Equations):
         for i in range(X.shape[0]):
             one = {name: values[i] for name, values in inputs.items()}
             found = guarded(type(problem).solve, problem, one, "'solve'", "the solution computed with numpy")
-            by_name = self._by_name(found, problem.fields, "solve", problem.cells, np.shape)
-            solutions.append(np.stack([np.asarray(by_name[f], np.float64) for f in problem.fields], axis=-1))
+            named = self._checked(found, problem.fields, "solve", problem.cells, np.shape)
+            solutions.append(np.stack([np.asarray(named[f], np.float64) for f in problem.fields], axis=-1))
         return np.stack(solutions)
 
     def composed(self, X: Any, outputs: Any) -> Any:
@@ -83,23 +83,24 @@ class SurrogateEquations(Equations):
         if method is None:
             return outputs
         given = self.inputs(X) | {name: outputs[..., i] for i, name in enumerate(problem.fields)}
-        asked = {name: given[name] for name in method_arguments(method) if name in given}
+        asked = {name: given[name] for name in method_arguments(method)}
         found = guarded(method, problem, asked, "'compose'", "fields computed with jnp")
-        by_name = self._by_name(found, problem.fields, "compose", (X.shape[0], *problem.cells), jnp.shape)
-        return jnp.stack([jnp.asarray(by_name[f], outputs.dtype) for f in problem.fields], axis=-1)
+        named = self._checked(found, problem.fields, "compose", (X.shape[0], *problem.cells), jnp.shape)
+        return jnp.stack([jnp.asarray(named[f], outputs.dtype) for f in problem.fields], axis=-1)
 
-    def _by_name(self, found: Any, names: tuple[str, ...], method: str, shape: tuple[int, ...], of: Any) -> Any:
-        by_name = found if isinstance(found, Mapping) else {names[0]: found}
-        for name in (*names, *by_name):
-            if name not in by_name or name not in names or of(by_name[name]) != shape:
+    def _checked(self, found: Any, names: tuple[str, ...], method: str, shape: tuple[int, ...], of: Any) -> Any:
+        """What a method returned, by name. Raises UsageError for other names than these, or another shape."""
+        named = found if isinstance(found, Mapping) else {names[0]: found}
+        for name in (*names, *named):
+            if name not in named or name not in names or of(named[name]) != shape:
                 raise UsageError(
                     f"'{method}' does not return '{name}' as it should"
-                    + (f": its shape is {of(by_name[name])}." if name in by_name and name in names else "."),
+                    + (f": its shape is {of(named[name])}." if name in named and name in names else "."),
                     where=location(getattr(type(self.problem), method)),
                     expected=", ".join(f"'{n}'" for n in names) + f", each of the shape {shape}",
                     do="Return one array, or a dict by name where there are several.",
                 )
-        return by_name
+        return named
 
     def inputs(self, X: Any) -> dict[str, Any]:
         """The inputs of samples by name, each (samples, *cells)."""
@@ -115,9 +116,7 @@ class SurrogateEquations(Equations):
         for condition in group.conditions:
             asked = {name: arrays[name] for name in condition.arguments}
             found = guarded(condition.method, problem, asked, f"'{condition.name}'", "a residual computed with jnp")
-            parts = found if isinstance(found, dict) else {"": found}
-            for key, value in parts.items():
-                term = f"{condition.name}.{key}" if key else condition.name
+            for term, value in by_name(condition.name, found, "residual", condition.where).items():
                 if jnp.ndim(value) == 0 or jnp.shape(value)[0] != points.X.shape[0] or jnp.iscomplexobj(value):
                     raise UsageError(
                         f"The residual of '{term}' has the shape {jnp.shape(value)}"
@@ -158,7 +157,7 @@ class SurrogateNetwork(FieldNetwork):
     together = TOGETHER
 
     def __init__(
-        self, equations: SurrogateEquations, model: Model, *, dtype: Any, seed: int, working: Any = None
+        self, equations: SurrogateEquations, model: Any, *, dtype: Any, seed: int, working: Any = None
     ) -> None:
         if not isinstance(model, GridModel):
             raise UsageError(
@@ -167,7 +166,8 @@ class SurrogateNetwork(FieldNetwork):
                 expected="model = pk.DenseConvolutional(), or pk.Autoencoder()",
                 do="Name one in the problem, or with --model dense_convolutional.",
             )
-        self.equations, self.problem, self.model, self.ansatz = equations, equations.problem, model, equations.ansatz
+        self.equations, self.problem, self.ansatz = equations, equations.problem, equations.ansatz
+        self.model: Any = model
         self.dtype, self.seed, self.working = jnp.dtype(dtype), seed, jnp.dtype(working or dtype)
         network, self._apply = split(self._drawn())
         self.initial_parameters: Parameters = {"network": network, "unknowns": {}}
@@ -195,7 +195,8 @@ class SurrogateNetwork(FieldNetwork):
 
     def watched(self, params: Parameters, X: Any, watch: Watch) -> Any:
         """What the network gives while it trains; `watch` gets what each layer gives."""
-        return self._module(params)(self._stacked(X), watch)
+        module: Any = self.module(params)
+        return module(self._stacked(X), watch)
 
     def values(self, params: Parameters, X: Float[np.ndarray, "samples dim"]) -> Float[np.ndarray, "values fields"]:
         """The fields of samples, each by itself, in float64: (samples cells, fields)."""
@@ -203,15 +204,11 @@ class SurrogateNetwork(FieldNetwork):
         return found.reshape(-1, len(self.problem.fields))
 
     def _after_calibration(self, params: Parameters, X: Any) -> Any:
-        module: Any = self._module(params)
+        module: Any = self.module(params)
         module.train()
         module(self._stacked(self.equations.drawn(jax.random.key(KEY), CALIBRATION, self.dtype).X))
         module.eval()
         return self.equations.composed(X, module(self._stacked(X)))
-
-    def _module(self, params: Parameters) -> GridNetwork:
-        found: GridNetwork = filled(self._drawn(), params["network"])
-        return found
 
     def _stacked(self, X: Any) -> Any:
         """(samples, inputs cells) -> (samples, *cells, inputs)."""
