@@ -1,4 +1,4 @@
-"""Convolutions as sums of products of shifted inputs: on a CPU XLA's own are six times slower inside a compiled loop.
+"""Convolutions as products of shifted inputs: on a CPU XLA's own are several times slower inside a compiled loop.
 
 Measured (jax 0.10, one core, 3 x 3, 40 to 8 channels, 16 samples of 32 x 32, value and gradients): 15 ms outside of a loop, 97 ms
 within `lax.map`; as here 29 ms in both. Training is a loop, and so is the walk over its tiles.
@@ -16,6 +16,9 @@ from jaxtyping import Array, Float
 
 from pinnkit.init.initialisers import Initialiser
 
+FEWER = 8
+"""Inputs to an output from which on the products are shifted, not the inputs: from 56 channels to 1 4 ms instead of 52."""
+
 
 def convolved(
     lhs: Float[Array, "samples *cells inputs"],
@@ -32,13 +35,17 @@ def convolved(
         return jax.lax.conv_general_dilated(lhs, rhs, strides, padding, feature_group_count=feature_group_count, **rest)
     window, cells = rhs.shape[:-2], lhs.shape[1:-1]
     counts = [(n - w) // s + 1 for n, w, s in zip(cells, window, strides, strict=True)]
-    total: Any = None
-    for tap in product(*map(range, window)):
-        places = [slice(t, t + (n - 1) * s + 1, s) for t, n, s in zip(tap, counts, strides, strict=True)]
-        there, weight = lhs[(slice(None), *places)], rhs[tap]
-        part = there @ weight if feature_group_count == 1 else there * weight.reshape((1,) * (there.ndim - 1) + (-1,))
-        total = part if total is None else total + part
-    return total
+    taps = [
+        (slice(None), *(slice(t, t + (n - 1) * s + 1, s) for t, n, s in zip(tap, counts, strides, strict=True)))
+        for tap in product(*map(range, window))
+    ]
+    weights = rhs.reshape(len(taps), *rhs.shape[-2:])
+    if feature_group_count > 1:
+        alike = weights.reshape(len(taps), *(1,) * (lhs.ndim - 1), -1)
+        return sum(lhs[places] * weight for places, weight in zip(taps, alike, strict=True))
+    if rhs.shape[-1] * FEWER <= rhs.shape[-2]:
+        return sum((lhs @ weight)[places] for places, weight in zip(taps, weights, strict=True))
+    return jnp.concatenate([lhs[places] for places in taps], axis=-1) @ rhs.reshape(-1, rhs.shape[-1])
 
 
 class Doubling(nnx.Module):
