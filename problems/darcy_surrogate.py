@@ -40,12 +40,18 @@ class DarcySurrogate(pk.Surrogate):
 
     @pk.interior
     def balance(self, log_k, p):
-        """Outflow less source of each cell, in the norm of the energy: the error of p then counts alike at all wavelengths."""
-        return smoothed(outflow(jnp.exp(log_k), p) + outflow(jnp.exp(log_k).mT, p.mT).mT - 1.0)
+        """Outflow less source of each cell over k, smoothed: about the error's slope, so that it counts alike wherever it is."""
+        k = jnp.exp(log_k)
+        return smoothed((outflow(k, p) - 1.0) / k)
 
     def compose(self, log_k, p):
-        """-laplacian p = (1 + grad k . grad p) / k: the network gives the second term, the flow along the slope of log k."""
-        return smoothed(smoothed(jnp.exp(-log_k) * (1.0 + p)))
+        """-laplacian p = (1 + grad k . grad p) / k: the network gives the second term, the flow along the slope of log k.
+
+        Then p gets the size that has the least energy, sum(k |grad p|^2 / 2 - p) (Ritz): how much flows depends on all of k.
+        """
+        k = jnp.exp(log_k)
+        p = smoothed(smoothed((1.0 + p) / k))
+        return p * jnp.sum(p, (1, 2), keepdims=True) / jnp.sum(p * outflow(k, p), (1, 2), keepdims=True)
 
     def solve(self, log_k):
         k, cell = np.exp(log_k), np.arange(N * N).reshape(N, N)
@@ -59,7 +65,7 @@ class DarcySurrogate(pk.Surrogate):
         A = coo_array((np.concatenate(values) * N**2, places)).tocsr()
         return spsolve(A, np.ones(N * N)).reshape(N, N)
 
-    model = pk.DenseConvolutional(growth=8, layers=2, levels=2, channels=12)
+    model = pk.DenseConvolutional(growth=8, layers=(2, 2, 2), channels=12)
     recipe = pk.Recipe(
         stages=(pk.Adam(steps=2000, learning_rate=2e-3, patience=0),),
         sampling=pk.Sampling(interior=16, redraw=10, method="sobol"),
@@ -68,7 +74,12 @@ class DarcySurrogate(pk.Surrogate):
 
 
 def outflow(k, p):
-    """Out of each cell along the second axis from the end, over its volume: harmonic means of k between cells."""
+    """Out of each cell over its volume, -div(k grad p)."""
+    return along_second(k, p) + along_second(k.mT, p.mT).mT
+
+
+def along_second(k, p):
+    """The part of the second axis from the end: harmonic means of k between cells, half a cell to the rim."""
     k0, k1 = k[..., :-1, :], k[..., 1:, :]
     inner = 2 * k0 * k1 / (k0 + k1) * (p[..., :-1, :] - p[..., 1:, :])
     flow = jnp.concatenate([-2 * k[..., :1, :] * p[..., :1, :], inner, 2 * k[..., -1:, :] * p[..., -1:, :]], axis=-2)

@@ -23,7 +23,7 @@ from pinnkit.objective.surrogate import TOGETHER
 from pinnkit.problem import problem_class
 from pinnkit.training.run import Run
 
-SMALL = pk.DenseConvolutional(growth=2, layers=1, levels=1, channels=3)
+SMALL = pk.DenseConvolutional(growth=2, layers=(1, 1), channels=3)
 
 
 class Screened(pk.Surrogate):
@@ -66,11 +66,10 @@ def objective_of(problem, model=None, dtype=jnp.float64):
 
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 2)])
 @pytest.mark.parametrize("window", [(3, 3), (1, 1), (2, 3)])
-@pytest.mark.parametrize("each", [False, True], ids=["all channels", "each by itself"])
-def test_sums_of_products_are_the_convolution(strides, window, each):
-    h = jax.random.normal(jax.random.key(0), (2, 9, 8, 4))
-    kernel = jax.random.normal(jax.random.key(1), (*window, 1 if each else 4, 4 if each else 5))
-    groups = 4 if each else 1
+@pytest.mark.parametrize("inputs, outputs, groups", [(4, 5, 1), (9, 1, 1), (4, 4, 4)])
+def test_products_of_shifted_inputs_are_the_convolution(strides, window, inputs, outputs, groups):
+    h = jax.random.normal(jax.random.key(0), (2, 9, 8, inputs))
+    kernel = jax.random.normal(jax.random.key(1), (*window, inputs // groups, outputs))
     numbers = ("NHWC", "HWIO", "NHWC")
     exact = jax.lax.conv_general_dilated(
         h, kernel, strides, "VALID", dimension_numbers=numbers, feature_group_count=groups
@@ -195,13 +194,32 @@ def test_what_a_surrogate_cannot_be_trained_with(recipe):
 def test_networks_on_a_grid_and_at_points_are_not_mixed_up():
     refused(lambda: Run(problem_class("heat")(), model=pk.Autoencoder()), "Autoencoder is a network on a grid")
     refused(lambda: objective_of(Screened(), pk.MLP()), "no network on a grid", "pk.DenseConvolutional()")
-    refused(lambda: objective_of(Screened(), replace(SMALL, levels=3)), "6 x 8 cells cannot be halved 3 times")
+    refused(
+        lambda: objective_of(Screened(), replace(SMALL, layers=(1, 1, 1, 1))), "6 x 8 cells cannot be halved 3 times"
+    )
 
 
 def test_a_wrong_solver_is_told_of():
     assert check_surrogate(objective_of(Screened())).warnings == ()
     (warning,) = check_surrogate(objective_of(variant(solve=lambda self, s: 0.5 * s))).warnings
     assert "'screening'" in warning
+
+
+def test_a_term_that_drowns_the_others_is_told_of():
+    class Uneven(Screened):
+        @pk.interior
+        def drowning(self, p):
+            return 100.0 * p
+
+    problem = Uneven()
+    rms = check_surrogate(objective_of(problem)).initial_rms
+    note = check_surrogate(objective_of(problem)).notes[0]
+    weight = f"{(rms['screening'] / rms['drowning']) ** 2:.1g}"
+    assert f"--weights.drowning {weight} " in note
+    equations = equations_of(problem)
+    network = equations.network(problem.model, dtype=jnp.float64, seed=0)
+    alike = check_surrogate(Objective(equations, network, {"drowning": float(weight)}))
+    assert not any("starts" in note for note in alike.notes)
 
 
 # What ships
@@ -239,8 +257,9 @@ def test_what_ships_trains(name, tmp_path):
     assert (status, err) == (0, "") and "warning" not in out
     (folder,) = (tmp_path / "runs" / name).iterdir()
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    start = check_surrogate(objective_of(problem_class(name)(), dtype=jnp.float32)).initial_rms
-    assert rows[-1]["loss"] < 0.5 * sum(size**2 for size in start.values())
+    problem = problem_class(name)()
+    start, weights = check_surrogate(objective_of(problem, dtype=jnp.float32)).initial_rms, problem.recipe.weights
+    assert rows[-1]["loss"] < 0.5 * sum(weights.get(term, 1.0) * size**2 for term, size in start.items())
     assert {p.name for p in (folder / "figures").iterdir()} == {"losses.png", "samples.png"}
 
 

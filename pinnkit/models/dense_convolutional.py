@@ -30,38 +30,54 @@ AS_IT_IS = 1.0
 class DenseConvolutional:
     """Encoder and decoder of dense blocks; every layer is normalisation, ReLU, convolution.
 
-    Halved by a depthwise and a pointwise convolution, doubled by a transposed one; what the encoder had at a resolution is
-    read again by the decoder.
+    Halved by a depthwise and a pointwise convolution, doubled by a pointwise and a transposed one; what the encoder had at a
+    resolution is read again by the decoder.
 
     Source: Zhu and Zabaras 2018 (arXiv 1801.06879), fig. 3, without its first pooling; depthwise separable as Howard et al. 2017.
     """
 
     growth: int = 8
     """Channels that each layer of a dense block adds."""
-    layers: int = 3
-    """Layers of a dense block."""
-    levels: int = 2
-    """Times that the grid is halved."""
+    layers: tuple[int, ...] = (3, 3, 3)
+    """Of the dense block at each resolution, on the way down as on the way up; the finest first, each half of the one before."""
     channels: int = 16
     """Of the first layer, and after each halving or doubling."""
 
     def __post_init__(self) -> None:
-        for option in ("growth", "layers", "levels", "channels"):
+        for option in ("growth", "channels"):
             require_count(getattr(self, option), 1, f"DenseConvolutional.{option}")
+        if not isinstance(self.layers, tuple) or len(self.layers) < 2:
+            raise UsageError(
+                f"DenseConvolutional.layers is {self.layers!r}.",
+                where="DenseConvolutional.layers",
+                expected="two or more whole numbers, one for each resolution: (0, 2, 3), say",
+                do="Change the value.",
+            )
+        for count in self.layers:
+            require_count(count, 0, "DenseConvolutional.layers")
+
+    @property
+    def levels(self) -> int:
+        """Times that the grid is halved."""
+        return len(self.layers) - 1
 
     def expected(self, cells: tuple[int, ...], inputs: int, outputs: int, mean_square: float) -> dict[str, Expected]:
         """One after each normalisation; where a transposed convolution has fewer inputs at the rim, less by these."""
         del outputs
         found = {"first layer": Expected((inputs * mean_square + len(cells)) / (inputs + len(cells)))}
         for level in range(1, self.levels + 1):
-            found |= dict.fromkeys((f"down {level}, layer {i}" for i in range(1, self.layers + 1)), Expected(1.0))
+            found |= self._block(f"down {level}", self.layers[level - 1])
             found |= dict.fromkeys((f"halving {level}, {kind}" for kind in ("depthwise", "pointwise")), Expected(1.0))
-        found |= dict.fromkeys((f"middle, layer {i}" for i in range(1, self.layers + 1)), Expected(1.0))
+        found |= self._block("middle", self.layers[-1])
         for level in range(self.levels, 0, -1):
             met = math.prod(1.0 - 1.0 / (2 * n // 2**level) for n in cells)
-            found[f"doubling {level}, transposed"] = Expected(met)
-            found |= dict.fromkeys((f"up {level}, layer {i}" for i in range(1, self.layers + 1)), Expected(1.0))
+            found |= {f"doubling {level}, pointwise": Expected(1.0), f"doubling {level}, transposed": Expected(met)}
+            found |= self._block(f"up {level}", self.layers[level - 1])
         return found | {"readout": Expected(1.0)}
+
+    @staticmethod
+    def _block(name: str, layers: int) -> dict[str, Expected]:
+        return dict.fromkeys((f"{name}, layer {i}" for i in range(1, layers + 1)), Expected(1.0))
 
     def sound(self) -> DenseConvolutional:
         """As it is: it has no other start."""
@@ -76,7 +92,7 @@ class DenseConvolutional:
                 f"A grid of {' x '.join(map(str, cells))} cells cannot be halved {self.levels} times.",
                 where="DenseConvolutional.levels",
                 expected=f"multiples of {2**self.levels}, {WINDOW * 2**self.levels} or more",
-                do="Change cells of the problem, or --model.levels.",
+                do="Change cells of the problem, or --model.layers.",
             )
         return DenseConvolutionalModule(self, cells, inputs, outputs, rngs=rngs, dtype=dtype)
 
@@ -122,17 +138,17 @@ class DenseConvolutionalModule(nnx.Module):
         width, held = model.channels, []
         down, halvings, doublings, up = [], [], [], []
         for level in range(model.levels):
-            down.append(nnx.List(self._block(f"down {level + 1}", width, rngs)))
-            held.append(width := width + model.layers * model.growth)
+            down.append(nnx.List(self._block(f"down {level + 1}", width, model.layers[level], rngs)))
+            held.append(width := width + model.layers[level] * model.growth)
             halvings.append(nnx.List(self._halving(f"halving {level + 1}", width, rngs)))
             width = model.channels
-        middle = self._block("middle", width, rngs)
-        width += model.layers * model.growth
+        middle = self._block("middle", width, model.layers[-1], rngs)
+        width += model.layers[-1] * model.growth
         for level in reversed(range(model.levels)):
-            doublings.append(self._doubling(f"doubling {level + 1}", width, rngs))
+            doublings.append(nnx.List(self._doubling(f"doubling {level + 1}", width, rngs)))
             width = model.channels + held[level]
-            up.append(nnx.List(self._block(f"up {level + 1}", width, rngs)))
-            width += model.layers * model.growth
+            up.append(nnx.List(self._block(f"up {level + 1}", width, model.layers[level], rngs)))
+            width += model.layers[level] * model.growth
         self.down, self.halvings, self.middle = nnx.List(down), nnx.List(halvings), nnx.List(middle)
         self.doublings, self.up = nnx.List(doublings), nnx.List(up)
         last = self._convolution(width, outputs, WINDOW, convolution(AFTER_RELU), rngs, bias=True)
@@ -154,13 +170,14 @@ class DenseConvolutionalModule(nnx.Module):
                 h = unit(h, watch)
         h = _through(self.middle, h, watch)
         for doubling, block in zip(self.doublings, self.up, strict=True):
-            h = jnp.concatenate([doubling(h, watch), held.pop()], axis=-1)
-            h = _through(block, h, watch)
+            for unit in doubling:
+                h = unit(h, watch)
+            h = _through(block, jnp.concatenate([h, held.pop()], axis=-1), watch)
         return self.readout(h, watch)
 
-    def _block(self, name: str, width: int, rngs: nnx.Rngs) -> list[Unit]:
+    def _block(self, name: str, width: int, layers: int, rngs: nnx.Rngs) -> list[Unit]:
         growth = self.model.growth
-        widths = [width + i * growth for i in range(self.model.layers)]
+        widths = [width + i * growth for i in range(layers)]
         return [
             self._unit(
                 f"{name}, layer {i}", n, self._convolution(n, growth, WINDOW, convolution(AFTER_RELU), rngs), rngs
@@ -172,16 +189,17 @@ class DenseConvolutionalModule(nnx.Module):
         across = self._convolution(
             width, width, WINDOW, depthwise(AFTER_RELU, strides=2), rngs, strides=2, groups=width
         )
-        mixing = self._convolution(width, self.model.channels, 1, pointwise(AFTER_RELU), rngs)
-        return [
-            self._unit(f"{name}, depthwise", width, across, rngs),
-            self._unit(f"{name}, pointwise", width, mixing, rngs),
-        ]
+        return [self._unit(f"{name}, depthwise", width, across, rngs), self._mixing(name, width, rngs)]
 
-    def _doubling(self, name: str, width: int, rngs: nnx.Rngs) -> Unit:
+    def _doubling(self, name: str, width: int, rngs: nnx.Rngs) -> list[Unit]:
+        channels = self.model.channels
         init = transposed(AFTER_RELU, strides=(Doubling.STRIDE,) * self.rank)
-        layer = Doubling(width, self.model.channels, self.rank, kernel_init=init, dtype=self.kind, rngs=rngs)
-        return self._unit(f"{name}, transposed", width, layer, rngs)
+        layer = Doubling(channels, channels, self.rank, kernel_init=init, dtype=self.kind, rngs=rngs)
+        return [self._mixing(name, width, rngs), self._unit(f"{name}, transposed", channels, layer, rngs)]
+
+    def _mixing(self, name: str, width: int, rngs: nnx.Rngs) -> Unit:
+        layer = self._convolution(width, self.model.channels, 1, pointwise(AFTER_RELU), rngs)
+        return self._unit(f"{name}, pointwise", width, layer, rngs)
 
     def _unit(self, name: str, width: int, layer: nnx.Module, rngs: nnx.Rngs) -> Unit:
         return Unit(name, width, layer, rngs=rngs, dtype=self.kind)
