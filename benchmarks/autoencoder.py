@@ -1,8 +1,9 @@
 """Which starts train a 20-layer autoencoder, and which optimisers mend the others: a line a start and optimiser.
 
-    python benchmarks/autoencoder.py --steps 600
+    python benchmarks/autoencoder.py
 
-solution_autoencoder on one draw of 128 solutions after another; gradient descent with the best of four rates.
+solution_autoencoder on one draw of 128 solutions after another. Gradient descent: momentum 0.9, gradients of a norm above one
+shortened to it (the first would leave the range of floats), the best of three rates.
 """
 
 from __future__ import annotations
@@ -24,23 +25,27 @@ STARTS = {
     "twice the variance": {"init_scale": 2.0**0.5},
     "Glorot": {"init": "glorot"},
 }
-RATES = (1e-4, 1e-3, 1e-2, 1e-1)
+RATES = (0.03, 0.1, 0.3)
+NORM = 1.0
 
 
-def main(steps: int = 600) -> None:
+def main(steps: int = 2000) -> None:
     """Print the table."""
     jax.config.update("jax_enable_x64", True)
     problem = problem_class("solution_autoencoder")()
-    print(
-        "| start | loss at step 0 | gradient descent, momentum 0.9 (best rate) | Adam 1e-3 | Muon |\n|---|---|---|---|---|"
-    )
+    print("| start | loss at step 0 | gradient descent (best rate) | Adam 1e-3 | Muon |\n|---|---|---|---|---|")
     for name, changes in STARTS.items():
         model = replace(problem.model, **changes)
-        descents = {rate: trained(model, pk.Optax(transform=optax.sgd(rate, 0.9), steps=steps)) for rate in RATES}
+        descents = {rate: trained(model, descent(rate, steps)) for rate in RATES}
         rate = min(descents, key=lambda r: descents[r][1])
         before, after = descents[rate]
         (_, adam), (_, muon) = (trained(model, stage) for stage in (pk.Adam(steps=steps), pk.Muon(steps=steps)))
         print(f"| {name} | {before:.2g} | {after:.2g} ({rate:g}) | {adam:.2g} | {muon:.2g} |", flush=True)
+
+
+def descent(rate: float, steps: int) -> pk.Optax:
+    """Gradient descent with momentum."""
+    return pk.Optax(transform=optax.chain(optax.clip_by_global_norm(NORM), optax.sgd(rate, 0.9)), steps=steps)
 
 
 def trained(model: pk.Autoencoder, stage: pk.Optax | pk.Adam | pk.Muon) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -18,6 +19,8 @@ KEY = 31415
 """Of these: no training draws them."""
 LOOKED_AT = 3
 """Inputs for which a check solves."""
+UNEVEN = 10.0
+"""A term that starts this many times larger than everything else is told of."""
 DOUBTFUL = 0.1
 """Share of the residual of wrong fields that a solver of another discretisation may leave."""
 
@@ -43,7 +46,7 @@ def check_surrogate(objective: Objective) -> Checked:
     drawn = equations.drawn(jax.random.key(KEY), network.together or 1, network.dtype)
     squares = jax.jit(objective.mean_squares)(network.initial_parameters, {group.name: drawn})
     rms = {term: float(squares[term]) ** 0.5 for term in objective.terms}
-    oversights, notes = list[str](), list[str]()
+    oversights, notes = list[str](), _uneven(rms, objective.weights)
     if equations.problem.solve is None:
         notes.append("no `solve`: how good the surrogate is will not be known")
     else:
@@ -54,6 +57,19 @@ def check_surrogate(objective: Objective) -> Checked:
             )
             (notes if left[term] <= DOUBTFUL * asked[term] else oversights).append(found)
     return Checked((), None, (), (), rms, {}, tuple(oversights), tuple(notes))
+
+
+def _uneven(rms: dict[str, float], weights: Mapping[str, float]) -> list[str]:
+    """A note where one term is far larger than the others: training would first make fields small, and might stay there."""
+    size = {term: value * weights[term] ** 0.5 for term, value in rms.items()}
+    largest = max(size, key=lambda t: size[t])
+    rest = max((v for t, v in size.items() if t != largest), default=0.0)
+    if not rest or size[largest] < UNEVEN * rest:
+        return []
+    return [
+        f"'{largest}' starts {size[largest] / rest:.0f} times larger than everything else: at first fields of zero do best, and "
+        f"training may stay there. --weights.{largest} {weights[largest] * (rest / size[largest]) ** 2:.1g} makes them alike."
+    ]
 
 
 def _residuals_of_the_solver(equations: SurrogateEquations) -> tuple[dict[str, float], dict[str, float]]:
