@@ -117,6 +117,14 @@ NETWORKS = {
         "advection_fast", "transformer", (*FASTER, "--model", "transformer", "--model.width", "16")
     ),
     "darcy_surrogate": Network("darcy_surrogate", "dense convolutional encoder-decoder"),
+    "darcy_surrogate, dense": Network(
+        "darcy_surrogate",
+        "4 dense layers",
+        (
+            *("--model", "autoencoder", "--model.depth", "4", "--model.width", "256", "--model.code", "256"),
+            *("--stages", "adam", "--adam.steps", "10000"),
+        ),
+    ),
     "solution_autoencoder": Network("solution_autoencoder", "autoencoder, He"),
     "solution_autoencoder, half": Network(
         "solution_autoencoder", "the same, half the variance", ("--model.init_scale", "0.70711")

@@ -65,10 +65,10 @@ class DarcySurrogate(pk.Surrogate):
         A = coo_array((np.concatenate(values) * N**2, places)).tocsr()
         return spsolve(A, np.ones(N * N)).reshape(N, N)
 
-    model = pk.DenseConvolutional(growth=8, layers=(2, 2, 2), channels=12)
+    model = pk.DenseConvolutional(growth=8, layers=(0, 4, 4), channels=12)
     recipe = pk.Recipe(
-        stages=(pk.Adam(steps=2000, learning_rate=2e-3, patience=0),),
-        sampling=pk.Sampling(interior=16, redraw=10, method="sobol"),
+        stages=(pk.Adam(steps=3000, learning_rate=5e-3, patience=0),),
+        sampling=pk.Sampling(interior=16, redraw=2, method="sobol"),
         precision="float32",
     )
 
