@@ -99,8 +99,8 @@ NETWORKS = {
     ),
     "allen_cahn, piratenet": Network(
         "allen_cahn",
-        "PirateNet, frequencies of 0.5",
-        (*SHORT, "--model", "piratenet", "--model.width", "12", "--model.depth", "2", "--model.fourier_scale", "0.5"),
+        "PirateNet",
+        (*SHORT, "--model", "piratenet", "--model.width", "12", "--model.depth", "2"),
     ),
     "burgers, mlp": Network("burgers", "MLP", SHORT),
     "burgers, modified mlp": Network(

@@ -82,7 +82,9 @@ def test_the_bias_is_scaled_in_neither_parametrisation():
 def test_fourier_features():
     features = FourierFeatures(2, 5000, 3.0, rngs=nnx.Rngs(0), dtype=jnp.float32)
     # 10000 draws: the standard error of a standard deviation is 0.71 %.
-    assert np.std(features.frequencies[...]) == pytest.approx(3.0, rel=0.03)
+    assert np.std(features.frequencies[...]) == pytest.approx(3.0 / math.sqrt(2), rel=0.03)
+    phases = np.random.default_rng(0).normal(size=(200, 2)) @ np.asarray(features.frequencies[...])
+    assert np.std(phases) == pytest.approx(3.0, rel=0.1)
     Z = np.asarray(features(jnp.asarray([[0.3, -1.7], [0.0, 0.0]])))
     assert Z.shape == (2, 10000)
     np.testing.assert_allclose(Z[:, :5000] ** 2 + Z[:, 5000:] ** 2, 2.0, rtol=1e-5)

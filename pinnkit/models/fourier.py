@@ -18,15 +18,16 @@ class Frequencies(nnx.Variable):
 
 
 class FourierFeatures(nnx.Module):
-    """sqrt(2) [cos(X B), sin(X B)], B ~ N(0, deviation^2): each pair of features has mean square one at every point.
+    """sqrt(2) [cos(X B), sin(X B)], B ~ N(0, deviation^2 / n_in): each pair of features has mean square one at every point.
 
-    The features replace X, as in the paper. B holds angular frequencies, without the paper's factor 2 pi: an embedded
-    axis has the length 2 sqrt(3), so the paper's sigma for the unit interval is deviation sqrt(3) / pi.
+    The features replace X, as in the paper. The variance is divided by what is summed, so that X B, the phase, has the same
+    spread however many inputs there are. B holds angular frequencies, without the paper's factor 2 pi: an embedded axis has
+    the length 2 sqrt(3), so the paper's sigma for the unit interval is deviation sqrt(3 / n_in) / pi.
 
     Arguments
         n_in: inputs.
         count: frequencies; there are 2 count features.
-        deviation: standard deviation of an entry of B.
+        deviation: standard deviation of a phase, for inputs of variance one.
         rngs: `params` gives the key for B.
         dtype: of B.
 
@@ -35,7 +36,7 @@ class FourierFeatures(nnx.Module):
 
     def __init__(self, n_in: int, count: int, deviation: float, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         draw = jax.random.normal(rngs.params(), (n_in, count), float_dtype(dtype))
-        self.frequencies = Frequencies(deviation * draw)
+        self.frequencies = Frequencies(deviation / math.sqrt(n_in) * draw)
 
     def __call__(self, X: Float[Array, "points n_in"]) -> Float[Array, "points features"]:
         """Map a batch to its features."""

@@ -67,7 +67,7 @@ class LayeredModel(ABC):
     """What is trained: the weights (standard), the weights without their standard deviation (ntk), weights and a factor for
     each unit (rwf, random weight factorisation), or directions and lengths (weight_norm)."""
     fourier_scale: float = 1.0
-    """Standard deviation of the random angular frequencies, for coordinates scaled to unit variance."""
+    """Standard deviation of a random feature's phase, the sum over all inputs, which are scaled to unit variance."""
     keep: float = 1.0
     """Share of the weights that is there, drawn at random in each layer but the first, which is whole; the others are zero for
     good. He counts those there."""
