@@ -278,7 +278,7 @@ STATEMENTS = (
     ),
     Statement(
         "batch norm, ReLU, transposed convolution by the inputs that it meets", grid_signal,
-        (FLOW(), FLOW.model, FORWARD, "doubling 1"), "", (FLOW(), FLOW.model, "", ""),
+        (FLOW(), FLOW.model, FORWARD, "doubling 1, transposed"), "", (FLOW(), FLOW.model, "", ""),
     ),
 )  # fmt: skip
 

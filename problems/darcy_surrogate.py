@@ -67,8 +67,8 @@ class DarcySurrogate(pk.Surrogate):
 
     model = pk.DenseConvolutional(growth=8, layers=(0, 4, 4), channels=12)
     recipe = pk.Recipe(
-        stages=(pk.Adam(steps=3000, learning_rate=5e-3, patience=0),),
-        sampling=pk.Sampling(interior=16, redraw=2, method="sobol"),
+        stages=(pk.Adam(steps=4000, learning_rate=5e-3, patience=0),),
+        sampling=pk.Sampling(interior=16, redraw=1, method="sobol"),
         precision="float32",
     )
 

@@ -271,7 +271,7 @@ class Loop:
             weighting, points = self.weigher.update(state.weighting, state.params, state.points, due, False)
         weighting, points = placed((weighting, points))
         state = replace(state, points=points, weighting=weighting)
-        if draw:
+        if draw and self._stage(state).patience:
             state = self._looked_at_fresh_points(state)
         keeps = self._stage(state).outlives_points
         state = replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._begun(state)
