@@ -122,7 +122,7 @@ NETWORKS = {
         "4 dense layers",
         (
             *("--model", "autoencoder", "--model.depth", "4", "--model.width", "256", "--model.code", "256"),
-            *("--stages", "adam", "--adam.steps", "10000"),
+            *("--stages", "adam", "--adam.steps", "10000", "--adam.patience", "0"),
         ),
     ),
     "solution_autoencoder": Network("solution_autoencoder", "autoencoder, He"),
