@@ -237,6 +237,18 @@ def test_training_ends_where_the_requested_accuracy_is_reached():
             assert max(e.relative_l2 for e in run.accuracy.errors(report.state.params).values()) > 0.05
 
 
+@pytest.mark.parametrize("redraw, looks", [(1, [20, 40, 60]), (7, [21, 42, 63]), (30, [30, 60])])
+def test_the_error_is_looked_at_when_points_are_drawn_but_not_at_every_step(redraw, looks):
+    asked = []
+    sampling = pk.Sampling(interior=32, boundary=1, redraw=redraw)
+    run = Run(Decay(), pk.MLP(width=4, depth=1), pk.Recipe(stages=(pk.Adam(steps=65, patience=0),), sampling=sampling))
+    counts = []
+    run.loop.reached = lambda params: asked.append(params) is not None
+    for report in run.loop.run(run.loop.start()):
+        counts += [int(report.state.step)] * (len(asked) - len(counts))
+    assert counts == looks
+
+
 def test_a_stage_ends_without_progress_on_fresh_points():
     idle = pk.Adam(steps=400, learning_rate=1e-12, patience=3)
     sampling = pk.Sampling(interior=32, boundary=1, redraw=20)

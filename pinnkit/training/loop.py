@@ -34,6 +34,8 @@ CHUNK_SECONDS = 1.0
 REACHED = ": the requested accuracy is reached"
 PROGRESS = 0.9
 """Points just drawn show progress where the loss on them is below this part of the lowest on such points so far."""
+LOOK = 20
+"""Steps between two looks at the error, at the least: one costs as much as some steps."""
 UNSEEN = 2**30
 """Draws from this number on are for evaluation: no training takes so many steps."""
 FIRST = 10
@@ -209,7 +211,8 @@ class Loop:
             return ": the loss is low enough"
         if stalled:
             return ": no further decrease is possible"
-        if drawn and self.reached is not None and self.reached(state.params):
+        step, looked = int(state.step), int(state.step) - self._redraw(stage)
+        if drawn and step // LOOK > looked // LOOK and self.reached is not None and self.reached(state.params):
             return REACHED
         return "" if int(state.stage_step) >= stage.steps else None
 
