@@ -120,7 +120,7 @@ def test_a_transposed_convolution_with_the_fan_in_of_its_window_loses_a_factor_o
         pytest.param({}, True, id="he"),
         pytest.param({"init": "glorot"}, False, id="glorot"),
         pytest.param({"init_scale": 2**0.5}, False, id="twice the variance"),
-        pytest.param({"init_scale": 0.5**0.5}, False, id="half the variance", marks=pytest.mark.long),
+        pytest.param({"init_scale": 0.5**0.5}, False, id="half the variance"),
     ],
 )
 def test_the_autoencoder_is_predicted_and_judged(changes, fit):
@@ -216,8 +216,8 @@ def test_a_term_that_drowns_the_others_is_told_of():
             return 100.0 * p
 
     problem = Uneven()
-    rms = check_surrogate(objective_of(problem)).initial_rms
-    note = check_surrogate(objective_of(problem)).notes[0]
+    found = check_surrogate(objective_of(problem))
+    rms, note = found.initial_rms, found.notes[0]
     weight = f"{(rms['screening'] / rms['drowning']) ** 2:.1g}"
     assert f"--weights.drowning {weight} " in note
     equations = equations_of(problem)
@@ -255,13 +255,14 @@ def test_the_solutions_that_the_autoencoder_reads_solve_burgers_equation():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "options"),
+    ("name", "options", "share"),
     [
-        ("darcy_surrogate", ("--model.layers", "0", "1", "--adam.learning_rate", "1e-2")),
-        ("solution_autoencoder", ("--adam.learning_rate", "3e-3")),
+        # Its start has an error of a third only: the fields have the size of least energy, whatever the network.
+        ("darcy_surrogate", ("--model.layers", "0", "1", "--adam.learning_rate", "1e-2"), 0.7),
+        ("solution_autoencoder", ("--adam.learning_rate", "3e-3"), 0.5),
     ],
 )
-def test_what_ships_trains(name, options, tmp_path):
+def test_what_ships_trains(name, options, share, tmp_path):
     stages = ("--stages", "adam", "--adam.steps", "80", "--sampling.interior", "16")
     status, out, err = pinnkit("train", name, *options, *stages, folder=tmp_path)
     assert (status, err) == (0, "") and "warning" not in out
@@ -269,7 +270,7 @@ def test_what_ships_trains(name, options, tmp_path):
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     problem = problem_class(name)()
     start, weights = check_surrogate(objective_of(problem, dtype=jnp.float32)).initial_rms, problem.recipe.weights
-    assert rows[-1]["loss"] < 0.8 * sum(weights.get(term, 1.0) * size**2 for term, size in start.items())
+    assert rows[-1]["loss"] < share * sum(weights.get(term, 1.0) * size**2 for term, size in start.items())
     assert {p.name for p in (folder / "figures").iterdir()} == {"losses.png", "samples.png"}
 
 
