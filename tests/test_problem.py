@@ -134,6 +134,39 @@ def test_unknowns_start_at_their_guess_and_stay_in_their_bounds(bounds, guess):
     assert u.value(jnp.float32(0.3)).dtype == jnp.float32
 
 
+@pytest.mark.parametrize("bounds", [*BOUNDS, (0.001, 50.0)])
+@pytest.mark.parametrize("guess", [0.002, 0.1, 4.5])
+def test_no_step_of_an_unknown_is_so_long_that_no_gradient_leads_back(bounds, guess):
+    """A sigmoid or an exponential is flat beyond z = 20: what comes there stays there."""
+    u = pk.unknown(guess, bounds=bounds)
+    z, slope = jnp.linspace(-300.0, 300.0, 2001), jax.grad(u.value)
+    sizes = np.ones(2001)
+    if (
+        bounds.count(None) == 1 or u.logarithmic
+    ):  # such a parameter goes down by orders of magnitude, and is judged by them
+        bound = 0.0 if u.logarithmic else next(b for b in bounds if b is not None)
+        sizes = np.abs(jax.vmap(u.value)(z) - bound)
+    first = abs(slope(0.0)) / np.interp(0.0, z, sizes)
+    assert np.mean(np.abs(jax.vmap(slope)(z)) / sizes > 1e-2 * first) > 0.8
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_the_first_moves_of_an_unknown_do_not_depend_on_its_unit(scale):
+    for bounds in ((None, None), (0.0, None), (0.0, 10.0), (0.01, 100.0)):
+        u = pk.unknown(0.5 * scale, bounds=tuple(None if b is None else b * scale for b in bounds))
+        slope = float(jax.grad(u.value)(0.0)) / u.initial
+        assert 0.9 < slope < 4.0  # a unit step changes it by about its own size
+
+
+def test_an_unknown_that_ran_to_its_bound_is_recognised():
+    two, one = pk.unknown(0.1, bounds=(0.0, 0.2)), pk.unknown(1.0, bounds=(0.0, None))
+    wide = pk.unknown(1e-3, bounds=(1e-8, 1.0))
+    assert (two.bound_reached(1e-6), two.bound_reached(0.008), two.bound_reached(0.2 - 1e-6)) == ("lower", "", "upper")
+    assert (one.bound_reached(1e-6), one.bound_reached(1e-3), one.bound_reached(1e5)) == ("lower", "", "")
+    assert (wide.bound_reached(1e-7), wide.bound_reached(1.0001e-8)) == ("", "lower")
+    assert pk.unknown(1.0).bound_reached(1e30) == ""
+
+
 def test_an_unknown_is_its_first_guess_and_can_be_copied():
     u = pk.unknown(0.5, bounds=(0.0, 1.0))
     for twin in (u, copy.deepcopy(u), pickle.loads(pickle.dumps(u))):

@@ -230,3 +230,31 @@ def test_weights_of_points_count_as_fixed_ones_do(tmp_path):
         found.append(estimates(run.objective, run.objective.network.initial_parameters, [draw]))
     for name, one in found[0].items():
         assert found[1][name].deviation == pytest.approx(one.deviation, rel=1e-9)
+
+
+class Backwards(Line):
+    """The same two unknowns, declared in an order that is not that of the alphabet."""
+
+    v: float = pk.unknown(1.0)
+    D: float = pk.unknown(0.0)
+    a: float = 0.0
+    b: float = 0.0
+
+    @pk.interior
+    def slope(self, u_x):
+        return u_x - self.v
+
+    @pk.boundary("x-")
+    def start(self, u):
+        return u - self.D
+
+
+def test_each_unknown_has_its_own_interval_in_whatever_order_they_are_declared(tmp_path):
+    repeated = Repeated(tmp_path, 1e3, Backwards)
+    y = repeated.values(np.random.default_rng(2))
+    estimate = repeated.estimates(repeated.trained(y))
+    values, deviations, _ = least_squares(repeated.x, y)
+    assert list(estimate) == ["v", "D"]
+    assert [e.value for e in estimate.values()] == pytest.approx(values, abs=0.005 * deviations.min())
+    assert [e.deviation for e in estimate.values()] == pytest.approx(deviations, rel=0.02)
+    assert deviations[0] > 1.3 * deviations[1]  # else a swap would not show

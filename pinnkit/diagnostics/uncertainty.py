@@ -8,6 +8,9 @@ of J_net. Hence their covariance is S^-1 (F_data^T diag(w_t / N_t sigma_t^2) F_d
 comes from the residuals of the data, less the degrees of freedom that the fit has used. Where equations are weighty and
 well resolved, this is the textbook interval of least squares on the solutions of the PDE.
 
+What is left of the equations beyond what the noise explains is an error of the model (the network has not solved them): it
+counts as one value that is wrong everywhere alike, the worst that it can do to the unknowns.
+
 Directions of the network that change the loss by less than its rounding are left out: no training has moved along them.
 """
 
@@ -18,12 +21,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy import linalg, special
 
 from pinnkit.fields import Points
 from pinnkit.objective import Group, Objective, Parameters, PointSets
+from pinnkit.problem import Unknown
 
 Jacobian = Callable[[Parameters, Points], Any]
 Jacobians = dict[str, Jacobian]
@@ -34,14 +39,49 @@ DETERMINED = 1e-12
 """Share of an unknown's effect (squared) that the network must be unable to imitate."""
 
 
+EXPLAINED = 2.0
+"""Residuals of an equation up to this many times what noise in the data explains are put down to the noise."""
+
+Tick = Callable[[float], None]
+"""Gets the share of the work that is done, from 0 to 1."""
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """An unknown parameter with its standard deviation and 95% interval; infinite where nothing determines it."""
+    """An unknown parameter with its standard deviation and 95% interval, in the parameter's own units.
+
+    Without an interval the deviation is infinite, lower and upper are the bounds of the parameter, and `reason` says why.
+    """
 
     value: float
     deviation: float
     lower: float
     upper: float
+    reason: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval."""
+        return not self.reason and bool(np.isfinite(self.deviation))
+
+    @property
+    def at_bound(self) -> str:
+        """The bound to which the parameter has run: "lower", "upper" or ""."""
+        return next((end for end in ("lower", "upper") if self.reason.startswith(f"it ran to its {end} bound")), "")
+
+    def __str__(self) -> str:
+        """The interval in words, or why there is none."""
+        if self.known:
+            return f"95% interval [{self.lower:.6g}, {self.upper:.6g}]"
+        return f"no interval: {self.reason or UNDETERMINED}"
+
+
+UNDETERMINED = "nothing determines it"
+
+
+def without_interval(unknown: Unknown, value: float, reason: str) -> Estimate:
+    """The estimate of a parameter of which no interval is known."""
+    return Estimate(value, np.inf, unknown.lower, unknown.upper, reason)
 
 
 @dataclass(frozen=True)
@@ -65,34 +105,51 @@ def jacobians(objective: Objective) -> Jacobians:
 
 
 def estimates(
-    objective: Objective, params: Parameters, draws: Sequence[PointSets], compiled: Jacobians | None = None
+    objective: Objective,
+    params: Parameters,
+    draws: Sequence[PointSets],
+    compiled: Jacobians | None = None,
+    tick: Tick = lambda share: None,
 ) -> dict[str, Estimate]:
     """Value and 95% interval of each unknown parameter; {} where there are none.
 
-    Arguments
+    Without any data there is no noise: the residuals of all terms stand in for it, each as one value that is wrong
+    everywhere alike, and the interval says how far such an error could move the unknowns. A parameter that has run to one
+    of its bounds has no interval: there the loss says nothing about it.
+
+    Args:
         draws: collocation points as training draws them, several times over (`draws_needed`).
         compiled: `jacobians(objective)`, where there are several calls.
-
-    Without any data there is no noise: the residuals of all terms stand in for it, each as one value that is wrong
-    everywhere alike, and the interval says how far such an error could move the unknowns.
+        tick: called between the pieces of the work.
     """
     unknowns = objective.network.problem.unknowns()
     if not unknowns:
         return {}
     compiled = compiled or jacobians(objective)
-    terms = [t for g in objective.equations.groups for t in _terms(objective, g, draws, params, compiled[g.name])]
+    terms = _all_terms(objective, draws, params, compiled, tick)
+    if not all(np.isfinite(t.r).all() and np.isfinite(t.J).all() for t in terms):
+        values = {name: float(u.value(params["unknowns"][name])) for name, u in unknowns.items()}
+        return {n: without_interval(u, values[n], "residuals are not finite") for n, u in unknowns.items()}
     covariance, freedom = _covariance(terms, len(unknowns), float(np.finfo(objective.network.dtype).eps) ** 0.5)
+    tick(1.0)
     share = (1 + LEVEL) / 2
     # Student's t with the degrees of freedom of the noise; the normal distribution without data.
     quantile = float(special.stdtrit(freedom, share) if np.isfinite(freedom) else special.ndtri(share))
-    found = {}
+    result = {}
     for (name, u), variance in zip(unknowns.items(), np.diag(covariance), strict=True):
         z = params["unknowns"][name]
-        # The Jacobian is per unit of the unbounded number z; the chain rule brings it to the parameter's own units.
-        value, deviation = float(u.value(z)), float(np.sqrt(variance)) * abs(float(jax.grad(u.value)(z)))
+        # The Jacobian is per unit of the trained number z; the chain rule brings it to the parameter's own units.
+        value, slope = float(u.value(z)), abs(float(jax.grad(u.value)(z)))
+        if end := u.bound_reached(value):
+            result[name] = without_interval(u, value, f"it ran to its {end} bound: not found")
+            continue
+        # A deviation beyond every number: nothing determines the parameter, also where the slope is zero.
+        deviation = float(np.sqrt(variance)) * slope if np.isfinite(variance) else np.inf
         reach = quantile * deviation
-        found[name] = Estimate(value, deviation, max(value - reach, u.lower), min(value + reach, u.upper))
-    return found
+        result[name] = Estimate(value, deviation, max(value - reach, u.lower), min(value + reach, u.upper))
+        if not np.isfinite(deviation):
+            result[name] = without_interval(u, value, UNDETERMINED)
+    return result
 
 
 def _covariance(terms: Sequence[_Term], unknowns: int, cut: float) -> tuple[np.ndarray, float]:
@@ -106,23 +163,40 @@ def _covariance(terms: Sequence[_Term], unknowns: int, cut: float) -> tuple[np.n
     Z = np.concatenate([np.zeros((R.shape[1] - unknowns, unknowns)), np.eye(unknowns)])  # F = R Z
     Z[order] = -linalg.solve_triangular(T, Q.T @ own)
     inverse, determined = _inverse(F.T @ F, np.sum(own**2, axis=0))
-    noise, freedom, data = np.zeros((unknowns, unknowns)), 0.0, [t for t in terms if t.data]
-    for term in data or terms:
-        moved, count = term.J @ Z, len(term.r)
-        if not term.data:
-            noise += (term.r @ term.r) * moved.T @ moved
-            continue
-        # E |e - H e|^2 = sigma^2 |1 - H|^2, where H = G G^T is what the fit makes of the noise e.
-        own_part = moved @ linalg.sqrtm(inverse).real
-        G = np.concatenate([linalg.solve_triangular(T, term.J[:, order].T, trans="T").T, own_part], axis=1)
-        left = count - 2 * np.sum(G**2) + np.sum((G.T @ G) ** 2)
+    root = _root(inverse)
+
+    # H = G G^T is what the fit makes of an error e in the rows of all terms; G of one term are its rows.
+    G = [
+        np.concatenate([linalg.solve_triangular(T, t.J[:, order].T, trans="T").T, t.J @ Z @ root], axis=1)
+        for t in terms
+    ]
+    ahead = sum(g.T @ t.r for g, t in zip(G, terms, strict=True))
+
+    noise, freedom = np.zeros((unknowns, unknowns)), 0.0
+    explaining = np.zeros((rank + unknowns, rank + unknowns))  # the noise of all data, as the fit spreads it
+    for term, g in ((t, g) for t, g in zip(terms, G, strict=True) if t.data):
+        moved, gram = term.J @ Z, g.T @ g
+        # E |e - H e|^2 = sigma^2 |1 - H|^2.
+        left = len(term.r) - 2 * np.trace(gram) + np.sum(gram**2)
         freedom += left
-        noise += (term.r @ term.r) / max(left, 1e-300) * moved.T @ moved
+        variance = (term.r @ term.r) / max(left, 1e-300)
+        explaining += variance * gram
+        noise += variance * moved.T @ moved
+    for term, g in ((t, g) for t, g in zip(terms, G, strict=True) if not t.data):
+        # What the linear model still takes away belongs to the rest of the way, below.
+        moved, size = term.J @ Z, np.sum((term.r - g @ ahead) ** 2)
+        noise += max(0.0, size - EXPLAINED * np.sum((g.T @ g) * explaining)) * moved.T @ moved
     # Where training has not come to rest, what is left of the way counts as well.
     rest = inverse @ sum(Z.T @ (t.J.T @ t.r) for t in terms)
     covariance = inverse @ noise @ inverse + np.outer(rest, rest)
     covariance[~determined, ~determined] = np.inf
-    return covariance, float(freedom) if data else np.inf
+    return covariance, float(freedom) if any(t.data for t in terms) else np.inf
+
+
+def _root(S: np.ndarray) -> np.ndarray:
+    """The symmetric square root of a symmetric matrix without negative eigenvalues, but for rounding."""
+    values, vectors = np.linalg.eigh(S)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
 
 def _inverse(S: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -134,37 +208,66 @@ def _inverse(S: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return inverse, np.all(np.abs(vectors[:, ~good]) < 1e-6, axis=1)
 
 
+def _all_terms(
+    objective: Objective, draws: Sequence[PointSets], params: Parameters, compiled: Jacobians, tick: Tick
+) -> list[_Term]:
+    """The terms of all groups, with the share of the work said after each draw."""
+    groups, terms = objective.equations.groups, list[_Term]()
+    pieces, done = sum(1 if g.region is None else len(draws) for g in groups) + 1, 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        tick(done / (pieces + 1))
+
+    for group in groups:
+        terms += _terms(objective, group, draws, params, compiled[group.name], step)
+    return terms
+
+
 def _terms(
-    objective: Objective, group: Group, draws: Sequence[PointSets], params: Parameters, rows: Jacobian
+    objective: Objective,
+    group: Group,
+    draws: Sequence[PointSets],
+    params: Parameters,
+    rows: Jacobian,
+    step: Callable[[], None],
 ) -> list[_Term]:
     """The terms of one group, from all draws; data rows are the same in each, so one is enough."""
-    data = group.region is None
-    parts = [rows(params, points[group.name]) for points in (draws[:1] if data else draws)]
-    found = []
+    data, parts, terms = group.region is None, [], []
+    for points in draws[:1] if data else draws:
+        parts.append(jax.block_until_ready(rows(params, points[group.name])))
+        step()
     for term in objective.equations.terms(group):
         r, J = (np.concatenate([np.asarray(part[i][term], np.float64) for part in parts]) for i in (0, 1))
         used = [(points[group.name].weights or {}).get(term) for points in (draws[:1] if data else draws)]
         own = np.concatenate([np.ones(len(r) // len(used)) if v is None else np.asarray(v, np.float64) for v in used])
         scale = np.sqrt(objective.weights[term] * own / len(r))
-        found.append(_Term(scale[:, None] * J, scale * r, data))
-    return found
+        terms.append(_Term(scale[:, None] * J, scale * r, data))
+    return terms
 
 
 def _rows(objective: Objective, group: Group) -> Jacobian:
-    """Residuals {term: (points,)} and their Jacobian {term: (points, parameters)}, the unknowns in the last columns."""
+    """Residuals {term: (points,)} and their Jacobian {term: (points, parameters)}; last columns: the unknowns as declared."""
     equations, network = objective.equations, objective.network
 
+    # By name, in the order in which the problem declares them: a pytree would put them in the order of the alphabet.
+    names = tuple(network.problem.unknowns())
+
     def rows(params: Parameters, points: Points) -> Any:
-        flat, restore = ravel_pytree((params["network"], params["unknowns"]))
+        weights, restore = ravel_pytree(params["network"])
+        values = jnp.stack([jnp.asarray(params["unknowns"][name], weights.dtype) for name in names])
+        flat = jnp.concatenate([weights, values])
         arrays, structure = jax.tree.flatten(points)
 
         def one(*row: Any) -> Any:
             point = jax.tree.unflatten(structure, [a[None] for a in row])
 
             def residuals(z: Any) -> Any:
-                both = dict(zip(("network", "unknowns"), restore(z), strict=True))
-                found = equations.evaluate(network.bound(both), network.fields(both), group, point)
-                return {t: r[0] for t, r in found.items()}
+                unknowns = {name: z[len(weights) + i] for i, name in enumerate(names)}
+                both = {"network": restore(z[: len(weights)]), "unknowns": unknowns}
+                values = equations.evaluate(network.bound(both), network.fields(both), group, point)
+                return {t: r[0] for t, r in values.items()}
 
             return residuals(flat), jax.jacrev(residuals)(flat)
 
