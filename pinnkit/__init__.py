@@ -1,77 +1,27 @@
-"""pinnkit: physics-informed neural networks that come with proof of how good they are."""
+"""pinnkit: physics-informed neural networks, checked before training and measured after.
 
-from pinnkit.errors import UsageError
-from pinnkit.models import MLP, Autoencoder, DenseConvolutional, ModifiedMLP, PirateNet, ResNet, Transformer
-from pinnkit.optim import LBFGS, SOAP, Adam, Auto, LevenbergMarquardt, Muon, Optax, SSBroyden
-from pinnkit.parallel import use_all_cores
-from pinnkit.problem import (
-    Box,
-    Disk,
-    Parameter,
-    Periodic,
-    Polygon,
-    Problem,
-    Surrogate,
-    at,
-    boundary,
-    data,
-    feature,
-    initial,
-    interior,
-    quantity,
-    unknown,
-)
-from pinnkit.reporting.solution import Solution, check, diagnose, load, train
-from pinnkit.sampling import Sampling
-from pinnkit.training.curriculum import Curriculum
-from pinnkit.training.recipe import Recipe
-from pinnkit.weighting import NTK, Causality, GradientNorm, ResidualAttention, SelfAdaptive, VariationalAttention
+The names are those of `pinnkit.api`, which is imported when the first of them is asked for: JAX takes seconds, and the command
+line has to answer, and to heed Ctrl-C, before that.
+"""
 
-__all__ = [
-    "LBFGS",
-    "MLP",
-    "NTK",
-    "SOAP",
-    "Adam",
-    "Auto",
-    "Autoencoder",
-    "Box",
-    "Causality",
-    "Curriculum",
-    "DenseConvolutional",
-    "Disk",
-    "GradientNorm",
-    "LevenbergMarquardt",
-    "ModifiedMLP",
-    "Muon",
-    "Optax",
-    "Parameter",
-    "Periodic",
-    "PirateNet",
-    "Polygon",
-    "Problem",
-    "Recipe",
-    "ResNet",
-    "ResidualAttention",
-    "SSBroyden",
-    "Sampling",
-    "SelfAdaptive",
-    "Solution",
-    "Surrogate",
-    "Transformer",
-    "UsageError",
-    "VariationalAttention",
-    "at",
-    "boundary",
-    "check",
-    "data",
-    "diagnose",
-    "feature",
-    "initial",
-    "interior",
-    "load",
-    "quantity",
-    "train",
-    "unknown",
-    "use_all_cores",
-]
+import importlib
+import importlib.util
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pinnkit.api import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    if not name.startswith("__"):
+        if importlib.util.find_spec(f"pinnkit.{name}"):  # a module or a folder of the package: no name of the API
+            return importlib.import_module(f"pinnkit.{name}")
+        api = importlib.import_module("pinnkit.api")
+        if name in api.__all__:
+            return getattr(api, name)
+    raise AttributeError(f"module 'pinnkit' has no attribute '{name}'", name=name, obj=sys.modules[__name__])
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *importlib.import_module("pinnkit.api").__all__})

@@ -44,6 +44,11 @@ def location(thing: Callable[..., Any] | type) -> str:
     return f"{shown_path(Path(file))}:{line}" if file else ""
 
 
+def printable(text: str) -> str:
+    """The text with its control characters written out: a terminal obeys them, and a file may hold any."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
 def shown_path(path: Path) -> str:
     """The path as the user would type it: relative where it lies below the current folder."""
     try:

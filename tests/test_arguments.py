@@ -108,7 +108,7 @@ def test_all_at_once_are_the_same_as_one_by_one():
 @pytest.mark.parametrize("target", ["x-", "x+", "y-", "y+"])
 def test_derivatives_along_the_outward_normal(target):
     axis, sign = 1 + "xy".index(target[0]), -1.0 if target[1] == "-" else 1.0
-    place, normals = Plane.domain.boundary(target).place(jnp.linspace(0.1, 0.9, 18).reshape(6, 3)[:, :2])
+    place, normals = Plane.domain.boundary(target).place(jnp.linspace(0.1, 0.9, 18).reshape(6, 3)[:, :2], 6)
     found = computed(Plane(), F, Points(place, normals), "u_n", "flux_n", "n_x", "n_y", has_normal=True)
     np.testing.assert_allclose(found["u_n"], sign * F.partial(place, (axis,)), atol=1e-12)
     along = {1: (1, 1), 2: (1, 2)}[axis]

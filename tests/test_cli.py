@@ -354,7 +354,7 @@ def test_parameters_and_seed_make_the_numbers_they_should(trained):
 
     folder = RunFolder(trained["folder"])
     run = restored(folder)
-    state, _ = Checkpoints(folder.path / "checkpoints").restore(run.loop)
+    state = Checkpoints(folder.path / "checkpoints").restore(run.loop).state
     x = np.linspace(0, 1, 2001)
     u, exact = run.accuracy.fields(state.params, x[:, None])[:, 0], np.exp(-2 * x)
     measured = np.linalg.norm(u - exact) / np.linalg.norm(exact)

@@ -81,7 +81,8 @@ def test_an_interrupted_run_goes_on_to_the_bit(trained, tmp_path):
         checkpoints = Checkpoints(tmp_path / str(place))
         checkpoints.save(reports[place].state)
         run = Run(Growth(k=0.8), recipe=RECIPE)
-        state, remark = checkpoints.restore(run.loop)
+        restored = checkpoints.restore(run.loop)
+        state, remark = restored.state, restored.remark
         checkpoints.close()
         assert remark == "" and arrays(state).keys() == arrays(reports[place].state).keys()
         for report in run.loop.run(state):

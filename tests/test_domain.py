@@ -14,7 +14,7 @@ PLANE = pk.Box(t=(0.0, 2.0), x=(-1.0, 3.0), y=(5.0, 6.0))
 
 def placed(region, count):
     unit = sobol(jax.random.key(0), region.size(count), len(region.free), jnp.float64)
-    return tuple(np.asarray(a) for a in region.place(unit))
+    return tuple(np.asarray(a) for a in region.place(unit, count))
 
 
 def test_axes_in_the_order_given():
@@ -129,7 +129,7 @@ def test_different_places_have_different_names():
 
 
 def test_float32_points_and_normals():
-    X, normals = PLANE.boundary().place(jnp.full((8, 3), 0.5, jnp.float32))
+    X, normals = PLANE.boundary().place(jnp.full((8, 3), 0.5, jnp.float32), 8)
     assert X.dtype == normals.dtype == jnp.float32
 
 

@@ -16,9 +16,18 @@ ELL = pk.Polygon(x=[0, 2, 2, 1, 1, 0], y=[0, 0, 1, 1, 2, 2])
 
 def placed(region, count=4000):
     unit = sobol(jax.random.key(0), region.size(count), len(region.free), jnp.float64)
-    X, normals = (np.asarray(a) for a in region.place(unit))
+    X, normals = (np.asarray(a) for a in region.place(unit, count))
     assert X.shape == normals.shape == (count, region.domain.dim)
     return X, normals
+
+
+@pytest.mark.parametrize("radius", [0.05, 0.21, 0.333])
+@pytest.mark.parametrize("count", [7, 200, 2000, 2001])
+def test_a_draw_has_as_many_points_as_were_asked_for(radius, count):
+    """The number must not follow from rounding the share that is kept: points drawn anew have the shapes of the first."""
+    channel = pk.Box(x=(0.0, 2.2), y=(0.0, 0.41)) - pk.Disk(x=0.2, y=0.2, radius=radius, name="hole")
+    for region in (channel.interior(), channel.boundary("hole")):
+        placed(region, count)
 
 
 def test_interior_points_are_inside_and_uniform():

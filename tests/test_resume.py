@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -76,7 +77,7 @@ def states(run):
 
 def test_the_run_trains_and_has_all_its_stages(states, run):
     assert run.loop.over(states[80])
-    assert {int(s.stage) for s in states.values()} == {0, 1, 2, 3}
+    assert {int(s.stage) for s in states.values()} == {0, 1, 2}
     assert int(states[60].drawn) == 60
 
 
@@ -86,7 +87,8 @@ def test_a_run_read_from_a_checkpoint_ends_in_the_same_state(step, states, run, 
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(states[step])
     checkpoints.close()
-    again, remark = Checkpoints(tmp_path).restore(run.loop)
+    restored = Checkpoints(tmp_path).restore(run.loop)
+    again, remark = restored.state, restored.remark
     assert remark == ""
     assert_equal(again, states[step])
     *_, last = run.loop.run(again)
@@ -143,7 +145,7 @@ def test_weights_that_follow_the_residuals_resume_to_the_bit_too(kind, tmp_path)
     for step in (7, 12, 20):
         checkpoints = Checkpoints(tmp_path / str(step))
         checkpoints.save(states[step])
-        again, _ = checkpoints.restore(run.loop)
+        again = checkpoints.restore(run.loop).state
         assert_equal(again, states[step])
         with chunks_of(5):
             *_, last = run.loop.run(again)
@@ -177,7 +179,7 @@ def test_a_rescue_after_the_interruption_goes_back_to_the_same_place(tmp_path):
     assert "NaN or Inf at step 19" in next(r.event for r in reports if r.event)
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(reports[11].state)
-    *_, last = run.loop.run(checkpoints.restore(run.loop)[0])
+    *_, last = run.loop.run(checkpoints.restore(run.loop).state)
     assert_equal(last.state, reports[-1].state)
 
 
@@ -185,7 +187,7 @@ def test_a_rescued_run_saves_though_its_steps_went_back(run, states, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(states[60])
     checkpoints.save(states[15])
-    assert int(checkpoints.restore(run.loop)[0].step) == 15
+    assert int(checkpoints.restore(run.loop).state.step) == 15
 
 
 def damage(folder, number):
@@ -200,18 +202,104 @@ def test_where_the_last_checkpoint_is_damaged_the_one_before_is_used(run, states
         checkpoints.save(states[step])
     assert sorted(int(p.name) for p in tmp_path.iterdir() if p.name.isdigit()) == [2, 3]  # two are kept
     damage(tmp_path, 3)
-    state, remark = checkpoints.restore(run.loop)
-    assert_equal(state, states[38])
-    assert remark == "the last checkpoint is damaged: going on from the one of step 38"
+    restored = checkpoints.restore(run.loop)
+    assert_equal(restored.state, states[38])
+    assert "checkpoint (3) cannot be read: it is damaged" in restored.remark and "step 38" in restored.remark
     damage(tmp_path, 2)
     refused(lambda: checkpoints.restore(run.loop), "no checkpoint that can be read", "pinnkit train")
+
+
+def test_an_unfinished_newest_checkpoint_hides_no_older_one(run, states, tmp_path):
+    """As an interrupted copy leaves it: a folder without its arrays."""
+    checkpoints = Checkpoints(tmp_path)
+    for step in (15, 38):
+        checkpoints.save(states[step])
+    (tmp_path / "3").mkdir()
+    restored = checkpoints.restore(run.loop)
+    assert_equal(restored.state, states[38])
+    assert restored.unreadable == {3: "it was not written to its end"}
+    checkpoints.save(states[71])
+    assert int(checkpoints.restore(run.loop).state.step) == 71 and checkpoints.numbers() == [4, 3]
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_older_ones(run, states, tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (15, 38):
+        checkpoints.save(states[step])
+
+    def full(*_, **__):
+        raise ValueError("INTERNAL: write failed: No space left on device")
+
+    monkeypatch.setattr(checkpoints._orbax, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save(states[71])
+    assert checkpoints.numbers() == [2, 1] and int(checkpoints.restore(run.loop).state.step) == 38
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "ssbroyden", "lbfgs"])
+def test_a_run_that_is_over_goes_on_with_more_steps_as_if_it_had_had_them(optimiser, tmp_path):
+    """Also where points were due at the very step at which it ended."""
+
+    def recipe(steps):
+        stages = {
+            "adam": pk.Adam(steps=steps, schedule="constant"),
+            "ssbroyden": pk.SSBroyden(steps=steps),
+            "lbfgs": pk.LBFGS(steps=steps),
+        }
+        return pk.Recipe(stages=(stages[optimiser],), sampling=pk.Sampling(interior=32, boundary=1, redraw=10))
+
+    short, long = (Run(Decay(), recipe=recipe(steps), seed=3) for steps in (20, 35))
+    *_, ended = short.loop.run(short.loop.start())
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(ended.state)
+    state = long.loop.adopt(checkpoints.restore(short.loop).state, short.recipe)
+    assert not long.loop.over(state)
+    *_, extended = long.loop.run(state)
+    *_, straight = long.loop.run(long.loop.start())
+    assert int(extended.state.step) == 35
+    assert_equal(extended.state, straight.state)
+
+
+def test_a_longer_recipe_may_have_further_stages_and_other_points(run):
+    recipe = pk.Recipe(stages=(pk.Adam(steps=12),), sampling=pk.Sampling(interior=32, boundary=1))
+    first = Run(Decay(), recipe=recipe)
+    *_, ended = first.loop.run(first.loop.start())
+    further = replace(recipe, stages=(*recipe.stages, pk.SSBroyden(steps=9)), sampling=pk.Sampling(interior=50))
+    second = Run(Decay(), recipe=further)
+    state = second.loop.adopt(ended.state, recipe)
+    *_, last = second.loop.run(state)
+    assert (int(last.state.step), int(last.state.stage)) == (21, 1)
+    assert last.state.points["interior"].X.shape == (50, 1)
+
+
+def test_the_better_of_the_best_and_the_last_state_is_kept():
+    """Training that was set back by its last draws must not end there."""
+    recipe = pk.Recipe(
+        stages=(pk.Adam(steps=60, learning_rate=1e-2, schedule="constant"),),
+        sampling=pk.Sampling(interior=32, boundary=1, redraw=20),
+    )
+    run = Run(Decay(), recipe=recipe)
+    reports = {int(r.state.step): r for r in run.loop.run(run.loop.start())}
+    state = reports[40].state
+    assert int(state.best.step) == 40 and np.isfinite(state.best.loss)
+    assert run.loop.better(state) is state
+    worse = replace(state, params=jax.tree.map(lambda a: a + 1.0, state.params)).counted(step=59, stage_step=59)
+    assert run.loop.held_out_loss(worse.params) > 10 * run.loop.held_out_loss(state.params)
+    *_, last = run.loop.run(worse)
+    assert "step 40 are better" in last.event and last.loss < 2 * float(state.best.loss)
+    assert_equal(replace(last.state, params=state.best.params), last.state)
 
 
 def test_a_checkpoint_of_another_network_is_refused(states, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(states[38])
     other = Run(Decay(), pk.MLP(width=5, depth=1), RECIPE)
-    refused(lambda: checkpoints.restore(other.loop), "no checkpoint that can be read", "this version of the problem")
+    refused(
+        lambda: checkpoints.restore(other.loop),
+        "no checkpoint that can be read",
+        "this version of the problem",
+        "has the shape (4,), that of the run (5,)",  # the reason is said
+    )
 
 
 def last_arrays(folder):
@@ -231,16 +319,12 @@ def interrupted_at(step):
     """Ctrl-C as soon as a step is done."""
     pressed = []
 
-    @contextmanager
-    def interruptible(_console):
-        yield lambda: bool(pressed)
-
     def show(_self, report, _errors):
-        if int(report.state.step) >= step:
+        if int(report.state.step) >= step and not pressed:
             pressed.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "interruptible", interruptible)
         patch.setattr(session.Progress, "show", show)
         yield
 

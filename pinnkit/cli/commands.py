@@ -16,14 +16,17 @@ from rich.table import Table
 from pinnkit.cli.exporting import export as export_run
 from pinnkit.cli.options import Options, read
 from pinnkit.cli.pruning import prune as prune_run
+from pinnkit.cli.resuming import resume as resume_run
+from pinnkit.cli.starting import describe_run
 from pinnkit.cli.template import problem_file
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import diagnose as diagnose_objective
-from pinnkit.errors import UsageError, advice, shown_path
-from pinnkit.problem import Problem, known, problem_class
-from pinnkit.reporting.restore import restored
+from pinnkit.errors import UsageError, advice, printable, shown_path
+from pinnkit.problem import known, problem_class
+from pinnkit.problem.find import find
+from pinnkit.problem.watching import opened_files
 from pinnkit.reporting.run_folder import RunFolder, all_runs, refuse_taken, unused
-from pinnkit.reporting.session import Session, write_config
+from pinnkit.reporting.session import Session
 from pinnkit.reporting.tables import print_check, print_summary, table
 from pinnkit.training.run import Run, described
 
@@ -37,15 +40,18 @@ def train(arguments: Sequence[str]) -> int:
     options = read(cls, rest, f"pinnkit train {name}")
     refuse_taken(options.out)
     run = _run(options)
-    print_check(console, run.check())
-    _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
+    with opened_files() as opened:
+        print_check(console, run.check())
+        _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
     folder = RunFolder.create(run.problem.name, options.out)
-    file = folder.keep_problem(Path(inspect.getfile(cls)), _files_of(run.problem))
-    write_config(
-        run, folder, {"name": run.problem.name, "file": str(file), "class": cls.__name__}, ["train", *arguments]
-    )
-    console.print(f"training {run.loop.network.count()} parameters in {run.recipe.precision}; folder {folder.path}")
-    return Session(run, folder, console).train(run.loop.start()).exit_status()
+    with folder.lock():
+        describe_run(run, folder, find(name), opened, ["train", *arguments])
+        console.print(
+            f"training {run.loop.network.count()} parameters in {run.recipe.precision}; folder {printable(str(folder.path))}"
+        )
+        session = Session(run, folder, console)
+        session.train(run.loop.start())
+    return session.status
 
 
 def check(arguments: Sequence[str]) -> int:
@@ -84,19 +90,8 @@ def diagnose(arguments: Sequence[str]) -> int:
 
 
 def resume(arguments: Sequence[str]) -> int:
-    """go on with a run that was interrupted, as if it had not been"""
-    folder = RunFolder.open(_one("resume", arguments))
-    run = restored(folder)
-    session = Session(run, folder, console)
-    state, remark = session.checkpoints.restore(run.loop)
-    if remark:
-        console.print(f"warning: {remark}", style="yellow")
-    summary = folder.summary()
-    if run.loop.over(state) and summary is not None:
-        console.print("the run is over; nothing is left to do (pinnkit show prints it)")
-        return int(summary["exit_status"])
-    console.print(f"going on at step {int(state.step)} of {run.recipe.steps}")
-    return session.train(state).exit_status()
+    """go on with a run that was interrupted, as if it had not been; with options: with more steps, other points, weights"""
+    return resume_run(console, arguments)
 
 
 def show(arguments: Sequence[str]) -> int:
@@ -110,8 +105,14 @@ def show(arguments: Sequence[str]) -> int:
         _print_config(config)
         if summary is None:
             last = list(folder.metrics())[-1:]
-            console.print(f"the run has not ended; last step {last[0]['step'] if last else 0}", style="yellow")
-            console.print(f"go on with it: pinnkit resume {folder.path}", soft_wrap=True)
+            trainer = folder.trainer()
+            console.print(
+                (f"the run is being trained by process {trainer}" if trainer else "the run has not ended")
+                + f"; last step {last[0]['step'] if last else 0}",
+                style="yellow",
+            )
+            if not trainer:
+                console.print(f"go on with it: pinnkit resume {folder.path}", soft_wrap=True)
             return 0
         for event in summary["events"]:
             console.print(event, style="dim")
@@ -119,7 +120,7 @@ def show(arguments: Sequence[str]) -> int:
         for figure in sorted((folder.path / "figures").glob("*.png")):
             console.print(f"  {figure}", style="dim", soft_wrap=True)
         return int(summary["exit_status"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise folder.damaged("run.json or summary.json", f"{type(error).__name__}: {error}") from None
 
 
@@ -162,7 +163,7 @@ def list_all(arguments: Sequence[str]) -> int:
     console.print(problems)
     runs = table("runs", "folder", "steps", "worst error", "state")
     for path in all_runs():
-        runs.add_row(*_run_row(path))
+        runs.add_row(*(printable(cell) for cell in _run_row(path)))
     console.print(runs if runs.row_count else "no runs in ./runs yet")
     return 0
 
@@ -215,10 +216,10 @@ TAKES = {
     "train": "PROBLEM [options]",
     "check": "PROBLEM [options]",
     "diagnose": "PROBLEM [options]",
-    "resume": "RUN",
+    "resume": "RUN [options]",
     "show": "RUN [--gradients]",
     "prune": "RUN [options]",
-    "export": "RUN [--int8]",
+    "export": "RUN [--int8] [--untrained]",
     "list": "",
     "new": "NAME",
 }
@@ -236,7 +237,9 @@ def usage() -> None:
     console.print("\nA problem is a name (see pinnkit list) or the path of a Python file; a run is its folder.")
     console.print("Options of a problem: pinnkit train PROBLEM --help")
     console.print(
-        "Exit status: 0 done or fit, 1 requested accuracy not met or unfit, 2 bad input, 3 diverged", style="dim"
+        "Exit status: 0 done or fit, 1 requested accuracy not met or unfit, 2 bad input, 3 diverged, "
+        "4 results could not be written, 130, 143, 129 ended by Ctrl-C, SIGTERM, SIGHUP",
+        style="dim",
     )
 
 
@@ -269,25 +272,18 @@ def _run(options: Options) -> Run:
     return Run(options.problem, options.model, options.recipe, seed=options.seed)
 
 
-def _files_of(problem: Problem) -> list[Path]:
-    """The files that a problem names by a path from its own folder on."""
-    named = [c.mark.target for c in problem.conditions() if c.mark.kind == "data"]
-    named += [str(problem.reference)] if isinstance(problem.reference, (str, Path)) else []
-    return [problem.folder / name for name in dict.fromkeys(named) if not Path(name).is_absolute()]
-
-
 def _run_row(path: Path) -> tuple[str, str, str, str]:
     try:
         summary = RunFolder(path).summary()
     except UsageError:
         return str(path), "", "", "damaged"
     if summary is None:
-        return str(path), "", "", "not ended"
+        return str(path), "", "", "being trained" if RunFolder(path).trainer() else "not ended"
     try:
         errors = [np.inf if e["relative_l2"] is None else e["relative_l2"] for e in (summary["errors"] or {}).values()]
         state = "diverged" if summary["diverged"] else "interrupted" if summary["interrupted"] else "ended"
         return str(path), str(summary["steps"]), f"{max(errors):.2e}" if errors else "not verified", state
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         return str(path), "", "", "damaged"
 
 

@@ -28,6 +28,8 @@ class Export:
     """Folder of the run."""
     int8: bool = False
     """Eight-bit weights and activations for numpy as well, with the reader."""
+    untrained: bool = False
+    """Export also where the only network that can be read has not been trained."""
     out: Path | None = None
     """Folder for what is written, instead of export in the folder of the run."""
 
@@ -43,7 +45,7 @@ def export(console: Console, arguments: Sequence[str]) -> int:
     )
     refuse_taken(asked.out)
     source = RunFolder.open(asked.run)
-    found = load(source.path).evaluation
+    found = load(source.path, untrained=asked.untrained).evaluation
     small = quantised(found) if asked.int8 else None  # what cannot be done is said before anything is written
     program, difference = exported(found)
     folder = asked.out or unused(source.path / "export")

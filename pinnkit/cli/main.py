@@ -4,45 +4,54 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from pinnkit.stopping import Stopped, signals_raise
 
 BAD_INPUT = 2
-INTERRUPTED = 130
+UNWRITTEN = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit with its status. A user's mistake is one message on stderr and exit status 2."""
+    """Run a command and exit with its status. A user's mistake is one message on stderr and exit status 2.
+
+    A signal ends it with 128 and the signal's number, from the first moment on.
+    """
     try:
-        status = run(list(sys.argv[1:] if arguments is None else arguments))
-    except KeyboardInterrupt:  # outside of training, which ends cleanly by itself
+        with signals_raise():
+            status = run(list(sys.argv[1:] if arguments is None else arguments))
+    except Stopped as stop:  # outside of training, which ends cleanly by itself
+        print(stop, file=sys.stderr)
+        status = stop.status
+    except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        status = INTERRUPTED
+        status = Stopped().status
     sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
     """Run a command; returns the exit status."""
-    import jax
+    with _loading():
+        import jax
 
-    # The global settings, made before anything is traced: checks and evaluation are in float64 whatever the
-    # precision of training, whose dtype is explicit everywhere.
-    jax.config.update("jax_enable_x64", True)
-    keep_compiled()
-    from pinnkit.parallel import use_all_cores
-    from pinnkit.products import keep_digits
+        # The global settings, made before anything is traced: checks and evaluation are in float64 whatever the
+        # precision of training, whose dtype is explicit everywhere.
+        jax.config.update("jax_enable_x64", True)
+        keep_compiled()
+        from pinnkit.parallel import use_all_cores
+        from pinnkit.products import keep_digits
 
-    use_all_cores()
-    keep_digits()
-    from rich.console import Console
-
-    from pinnkit.cli import commands
-    from pinnkit.errors import UsageError
+        use_all_cores()
+        keep_digits()
+        from pinnkit.cli import commands
+        from pinnkit.errors import UsageError
 
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         commands.usage()
         return 0 if arguments else BAD_INPUT
     if arguments[0] == "--version":
-        from pinnkit.reporting.session import version_of
+        from pinnkit.reporting.versions import version_of
 
         print("pinnkit", version_of("pinnkit"))
         return 0
@@ -52,15 +61,42 @@ def run(arguments: list[str]) -> int:
             raise commands.unknown(arguments[0])
         return command(arguments[1:])
     except UsageError as error:
-        # Never wrapped: paths and suggestions must stay copyable.
-        Console(stderr=True).print(
-            f"error: {error}",
-            style="red" if sys.stderr.isatty() else None,
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        _say_error(str(error))
         return BAD_INPUT
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a full disk, a folder without permission: the system's word, and where
+        place = f" ({error.filename})" if error.filename else ""
+        _say_error(f"The system refused: {error.strerror or error}{place}.")
+        return UNWRITTEN
+
+
+def _say_error(message: str) -> None:
+    from rich.console import Console
+
+    from pinnkit.errors import printable
+
+    # Never wrapped: paths and suggestions must stay copyable.
+    Console(stderr=True).print(
+        f"error: {printable(message)}",
+        style="red" if sys.stderr.isatty() else None,
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Say on a terminal that something happens, while JAX is imported; the line is gone afterwards."""
+    if "jax" in sys.modules or not sys.stderr.isatty():
+        yield
+        return
+    print("loading ...", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        print("\r           \r", end="", file=sys.stderr, flush=True)
 
 
 def keep_compiled() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 
 from pinnkit.diagnostics.chart import Chart, Line
+from pinnkit.reporting.problem_copy import Source
 from pinnkit.reporting.run_folder import RunFolder, refuse_taken, unused
 from pinnkit.reporting.session import Session, write_config
 from pinnkit.reporting.solution import load
@@ -70,21 +71,23 @@ def prune(console: Console, arguments: Sequence[str]) -> int:
     for (which, keep), model in models.items():
         folder = RunFolder.create(run.problem.name, out / f"{which.replace(' ', '_')}_{keep:g}")
         console.print(f"\n{keep:.0%} of the weights, {which}", style="bold")
-        again = _trained(Run(run.problem, model, run.recipe, seed=run.seed), source, folder, console, arguments)
-        trials.append(_trial(which, keep, again, folder.path))
-        status = max(status, again.exit_status())
-        if again.interrupted:
+        session = _session(Run(run.problem, model, run.recipe, seed=run.seed), source, folder, console, arguments)
+        with folder.lock():
+            again = session.train(session.run.loop.start())
+        status = max(status, session.status)
+        if again is not None:
+            trials.append(_trial(which, keep, again, folder.path))
+        if again is None or again.interrupted:
             break
     _report(console, trials, out)
     return status
 
 
-def _trained(run: Run, source: RunFolder, folder: RunFolder, console: Console, arguments: Sequence[str]) -> Evaluation:
-    """Train into a folder that is a run's like any other."""
-    problem: dict[str, Any] = source.config()["problem"]
+def _session(run: Run, source: RunFolder, folder: RunFolder, console: Console, arguments: Sequence[str]) -> Session:
+    """A session in a folder that is a run's like any other."""
     folder.copy_problem(source)
-    write_config(run, folder, problem, ["prune", *arguments])
-    return Session(run, folder, console).train(run.loop.start())
+    write_config(run, folder, Source.of(source.config()), ["prune", *arguments])
+    return Session(run, folder, console)
 
 
 def _trial(which: str, keep: float, found: Evaluation, folder: Path) -> Trial:

@@ -84,8 +84,16 @@ class Region:
         """How many points a draw of `count` really has: one a part where nothing varies."""
         return sum(self.split(count)) if self.free else len(self.faces)
 
-    def place(self, unit: Float[Array, "points free"]) -> tuple[Float[Array, "points dim"], Float[Array, "points dim"]]:
-        """Unit-cube points -> physical points and outward normals (zero inside)."""
+    def place(
+        self, unit: Float[Array, "candidates free"], count: int
+    ) -> tuple[Float[Array, "points dim"], Float[Array, "points dim"]]:
+        """Physical points and outward normals (zero inside) from points of the unit cube.
+
+        Args:
+            unit: as many as `size(count)` says.
+            count: how many points are asked for.
+        """
+        del count
         axes = self.domain.axes
         points, normals = [], []
         start = 0

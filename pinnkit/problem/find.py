@@ -13,6 +13,10 @@ from types import ModuleType
 
 from pinnkit.errors import UsageError, advice, shown_path, suggestion
 from pinnkit.problem.problem import Problem
+from pinnkit.problem.watching import Opened, opened_files
+
+OPENED = "__pinnkit_opened__"
+"""Name in a problem's module of the files that it opened."""
 
 
 def problem_class(name: str) -> type[Problem]:
@@ -71,7 +75,9 @@ def load(path: Path) -> ModuleType:
     module.__dict__["__pinnkit_name__"] = path.stem
     sys.modules[key] = module  # inspect and dataclasses look a class's module up here
     try:
-        spec.loader.exec_module(module)
+        with opened_files() as opened:
+            spec.loader.exec_module(module)
+        module.__dict__[OPENED] = opened
     except UsageError as error:
         error.where = error.where or line_in(path, error)
         raise
@@ -90,6 +96,11 @@ def load(path: Path) -> ModuleType:
             do=_remedy(error, path, module),
         ) from None
     return module
+
+
+def opened_by(cls: type[Problem]) -> Opened:
+    """The files that the module of a problem class opened while it was imported; none where it was typed in."""
+    return getattr(sys.modules.get(cls.__module__), OPENED, Opened())
 
 
 def _remedy(error: BaseException, path: Path, read: ModuleType) -> str:

@@ -36,6 +36,8 @@ class Problem(metaclass=ProblemType):
         exact(self, ...coordinates): the exact solution in jnp, an array or a dict by field; optional.
         reference: a method like `exact` but in numpy, or the name of a CSV or npz file; optional.
         reference_error: the reference's own relative L2 error, a number or a method that returns it; optional.
+        files: further files that the problem reads, from its own folder on, which a run keeps; optional, since those
+            that Python opens while the problem file is imported are found by themselves.
     """
 
     domain: ClassVar[Any] = None
@@ -46,6 +48,7 @@ class Problem(metaclass=ProblemType):
     exact: ClassVar[Any] = None
     reference: ClassVar[Any] = None
     reference_error: ClassVar[Any] = None
+    files: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

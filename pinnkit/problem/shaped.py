@@ -85,11 +85,10 @@ class ShapedRegion(Region):
         return math.ceil(count * SPARE / self.share) + MORE
 
     def place(
-        self, unit: Float[Array, "candidates free"]
+        self, unit: Float[Array, "candidates free"], count: int
     ) -> tuple[Float[Array, "points dim"], Float[Array, "points dim"]]:
-        """Candidates in the unit cube -> the points that were kept, and outward normals (zero inside)."""
+        """The `count` points that were kept of the candidates in the unit cube, and outward normals (zero inside)."""
         X, normals, kept = self.candidates(unit)
-        count = round((unit.shape[0] - MORE) * self.share / SPARE)
         order = jnp.argsort(~kept, stable=True)
         # Should fewer be kept than expected, the kept ones serve twice: a point outside never counts.
         chosen = order[jnp.arange(count) % jnp.maximum(jnp.sum(kept), 1)]
@@ -100,7 +99,7 @@ class ShapedRegion(Region):
         domain = self.domain
         assert isinstance(domain, ShapedBox)
         if not self.surfaces:
-            X, normals = Region(domain, self.faces, self.normals, self.name).place(unit)
+            X, normals = Region(domain, self.faces, self.normals, self.name).place(unit, len(unit))
             return X, normals, domain.contains(X)
         columns, space = np.array(domain.columns), len(domain.columns)
         others = [i for i in range(domain.dim) if i not in domain.columns]

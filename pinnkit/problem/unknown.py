@@ -56,7 +56,7 @@ class Unknown(float):
     @property
     def logarithmic(self) -> bool:
         """Whether both bounds are positive and far enough apart for a logarithmic map."""
-        return 0 < self.lower and math.isfinite(self.upper) and self.upper >= DECADES * self.lower
+        return self.lower > 0 and math.isfinite(self.upper) and self.upper >= DECADES * self.lower
 
     def value(self, z: Float[Array, ""] | float) -> Float[Array, ""]:
         """The physical value that the trained number z stands for."""

@@ -42,7 +42,7 @@ class History:
         if unknowns := self.run.problem.unknowns():
             row["unknowns"] = {n: float(u.value(state.params["unknowns"][n])) for n, u in unknowns.items()}
         if isinstance(state.optimiser, ScaledState):
-            row["loss_scale"], row["skipped"] = float(state.optimiser.scale), int(state.optimiser.skipped)
+            row |= {"loss_scale": float(state.optimiser.scale), "skipped": int(state.optimiser.skipped)}
         if report.event:
             row["event"] = report.event
         every = self.run.recipe.gradients

@@ -3,43 +3,138 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+import math
+from pathlib import Path
 from typing import Any
+
+import jax
+import numpy as np
 
 from pinnkit.errors import UsageError, shown_path
 from pinnkit.models import MODELS
 from pinnkit.optim import STAGES
 from pinnkit.problem import Problem
-from pinnkit.problem.find import class_in, load
-from pinnkit.reporting.run_folder import CONFIG, PROBLEM, RunFolder
+from pinnkit.reporting.problem_copy import Source, fingerprints, problem_class_of
+from pinnkit.reporting.run_folder import CONFIG, RunFolder, plain
+from pinnkit.reporting.versions import versions
 from pinnkit.sampling import Sampling
 from pinnkit.training.curriculum import Curriculum
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.run import Run
 from pinnkit.weighting import WEIGHTINGS, Causality
 
+OPTIONS = ("parameters", "model", "recipe", "seed")
+"""What of run.json decides a run's numbers."""
+INFINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
+
+
+def restored_problem(folder: RunFolder) -> Problem:
+    """The problem of a run, with its parameters. This executes the problem file in the folder. Raises UsageError."""
+    config = folder.config()
+    try:
+        source, parameters = Source.of(config), config["parameters"]
+        cls = problem_class_of(source, folder)
+        specs: dict[str, Any] = {spec.name: spec.default for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        if strange := set(parameters) - set(specs):
+            raise KeyError(min(strange))
+        return cls(**{name: from_json(value, specs[name]) for name, value in parameters.items()})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _undescribed(folder, error) from None
+
 
 def restored(folder: RunFolder) -> Run:
     """The run of a folder. Raises UsageError where run.json does not describe one."""
-    config = folder.config()
+    config, problem = folder.config(), restored_problem(folder)
     try:
-        source = config["problem"]
-        module = load(folder.path / PROBLEM / source["file"])
-        module.__dict__["__pinnkit_name__"] = source["name"]
-        cls = class_in(module, source["class"])
-        if strange := set(config["parameters"]) - {f.name for f in dataclasses.fields(cls)}:  # type: ignore[arg-type]
-            raise KeyError(min(strange))
-        problem = cls(**config["parameters"])
         described = dict(config["model"])
         name = described.pop("name")
         models = {m.__name__: m for m in (*MODELS.values(), type(problem.model))}
         return Run(problem, models[name](**described), _recipe(config["recipe"], problem), seed=int(config["seed"]))
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UsageError(
-            f"The run folder is damaged: run.json does not describe a run ({type(error).__name__}: {error}).",
-            where=shown_path(folder.path / CONFIG),
-            expected="the file as pinnkit train wrote it",
-            do="Train again.",
-        ) from None
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError) as error:
+        raise _undescribed(folder, error) from None
+
+
+def _undescribed(folder: RunFolder, error: Exception) -> UsageError:
+    return UsageError(
+        f"The run folder is damaged: run.json does not describe a run ({type(error).__name__}: {error}).",
+        where=shown_path(folder.path / CONFIG),
+        expected="the file as pinnkit train wrote it",
+        do="Train again.",
+    )
+
+
+def to_json(value: Any) -> Any:
+    """A parameter as JSON can hold it; `from_json` reads it back."""
+    if isinstance(value, (list, tuple)):
+        return [to_json(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, (float, np.floating)) and not math.isfinite(value):
+        return repr(float(value))
+    if isinstance(value, (np.ndarray, jax.Array)):
+        return to_json(np.asarray(value).tolist())
+    return plain(value)
+
+
+def from_json(value: Any, like: Any) -> Any:
+    """A parameter from JSON, of the kind of the class's own default."""
+    if isinstance(like, (np.ndarray, jax.Array)):
+        array = np.asarray(from_json(value, [0.0]), like.dtype)
+        return array if isinstance(like, np.ndarray) else jax.numpy.asarray(array)
+    if isinstance(value, list):
+        first = like[0] if isinstance(like, (list, tuple)) and len(like) else 0.0
+        return (list if isinstance(like, list) else tuple)(from_json(v, first) for v in value)
+    if isinstance(value, dict):
+        return {k: from_json(v, like.get(k, 0.0) if isinstance(like, dict) else 0.0) for k, v in value.items()}
+    return INFINITE[value] if isinstance(value, str) and value in INFINITE and not isinstance(like, str) else value
+
+
+def differences(folder: RunFolder) -> list[str]:
+    """What is not as it was when the run was started, a sentence each."""
+    config, said = folder.config(), []
+    before, now = config.get("versions") or {}, versions()
+    if changed := [f"{p} {v} (now {now[p]})" for p, v in before.items() if p in now and now[p] != v]:
+        said.append(
+            f"The run was started with {', '.join(changed)}: its numbers will not be equal to the bit to those of a run "
+            "without a break."
+        )
+    devices = config.get("devices")
+    if devices is not None and devices != jax.device_count():
+        said.append(
+            f"The run was started on {devices} device(s), and there are {jax.device_count()} now: sums are rounded in "
+            "another order, which quasi-Newton methods amplify."
+        )
+    files, kept = config.get("files"), fingerprints(folder)
+    if isinstance(files, dict):
+        changed = sorted(name for name in files.keys() | kept.keys() if files.get(name) != kept.get(name))
+        if changed:
+            said.append(f"The run's own copy of {', '.join(changed)} was changed after the run was started.")
+    if (given := config.get("fingerprint")) is not None and given != fingerprint(config):
+        said.append("run.json was edited: the run goes on with other parameters or settings than it was started with.")
+    said += _changed_original(folder, config)
+    return said
+
+
+def _changed_original(folder: RunFolder, config: dict[str, Any]) -> list[str]:
+    """Whether the problem file from which the run was made says something else by now."""
+    try:
+        source = Source.of(config)
+        original = Path(source.original)
+        if not original.is_file() or original.read_bytes() == (folder.problem / source.file).read_bytes():
+            return []
+    except (KeyError, TypeError, ValueError, OSError):
+        return []
+    return [
+        f"{source.original} has changed since: the run goes on with its own copy of it, {folder.problem / source.file}."
+    ]
+
+
+def fingerprint(config: dict[str, Any]) -> str:
+    """SHA-256 of what decides the numbers of a run."""
+    told = json.dumps(plain({name: config.get(name) for name in OPTIONS}), sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _recipe(described: dict[str, Any], problem: Problem) -> Recipe:

@@ -1,19 +1,30 @@
-"""The run folder: configuration, metrics, summary, checkpoints, figures, and a copy of the problem file."""
+"""The run folder: configuration, metrics, summary, checkpoints, figures, a copy of the problem file, and a lock."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from pinnkit.errors import UsageError, advice, shown_path
+from pinnkit.errors import UsageError, advice, printable, shown_path
+from pinnkit.reporting.files import write_whole
 
-CONFIG, METRICS, SUMMARY, PROBLEM = "run.json", "metrics.jsonl", "summary.json", "problem"
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
+CONFIG, METRICS, SUMMARY, PROBLEM, LOCK = "run.json", "metrics.jsonl", "summary.json", "problem", "lock"
+FIGURES, CHECKPOINTS = "figures", "checkpoints"
+FOLDERS = (FIGURES, CHECKPOINTS, PROBLEM)
 
 
 class RunFolder:
@@ -26,10 +37,12 @@ class RunFolder:
     def create(cls, problem: str, out: Path | None = None) -> RunFolder:
         """`runs/NAME/TIME`, or `out`. Raises UsageError rather than write over anything."""
         refuse_taken(out)
-        path = out or unused(Path("runs") / problem / datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+        path = out or Path("runs") / problem / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         try:
-            for folder in (path, path / "figures", path / "checkpoints", path / PROBLEM):
-                folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path = path if out and path.is_dir() else reserved(path, numbered=out is None)
+            for name in FOLDERS:
+                (path / name).mkdir()
         except OSError as error:
             raise UsageError(
                 f"The run folder cannot be made: {error.strerror}.",
@@ -58,6 +71,16 @@ class RunFolder:
         folder.config()
         return folder
 
+    @property
+    def problem(self) -> Path:
+        """The folder of the kept problem."""
+        return self.path / PROBLEM
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the figures."""
+        return self.path / FIGURES
+
     def config(self) -> dict[str, Any]:
         """run.json. Raises UsageError where it is missing or damaged."""
         return self._read(CONFIG)
@@ -71,62 +94,127 @@ class RunFolder:
         file = self.path / METRICS
         if not file.is_file():
             return
-        lines = file.read_text().splitlines()
+        try:
+            lines = file.read_text().splitlines()
+        except (OSError, ValueError) as error:
+            raise self.damaged(METRICS, str(error)) from None
         for number, line in enumerate(lines, 1):
             try:
-                yield json.loads(line)
-            except ValueError:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
                 if number < len(lines):
                     raise self.damaged(METRICS, f"line {number} is not JSON") from None
+                return
+            if not isinstance(row, dict) or isinstance(row.get("step"), bool) or not isinstance(row.get("step"), int):
+                raise self.damaged(METRICS, f"line {number} has no step")
+            yield clean(row)
 
     def write(self, name: str, content: dict[str, Any]) -> None:
-        """Write a JSON file so that a crash leaves either the old or the new one."""
-        file = self.path / name
-        draft = file.with_suffix(".draft")
-        draft.write_text(json.dumps(plain(content), indent=2) + "\n")
-        os.replace(draft, file)
+        """Write a JSON file so that a crash leaves either the old or the new one. Raises OSError."""
+        write_whole(self.path / name, json.dumps(plain(content), indent=2) + "\n")
 
-    def append(self, line: dict[str, Any]) -> None:
-        """Add a line to metrics.jsonl."""
-        with (self.path / METRICS).open("a") as file:
-            file.write(json.dumps(plain(line)) + "\n")
+    def start(self, config: dict[str, Any]) -> None:
+        """Write run.json: from here on the folder is a run. Raises UsageError where it cannot be written."""
+        try:
+            self.write(CONFIG, config)
+        except OSError as error:
+            raise UsageError(
+                f"The run folder cannot be written: {error.strerror}.",
+                where=shown_path(self.path),
+                expected="a place with room for the run",
+                do="Make room, or choose another folder with --out.",
+            ) from None
 
-    def begin(self, step: int) -> None:
-        """Training goes on from a step: drop the metrics of steps that will be done again, and an earlier summary."""
-        (self.path / SUMMARY).unlink(missing_ok=True)
-        kept = [json.dumps(line) for line in self.metrics() if line["step"] <= step]
-        draft = self.path / (METRICS + ".draft")
-        draft.write_text("".join(line + "\n" for line in kept))
-        os.replace(draft, self.path / METRICS)
+    def append(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Add rows to metrics.jsonl, all of them or none. Raises OSError."""
+        text = "".join(json.dumps(plain(row)) + "\n" for row in rows).encode()
+        with (self.path / METRICS).open("ab") as file:
+            size = file.tell()
+            try:
+                file.write(text)
+                file.flush()
+            except OSError:
+                os.truncate(self.path / METRICS, size)  # half a row would spoil the next one
+                raise
 
-    def keep_problem(self, source: Path, data: Sequence[Path]) -> Path:
-        """Copy the problem file, and the data files that it names, into the folder: a run stays what it was.
+    def begin(self, step: int) -> list[dict[str, Any]]:
+        """Training goes on from a step: drop the metrics of steps that will be done again, and an earlier summary.
 
-        Returns where the copy of the problem lies, from `problem/` on: files keep their places to each other.
+        Returns the rows that stay. Raises OSError where the folder cannot be written.
         """
-        source = source.resolve()
-        files = [source, *(file.resolve() for file in data)]
-        above = Path(os.path.commonpath([file.parent for file in files]))
-        for file in files:
-            copy = self.path / PROBLEM / file.relative_to(above)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, copy)
-        return source.relative_to(above)
+        (self.path / SUMMARY).unlink(missing_ok=True)
+        rows = [row for row in self.metrics() if row["step"] <= step]
+        write_whole(self.path / METRICS, "".join(json.dumps(row) + "\n" for row in rows))
+        return rows
+
+    def contents(self) -> dict[str, bytes]:
+        """run.json and the kept problem, by their places in the folder: what a run needs besides its numbers."""
+        files = [self.path / CONFIG, *(p for p in (self.path / PROBLEM).rglob("*") if p.is_file())]
+        return {str(f.relative_to(self.path)): f.read_bytes() for f in files if "__pycache__" not in f.parts}
 
     def copy_problem(self, other: RunFolder) -> None:
-        """The problem that another folder keeps, in this one too."""
-        shutil.copytree(other.path / PROBLEM, self.path / PROBLEM, dirs_exist_ok=True)
+        """Copy the problem that another folder keeps into this one."""
+        shutil.copytree(other.problem, self.problem, dirs_exist_ok=True)
+
+    def discard(self) -> None:
+        """Remove the folder of a run that never began."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def rebuild(self, contents: Mapping[str, bytes], rows: Sequence[dict[str, Any]]) -> None:
+        """Make a folder that was deleted anew. Raises OSError."""
+        for name in FOLDERS:
+            (self.path / name).mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path / name, content)
+        write_whole(self.path / METRICS, "".join(json.dumps(plain(row)) + "\n" for row in rows))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Within this, no other process trains in the folder. The system drops the lock of a process that has died.
+
+        Raises UsageError where another process holds it.
+        """
+        try:
+            file = (self.path / LOCK).open("a+")
+        except OSError:  # a folder that cannot be written to says so itself
+            yield
+            return
+        with file:
+            if not _locked(file):
+                raise UsageError(
+                    f"The run is being trained by process {self.trainer() or 'of an unknown number'}.",
+                    where=shown_path(self.path),
+                    expected="a run that no other process is training",
+                    do="Wait until it has ended, or end it first; pinnkit show prints how far it is.",
+                )
+            file.truncate(0)
+            file.write(f"{os.getpid()} on {platform.node()}\n")
+            file.flush()
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    file.truncate(0)
+
+    def trainer(self) -> str:
+        """Process number and machine of who trains in the folder; empty where nobody does."""
+        try:
+            with (self.path / LOCK).open("r+") as file:
+                return "" if _locked(file) else printable(file.read().strip())
+        except OSError:
+            return ""
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
             content = json.loads((self.path / name).read_text())
         except FileNotFoundError:
             raise self.damaged(name, "it is missing") from None
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             raise self.damaged(name, str(error)) from None
         if not isinstance(content, dict):
             raise self.damaged(name, "it holds no object")
-        return content
+        return clean(content)
 
     def damaged(self, name: str, why: str) -> UsageError:
         """The error for a file of the folder that cannot be used."""
@@ -139,9 +227,17 @@ class RunFolder:
 
 
 def refuse_taken(out: Path | None) -> None:
-    """Raise UsageError for an output folder that holds anything."""
-    if out is None or not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
+    """Raise UsageError for an output folder that holds anything, or whose name the system does not take."""
+    try:
+        if out is None or not out.exists() or (out.is_dir() and not any(out.iterdir())):
+            return
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"The output folder cannot be used: {getattr(error, 'strerror', None) or error}.",
+            where="--out",
+            expected="the name of a folder that is empty or does not exist",
+            do="Choose another name.",
+        ) from None
     run = (out / CONFIG).is_file()
     raise UsageError(
         f"The output folder '{out}' is not empty." if out.is_dir() else f"'{out}' is a file.",
@@ -175,8 +271,47 @@ def all_runs(root: Path = Path("runs")) -> list[Path]:
 
 def unused(path: Path) -> Path:
     """The path, or with a number behind it where it exists: nothing is written over."""
-    number, candidate = 1, path
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.name}_{number}")
-    return candidate
+    return next(candidate for candidate in _candidates(path) if not candidate.exists())
+
+
+def reserved(path: Path, *, numbered: bool = True) -> Path:
+    """A new folder of that name, or with a number behind it where it exists: of two processes only one gets a name.
+
+    Raises OSError where it cannot be made, and where it exists unless `numbered`.
+    """
+    for candidate in _candidates(path):
+        try:
+            candidate.mkdir()
+            return candidate
+        except FileExistsError:
+            if not numbered:
+                raise
+    raise AssertionError("there is always another number")
+
+
+def _candidates(path: Path) -> Iterator[Path]:
+    yield path
+    for number in count(2):
+        yield path.with_name(f"{path.name}_{number}")
+
+
+def clean(value: Any) -> Any:
+    """A value read from a file, whose texts can be sent to a terminal."""
+    if isinstance(value, dict):
+        return {printable(k): clean(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [clean(v) for v in value]
+    return printable(value) if isinstance(value, str) else value
+
+
+def _locked(file: IO[str]) -> bool:
+    """Take the lock of a file; False where another process holds it."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True

@@ -3,83 +3,179 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 import signal
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
-from types import FrameType
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import jax
 from rich.console import Console
+from rich.text import Text
 
 from pinnkit.reporting.history import History
+from pinnkit.reporting.intervals import counted_intervals
+from pinnkit.reporting.problem_copy import Source, fingerprints
 from pinnkit.reporting.progress import Progress
-from pinnkit.reporting.run_folder import CONFIG, SUMMARY, RunFolder
+from pinnkit.reporting.restore import fingerprint, to_json
+from pinnkit.reporting.run_folder import CHECKPOINTS, SUMMARY, RunFolder
 from pinnkit.reporting.tables import print_summary
+from pinnkit.reporting.versions import versions
+from pinnkit.stopping import SIGNALS, Request, Stopped, signals_raise, signals_request
 from pinnkit.training.checkpoint import Checkpoints
+from pinnkit.training.recipe import Recipe
 from pinnkit.training.run import Evaluation, Run
 from pinnkit.training.state import TrainState
 
 CHECKPOINT_SECONDS = 30.0
-PACKAGES = ("pinnkit", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
+UNWRITTEN = 4
+"""Exit status of a run whose results could not all be written."""
 
 
 class Session:
-    """Trains a run into a folder, from a given state on."""
+    """Trains a run into a folder, from a given state on.
+
+    What cannot be written (a full disk, a folder without permission) is said once, and training goes on: it is tried
+    again with the next checkpoint. A folder that was deleted is made anew.
+    """
 
     def __init__(self, run: Run, folder: RunFolder, console: Console) -> None:
         self.run, self.folder, self.console = run, folder, console
-        self.checkpoints = Checkpoints(folder.path / "checkpoints")
+        self.checkpoints = Checkpoints(folder.path / CHECKPOINTS)
         self.history = History(run)
+        self.status = 0
+        """The exit status, once training is over."""
+        self._contents = folder.contents()
+        self._rows: list[dict[str, Any]] = []
+        self._unwritten: list[dict[str, Any]] = []  # rows that are in the memory only
+        self._refused: dict[str, str] = {}  # what could not be written, and why
         self._saved = 0.0
 
-    def train(self, state: TrainState) -> Evaluation:
-        """Train until the recipe is over, training diverges, or Ctrl-C is pressed; write everything; print the summary."""
+    def train(self, state: TrainState) -> Evaluation | None:
+        """Train until the recipe is over, training diverges, or a signal asks for the end.
+
+        After Ctrl-C the chunk under way is finished, and everything is written as after the last step. After SIGTERM,
+        SIGHUP or a second signal the state alone is saved: whoever sent them will not wait. None is returned then.
+        """
+        self._rows = self.folder.begin(int(state.step))
+        with signals_request(self._say_stop) as stop:
+            state, diverged = self._advance(state, stop)
+        with signals_raise():  # from here on everything that matters is on disk
+            if stop.hurried:
+                self._say_saved(state, stop)
+                return None
+            stopped = bool(stop) and not diverged and not self.run.loop.over(state)
+            evaluation = self._finish(state, diverged=diverged, interrupted=stopped)
+            if stopped:
+                self._say_resume()
+        self.checkpoints.close()
+        self.status = stop.status if stopped else UNWRITTEN if self._refused else evaluation.exit_status()
+        return evaluation
+
+    def finish(self, state: TrainState, *, diverged: bool) -> Evaluation:
+        """Evaluate a run that is over and draw its figures again, as `train` does."""
+        self._rows = list(self.folder.metrics())
+        evaluation = self._finish(state, diverged=diverged, interrupted=False)
+        self.status = UNWRITTEN if self._refused else evaluation.exit_status()
+        return evaluation
+
+    def _advance(self, state: TrainState, stop: Request) -> tuple[TrainState, bool]:
+        """The state after training, saved, and whether training diverged."""
         diverged = False
-        self.folder.begin(int(state.step))
-        with interruptible(self.console) as interrupted, Progress(self.console, self.run.recipe.steps) as progress:
+        with Progress(self.console, self.run.recipe.steps) as progress:
             self._save(state)
-            try:
+            # A second signal raises: the chunk under way is lost, the state before it is not.
+            with suppress(Stopped):
                 for report in self.run.loop.run(state):
                     state, diverged = report.state, report.diverged
-                    self.folder.append(self.history.row(report))
+                    self._append(self.history.row(report))
                     progress.show(report, self.history.errors)
                     if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
                         self._save(state)
-                    if interrupted():
+                    if stop:
                         break
-            except KeyboardInterrupt:  # pressed twice: the chunk under way is lost, the state before it is not
-                pass
             self._save(state)
-        stopped = interrupted() and not diverged and not self.run.loop.over(state)
-        if unknowns := self.run.problem.unknowns():
-            self.console.print(f"computing the interval of {', '.join(unknowns)}", style="dim")
-        evaluation = self.run.evaluate(state, diverged=diverged, interrupted=stopped)
-        self._finish(evaluation)
+        return state, diverged
+
+    def _finish(self, state: TrainState, *, diverged: bool, interrupted: bool) -> Evaluation:
+        """Evaluate, write figures and summary, print the summary."""
+        from pinnkit.reporting.figures import save_all  # matplotlib takes most of a second: not before the first step
+
+        with counted_intervals(self.console, self.run) as tick:
+            evaluation = self.run.evaluate(state, diverged=diverged, interrupted=interrupted, tick=tick)
+        # The figures first: a run with a summary has everything.
+        written = self._attempt("figures", lambda: save_all(evaluation, self._rows, self.folder.figures))
+        summary = summary_of(evaluation, self._rows)
+        summary["figures"] = [path.name for path in written or []]
+        self._attempt(SUMMARY, lambda: self.folder.write(SUMMARY, summary))
+        self._append()
+        print_summary(self.console, summary, self.folder.path)
+        for what, reason in self._refused.items():
+            self._say(f"error: {what} could not be written: {reason}.", "bold red")
         return evaluation
 
     def _save(self, state: TrainState) -> None:
-        self.checkpoints.save(state)
+        self._attempt("the checkpoint", lambda: self.checkpoints.save(state))
         self._saved = time.monotonic()
 
-    def _finish(self, evaluation: Evaluation) -> None:
-        from pinnkit.reporting.figures import save_all  # matplotlib takes most of a second: not before the first step
+    def _append(self, *rows: dict[str, Any]) -> None:
+        """Write rows of metrics, with those that could not be written before."""
+        self._rows += rows
+        self._unwritten += rows
+        if not self._unwritten:
+            return
+        waiting = list(self._unwritten)
 
-        metrics = list(self.folder.metrics())
-        summary = summary_of(evaluation, metrics)
-        self.folder.write(SUMMARY, summary)
-        save_all(evaluation, metrics, self.folder.path / "figures")
-        self.checkpoints.close()
-        print_summary(self.console, summary, self.folder.path)
+        def write() -> bool:
+            self.folder.append(waiting)
+            return True
+
+        if self._attempt("metrics.jsonl", write):
+            self._unwritten.clear()
+
+    def _attempt(self, what: str, write: Callable[[], Any]) -> Any:
+        """What a function that writes returns; None, with a message the first time, where the system refuses."""
+        try:
+            if not self.folder.path.is_dir():
+                self.folder.rebuild(self._contents, self._rows[: len(self._rows) - len(self._unwritten)])
+                self._say(f"warning: {self.folder.path} was deleted, and is made anew", "yellow")
+            result = write()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if what not in self._refused:
+                self._say(f"warning: {what} cannot be written ({reason}): training goes on, and tries again", "yellow")
+            self._refused[what] = reason
+            return None
+        self._refused.pop(what, None)
+        return result
+
+    def _say(self, text: str, style: str) -> None:
+        with suppress(RuntimeError, OSError):  # Python prints no line into another; a closed terminal takes none
+            self.console.print(Text(text, style=style), soft_wrap=True)
+
+    def _say_stop(self, signum: int) -> None:
+        if signum != signal.SIGINT and sys.stdout.isatty():  # nobody reads any more, and writing would fail
+            sys.stdout = open("/dev/null", "w")  # noqa: SIM115
+        again = " (press Ctrl-C again to stop at once)" if signum == signal.SIGINT else ""
+        self._say(f"{SIGNALS[signal.Signals(signum)]}: saving after these steps{again}", "yellow")
+
+    def _say_saved(self, state: TrainState, stop: Request) -> None:
+        self.status = stop.status
+        if "the checkpoint" in self._refused:
+            self._say(f"error: the checkpoint could not be written: {self._refused['the checkpoint']}.", "bold red")
+        else:
+            self._say(f"{SIGNALS[signal.Signals(stop.signum)]}: saved at step {int(state.step)}", "yellow")
+        self._say_resume()
+
+    def _say_resume(self) -> None:
+        self._say(f"go on with it: pinnkit resume {self.folder.path}", "yellow")
 
 
 def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     """What summary.json holds."""
     state, errors, short = evaluation.state, evaluation.errors, evaluation.short
-    scaled = [{n: m[n] for n in ("loss_scale", "skipped")} for m in metrics if "loss_scale" in m]
+    scale = evaluation.loss_scale
     return {
         "problem": evaluation.run.problem.name,
         "verdict": evaluation.verdict,
@@ -95,75 +191,48 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[st
         "compile_seconds": float(state.compile_seconds),
         "rescues": int(state.rescues),
         "events": [m["event"] for m in metrics if "event" in m],
-        **({"short": dataclasses.asdict(short) | (scaled[-1] if scaled else {})} if short else {}),
+        **({"short": dataclasses.asdict(short) | (scale or {})} if short else {}),
         "diverged": evaluation.diverged,
         "interrupted": evaluation.interrupted,
         "exit_status": evaluation.exit_status(),
     }
 
 
-def write_config(run: Run, folder: RunFolder, source: dict[str, str], command: list[str]) -> None:
-    """Write run.json: everything that is needed to repeat the run."""
-    recipe = run.recipe
-    folder.write(
-        CONFIG,
-        {
-            "problem": source,
-            "parameters": run.problem.parameters(),
-            "model": {"name": type(run.model).__name__, **dataclasses.asdict(run.model)},  # type: ignore[call-overload]
-            "recipe": {
-                "stages": [{"name": s.name, **plain_options(s)} for s in recipe.stages],
-                "sampling": dataclasses.asdict(recipe.sampling),
-                "weights": dict(recipe.fixed_weights),
-                "weighting": [{"name": w.name, **dataclasses.asdict(w)} for w in recipe.weighting],
-                "causality": dataclasses.asdict(recipe.causality) if recipe.causality else None,
-                "precision": recipe.precision,
-                "windows": recipe.windows,
-                "curriculum": dataclasses.asdict(recipe.curriculum) if recipe.curriculum else None,
-                "accuracy": recipe.accuracy,
-                "gradients": recipe.gradients,
-            },
-            "seed": run.seed,
-            "command": command,
-            "versions": {"python": platform.python_version(), **{p: version_of(p) for p in PACKAGES}},
-            "device": f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind}, {jax.device_count()} device(s)",
-        },
-    )
+def write_config(run: Run, folder: RunFolder, source: Source, command: list[str]) -> None:
+    """Write run.json: everything that is needed to repeat the run. Raises UsageError where the folder is full."""
+    config: dict[str, Any] = {
+        "problem": source.plain(),
+        "parameters": to_json(run.problem.parameters()),
+        "model": {"name": type(run.model).__name__, **dataclasses.asdict(run.model)},  # type: ignore[call-overload]
+        "recipe": described_recipe(run.recipe),
+        "seed": run.seed,
+        "command": command,
+        "versions": versions(),
+        "device": f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind}, {jax.device_count()} device(s)",
+        "devices": jax.device_count(),
+        "files": fingerprints(folder),
+        "history": [],
+    }
+    folder.start(config | {"fingerprint": fingerprint(config)})
+
+
+def described_recipe(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as run.json holds it."""
+    return {
+        "stages": [{"name": s.name, **plain_options(s)} for s in recipe.stages],
+        "sampling": dataclasses.asdict(recipe.sampling),
+        "weights": dict(recipe.fixed_weights),
+        "weighting": [{"name": w.name, **dataclasses.asdict(w)} for w in recipe.weighting],
+        "causality": dataclasses.asdict(recipe.causality) if recipe.causality else None,
+        "precision": recipe.precision,
+        "windows": recipe.windows,
+        "curriculum": dataclasses.asdict(recipe.curriculum) if recipe.curriculum else None,
+        "accuracy": recipe.accuracy,
+        "gradients": recipe.gradients,
+    }
 
 
 def plain_options(stage: Any) -> dict[str, Any]:
     """The options of a stage that a command line or a JSON file can hold."""
     values = {f.name: getattr(stage, f.name) for f in dataclasses.fields(stage)}
     return {n: v for n, v in values.items() if isinstance(v, (int, float, str, bool, type(None)))}
-
-
-@contextmanager
-def interruptible(console: Console) -> Iterator[Any]:
-    """Ctrl-C ends training after the chunk under way; pressed again, at once. Yields a function that tells."""
-    pressed = False
-
-    def on_interrupt(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-        with suppress(RuntimeError):  # Python refuses to print into a line that is being printed
-            console.print("interrupted: saving after these steps (press again to stop at once)", style="yellow")
-
-    try:
-        before = signal.signal(signal.SIGINT, on_interrupt)
-    except ValueError:  # not the main thread: whoever runs us handles Ctrl-C
-        yield lambda: False
-        return
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def version_of(package: str) -> str:
-    """The installed version of a package."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

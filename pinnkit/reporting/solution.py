@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import signal
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import Diagnosis
 from pinnkit.diagnostics.registry import diagnose as diagnosis
 from pinnkit.diagnostics.uncertainty import Estimate
-from pinnkit.errors import UsageError
+from pinnkit.errors import UsageError, shown_path
 from pinnkit.fields import Points
 from pinnkit.fields.names import FieldFunction
 from pinnkit.models import MLP
@@ -27,15 +29,16 @@ from pinnkit.models.grid import AnyModel
 from pinnkit.objective import SurrogateEquations
 from pinnkit.problem import Problem
 from pinnkit.reporting.history import History
+from pinnkit.reporting.intervals import counted_intervals
 from pinnkit.reporting.progress import Progress
 from pinnkit.reporting.restore import restored
-from pinnkit.reporting.run_folder import RunFolder
-from pinnkit.reporting.session import interruptible
-from pinnkit.reporting.tables import print_check
+from pinnkit.reporting.run_folder import CHECKPOINTS, RunFolder
+from pinnkit.reporting.tables import estimate_of, print_check
+from pinnkit.stopping import signals_request
 from pinnkit.training.checkpoint import Checkpoints
 from pinnkit.training.loop import Report
 from pinnkit.training.recipe import Recipe
-from pinnkit.training.run import Evaluation, Run, described
+from pinnkit.training.run import LEFT_OUT, Evaluation, Run, described
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -226,36 +229,70 @@ def train(
     console = _console()
     watched = progress if progress is not None else console.is_terminal or Console().is_jupyter
     shown = console if watched else Console(quiet=True)
+
+    def say_stop(_signum: int) -> None:
+        with suppress(RuntimeError):  # Python prints no line into another one
+            shown.print("interrupted: ending after these steps (press again to stop at once)", style="yellow")
+
     history, rows, state, diverged = History(run), list[dict[str, Any]](), run.loop.start(), False
-    with interruptible(shown) as interrupted, Progress(shown, run.recipe.steps) as line:
+    with signals_request(say_stop, [signal.SIGINT]) as interrupted, Progress(shown, run.recipe.steps) as line:
         for report in run.loop.run(state):
             state, diverged = report.state, report.diverged
             rows.append(history.row(report))
             line.show(report, history.errors)
             for hook in hooks:
                 hook(run, report)
-            if interrupted():
+            if interrupted:
                 break
-    stopped = interrupted() and not diverged and not run.loop.over(state)
-    return Solution(run.evaluate(state, diverged=diverged, interrupted=stopped), rows)
+    stopped = bool(interrupted) and not diverged and not run.loop.over(state)
+    with counted_intervals(shown, run) as tick:
+        evaluation = run.evaluate(state, diverged=diverged, interrupted=stopped, tick=tick)
+    return Solution(evaluation, rows)
 
 
-def load(folder: str | Path) -> Solution:
+def load(folder: str | Path, *, untrained: bool = False) -> Solution:
     """The solution of a run folder that `pinnkit train` wrote (`runs/NAME` stands for its latest run).
 
-    Raises UsageError where the folder is missing or damaged.
+    This executes the problem file that the folder holds: load no folder from somebody whose code you would not run.
+
+    Args:
+        folder: of the run.
+        untrained: whether a network that has not been trained, the only one that can be read, will do.
+
+    Raises:
+        UsageError: the folder is missing or damaged, or holds no trained network that can be read.
     """
-    found = RunFolder.open(str(folder))
-    run = restored(found)
-    checkpoints = Checkpoints(found.path / "checkpoints")
-    state, remark = checkpoints.restore(run.loop)
+    source = RunFolder.open(str(folder))
+    run = restored(source)
+    checkpoints = Checkpoints(source.path / CHECKPOINTS)
+    restored_state = checkpoints.restore(run.loop)
     checkpoints.close()
-    if remark:
-        warnings.warn(remark, stacklevel=2)
-    summary = found.summary() or {}
+    state = restored_state.state
+    if int(state.step) == 0 and run.recipe.steps and not untrained:
+        raise UsageError(
+            "The run folder holds no trained network: the only state that can be read is that before the first step."
+            + (f" {restored_state.remark}" if restored_state.remark else ""),
+            where=shown_path(source.path),
+            expected="a run that has been trained",
+            do=f"Train it: pinnkit resume {shown_path(source.path)} (the untrained network: untrained=True).",
+        )
+    if restored_state.remark:
+        warnings.warn(restored_state.remark, stacklevel=2)
+    summary = source.summary() or {}
     ended = run.loop.over(state) or bool(summary.get("diverged"))
-    evaluation = run.evaluate(state, diverged=bool(summary.get("diverged")), interrupted=not ended)
-    return Solution(evaluation, list(found.metrics()))
+    unknowns = _known_intervals(run, summary, int(state.step))
+    evaluation = run.evaluate(state, diverged=bool(summary.get("diverged")), interrupted=not ended, unknowns=unknowns)
+    return Solution(evaluation, list(source.metrics()))
+
+
+def _known_intervals(run: Run, summary: Mapping[str, Any], step: int) -> dict[str, Estimate]:
+    """The estimates that a summary of the same step holds, which take a while to compute again; {} where it has none."""
+    try:
+        entries = summary["unknowns"] if summary["steps"] == step else {}
+        known = {name: estimate_of(entries[name]) for name in run.problem.unknowns()}
+    except (KeyError, TypeError, AttributeError):
+        return {}
+    return {} if any(e.reason == LEFT_OUT for e in known.values()) else known
 
 
 def _console() -> Console:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pinnkit.diagnostics.check import Checked
+from pinnkit.diagnostics.uncertainty import Estimate
 
 
 def table(title: str, *columns: str) -> Table:
@@ -54,8 +56,7 @@ def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> No
             errors.add_row(field, number(error["relative_l2"]), number(error["max_abs"]))
         console.print(errors)
     for name, u in summary["unknowns"].items():
-        values = ", ".join(number(u[end], ".6g", "unbounded") for end in ("lower", "upper"))
-        console.print(f"  {name} = {number(u['value'], '.6g')}, 95% interval [{values}]", highlight=False, markup=False)
+        console.print(f"  {name} = {number(u['value'], '.6g')}, {estimate_of(u)}", highlight=False, markup=False)
     if "loss_scale" in summary.get("short", {}):
         scale, skipped = summary["short"]["loss_scale"], summary["short"]["skipped"]
         console.print(f"  loss scaled by 2^{math.log2(scale):.0f} at the end, {skipped} steps left out for overflow")
@@ -68,6 +69,18 @@ def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> No
     good = "bold green" if summary["errors"] and not summary["interrupted"] else "bold yellow"
     console.print(Text(summary["verdict"], style={0: good, 3: "bold red"}.get(summary["exit_status"], "bold yellow")))
     console.print(f"run folder: {folder}", highlight=False, markup=False, soft_wrap=True)
+
+
+def estimate_of(entry: Mapping[str, Any]) -> Estimate:
+    """An estimate as summary.json holds it, where infinite numbers are null."""
+    value, deviation, lower, upper = (entry[n] for n in ("value", "deviation", "lower", "upper"))
+    return Estimate(
+        math.nan if value is None else value,
+        math.inf if deviation is None else deviation,
+        -math.inf if lower is None else lower,
+        math.inf if upper is None else upper,
+        entry.get("reason", ""),
+    )
 
 
 def number(value: float | None, form: str = ".2e", otherwise: str = "not finite") -> str:

@@ -149,7 +149,7 @@ def draw(key: Key[Array, ""], group: Group, count: int, dtype: Any, density: Den
         # (1 - cos(pi s)) / 2 without cancellation, and never 1: the cube is open.
         dense = jnp.minimum(jnp.sin(0.5 * jnp.pi * unit) ** 2, 1.0 - jnp.finfo(unit.dtype).eps)
         unit = jnp.where(jnp.array(walled)[None, :], dense, unit)
-    X, normals = region.place(unit)
+    X, normals = region.place(unit, count)
     return Points(X, normals if group.kind == "boundary" else None)
 
 

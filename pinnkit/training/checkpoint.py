@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,36 +22,85 @@ from pinnkit.training.state import TrainState
 
 KEPT = 2
 """Checkpoints that are kept: where the last cannot be read, the one before is used."""
-logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports each save there
+ITEM = "default"
+"""Folder of the arrays within that of a checkpoint: orbax renames it into place when it is whole."""
+LOGGERS = ("absl", "asyncio", "concurrent.futures")
+"""Who reports each save, and each failed read once more from a thread of orbax's own."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A state read from a run folder, and the reasons why newer checkpoints could not be read, newest first."""
+
+    state: TrainState
+    unreadable: dict[int, str]
+
+    @property
+    def remark(self) -> str:
+        """A sentence where the state is not the last one that was saved; empty otherwise."""
+        if not self.unreadable:
+            return ""
+        number, reason = next(iter(self.unreadable.items()))
+        return (
+            f"The last checkpoint ({number}) cannot be read: {reason}. "
+            f"The one of step {int(self.state.step)} is used in its place."
+        )
 
 
 class Checkpoints:
-    """The checkpoints of one run folder, numbered 1, 2, ... (a rescued run goes back: its steps would not do)."""
+    """The checkpoints of one run folder, numbered 1, 2, ... (a rescued run goes back: its steps would not do).
+
+    Each is read and written by itself: what happened to one says nothing of the others.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, create=True, enable_async_checkpointing=False)
-        self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
+        self._orbax = ocp.Checkpointer(ocp.StandardCheckpointHandler())
+
+    def numbers(self) -> list[int]:
+        """Numbers of the checkpoints that are there, whole or not, the newest first."""
+        inside = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted((int(p.name) for p in inside if p.name.isascii() and p.name.isdigit()), reverse=True)
 
     def save(self, state: TrainState) -> None:
-        """Write a state; it is complete on disk when this returns."""
+        """Write a state; it is complete on disk when this returns. Raises OSError where it cannot be written."""
         arrays = {name: np.asarray(leaf) for name, leaf in _named(state).items()}
-        self._manager.save((self._manager.latest_step() or 0) + 1, args=ocp.args.StandardSave(arrays))
-        self._manager.wait_until_finished()
+        numbers = self.numbers()
+        place = self.folder / str((numbers[0] if numbers else 0) + 1)
+        try:
+            place.mkdir(parents=True)
+            with _quiet():
+                self._orbax.save((place / ITEM).resolve(), args=ocp.args.StandardSave(arrays))
+        except BaseException as error:
+            shutil.rmtree(place, ignore_errors=True)
+            if isinstance(error, (OSError, KeyboardInterrupt)):
+                raise
+            # tensorstore has exceptions of its own for what the system refused.
+            message = str(error).splitlines()[0] if str(error) else type(error).__name__
+            full = "No space left" in str(error)
+            raise OSError(errno.ENOSPC if full else errno.EIO, "No space left on device" if full else message) from None
+        for number in numbers[KEPT - 1 :]:
+            shutil.rmtree(self.folder / str(number), ignore_errors=True)
 
-    def restore(self, loop: Loop | Parts) -> tuple[TrainState, str]:
-        """The newest state that can be read, and a remark where it is not the last. Raises UsageError for none."""
-        numbers = sorted(self._manager.all_steps(), reverse=True)
-        for number in numbers:
+    def restore(self, loop: Loop | Parts) -> Restored:
+        """The newest state that can be read.
+
+        Raises:
+            UsageError: none can be read, with the reason for each, or there is none.
+        """
+        unreadable: dict[int, str] = {}
+        for number in self.numbers():
             try:
-                state = _rebuilt(self.read(number), loop)
-            except Exception:  # orbax and tensorstore raise many types for a damaged file: an older one may be whole
-                continue
-            if number == numbers[0]:
-                return state, ""
-            return state, f"the last checkpoint is damaged: going on from the one of step {int(state.step)}"
+                return Restored(_rebuilt(self.read(number), loop), unreadable)
+            except _Unfit as error:
+                unreadable[number] = str(error)
+            except Exception as error:  # orbax and tensorstore raise many types for a damaged file
+                unreadable[number] = f"it is damaged ({_first_line(error)})"
+        reasons = "; ".join(f"{number}: {reason}" for number, reason in unreadable.items())
         raise UsageError(
-            "The run folder has no checkpoint that can be read." if numbers else "The run folder has no checkpoint.",
+            f"The run folder has no checkpoint that can be read ({reasons})."
+            if unreadable
+            else "The run folder has no checkpoint.",
             where=shown_path(self.folder),
             expected="at least one whole checkpoint, written with this version of the problem and the model",
             do="Train again: pinnkit train.",
@@ -54,12 +108,34 @@ class Checkpoints:
 
     def read(self, number: int | None = None) -> dict[str, Any]:
         """The arrays of a checkpoint (the newest unless given) by their names."""
-        number = self._manager.latest_step() if number is None else number
-        return dict(self._manager.restore(number, args=ocp.args.StandardRestore()))
+        number = self.numbers()[0] if number is None else number
+        place = self.folder / str(number) / ITEM
+        if not place.is_dir():
+            raise _Unfit("it was not written to its end")
+        with _quiet():
+            return dict(self._orbax.restore(place.resolve(), args=ocp.args.StandardRestore()))
 
     def close(self) -> None:
         """Release what orbax holds."""
-        self._manager.close()
+        self._orbax.close()
+
+
+class _Unfit(Exception):
+    """A checkpoint that is not of this run, or not whole."""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what orbax and its threads log from the terminal: what went wrong is said by whoever asked."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _named(state: Any) -> dict[str, Any]:
@@ -67,19 +143,28 @@ def _named(state: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
 
 
-def _rebuilt(found: dict[str, Any], loop: Loop | Parts) -> TrainState:
-    like = loop.like(int(found[".stage"]))
+def _rebuilt(arrays: dict[str, Any], loop: Loop | Parts) -> TrainState:
+    """The state of a run from the arrays of a checkpoint. Raises _Unfit where they are those of another run."""
+    if ".stage" not in arrays:
+        raise _Unfit("it holds no state of a training")
+    like = loop.like(int(arrays[".stage"]))
     names = _named(like)
-    if set(names) != set(found):
-        raise ValueError("the checkpoint has other arrays than the run")
+    if strange := sorted(set(names) ^ set(arrays)):
+        raise _Unfit(f"it {'has' if strange[0] in arrays else 'lacks'} the array {strange[0]}, unlike the run")
     leaves = []
     for name, leaf in names.items():
-        value = found[name]
+        value = arrays[name]
         if tuple(value.shape) != tuple(leaf.shape):
-            raise ValueError(f"{name} has the shape {value.shape}, not {leaf.shape}")
+            raise _Unfit(f"its array {name} has the shape {tuple(value.shape)}, that of the run {tuple(leaf.shape)}")
         leaves.append(
             np.asarray(value)
             if isinstance(leaf, np.ndarray)
             else jax.device_put(np.asarray(value, leaf.dtype), leaf.sharding)
         )
     return jax.tree_util.tree_unflatten(jax.tree.structure(like), leaves)
+
+
+def _first_line(error: Exception) -> str:
+    """The first line of a message, at a length that a person reads."""
+    line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return line if len(line) <= 120 else line[:117] + "..."

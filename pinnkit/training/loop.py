@@ -17,7 +17,7 @@ from pinnkit.optim import Stage, invalidate
 from pinnkit.parallel import placed
 from pinnkit.sampling import collocation
 from pinnkit.training.recipe import Recipe
-from pinnkit.training.state import GoodPlace, TrainState, all_finite
+from pinnkit.training.state import BestPlace, GoodPlace, TrainState, all_finite
 from pinnkit.training.step import LONGEST, Chunk, ChunkResult, compiled_chunk
 from pinnkit.weighting import unweighted, weigher
 
@@ -38,6 +38,10 @@ LOOK = 20
 """Steps between two looks at the error, at the least: one costs as much as some steps."""
 UNSEEN = 2**30
 """Draws from this number on are for evaluation: no training takes so many steps."""
+BETTER = 0.5
+"""An earlier state is better than the last one where its loss on held-out points is below this part of the last one's."""
+HELD_OUT = 2
+"""Draws of held-out points on which the two are compared."""
 FIRST = 10
 """Steps of a stage's first chunk, whose speed is not known yet."""
 
@@ -130,20 +134,71 @@ class Loop:
         """The state before the first step."""
         counters = ("step", "drawn", "stage", "stage_step", "rescues", "stage_rescues", "fruitless")
         zero: dict[str, Any] = dict.fromkeys(counters, np.asarray(0))
-        zero["fresh_loss"] = np.asarray(np.inf)
+        zero |= {"fresh_loss": np.asarray(np.inf), "over": np.asarray(False)}
         clock = dict.fromkeys(("seconds", "compile_seconds"), np.asarray(0.0))
         params = placed(self.initial_parameters)
         weighting, points = placed(self.weigher.init(params, placed(self.sampler.init(self._key(0), self.past))))
         good = GoodPlace(params, points, weighting, zero["step"], zero["stage_step"], np.asarray(np.inf))
-        return self._entered(TrainState(params, (), points, weighting, good, **zero, **clock), 0)
+        best = BestPlace(params, zero["step"], np.asarray(np.inf))
+        return self._entered(TrainState(params, (), points, weighting, good, best, **zero, **clock), 0)
 
     def like(self, stage: int) -> TrainState:
         """A state of the given stage with the right shapes, for reading a checkpoint into."""
-        return self._entered(self.start(), stage)
+        return self._begun(self.start().counted(stage=stage))
 
     def over(self, state: TrainState) -> bool:
         """Whether all stages are done."""
-        return int(state.stage) >= len(self.recipe.stages)
+        return bool(state.over)
+
+    def better(self, state: TrainState) -> TrainState:
+        """The state, with its best parameters so far where these are clearly better than its last ones.
+
+        A redraw can set training back, and so can a curve that the last points do not show: what counts is the loss on
+        points that no step has used.
+        """
+        if not np.isfinite(state.best.loss) or int(state.best.step) == int(state.step):
+            return state
+        best, last = (self.held_out_loss(params) for params in (state.best.params, state.params))
+        if not best < BETTER * last and np.isfinite(last):
+            return state
+        return replace(state, params=state.best.params)
+
+    def held_out_loss(self, params: Parameters) -> float:
+        """The loss on points that no training of this seed sees."""
+        squares = [self.mean_squares(params, points) for points in self.unseen(HELD_OUT)]
+        return float(np.mean([self._loss(s) for s in squares]))
+
+    def adopt(self, state: TrainState, before: Recipe) -> TrainState:
+        """The state of a run with another recipe, from which this loop goes on.
+
+        With more steps and nothing else changed the run is the one that had these steps from the start, to the bit.
+
+        Args:
+            before: the recipe with which the state was made; its stages are the first of this recipe's.
+        """
+        over, step = bool(state.over), int(state.step)
+        if over and len(self.recipe.stages) > len(before.stages):
+            state = self._entered(state, int(state.stage) + 1)
+        state = state.counted(over=False)
+        stage = self._stage(state)
+        if 0 < stage.patience <= int(state.fruitless):
+            state = state.counted(fruitless=0)
+        resampled = self.recipe.sampling != before.sampling or self.recipe.weightings != before.weightings
+        if resampled:
+            points = placed(self.sampler.init(self._key(step), self.past))
+            weighting, points = placed(self.weigher.init(state.params, points))
+            state = replace(state, points=points, weighting=weighting).counted(drawn=step).marked(np.inf)
+        elif over and step:
+            draw = (redraw := self._redraw(stage)) > 0 and step % redraw == 0
+            if draw or any(self.weigher.due(step)):
+                return self._renewed(state, draw)
+        if not _same_shapes(jax.eval_shape(self._program(state).init, state.params), state.optimiser):
+            return self._begun(state)
+        if resampled or self.recipe.fixed_weights != before.fixed_weights:
+            return (
+                replace(state, optimiser=invalidate(state.optimiser)) if stage.outlives_points else self._begun(state)
+            )
+        return state
 
     def unseen(self, count: int) -> list[PointSets]:
         """Draws of points, as many in each as in training, that no training of this seed sees."""
@@ -200,9 +255,14 @@ class Loop:
             reason = f": no progress on fresh points in {stage.patience} draws"
         following = len(self.recipe.stages) if reason == REACHED else int(state.stage) + 1
         state = self._entered(state, following)
-        if due and not self.over(state):
-            state = self._renewed(state, draw)
         event = f"stage '{stage.name}' ended at step {int(state.step)}{reason}"
+        if not self.over(state):
+            state = self._renewed(state, draw) if due else state
+        elif reason != REACHED and (better := self.better(state)) is not state:
+            event += f"; on held-out points the parameters of step {int(state.best.step)} are better: they are taken"
+            state = self._begun(better)
+            squares = self.mean_squares(state.params, state.points)
+            loss = self._loss(squares)
         return Report(state, stage.name, losses, squares, loss, event=event)
 
     def _ending(self, state: TrainState, stage: Stage, *, low: bool, stalled: bool, drawn: bool) -> str | None:
@@ -251,15 +311,17 @@ class Loop:
         return "the optimiser's update"
 
     def _entered(self, state: TrainState, stage: int) -> TrainState:
-        """The state at the start of a stage, or of the next one that has steps to do."""
+        """The state at the start of a stage, or of the next one that has steps to do; over where there is none."""
         stages = self.recipe.stages
-        stage = next((i for i in range(stage, len(stages)) if stages[i].steps > 0), len(stages))
-        begun = state.counted(stage=stage, stage_step=0, stage_rescues=0, fresh_loss=np.inf, fruitless=0)
+        following = next((i for i in range(stage, len(stages)) if stages[i].steps > 0), None)
+        if following is None:
+            return state.counted(over=True)
+        begun = state.counted(stage=following, stage_step=0, stage_rescues=0, fresh_loss=np.inf, fruitless=0)
         return self._begun(begun).marked(np.inf)
 
     def _begun(self, state: TrainState) -> TrainState:
         """The state with a new optimiser."""
-        return replace(state, optimiser=() if self.over(state) else placed(self._program(state).init(state.params)))
+        return replace(state, optimiser=placed(self._program(state).init(state.params)))
 
     def _renewed(self, state: TrainState, draw: bool) -> TrainState:
         """The state with new points or new weights: another objective for the optimiser."""
@@ -284,6 +346,8 @@ class Loop:
     def _looked_at_fresh_points(self, state: TrainState) -> TrainState:
         """What the loss is where no step has made it small: the honest measure of progress."""
         fresh, lowest = self._loss(self.mean_squares(state.params, state.points)), float(state.fresh_loss)
+        if fresh < float(state.best.loss):
+            state = replace(state, best=BestPlace(state.params, state.step, np.asarray(fresh)))
         if fresh < PROGRESS * lowest:
             return state.counted(fresh_loss=fresh, fruitless=0)
         return state.counted(fruitless=int(state.fruitless) + 1)
@@ -333,6 +397,13 @@ class Loop:
         """Some steps, and the size of each term after them."""
         result = self._program(state).chunk(state.params, state.optimiser, state.points, count)
         return jax.block_until_ready(result), self.mean_squares(result.params, state.points)
+
+
+def _same_shapes(one: Any, other: Any) -> bool:
+    """Whether two pytrees have the same structure, and arrays of the same shapes."""
+    a, b = jax.tree.leaves(one), jax.tree.leaves(other)
+    same: bool = jax.tree.structure(one) == jax.tree.structure(other)  # type: ignore[operator]
+    return same and [np.shape(leaf) for leaf in a] == [np.shape(leaf) for leaf in b]
 
 
 def _next_length(length: int, steps: int, seconds: float) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pinnkit.objective import Parameters
 from pinnkit.training.loop import Loop, Report
+from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import TrainState
 
 COUNTERS = ("step", "rescues", "seconds", "compile_seconds")
@@ -48,7 +49,19 @@ class Parts(ABC):
 
     def over(self, state: TrainState) -> bool:
         """Whether all stages of all parts are done."""
-        return int(state.stage) >= self.stages * self.count
+        return bool(state.over)
+
+    def better(self, state: TrainState) -> TrainState:
+        """The state, with the best parameters of its part where these are clearly better than the last ones."""
+        k = self._present(state)
+        inner, loop = self._inner(state, k), self._loop(k, state.params)
+        better = loop.better(inner)
+        return state if better is inner else self._outer(better, state.params, k)
+
+    def adopt(self, state: TrainState, before: Recipe) -> TrainState:
+        """The state of a run with another recipe, from which this one goes on: as `Loop.adopt`, in the present part."""
+        k = self._present(state)
+        return self._outer(self._loop(k, state.params).adopt(self._inner(state, k), before), state.params, k)
 
     def run(self, state: TrainState) -> Iterator[Report]:
         """Reports, one a chunk, until the last part is over or training diverged."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,12 +17,13 @@ from pinnkit.diagnostics.kernel import kernel_weights, mean_traces
 from pinnkit.diagnostics.signal import recommendation
 from pinnkit.diagnostics.surrogates import check_surrogate, solver
 from pinnkit.diagnostics.truth import truth_of
-from pinnkit.diagnostics.uncertainty import Estimate, draws_needed, estimates
+from pinnkit.diagnostics.uncertainty import Estimate, Tick, draws_needed, estimates, without_interval
 from pinnkit.errors import UsageError
 from pinnkit.models import MLP, Model
 from pinnkit.models.grid import AnyModel, GridModel
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Objective, Parameters, SurrogateEquations, equations_of
+from pinnkit.optim.loss_scaling import ScaledState
 from pinnkit.problem import Problem, Surrogate
 from pinnkit.training.curriculum_loop import CurriculumLoop
 from pinnkit.training.loop import Loop
@@ -34,6 +36,7 @@ FRESH = 4
 """Draws of fresh points on which the residuals are measured."""
 OVERFITTED = 3.0
 """Fresh residuals this many times the training ones mean that the points were over-fitted."""
+LEFT_OUT = "its computation was interrupted"
 AT_THE_FLOOR = 3.0
 """A measured error below this many times the reference's own says more of the reference than of the network."""
 
@@ -82,16 +85,43 @@ class Run:
         errors = self.accuracy.errors(params)
         return errors is not None and all(e.relative_l2 <= (self.recipe.accuracy or 0.0) for e in errors.values())
 
-    def evaluate(self, state: TrainState, *, diverged: bool = False, interrupted: bool = False) -> Evaluation:
-        """Everything that can be said of a trained state."""
+    def evaluate(
+        self,
+        state: TrainState,
+        *,
+        diverged: bool = False,
+        interrupted: bool = False,
+        unknowns: Mapping[str, Estimate] | None = None,
+        tick: Tick = lambda share: None,
+    ) -> Evaluation:
+        """Everything that can be said of a trained state.
+
+        Args:
+            interrupted: training has not come to its end; of its states the best is then looked at.
+            unknowns: estimates of the unknown parameters where they are known already.
+            tick: is told the share that is done of the intervals. Ctrl-C (KeyboardInterrupt) leaves these out.
+        """
+        if interrupted:
+            state = self.loop.better(state)
         training, fresh = self.loop.residuals(state, FRESH)
         errors = self.accuracy.errors(state.params)
-        unknowns = {}
-        if self.problem.unknowns() and not isinstance(self.loop, Windows):
-            draws = self.loop.residual_driven(state, draws_needed(self.objective, state.points))
-            unknowns = estimates(self.objective, state.params, draws)
+        known = dict(unknowns or {}) or self._estimates(state, tick)
         short = short_of(self.objective, self.accuracy.truth, state.params, self.accuracy)
-        return Evaluation(self, state, errors, training, fresh, unknowns, diverged, interrupted, short)
+        return Evaluation(self, state, errors, training, fresh, known, diverged, interrupted, short)
+
+    def _estimates(self, state: TrainState, tick: Tick) -> dict[str, Estimate]:
+        """The unknown parameters with their intervals; without these where Ctrl-C was pressed."""
+        unknowns = self.problem.unknowns()
+        if not unknowns or isinstance(self.loop, Windows):
+            return {}
+        try:
+            draws = self.loop.residual_driven(state, draws_needed(self.objective, state.points))
+            return estimates(self.objective, state.params, draws, tick=tick)
+        except KeyboardInterrupt as stop:
+            if getattr(stop, "signum", signal.SIGINT) != signal.SIGINT:
+                raise
+            values = {name: float(u.value(state.params["unknowns"][name])) for name, u in unknowns.items()}
+            return {n: without_interval(u, values[n], LEFT_OUT) for n, u in unknowns.items()}
 
 
 def described(problem: Problem, model: AnyModel, recipe: Recipe, seed: int) -> tuple[Objective, Recipe]:
@@ -154,6 +184,14 @@ class Evaluation:
         return f"Evaluation of {self.run.problem.name}: {self.verdict}"
 
     @property
+    def loss_scale(self) -> dict[str, Any] | None:
+        """Factor of the loss at the end and number of steps left out for overflow, in float16; None otherwise."""
+        scaled = self.state.optimiser
+        if not isinstance(scaled, ScaledState):
+            return None
+        return {"loss_scale": float(scaled.scale), "skipped": int(scaled.skipped)}
+
+    @property
     def worst_error(self) -> float | None:
         """The largest relative L2 error of a field; None where it is not known, infinite where it is not a number."""
         if self.errors is None:
@@ -206,6 +244,9 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         yield "Training diverged and could not be rescued; this is the last good state."
     if e.interrupted:
         yield "Training was interrupted before the recipe was over."
+        best = e.state.best
+        if e.state.params is best.params and int(best.step) != int(e.state.step):
+            yield f"These are the parameters of step {int(best.step)}: on held-out points they are better than the last ones."
     if e.worst_error is None:
         yield "The error is not verified: the problem has no exact solution and no reference."
         if wanted is not None:
@@ -222,15 +263,19 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         worst = max(e.overfitted, key=lambda t: e.overfitted[t])
         ratio = e.overfitted[worst]
         much = (
-            f"{ratio:.1f} times larger on fresh points than on the training points: over-fitted"
+            f"{_times(ratio)} times larger on fresh points than on the training points: over-fitted"
             f" (more of them: --sampling.{_count_option(e.run, worst)})"
             if ratio < np.inf
             else "not finite on fresh points"
         )
         yield f"The residual of '{worst}' is {much}."
     for name, u in e.unknowns.items():
-        found = f"95% interval [{u.lower:.6g}, {u.upper:.6g}]" if u.deviation < np.inf else "but nothing determines it"
-        yield f"{name} = {u.value:.6g}, {found}."
+        yield f"{name} = {u.value:.6g}, {u}."
+
+
+def _times(ratio: float) -> str:
+    """A ratio as a person says it."""
+    return f"{ratio:.1f}" if ratio < 100 else f"{ratio:.1e}"
 
 
 def _count_option(run: Run, term: str) -> str:

@@ -28,6 +28,17 @@ class GoodPlace:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
+class BestPlace:
+    """The parameters with the lowest loss so far on points that had just been drawn."""
+
+    params: Parameters
+    step: Any
+    loss: Any
+    """Infinite before the first draw."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
 class TrainState:
     """Arrays of the run, and its counters as 0-d numpy arrays (so that one checkpoint holds them all).
 
@@ -42,12 +53,15 @@ class TrainState:
     weighting: Any
     """States of the weightings, in their order."""
     good: GoodPlace
+    best: BestPlace
     step: Any
     """Steps done, all stages together."""
     drawn: Any
     """The step at which the points were drawn."""
     stage: Any
-    """Number of the present stage; the number of stages when training is over."""
+    """Number of the present stage; of the one in which it ended when training is over."""
+    over: Any
+    """Whether training is over. What the last stage left behind is kept: a longer recipe goes on from it."""
     stage_step: Any
     """Steps done in the present stage."""
     rescues: Any

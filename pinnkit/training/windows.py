@@ -31,6 +31,7 @@ from pinnkit.fields import (
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters
 from pinnkit.objective.tiles import mapped, rows_of_a_tile
+from pinnkit.parallel import placed
 from pinnkit.problem import Box, Problem
 from pinnkit.problem.conditions import method_arguments
 from pinnkit.problem.domain import TIME
@@ -57,7 +58,8 @@ class Windows(Parts):
     def like(self, stage: int) -> TrainState:
         """A state of the given stage with the right shapes, for reading a checkpoint into."""
         k = min(stage // self.stages, self.count - 1)
-        params = {"network": tuple(self.network.initial(i) for i in range(k + 1))}
+        # On all cores, as those of a training are: a checkpoint is read into what is here.
+        params = placed({"network": tuple(self.network.initial(i) for i in range(k + 1))})
         return self._outer(self._loop(k, params, keep=False).like(stage - k * self.stages), params, k)
 
     def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:

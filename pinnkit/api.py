@@ -1,0 +1,77 @@
+"""The names of `import pinnkit as pk`: all that a problem file or a notebook uses."""
+
+from pinnkit.errors import UsageError
+from pinnkit.models import MLP, Autoencoder, DenseConvolutional, ModifiedMLP, PirateNet, ResNet, Transformer
+from pinnkit.optim import LBFGS, SOAP, Adam, Auto, LevenbergMarquardt, Muon, Optax, SSBroyden
+from pinnkit.parallel import use_all_cores
+from pinnkit.problem import (
+    Box,
+    Disk,
+    Parameter,
+    Periodic,
+    Polygon,
+    Problem,
+    Surrogate,
+    at,
+    boundary,
+    data,
+    feature,
+    initial,
+    interior,
+    quantity,
+    unknown,
+)
+from pinnkit.reporting.solution import Solution, check, diagnose, load, train
+from pinnkit.sampling import Sampling
+from pinnkit.training.curriculum import Curriculum
+from pinnkit.training.recipe import Recipe
+from pinnkit.weighting import NTK, Causality, GradientNorm, ResidualAttention, SelfAdaptive, VariationalAttention
+
+__all__ = [
+    "LBFGS",
+    "MLP",
+    "NTK",
+    "SOAP",
+    "Adam",
+    "Auto",
+    "Autoencoder",
+    "Box",
+    "Causality",
+    "Curriculum",
+    "DenseConvolutional",
+    "Disk",
+    "GradientNorm",
+    "LevenbergMarquardt",
+    "ModifiedMLP",
+    "Muon",
+    "Optax",
+    "Parameter",
+    "Periodic",
+    "PirateNet",
+    "Polygon",
+    "Problem",
+    "Recipe",
+    "ResNet",
+    "ResidualAttention",
+    "SSBroyden",
+    "Sampling",
+    "SelfAdaptive",
+    "Solution",
+    "Surrogate",
+    "Transformer",
+    "UsageError",
+    "VariationalAttention",
+    "at",
+    "boundary",
+    "check",
+    "data",
+    "diagnose",
+    "feature",
+    "initial",
+    "interior",
+    "load",
+    "quantity",
+    "train",
+    "unknown",
+    "use_all_cores",
+]

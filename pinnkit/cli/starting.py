@@ -1,0 +1,46 @@
+"""The start of a run: everything that it needs to be read again is in its folder before the first step, and proved to be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pinnkit.errors import UsageError, location
+from pinnkit.problem.watching import Opened
+from pinnkit.reporting.problem_copy import copy_problem
+from pinnkit.reporting.restore import restored_problem
+from pinnkit.reporting.run_folder import RunFolder
+from pinnkit.reporting.session import write_config
+from pinnkit.training.run import Run
+
+
+def describe_run(run: Run, folder: RunFolder, file: Path, opened: Opened, command: Sequence[str]) -> None:
+    """Write run.json and the copy of the problem into a new run folder, and read the problem back.
+
+    Args:
+        file: the problem file.
+        opened: the files that were opened while the problem was checked.
+        command: what the user typed, for run.json.
+
+    Raises:
+        UsageError: the problem could not be read again. The folder is removed: no run was begun.
+    """
+    try:
+        write_config(run, folder, copy_problem(run.problem, file, folder, opened), list(command))
+        _prove_parameters(run, folder)
+    except UsageError:
+        folder.discard()
+        raise
+
+
+def _prove_parameters(run: Run, folder: RunFolder) -> None:
+    """Raise UsageError for a parameter that is another one when it is read from run.json."""
+    again, own = restored_problem(folder).parameters(), run.problem.parameters()
+    for name, value in own.items():
+        if repr(again[name]) != repr(value):
+            raise UsageError(
+                f"The parameter '{name}' cannot be kept: {value!r} is read back as {again[name]!r}.",
+                where=location(type(run.problem)),
+                expected="numbers, texts, true or false, tuples, lists or dicts of such, arrays",
+                do=f"Build what is needed of such values inside the methods, from self.{name}.",
+            )

@@ -1,0 +1,103 @@
+"""Signals that ask a run to end: Ctrl-C, what a scheduler sends before it kills, a terminal that is closed.
+
+Nothing here imports JAX: it has to work in the first second of the command line.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = {
+    getattr(signal, name): reason
+    for name, reason in (
+        ("SIGINT", "interrupted"),
+        ("SIGTERM", "asked to end (SIGTERM)"),
+        ("SIGHUP", "the terminal was closed (SIGHUP)"),
+    )
+    if hasattr(signal, name)  # Windows has no SIGHUP
+}
+"""What a run that one of them ended says of it."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that ends what is being done at once."""
+
+    def __init__(self, signum: int = signal.SIGINT) -> None:
+        super().__init__()
+        self.signum = signum
+
+    @property
+    def status(self) -> int:
+        """The exit status of a program that the signal ended."""
+        return 128 + self.signum
+
+    def __str__(self) -> str:
+        return SIGNALS[signal.Signals(self.signum)]
+
+
+class Request:
+    """Whether a signal has asked for the end. True as soon as one has."""
+
+    def __init__(self, say: Callable[[int], None]) -> None:
+        self.signum, self.at_once, self._say = 0, False, say
+
+    def __bool__(self) -> bool:
+        return self.signum != 0
+
+    @property
+    def status(self) -> int:
+        """The exit status of a program that the signal ended; 0 without one."""
+        return 128 + self.signum if self.signum else 0
+
+    @property
+    def hurried(self) -> bool:
+        """Whether whoever asked will not wait: a second signal came, or one that a kill follows."""
+        return self.at_once or self.signum not in (0, signal.SIGINT)
+
+    def receive(self, signum: int, _frame: FrameType | None) -> None:
+        """Note the first signal; a second one raises `Stopped` wherever the program is."""
+        if self:
+            self.at_once = True
+            raise Stopped(signum)
+        self.signum = signum
+        self._say(signum)
+
+
+@contextmanager
+def signals_raise() -> Iterator[None]:
+    """Within this, a signal raises `Stopped`. Those that the parent process has ignored (`nohup`) stay ignored."""
+
+    def stop(signum: int, _frame: FrameType | None) -> None:
+        raise Stopped(signum)
+
+    with _handlers(stop):
+        yield
+
+
+@contextmanager
+def signals_request(say: Callable[[int], None], signals: Iterable[int] = tuple(SIGNALS)) -> Iterator[Request]:
+    """Within this, the first signal is noted and the second raises `Stopped`; `say` is told of the first."""
+    request = Request(say)
+    with _handlers(request.receive, signals):
+        yield request
+
+
+@contextmanager
+def _handlers(
+    handler: Callable[[int, FrameType | None], None], signals: Iterable[int] = tuple(SIGNALS)
+) -> Iterator[None]:
+    before = {}
+    try:
+        for signum in signals:
+            if signal.getsignal(signum) is not signal.SIG_IGN:
+                before[signum] = signal.signal(signum, handler)
+    except ValueError:  # not the main thread: whoever runs us handles signals
+        pass
+    try:
+        yield
+    finally:
+        for signum, old in before.items():
+            signal.signal(signum, old)
