@@ -289,6 +289,7 @@ def changed(**values):
 @pytest.mark.parametrize(
     ("command", "file", "damage", "words"),
     [
+        ("resume", "checkpoints", shutil.rmtree, ("has no checkpoint", "trained to step", "pinnkit train")),
         ("resume", "run.json", without, ("run folder is damaged", "run.json", "missing")),
         ("show", "run.json", cut, ("run folder is damaged", "run.json")),
         ("resume", "run.json", changed(model={"name": "KAN"}), ("run.json does not describe a run", "KAN")),
@@ -299,7 +300,6 @@ def changed(**values):
         ("show", "summary.json", changed(residuals=None), ("run folder is damaged", "run.json or summary.json")),
         ("resume", "problem/tiny.py", without, ("tiny.py",)),
         ("resume", "problem/tiny.py", cut, ("tiny.py",)),
-        ("resume", "checkpoints", shutil.rmtree, ("has no checkpoint", "pinnkit train")),
     ],
 )
 def test_a_damaged_run_folder(command, file, damage, words, finished, tmp_path):

@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -104,7 +108,7 @@ def test_metrics_whose_last_line_was_cut_off_lose_only_that_line():
     folder = made()
     assert list(folder.metrics()) == []
     for step in (10, 20, 30):
-        folder.append({"step": step})
+        folder.append([{"step": step}])
     file = folder.path / "metrics.jsonl"
     file.write_text(file.read_text()[:-3])
     assert [m["step"] for m in folder.metrics()] == [10, 20]
@@ -115,7 +119,7 @@ def test_metrics_whose_last_line_was_cut_off_lose_only_that_line():
 def test_training_that_goes_on_drops_what_it_will_do_again():
     folder = made()
     for step in (10, 20, 30):
-        folder.append({"step": step})
+        folder.append([{"step": step}])
     folder.write("summary.json", {"verdict": "interrupted"})
     folder.begin(20)
     assert [m["step"] for m in folder.metrics()] == [10, 20]
@@ -131,18 +135,93 @@ def test_files_are_never_half_written():
     assert folder.config() == CONFIG
 
 
-def test_copies_of_the_problem_and_its_data_keep_their_places():
-    for name in ("work/problems/rod.py", "work/problems/near.csv", "work/data/far.csv"):
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_text(name)
-    problem, folder = Path("work/problems/rod.py"), made()
-    assert folder.keep_problem(problem, []) == Path("rod.py")
-    data = [problem.parent / "near.csv", problem.parent / "../data/far.csv"]
-    kept = folder.keep_problem(problem, data)
-    copy = folder.path / "problem" / kept
-    assert copy.read_text() == "work/problems/rod.py"
-    assert (copy.parent / "near.csv").read_text() == "work/problems/near.csv"
-    assert (copy.parent / "../data/far.csv").read_text() == "work/data/far.csv"
+def test_rows_are_appended_whole_or_not_at_all(monkeypatch):
+    folder = made()
+    folder.append([{"step": 10}])
+    before = (folder.path / "metrics.jsonl").read_bytes()
+
+    class Full:
+        """A file on a disk that is full after some bytes."""
+
+        def __init__(self, file):
+            self.file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def tell(self):
+            return self.file.tell()
+
+        def write(self, text):
+            self.file.write(text[:5])
+
+        def flush(self):
+            self.file.flush()
+            raise OSError(28, "No space left on device")
+
+    opened = Path.open
+    monkeypatch.setattr(
+        Path,
+        "open",
+        lambda path, mode="r", **how: (
+            Full(opened(path, mode, **how)) if "metrics" in str(path) else opened(path, mode, **how)
+        ),
+    )
+    with pytest.raises(OSError, match="No space"):
+        folder.append([{"step": 20}, {"step": 30}])
+    monkeypatch.undo()
+    assert (folder.path / "metrics.jsonl").read_bytes() == before
+
+
+def test_only_one_process_trains_in_a_folder():
+    """The lock is the system's: a process that has died holds none."""
+    folder = made()
+    script = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from pinnkit.reporting.run_folder import RunFolder\n"
+        f"with RunFolder(Path({str(folder.path)!r})).lock():\n"
+        "    print('locked', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    root = str(Path(__file__).parents[1])
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root}
+    ) as other:
+        assert other.stdout.readline() == b"locked\n"
+        assert folder.trainer().startswith(str(other.pid))
+        refused(
+            lambda: folder.lock().__enter__(), f"is being trained by process {other.pid}", "Wait until it has ended"
+        )
+        other.kill()
+        other.wait()
+    with folder.lock():
+        assert (folder.path / "lock").read_text().startswith(str(os.getpid()))
+    assert folder.trainer() == ""
+
+
+def test_a_deleted_folder_is_made_anew():
+    folder = made()
+    (folder.problem / "rod.py").write_text("x = 1\n")
+    contents = folder.contents()
+    shutil.rmtree(folder.path)
+    folder.rebuild(contents, [{"step": 10}])
+    assert folder.config() == CONFIG and (folder.problem / "rod.py").read_text() == "x = 1\n"
+    assert [m["step"] for m in folder.metrics()] == [10]
+
+
+def test_what_a_folder_says_moves_no_cursor():
+    folder = made(note="\x1b[2J\x07name", list=["a\x9bb"], **{"k\x1b": 1})
+    config = folder.config()
+    assert config["note"] == "\\x1b[2J\\x07name" and config["list"] == ["a\\x9bb"] and "k\\x1b" in config
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_an_output_folder_that_no_system_takes(name):
+    refused(lambda: RunFolder.create("rod", Path(name)), "--out", "Choose another name")
 
 
 def test_everything_becomes_json_that_every_reader_understands():

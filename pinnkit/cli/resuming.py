@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pinnkit.errors import UsageError
+from pinnkit.errors import UsageError, shown_path
 from pinnkit.reporting.restore import differences, restored
 from pinnkit.reporting.run_folder import RunFolder
 from pinnkit.reporting.session import Session
@@ -24,6 +24,13 @@ def resume(console: Console, arguments: Sequence[str]) -> int:
             expected="pinnkit resume RUN [options], such as pinnkit resume runs/rod --ssbroyden.steps 9000",
             do="pinnkit list shows what there is.",
         )
+    if len(arguments) > 1 and not arguments[1].startswith("-"):
+        raise UsageError(
+            f"'{arguments[1]}' is one word too many: pinnkit resume takes one RUN.",
+            where="command line",
+            expected="pinnkit resume RUN [options]",
+            do="Go on with one run after the other.",
+        )
     folder = RunFolder.open(arguments[0])
     with folder.lock():
         return _resume(console, folder, arguments[1:])
@@ -35,6 +42,13 @@ def _resume(console: Console, folder: RunFolder, options: Sequence[str]) -> int:
         _warn(console, sentence)
     summary = _summary(console, folder)
     session = Session(run, folder, console)
+    if summary is not None and not session.checkpoints.numbers():
+        raise UsageError(
+            f"The run folder has no checkpoint, though the run was trained to step {summary.get('steps')}.",
+            where=shown_path(folder.path),
+            expected="the checkpoints that pinnkit train wrote",
+            do="Bring the folder's checkpoints back, or train again: pinnkit train.",
+        )
     state = _state(console, run, session)
     if run.loop.over(state):
         if summary is None or _missing_figures(folder, summary):

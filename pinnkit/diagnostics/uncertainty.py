@@ -256,8 +256,8 @@ def _rows(objective: Objective, group: Group) -> Jacobian:
 
     def rows(params: Parameters, points: Points) -> Any:
         weights, restore = ravel_pytree(params["network"])
-        values = jnp.stack([jnp.asarray(params["unknowns"][name], weights.dtype) for name in names])
-        flat = jnp.concatenate([weights, values])
+        values = [jnp.asarray(params["unknowns"][name], weights.dtype)[None] for name in names]
+        flat = jnp.concatenate([weights, *values])
         arrays, structure = jax.tree.flatten(points)
 
         def one(*row: Any) -> Any:

@@ -1,7 +1,7 @@
 """Unknown physical parameters: trained together with the network, kept inside their bounds.
 
 The trained number z starts at 0, and a unit of it moves the parameter by about the distance from the guess to the nearest
-bound (without bounds: by the size of the guess), so that no unit of measurement makes first moves large or small. The maps
+bound (without bounds: by twice the guess), so that no unit of measurement makes first moves large or small. The maps
 are periodic where there is a bound: a step that is far too long ends somewhere between the bounds, and not at a bound from
 which no gradient leads back, as with a sigmoid.
 
@@ -22,6 +22,8 @@ DECADES = 100.0
 """Two positive bounds whose ratio is at least this are spanned logarithmically."""
 REACH = 1e6
 """A parameter with one bound comes this much closer to it than its guess, or goes this many times farther."""
+SPAN = 2.0
+"""Guesses by which a unit of z moves a parameter without bounds: a guess may have the wrong sign."""
 GAP = 1e-6
 """Share of the way between two bounds that is kept free beside each of them."""
 AT_BOUND = 1e-4
@@ -32,7 +34,7 @@ class Unknown(float):
     """A parameter to be found: its first guess, a number like any other, with bounds.
 
     Its value is a + b sin(theta(z)) between two bounds, in logarithms where they span decades; bound +- |guess - bound|
-    exp(L sin(z / L)), L = log(REACH), with one bound; guess + z max(|guess|, tiny) without.
+    exp(L sin(z / L)), L = log(REACH), with one bound; guess + 2 |guess| z without (guess + z for a guess of 0).
     """
 
     lower: float
@@ -74,7 +76,7 @@ class Unknown(float):
             factor = jnp.exp(reach * jnp.sin(z / reach))
             bound = self.lower if math.isfinite(self.lower) else self.upper
             return bound + (self.initial - bound) * factor
-        return self.initial + jnp.asarray(z) * (abs(self.initial) or 1.0)
+        return self.initial + jnp.asarray(z) * (SPAN * abs(self.initial) or 1.0)
 
     def start(self) -> float:
         """The z of the first guess."""
