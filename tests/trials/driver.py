@@ -10,6 +10,9 @@ The choices (all optional):
         ["figure", n]: when half of its n-th figure is written;
         ["checkpoint", n, seconds]: so many seconds after it began to write its n-th checkpoint;
         ["rename", name, n]: before a finished file gets this name for the n-th time.
+    signal: where it gets another signal:
+        ["row", n, number]: when it is to write the n-th row of metrics;
+        ["figure", n, number]: before its n-th figure is written.
 """
 
 import json
@@ -87,6 +90,22 @@ def die_before_rename(name, number):
         replace(os, function, watched(getattr(os, function)))
 
 
+def interrupt(place, number, signal_number):
+    """Send a signal to this process before the n-th row of metrics, or figure, is made."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from pinnkit.reporting.history import History
+
+    owner, name = {"row": (History, "row"), "figure": (FigureCanvasAgg, "print_figure")}[place]
+    call = getattr(owner, name)
+
+    def signalled(*arguments, **options):
+        os.kill(os.getpid(), signal_number)
+        return call(*arguments, **options)
+
+    replace(owner, name, counting(number, call, signalled))
+
+
 DEATHS = {"figure": die_in_figure, "checkpoint": die_in_checkpoint, "rename": die_before_rename}
 
 
@@ -108,6 +127,8 @@ def main():
     if "kill" in choices:
         place, *details = choices["kill"]
         DEATHS[place](*details)
+    if "signal" in choices:
+        interrupt(*choices["signal"])
     from pinnkit.cli.main import main
 
     main(sys.argv[2:])
