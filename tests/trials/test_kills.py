@@ -87,7 +87,7 @@ def straight(tmp_path_factory):
 
 def killed(kill, place, command, chance):
     """Run a command and end it at the place of a kill."""
-    choices = {"chunk": 5, "pause": 0.01, "checkpoint_seconds": 0.02}
+    choices = {"chunk": 5, "pause": 0.01, "checkpoint_seconds": 0.0}
     details = {"figure": [kill.number], "rename": [kill.name, kill.number]}
     details["checkpoint"] = [kill.number, float(chance.uniform(0.001, 0.06))]
     if kill.place in details:
