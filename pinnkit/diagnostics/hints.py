@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from pinnkit.errors import UsageError
 from pinnkit.fields import Partial
+from pinnkit.fields.calls import ONE_NUMBER
 from pinnkit.fields.names import FieldFunction
 from pinnkit.objective import Equations
 from pinnkit.problem import Problem, Region
@@ -24,6 +25,7 @@ def warnings(equations: Equations) -> tuple[str, ...]:
         *_undecorated(equations),
         *_unfelt_axes(equations),
         *_missing_conditions(equations),
+        *_means_over_points(equations),
     )
 
 
@@ -104,6 +106,17 @@ def _missing_conditions(equations: Equations) -> Iterator[str]:
                     f"No condition on {name} holds at the ends of {domain.names[axis]}: "
                     "the solution is probably not unique, and training would settle on any."
                 )
+
+
+def _means_over_points(equations: Equations) -> Iterator[str]:
+    """Residuals that are one number made of the values at the collocation points."""
+    for group in equations.groups:
+        for term in equations.means_over_points(group) if group.kind in ONE_NUMBER else ():
+            yield (
+                f"'{term}' is one number made of the values at the collocation points, such as their mean: training makes "
+                "that number zero, not the residual of each point. Return an elementwise expression, if that was meant; an "
+                "integral needs nodes of its own: u_at(x=nodes)."
+            )
 
 
 def _meets(region: Region, axis: int) -> bool:

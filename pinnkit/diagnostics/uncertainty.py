@@ -153,21 +153,23 @@ def _terms(
 def _rows(objective: Objective, group: Group) -> Jacobian:
     """Residuals {term: (points,)} and their Jacobian {term: (points, parameters)}, the unknowns in the last columns."""
     equations, network = objective.equations, objective.network
+    pointwise = equations.pointwise(group)
 
     def rows(params: Parameters, points: Points) -> Any:
         flat, restore = ravel_pytree((params["network"], params["unknowns"]))
         arrays, structure = jax.tree.flatten(points)
 
-        def one(*row: Any) -> Any:
-            point = jax.tree.unflatten(structure, [a[None] for a in row])
-
+        def both(some: Points) -> Any:
             def residuals(z: Any) -> Any:
-                both = dict(zip(("network", "unknowns"), restore(z), strict=True))
-                found = equations.evaluate(network.bound(both), network.fields(both), group, point)
-                return {t: r[0] for t, r in found.items()}
+                tree = dict(zip(("network", "unknowns"), restore(z), strict=True))
+                return equations.evaluate(network.bound(tree), network.fields(tree), group, some)
 
             return residuals(flat), jax.jacrev(residuals)(flat)
 
-        return jax.vmap(one)(*arrays)
+        def one(*row: Any) -> Any:
+            return jax.tree.map(lambda a: a[0], both(jax.tree.unflatten(structure, [a[None] for a in row])))
+
+        # A condition that ties points together has no residual of one point.
+        return jax.vmap(one)(*arrays) if pointwise else both(points)
 
     return rows
