@@ -396,6 +396,53 @@ def test_warnings_of_what_is_probably_missing(members, hint):
     assert any(hint in sentence for sentence in told), told
 
 
+class Struck(pk.Problem):
+    """An oscillator: u and u_t are needed at the start."""
+
+    domain = pk.Box(t=(0.0, 2.0))
+
+    @pk.interior
+    def newton(self, u, u_tt):
+        return u_tt + 4.0 * u
+
+
+@pytest.mark.parametrize(
+    ("conditions", "hint"),
+    [
+        ([lambda self, u, u_t: {"place": u - 1.0, "speed": 1e-9 * u_t}], None),
+        ([lambda self, u: u, lambda self, u_t: u_t], None),
+        ([lambda self, u, u_t: {"in": u + u_t, "out": u - u_t}], None),
+        ([lambda self, energy, u: {"energy": energy - 1.0, "u": u}], None),
+        ([lambda self, u, u_at: {"period": u_at(t=2.0) - u, "place": u}], None),
+        ([lambda self, u: u, lambda self, u: 2.0 * u - 1.0], "1 initial condition: the solution is not unique"),
+        ([lambda self, u: u, lambda self, u: 2.0 * u - 1.0], "No initial condition says what u_t is."),
+        ([lambda self, u, u_t: u + u_t], "1 initial condition: "),
+        ([lambda self, u, u_t: {"a": u + u_t, "b": 2.0 * (u + u_t)}], "one ties the derivatives together"),
+        ([lambda self, u_t, u_tt: {"speed": u_t, "force": u_tt}], "No initial condition says what u is."),
+    ],
+)
+def test_initial_conditions_are_counted_by_what_they_depend_on(conditions, hint):
+    members = {f"start_{k}": pk.initial(c) for k, c in enumerate(conditions)}
+    members["energy"] = pk.quantity(lambda self, u, u_t: u_t**2 / 2 + 2.0 * u**2)
+    told = warnings(Equations(variant(Struck, **members)))
+    assert told == () if hint is None else len(told) == 1 and hint in told[0], told
+
+
+def test_initial_conditions_of_a_system():
+    class Shallow(Rod):
+        """Waves of h and v: both need a value; hard ones count too."""
+
+        fields = ("h", "v")
+        heat, cold_ends = None, pk.boundary("x")(lambda self, v: v)
+        waves = pk.interior(lambda self, h_t, v_x, v_t, h_x: {"mass": h_t + v_x, "force": v_t + h_x})
+        warm_start = pk.initial(hard=True)(lambda self, h, x: h - x)
+
+    (told,) = warnings(Equations(Shallow()))
+    assert "v has derivatives of order 1 in t and no initial conditions" in told and "what v is" in told
+    both = pk.initial(lambda self, h, v, x: {"sum": h + v, "difference": h - v - x})
+    assert warnings(Equations(variant(Shallow, warm_start=both))) == ()
+
+
 def test_notes():
     (told,) = notes(Equations(variant(nu=0.1)))
     assert "nu = 0.1 is a constant; `nu: float = 0.1` makes it" in told

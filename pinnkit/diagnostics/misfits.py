@@ -104,7 +104,7 @@ def edge_misfits(equations: Equations) -> tuple[Place, ...]:
     if not edges.size:
         return ()
     problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
-    waves, points = _waves(equations), replace(inside, X=jnp.concatenate([edges, jnp.asarray(inside.X)]))
+    waves, points = long_waves(equations), replace(inside, X=jnp.concatenate([edges, jnp.asarray(inside.X)]))
 
     def fields(size: Any) -> BatchFunction:
         return equations.ansatz(problem, lambda X: size * waves(X))
@@ -166,12 +166,12 @@ def _nearby(equations: Equations, f: BatchFunction) -> Callable[[Any], BatchFunc
     """
     values = jnp.abs(jit_once(f)(jnp.asarray(points_of(equations.interior).X)))
     largest = jnp.max(values, axis=0, where=jnp.isfinite(values), initial=0.0)[None, :]
-    waves = _waves(equations)
+    waves = long_waves(equations)
     return lambda h: lambda X: f(X) + h * largest * waves(X)
 
 
-def _waves(equations: Equations) -> BatchFunction:
-    """Long waves in all coordinates, of another phase in each field."""
+def long_waves(equations: Equations) -> BatchFunction:
+    """Long waves in all coordinates, of another phase in each field: fields with values and slopes of order one."""
     axes, fields = equations.problem.domain.axes, len(equations.problem.fields)
     lower, length = (jnp.asarray([[getattr(a, name) for a in axes]]) for name in ("lower", "length"))
 
