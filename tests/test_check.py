@@ -184,6 +184,40 @@ def test_contradictions_at_corners(condition, size, at):
     assert place.size == pytest.approx(size)
 
 
+@pytest.mark.parametrize("size", [1e-9, 1.0, 1e9])
+def test_a_corner_is_judged_by_the_size_of_the_field(size):
+    """The tail of a Gaussian at a wall is no contradiction, a hundredth of the field is one; in any unit."""
+
+    def disagreeing(share):
+        return corners(cold_ends=pk.boundary("x+")(lambda self, u: u - share * size), warm_start=start)
+
+    start = pk.initial(lambda self, u, x: u - size * jnp.sin(jnp.pi * x))
+    assert disagreeing(3.7e-6) == ()
+    (place,) = disagreeing(1e-2)
+    assert place.size == pytest.approx(1e-2 * size)
+
+
+def test_a_field_that_is_zero_at_the_start_is_as_large_as_its_walls_become():
+    start = pk.initial(lambda self, u: u)
+    pulse = pk.boundary("x-")(lambda self, u, t: u - jnp.exp(-50.0 * (t - 0.5) ** 2))  # 4e-6 at the start
+    assert corners(cold_ends=pulse, warm_start=start) == ()
+    step = pk.boundary("x-")(lambda self, u, t: u - 0.02 - t)
+    (place,) = corners(cold_ends=step, warm_start=pk.initial(lambda self, u: u))
+    assert place.size == pytest.approx(0.02)
+
+
+def test_hard_conditions_that_disagree_a_little_are_a_note():
+    members = {
+        "warm_start": pk.initial(hard=True)(lambda self, u, x: u - jnp.sin(jnp.pi * x)),
+        "cold_ends": pk.boundary("x+", hard=True)(lambda self, u: u - 3.7e-6),
+        "exact": None,
+    }
+    checked = check(objective(variant(**members)))
+    assert checked.warnings == ()
+    assert "'warm_start' disagrees a little with another hard condition" in checked.notes[0]
+    assert "missed by 3.70e-06" in checked.notes[0]
+
+
 @pytest.mark.parametrize(
     "members",
     [
