@@ -79,7 +79,7 @@ def test_an_exact_solution_that_does_not_satisfy_the_equation():
 
     error = refused(
         lambda: exact_misfits(Equations(variant(exact=exact))),
-        "does not satisfy 'heat': the misfit is 9.6",
+        "does not satisfy 'heat': its residual is 9.6",
         "Mend 'heat' or `exact` of P",
     )
     # u_t - alpha u_xx = -alpha pi^2 u, largest at t = 0, x = 1/2.
@@ -92,11 +92,11 @@ def test_an_exact_solution_that_does_not_satisfy_the_equation():
 @pytest.mark.parametrize(
     ("members", "words"),
     [
-        ({"exact": lambda self, t, x: Rod.exact(self, t, x) + 1.0}, ("'warm_start': the misfit is 1.00e+00 at t=0",)),
+        ({"exact": lambda self, t, x: Rod.exact(self, t, x) + 1.0}, ("'warm_start': its residual is 1.00e+00 at t=0",)),
         ({"cold_ends": pk.boundary("x+")(lambda self, u, t: u - t)}, ("'cold_ends'", "x=1")),
         ({"cold_ends": pk.boundary("x", hard=True)(lambda self, u: u - 1)}, ("'cold_ends'",)),
-        ({"cold_ends": pk.boundary("x")(lambda self, u_n: u_n)}, ("'cold_ends': the misfit is 3.1",)),
-        ({"exact": lambda self, t, x: jnp.sqrt(x - 0.5)}, ("the misfit is inf",)),
+        ({"cold_ends": pk.boundary("x")(lambda self, u_n: u_n)}, ("'cold_ends': its residual is 3.1",)),
+        ({"exact": lambda self, t, x: jnp.sqrt(x - 0.5)}, ("its residual is inf",)),
     ],
 )
 def test_conditions_that_the_exact_solution_does_not_satisfy(members, words):
@@ -489,7 +489,7 @@ def test_warnings_are_shown_as_such(tmp_path):
     assert status == 0
     assert "warning: The method 'start' asks for fields but has no decorator" in words
     assert "warning: No condition on u holds at the ends of x" in words
-    assert "2 warnings: training would begin all the same" in words and "nothing wrong" not in words
+    assert "2 warnings (training is not blocked)" in words and "consistent" not in words
 
 
 class Beam(pk.Problem):

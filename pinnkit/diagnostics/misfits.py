@@ -52,9 +52,9 @@ def exact_misfits(equations: Equations) -> tuple[Place, ...]:
             if group.kind != "data" and not place.relative <= tolerance():
                 condition = group.condition(place.term)
                 raise UsageError(
-                    f"The exact solution does not satisfy '{place.term}': the misfit is {place}.",
+                    f"The exact solution does not satisfy '{place.term}': its residual is {place}.",
                     where=condition.where,
-                    expected=f"a misfit of at most {tolerance():.0e} times the size of its parts ({place.scale:.2g})",
+                    expected=f"a residual of at most {tolerance():.0e} times the size of its parts ({place.scale:.2g})",
                     do=f"Mend '{condition.name}' or `exact` of {type(problem).__name__}: one of them is wrong.",
                 )
     return tuple(places)
