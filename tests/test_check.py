@@ -14,7 +14,7 @@ import pinnkit as pk
 from pinnkit.diagnostics.check import check, smooth_enough
 from pinnkit.diagnostics.hints import notes, warnings
 from pinnkit.diagnostics.misfits import corner_misfits, edge_misfits, exact_misfits, hard_misfits
-from pinnkit.diagnostics.start import sizes_at_start
+from pinnkit.diagnostics.start import dominated, sizes_at_start
 from pinnkit.objective import Equations
 from pinnkit.problem import problem_class
 
@@ -505,10 +505,44 @@ class Beam(pk.Problem):
 
 
 @pytest.mark.slow
-def test_a_start_whose_high_derivatives_drown_everything_else():
+def test_a_start_whose_high_derivatives_dominate_everything_else():
     (told,) = check(objective(Beam(), pk.MLP(width=64, depth=4))).notes
     assert "'bending' starts" in told and "--model.init glorot" in told
     assert check(objective(Beam(), pk.MLP(width=64, depth=4, init="glorot"))).notes == ()
+
+
+class Robertson(pk.Problem):
+    """Three species; two equations have a coefficient of 3e7, so that neither is alone with its size."""
+
+    fast: float = 3e7
+
+    fields = ("a", "b", "c")
+    domain = pk.Box(t=(0.0, 40.0))
+
+    @pk.interior
+    def rates(self, a, b, c, a_t, b_t, c_t):
+        slow, back, fast = 0.04 * a, 1e4 * b * c, self.fast * b**2
+        return {"a": a_t + slow - back, "b": b_t - slow + back + fast, "c": c_t - fast}
+
+    @pk.initial
+    def start(self, a, b, c):
+        return {"a": a - 1.0, "b": b, "c": c}
+
+
+def test_terms_that_dominate_together_do_not_hide_each_other():
+    made = objective(Robertson())
+    (told,) = dominated(made, sizes_at_start(made))
+    assert all(f"'rates.{name}'" in told and f'"rates.{name}": ' in told for name in "bc")
+    assert "larger than the other terms" in told and "start." not in told
+    calm = objective(Robertson(fast=1.0), weights={"rates": 1e-6})
+    assert dominated(calm, sizes_at_start(calm)) == []
+
+
+def test_a_term_that_is_large_because_the_solution_is_does_not_dominate():
+    """Degrees Kelvin and Pascal: 1e5 is what the field has to become."""
+    warm = variant(cold_ends=pk.boundary("x")(lambda self, u: u - 1e5))
+    made = objective(warm)
+    assert dominated(made, sizes_at_start(made)) == []
 
 
 def test_no_hint_without_a_reason():

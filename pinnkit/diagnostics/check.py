@@ -10,7 +10,7 @@ from pinnkit.diagnostics import hints
 from pinnkit.diagnostics.misfits import Place, corner_misfits, edge_misfits, exact_misfits, hard_misfits
 from pinnkit.diagnostics.points import points_of
 from pinnkit.diagnostics.signal import at_start
-from pinnkit.diagnostics.start import drowned, sizes_at_start
+from pinnkit.diagnostics.start import dominated, sizes_at_start
 from pinnkit.diagnostics.truth import exact_fields, truth_of
 from pinnkit.errors import UsageError
 from pinnkit.fields.names import Partial
@@ -78,7 +78,7 @@ def check(objective: Objective) -> Checked:
         for place in hard_misfits(equations)
     ]
     rms = sizes_at_start(objective)
-    notes += drowned(objective, rms)
+    notes += dominated(objective, rms)
     channels, unfit = at_start(objective)
     oversights = (*hints.warnings(equations), *unfit)
     return Checked(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -13,8 +15,10 @@ from pinnkit.diagnostics.points import named, points_of
 from pinnkit.errors import UsageError, location
 from pinnkit.objective import Equations, Objective
 
-DROWNED = 1e3
-"""A term that starts this many times larger than everything else is told of."""
+DOMINANT = 1e3
+"""A term that starts this many times larger than most others is told of."""
+HIGH = 3
+"""Order from which derivatives of a random network are large by themselves: u_xx is 5 times u at the start, u_xxxx 100 times."""
 
 
 def sizes_at_start(objective: Objective) -> dict[str, float]:
@@ -72,29 +76,49 @@ def _felt(sums: Any, params: Any, term: str) -> bool:
     return any(np.any(g) for g in jax.tree.leaves(slopes))
 
 
-def drowned(objective: Objective, rms: dict[str, float]) -> list[str]:
-    """A note where the random network's derivatives make one equation far larger than everything that it should obey."""
+def dominated(objective: Objective, rms: dict[str, float]) -> list[str]:
+    """A note where terms start so much larger than most others that these are not trained.
+
+    A term is compared with the (lower) median of the other ones, so that two large terms do not hide each other, and with what
+    it is itself where the network is zero: forcing, or a prescribed value, is large because the solution is.
+    """
     size = {t: value * objective.weights[t] ** 0.5 for t, value in rms.items()}
-    largest = max(objective.equations.terms(objective.equations.interior), key=lambda t: size[t])
-    asked = _zero_network(objective)[largest] * objective.weights[largest] ** 0.5  # of the forcing, and what is hard
-    rest = max(asked, *(v for t, v in size.items() if t != largest), 0.0)
-    ratio = size[largest] / rest if rest else 0.0
-    if ratio < DROWNED:
+    usual = {t: statistics.median_low([s for other, s in size.items() if other != t] or [0.0]) for t in size}
+    large = [t for t in size if size[t] >= DOMINANT * usual[t]]
+    if not large:
         return []
-    return [
-        f"'{largest}' starts {ratio:.0e} times larger than everything else: the random start's high derivatives drown "
-        "the rest. A start with smaller ones often does better: --model.init glorot."
-    ]
+    asked = _zero_network(objective, large)
+    large = [t for t in large if size[t] >= DOMINANT * max(usual[t], asked[t] * objective.weights[t] ** 0.5) > 0.0]
+    if not large:
+        return []
+    large.sort(key=lambda t: -size[t])
+    first = large[0]
+    ratio = size[first] / max(usual[first], asked[first] * objective.weights[first] ** 0.5)
+    said = f"{', '.join(repr(t) for t in large)} start{'s' * (len(large) == 1)} {ratio:.0e} times larger than the other terms, "
+    said += "which are hardly trained. "
+    if _order(objective.equations, first) >= HIGH:
+        return [said + "A start with smaller high derivatives often does better: --model.init glorot."]
+    weights = {t: objective.weights[t] * (usual[t] / size[t]) ** 2 for t in large}
+    shown = ", ".join(f'"{t}": {w:.0e}' for t, w in weights.items())
+    return [said + f"Divide by their coefficients, or weigh them: pk.Recipe(weights={{{shown}}})."]
 
 
-def _zero_network(objective: Objective) -> dict[str, float]:
-    """RMS of each interior term where the network is zero: what is left is forcing and hard conditions."""
+def _order(equations: Equations, term: str) -> int:
+    """The highest order of the derivatives that the method of a term asks for."""
+    group = next(g for g in equations.groups if term in equations.terms(g))
+    requests = [group.requests[a] for a in group.condition(term).arguments]
+    return max((len(index) for index in equations.catalogue.highest_orders(requests)), default=0)
+
+
+def _zero_network(objective: Objective, terms: Sequence[str]) -> dict[str, float]:
+    """RMS of some terms where the network is zero: what is left is forcing, prescribed values and hard conditions."""
     equations = objective.equations
     problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
     f = equations.ansatz(problem, lambda X: jnp.zeros((X.shape[0], len(problem.fields)), X.dtype))
-    inside = equations.interior
-    residuals = jit_once(lambda points: equations.evaluate(problem, f, inside, points))(points_of(inside))
-    return {t: float(np.sqrt(np.mean(np.square(r)))) for t, r in residuals.items()}
+    groups = [g for g in equations.groups if set(equations.terms(g)).intersection(terms)]
+    points = [points_of(g) for g in groups]
+    found = jit_once(lambda ps: [equations.evaluate(problem, f, g, p) for g, p in zip(groups, ps, strict=True)])(points)
+    return {t: float(np.sqrt(np.mean(np.square(r)))) for residuals in found for t, r in residuals.items()}
 
 
 def _finite(tree: Any) -> bool:
