@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ from pinnkit.errors import UsageError, location
 from pinnkit.objective import Equations, Objective
 
 DOMINANT = 1e3
-"""A term that starts this many times larger than most others is told of."""
+"""A term that starts this many times larger than the next one is told of."""
 HIGH = 3
 """Order from which derivatives of a random network are large by themselves: u_xx is 5 times u at the start, u_xxxx 100 times."""
 
@@ -77,30 +77,32 @@ def _felt(sums: Any, params: Any, term: str) -> bool:
 
 
 def dominated(objective: Objective, rms: dict[str, float]) -> list[str]:
-    """A note where terms start so much larger than most others that these are not trained.
+    """A note where some terms start so much larger than the others that these are not trained.
 
-    A term is compared with the (lower) median of the other ones, so that two large terms do not hide each other, and with what
-    it is itself where the network is zero: forcing, or a prescribed value, is large because the solution is.
+    The terms are split at the widest gap between their sizes, so that two large terms do not hide each other. Each is compared
+    with what it is where the network is zero, too: forcing, or a prescribed value, is large because the solution is.
     """
-    size = {t: value * objective.weights[t] ** 0.5 for t, value in rms.items()}
-    usual = {t: statistics.median_low([s for other, s in size.items() if other != t] or [0.0]) for t in size}
-    large = [t for t in size if size[t] >= DOMINANT * usual[t]]
+    size = {t: value * objective.weights[t] ** 0.5 for t, value in rms.items() if value > 0.0}
+    terms = sorted(size, key=lambda t: -size[t])
+    gaps = [size[a] / size[b] for a, b in pairwise(terms)]
+    cut = int(np.argmax(gaps)) + 1 if gaps else len(terms)
+    if gaps and max(gaps) < DOMINANT:
+        return []
+    next_size = size[terms[cut]] if gaps else 0.0
+    asked = _zero_network(objective, terms[:cut])
+    least = {t: max(next_size, asked[t] * objective.weights[t] ** 0.5) for t in terms[:cut]}
+    large = [t for t, other in least.items() if size[t] >= DOMINANT * other > 0.0]
     if not large:
         return []
-    asked = _zero_network(objective, large)
-    large = [t for t in large if size[t] >= DOMINANT * max(usual[t], asked[t] * objective.weights[t] ** 0.5) > 0.0]
-    if not large:
-        return []
-    large.sort(key=lambda t: -size[t])
-    first = large[0]
-    ratio = size[first] / max(usual[first], asked[first] * objective.weights[first] ** 0.5)
-    said = f"{', '.join(repr(t) for t in large)} start{'s' * (len(large) == 1)} {ratio:.0e} times larger than the other terms, "
-    said += "which are hardly trained. "
-    if _order(objective.equations, first) >= HIGH:
+    others = [repr(t) for t in terms[cut:]] or ["what they should obey"]
+    ratio = f"{size[large[0]] / least[large[0]]:.0e} times"
+    said = f"{', '.join(map(repr, large))} start{'s' * (len(large) == 1)} {ratio} larger than "
+    said += f"{', '.join(others)}, which {'are' if len(others) > 1 else 'is'} hardly trained. "
+    if _order(objective.equations, large[0]) >= HIGH:
         return [said + "A start with smaller high derivatives often does better: --model.init glorot."]
-    weights = {t: objective.weights[t] * (usual[t] / size[t]) ** 2 for t in large}
+    weights = {t: objective.weights[t] * (least[t] / size[t]) ** 2 for t in large}
     shown = ", ".join(f'"{t}": {w:.0e}' for t, w in weights.items())
-    return [said + f"Divide by their coefficients, or weigh them: pk.Recipe(weights={{{shown}}})."]
+    return [said + f"Divide by the coefficients, or weigh: pk.Recipe(weights={{{shown}}})."]
 
 
 def _order(equations: Equations, term: str) -> int:
