@@ -167,6 +167,20 @@ def test_an_integral_over_one_coordinate_by_quadrature():
     np.testing.assert_allclose(integral, exact, atol=1e-10)
 
 
+def test_nodes_along_rows_and_points_along_columns():
+    nodes = np.linspace(-1.0, 1.0, 7)  # as many as there are points: shapes alone must decide
+    expected = np.stack([F.partial(shifted(x=n), ()) for n in nodes], axis=1)
+    u_at = at("u_at")
+    np.testing.assert_allclose(u_at(x=nodes[None, :]), expected, atol=1e-14)
+    np.testing.assert_allclose(u_at(x=nodes[:, None]), expected.T, atol=1e-14)
+    np.testing.assert_allclose(u_at(t=X[:, :1], x=nodes[None, :], y=X[:, 2:]), expected, atol=1e-14)
+    columns = u_at(t=X[None, :, 0], x=nodes[:, None])
+    np.testing.assert_allclose(columns, expected.T, atol=1e-14)
+    words = "x of the shape (3,)", "with t, y, one value per point", "t=t[:, None], x=nodes[None, :], y=y[:, None]"
+    refused(lambda: u_at(x=nodes[:3]), *words, "For one number, name t, y by a number too.")
+    refused(lambda: u_at(t=0.0, x=nodes[:3], y=nodes[:2]), "that does not fit together.")
+
+
 def test_any_transformation_of_the_field():
     slope = jax.vmap(jax.grad(lambda s: at("u_at")(t=0.5, x=s, y=1.0)))(jnp.linspace(-1, 1, 5))
     place = jnp.stack([jnp.full(5, 0.5), jnp.linspace(-1, 1, 5), jnp.ones(5)], axis=1)

@@ -14,7 +14,7 @@ import pinnkit as pk
 from pinnkit.diagnostics.check import check, smooth_enough
 from pinnkit.diagnostics.hints import notes, warnings
 from pinnkit.diagnostics.misfits import corner_misfits, edge_misfits, exact_misfits, hard_misfits
-from pinnkit.diagnostics.start import sizes_at_start
+from pinnkit.diagnostics.start import dominated, sizes_at_start
 from pinnkit.objective import Equations
 from pinnkit.problem import problem_class
 
@@ -79,7 +79,7 @@ def test_an_exact_solution_that_does_not_satisfy_the_equation():
 
     error = refused(
         lambda: exact_misfits(Equations(variant(exact=exact))),
-        "does not satisfy 'heat': the misfit is 9.6",
+        "does not satisfy 'heat': its residual is 9.6",
         "Mend 'heat' or `exact` of P",
     )
     # u_t - alpha u_xx = -alpha pi^2 u, largest at t = 0, x = 1/2.
@@ -92,11 +92,11 @@ def test_an_exact_solution_that_does_not_satisfy_the_equation():
 @pytest.mark.parametrize(
     ("members", "words"),
     [
-        ({"exact": lambda self, t, x: Rod.exact(self, t, x) + 1.0}, ("'warm_start': the misfit is 1.00e+00 at t=0",)),
+        ({"exact": lambda self, t, x: Rod.exact(self, t, x) + 1.0}, ("'warm_start': its residual is 1.00e+00 at t=0",)),
         ({"cold_ends": pk.boundary("x+")(lambda self, u, t: u - t)}, ("'cold_ends'", "x=1")),
         ({"cold_ends": pk.boundary("x", hard=True)(lambda self, u: u - 1)}, ("'cold_ends'",)),
-        ({"cold_ends": pk.boundary("x")(lambda self, u_n: u_n)}, ("'cold_ends': the misfit is 3.1",)),
-        ({"exact": lambda self, t, x: jnp.sqrt(x - 0.5)}, ("the misfit is inf",)),
+        ({"cold_ends": pk.boundary("x")(lambda self, u_n: u_n)}, ("'cold_ends': its residual is 3.1",)),
+        ({"exact": lambda self, t, x: jnp.sqrt(x - 0.5)}, ("its residual is inf",)),
     ],
 )
 def test_conditions_that_the_exact_solution_does_not_satisfy(members, words):
@@ -182,6 +182,40 @@ def test_contradictions_at_corners(condition, size, at):
     (place,) = corners(cold_ends=condition)
     assert place.term == "cold_ends" and place.at == {"t": 0.0, "x": at}
     assert place.size == pytest.approx(size)
+
+
+@pytest.mark.parametrize("size", [1e-9, 1.0, 1e9])
+def test_a_corner_is_judged_by_the_size_of_the_field(size):
+    """The tail of a Gaussian at a wall is no contradiction, a hundredth of the field is one; in any unit."""
+
+    def disagreeing(share):
+        return corners(cold_ends=pk.boundary("x+")(lambda self, u: u - share * size), warm_start=start)
+
+    start = pk.initial(lambda self, u, x: u - size * jnp.sin(jnp.pi * x))
+    assert disagreeing(3.7e-6) == ()
+    (place,) = disagreeing(1e-2)
+    assert place.size == pytest.approx(1e-2 * size)
+
+
+def test_a_field_that_is_zero_at_the_start_is_as_large_as_its_walls_become():
+    start = pk.initial(lambda self, u: u)
+    pulse = pk.boundary("x-")(lambda self, u, t: u - jnp.exp(-50.0 * (t - 0.5) ** 2))  # 4e-6 at the start
+    assert corners(cold_ends=pulse, warm_start=start) == ()
+    step = pk.boundary("x-")(lambda self, u, t: u - 0.02 - t)
+    (place,) = corners(cold_ends=step, warm_start=pk.initial(lambda self, u: u))
+    assert place.size == pytest.approx(0.02)
+
+
+def test_hard_conditions_that_disagree_a_little_are_a_note():
+    members = {
+        "warm_start": pk.initial(hard=True)(lambda self, u, x: u - jnp.sin(jnp.pi * x)),
+        "cold_ends": pk.boundary("x+", hard=True)(lambda self, u: u - 3.7e-6),
+        "exact": None,
+    }
+    checked = check(objective(variant(**members)))
+    assert checked.warnings == ()
+    assert "'warm_start' disagrees a little with another hard condition" in checked.notes[0]
+    assert "missed by 3.70e-06" in checked.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -396,6 +430,53 @@ def test_warnings_of_what_is_probably_missing(members, hint):
     assert any(hint in sentence for sentence in told), told
 
 
+class Struck(pk.Problem):
+    """An oscillator: u and u_t are needed at the start."""
+
+    domain = pk.Box(t=(0.0, 2.0))
+
+    @pk.interior
+    def newton(self, u, u_tt):
+        return u_tt + 4.0 * u
+
+
+@pytest.mark.parametrize(
+    ("conditions", "hint"),
+    [
+        ([lambda self, u, u_t: {"place": u - 1.0, "speed": 1e-9 * u_t}], None),
+        ([lambda self, u: u, lambda self, u_t: u_t], None),
+        ([lambda self, u, u_t: {"in": u + u_t, "out": u - u_t}], None),
+        ([lambda self, energy, u: {"energy": energy - 1.0, "u": u}], None),
+        ([lambda self, u, u_at: {"period": u_at(t=2.0) - u, "place": u}], None),
+        ([lambda self, u: u, lambda self, u: 2.0 * u - 1.0], "1 initial condition: the solution is not unique"),
+        ([lambda self, u: u, lambda self, u: 2.0 * u - 1.0], "No initial condition says what u_t is."),
+        ([lambda self, u, u_t: u + u_t], "1 initial condition: "),
+        ([lambda self, u, u_t: {"a": u + u_t, "b": 2.0 * (u + u_t)}], "one ties the derivatives together"),
+        ([lambda self, u_t, u_tt: {"speed": u_t, "force": u_tt}], "No initial condition says what u is."),
+    ],
+)
+def test_initial_conditions_are_counted_by_what_they_depend_on(conditions, hint):
+    members = {f"start_{k}": pk.initial(c) for k, c in enumerate(conditions)}
+    members["energy"] = pk.quantity(lambda self, u, u_t: u_t**2 / 2 + 2.0 * u**2)
+    told = warnings(Equations(variant(Struck, **members)))
+    assert told == () if hint is None else len(told) == 1 and hint in told[0], told
+
+
+def test_initial_conditions_of_a_system():
+    class Shallow(Rod):
+        """Waves of h and v: both need a value; hard ones count too."""
+
+        fields = ("h", "v")
+        heat, cold_ends = None, pk.boundary("x")(lambda self, v: v)
+        waves = pk.interior(lambda self, h_t, v_x, v_t, h_x: {"mass": h_t + v_x, "force": v_t + h_x})
+        warm_start = pk.initial(hard=True)(lambda self, h, x: h - x)
+
+    (told,) = warnings(Equations(Shallow()))
+    assert "v has derivatives of order 1 in t and no initial conditions" in told and "what v is" in told
+    both = pk.initial(lambda self, h, v, x: {"sum": h + v, "difference": h - v - x})
+    assert warnings(Equations(variant(Shallow, warm_start=both))) == ()
+
+
 def test_notes():
     (told,) = notes(Equations(variant(nu=0.1)))
     assert "nu = 0.1 is a constant; `nu: float = 0.1` makes it" in told
@@ -408,7 +489,7 @@ def test_warnings_are_shown_as_such(tmp_path):
     assert status == 0
     assert "warning: The method 'start' asks for fields but has no decorator" in words
     assert "warning: No condition on u holds at the ends of x" in words
-    assert "2 warnings: training would begin all the same" in words and "nothing wrong" not in words
+    assert "2 warnings (training is not blocked)" in words and "consistent" not in words
 
 
 class Beam(pk.Problem):
@@ -424,10 +505,57 @@ class Beam(pk.Problem):
 
 
 @pytest.mark.slow
-def test_a_start_whose_high_derivatives_drown_everything_else():
+def test_a_start_whose_high_derivatives_dominate_everything_else():
     (told,) = check(objective(Beam(), pk.MLP(width=64, depth=4))).notes
     assert "'bending' starts" in told and "--model.init glorot" in told
     assert check(objective(Beam(), pk.MLP(width=64, depth=4, init="glorot"))).notes == ()
+
+
+class Robertson(pk.Problem):
+    """Three species; two equations have a coefficient of 3e7, so that neither is alone with its size."""
+
+    fast: float = 3e7
+
+    fields = ("a", "b", "c")
+    domain = pk.Box(t=(0.0, 40.0))
+
+    @pk.interior
+    def rates(self, a, b, c, a_t, b_t, c_t):
+        slow, back, fast = 0.04 * a, 1e4 * b * c, self.fast * b**2
+        return {"a": a_t + slow - back, "b": b_t - slow + back + fast, "c": c_t - fast}
+
+    @pk.initial
+    def start(self, a, b, c):
+        return {"a": a - 1.0, "b": b, "c": c}
+
+
+def test_terms_that_dominate_together_do_not_hide_each_other():
+    made = objective(Robertson())
+    (told,) = dominated(made, sizes_at_start(made))
+    assert all(f"'rates.{name}'" in told and f'"rates.{name}": ' in told for name in "bc")
+    large, small = told.split("larger than")
+    assert "'start.a'" in small and "start." not in large
+    calm = objective(Robertson(fast=1.0), weights={"rates": 1e-6})
+    assert dominated(calm, sizes_at_start(calm)) == []
+
+
+def test_terms_of_ordinary_sizes_dominate_nothing():
+    """A stiff spring: its coefficient of 400 trains well, whatever the RMS of a velocity is by chance."""
+
+    class Spring(Struck):
+        newton = pk.interior(lambda self, u, u_tt: u_tt + 400.0 * u)
+        released = pk.initial(lambda self, u, u_t: {"place": u - 1.0, "speed": u_t})
+
+    made = objective(Spring())
+    rms = sizes_at_start(made)
+    assert dominated(made, {**rms, "released.speed": 0.1}) == []
+
+
+def test_a_term_that_is_large_because_the_solution_is_does_not_dominate():
+    """Degrees Kelvin and Pascal: 1e5 is what the field has to become."""
+    warm = variant(cold_ends=pk.boundary("x")(lambda self, u: u - 1e5))
+    made = objective(warm)
+    assert dominated(made, sizes_at_start(made)) == []
 
 
 def test_no_hint_without_a_reason():

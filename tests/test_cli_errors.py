@@ -152,7 +152,7 @@ TABLES = {
 FOUND_BY_CHECK = {  # these need the network, so that each takes a second or two
     "wrong exact": (
         rod("    def exact(self, t, x):\n        return jnp.sin(x) * jnp.exp(-2 * t)\n"),
-        ("exact solution does not satisfy 'heat'", "the misfit is", " at t=", "rod.py:7"),
+        ("exact solution does not satisfy 'heat'", "its residual is", " at t=", "rod.py:7"),
     ),
     "not finite": (rod(heat=HEAT.replace("u_t, u_xx", "u_t, x").replace("u_t - u_xx", "u_t - jnp.log(x - 0.5)")), ("'heat' is not finite", "rod.py:7")),
     "field asked for, not used": (rod(heat=HEAT.replace("u_t - u_xx", "0 * u_t + 1.0")), ("'heat' does not depend on any field", "rod.py:7")),

@@ -16,7 +16,7 @@ from pinnkit.diagnostics.check import check
 from pinnkit.diagnostics.finding import Settings, bootstrap, interval
 from pinnkit.diagnostics.first_step import first_step
 from pinnkit.diagnostics.kernel import balance, kernel_weights, mean_traces, points_at, spectrum
-from pinnkit.diagnostics.points import points_of
+from pinnkit.diagnostics.points import interior_points, points_of
 from pinnkit.diagnostics.random_matrices import measured, random_matrices
 from pinnkit.diagnostics.registry import DIAGNOSTICS, FURTHER, diagnose
 from pinnkit.diagnostics.signal import at_start, recommendation, signal
@@ -142,6 +142,7 @@ def test_each_bad_start_is_named(control):
     found = {f.subject: f for f in report.findings}
     assert found[channel].verdict == "unfit"
     assert how in found[channel].message and ("layer" in found[channel].message or "readout" in found[channel].message)
+    assert "Of he and lecun, --model.init" in report.advice
     (told,) = at_start(made)[1]
     assert "The start is unfit" in told and how in told
     assert told in check(made).warnings
@@ -217,6 +218,36 @@ def test_traces_and_eigenvalues_are_those_of_the_kernel():
 
 def _normals(points):
     return [None] * len(points.X) if points.normals is None else points.normals
+
+
+def test_one_term_needs_no_balance_and_a_sound_start_no_advice():
+    alone = type("P", (Advection,), {"start": pk.initial(hard=True)(lambda self, u, x: u - jnp.sin(x))})
+    made = objective(alone(), SMALL)
+    report = balance(made, QUICK, 0)
+    assert report.advice == "" and report.panels == () and "fall" not in report.findings[0].message
+    assert signal(made, QUICK, 0).advice == ""
+    assert (
+        'To balance the terms: pk.Recipe(weights={"advection"'
+        in balance(objective(Advection(), SMALL), QUICK, 0).advice
+    )
+
+
+def test_outputs_at_the_start_have_the_names_of_the_fields():
+    """Each field by itself, with the derivatives that are asked of it, of the very network that will be trained."""
+
+    class Heated(pk.Problem):
+        fields = ("T", "flow")
+        domain = pk.Box(t=(0.0, 1.0), x=(0.0, 1.0))
+        heat = pk.interior(lambda self, T_t, T_xx: T_t - T_xx)
+        transport = pk.interior(lambda self, flow_x, T: flow_x - T)
+
+    made = objective(Heated(), SMALL)
+    sizes, _ = at_start(made)
+    assert list(sizes) == ["T", "T_t", "T_x", "T_xx", "flow", "flow_x"]
+    X = interior_points(made, 128).X
+    values = made.network.values(made.network.initial_parameters, X)
+    for k, name in enumerate(("T", "flow")):
+        assert sizes[name] == pytest.approx(float(np.sqrt(np.mean(values[:, k] ** 2))), rel=1e-6)
 
 
 def test_kernel_weights_make_all_terms_fall_alike():
@@ -421,13 +452,15 @@ QUICKLY = ("--widths", "8", "32", "--draws", "12", "--points", "2", "--rows", "8
 def test_the_command(tmp_path):
     status, out, err = pinnkit("diagnose", TINY, *QUICKLY, "--out", "found", folder=tmp_path)
     assert status == 0, err
-    assert "FIT: nothing speaks against" in out and "decay in ntk" in out
+    assert "OK: no problem found with this initialization" in out and "decay in ntk" in out
+    assert all(f"s: {name} ..." in out for name in DIAGNOSTICS) and "per point" in out
+    assert "of he and lecun" not in out.lower()  # nothing is wrong, so nothing is advised
     folder = tmp_path / "found"
     written = json.loads((folder / "diagnose.json").read_text())
     assert written["verdict"] == "fit" and written["findings"][0]["diagnostic"] == "width study"
     assert {p.name for p in folder.glob("*.png")} == {"balance.png", "signal.png", "spectrum.png", "width_study.png"}
     status, out, err = pinnkit("diagnose", TINY, *QUICKLY, "--model.init_scale", "0", folder=tmp_path)
-    assert status == 1 and "UNFIT" in out
+    assert status == 1 and "NOT OK: " in out and "problem: " in out
     status, out, err = pinnkit("diagnose", TINY, "--draws", "1", folder=tmp_path)
     assert status == 2 and "draws is 1" in err
 

@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import Rod, Wave, objective, refused
+from cases import Rod, Wave, objective, random_parameters, refused
 
 import pinnkit as pk
 from pinnkit.fields import Points
 from pinnkit.objective import Equations
+from pinnkit.sampling import draw
 
 F = Wave((1.0, 2.0), (-1.0, 0.5), phases=(0.3, 0.0))
 BOX = pk.Box(t=(0.0, 1.0), x=(0.0, 2.0))
@@ -179,7 +180,10 @@ def silent(self, u):
     [
         (lambda self, u: u[:, None], ("has the shape (points, 1)",)),
         (lambda self, u: u[:, None] - u[None, :], ("has the shape (points, points)",)),
-        (lambda self, u: jnp.mean(u), ("has the shape ()",)),
+        (lambda self, u: jnp.mean(u), ("has the shape (), one number", "without a mean or sum over the points")),
+        (lambda self, u_at: u_at(t=0.0, x=0.5), ("has the shape (), one number", "@pk.at(x=0.5)")),
+        (lambda self, u_at: u_at(x=jnp.ones((1, 5))), ("the shape (points, 5)", "values @ weights is (points,)")),
+        (lambda self, u_at: u_at(x=jnp.ones(5)), ("'u_at' is called with x of the shape (5,)", "x=nodes[None, :]")),
         (lambda self, u: u[:3], ("has the shape (3,)",)),
         (lambda self, u_grad: u_grad, ("has the shape (points, 1)",)),
         (lambda self, u: None, ("is None: the method returns nothing",)),
@@ -203,6 +207,116 @@ def test_mistakes_inside_a_method(method, words):
     problem = type("P", (Rod,), {"equation": pk.interior(method)})()
     error = refused(lambda: objective(problem), *words)
     assert "test_residuals.py:" in error.where
+
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(12)
+
+
+def one_number(self, u_at):
+    return jnp.sum(WEIGHTS / 2 * u_at(t=0.0, x=(1 + NODES) / 2)) - 1.0
+
+
+def sum_of_calls(self, u_at):
+    return sum(w / 2 * u_at(t=0.0, x=(1 + n) / 2) for n, w in zip(NODES, WEIGHTS, strict=True)) - 1.0
+
+
+def one_value_per_point(self, u_at):
+    return u_at(x=(1 + NODES[None, :]) / 2) @ (WEIGHTS / 2) - 1.0
+
+
+@pytest.mark.parametrize(
+    ("decorator", "integral"),
+    [
+        (pk.at(x=0.3), one_number),
+        (pk.boundary("x"), one_number),
+        (pk.initial, sum_of_calls),
+        (pk.initial, one_value_per_point),
+    ],
+)
+def test_an_integral_is_a_residual(decorator, integral):
+    """The integral of u over x at t = 0: its mean square is its square, tile by tile and in the vector of residuals too."""
+    mass = decorator(lambda self, u_at: integral(self, u_at))
+    made = objective(type("P", (Rod,), {"mass": mass})(), weights={"mass": 3.0})
+    made._rows = dict.fromkeys(made._rows, 3)  # four tiles
+    params = random_parameters(made.network)
+    points = {g.name: draw(jax.random.key(0), g, 10, jnp.float64) for g in made.equations.groups}
+    x = np.linspace(0.0, 1.0, 2001)
+    u = made.network.values(params, np.stack([0 * x, x], axis=1))[:, 0]
+    square = (np.trapezoid(u, x) - 1.0) ** 2
+
+    @jax.jit
+    def measured(params, points):
+        vector = made.residual_vector(points)(params)
+        return made.mean_squares(params, points), made.loss(params, points), jnp.sum(vector**2)
+
+    squares, loss, of_vector = measured(params, points)
+    assert float(squares["mass"]) == pytest.approx(square, rel=1e-5)
+    assert float(loss) == pytest.approx(sum(made.weights[t] * float(s) for t, s in squares.items()), rel=1e-12)
+    assert float(of_vector) == pytest.approx(float(loss), rel=1e-12)
+
+
+def test_one_number_is_no_residual_of_a_row_of_data_or_of_a_hard_condition(tmp_path):
+    text = "s,x,u_measured,t\n1,0.25,2.5,0.5\n3,0.75,-1,1.0\n"
+    mean = pk.data("sensors.csv")(lambda self, u, u_measured: jnp.mean(u - u_measured))
+    refused(lambda: objective(with_file(tmp_path, text, sensors=mean)), "one number", "in a row of the file")
+    hard = pk.boundary("x", hard=True)(lambda self, u: jnp.mean(u))
+    refused(lambda: objective(type("P", (Rod,), {"cold_ends": hard})()), "one number", "met exactly")
+
+
+def test_calls_of_a_field_are_one_evaluation_of_the_network():
+    """However many there are: so a sum compiles as fast as one call. What differentiates or maps a call is left alone."""
+
+    def many(self, u_at, v_at, t):
+        late = u_at(t=t - u_at(t=0.0) ** 2)  # needs a call that comes before
+        slope = jax.vmap(jax.grad(lambda s: u_at(t=s, x=0.5)))(t)
+        spread = jax.vmap(lambda s: v_at(t=0.0, x=s))(jnp.asarray(NODES)) @ WEIGHTS
+        return sum(u_at(x=0.1 * k) * v_at(t=0.2 * k) for k in range(8)) + late + slope + spread
+
+    class Several(Rod):
+        fields = ("u", "v")
+        ends = pk.boundary("x")(many)
+        v_inside = pk.interior(lambda self, v: v)
+
+    equations = Equations(Several())
+    group = next(g for g in equations.groups if g.kind == "boundary")
+    f = Wave((1.0, 2.0), (-1.0, 0.5), phases=(0.3, 0.0))
+    calls = []
+
+    def counted(X):
+        calls.append(X.shape)
+        return f(X)
+
+    found = equations.evaluate(Several(), counted, group, Points(X, jnp.ones_like(X)))["ends"]
+    t, x = np.asarray(X).T
+    u, v = (lambda t, x, k=k: F.partial(np.stack(np.broadcast_arrays(t, x), axis=-1), (), k) for k in (0, 1))
+    late = u(t - u(0.0, x) ** 2, x)
+    slope = F.partial(np.stack([t, 0 * t + 0.5], axis=1), (0,))
+    spread = v(0.0, NODES) @ WEIGHTS
+    expected = sum(u(t, 0.1 * k) * v(0.2 * k, x) for k in range(8)) + late + slope + spread
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    program = jax.make_jaxpr(lambda X: equations.evaluate(Several(), f, group, Points(X, jnp.ones_like(X))))(X)
+    # u itself for `cold_ends`, 17 calls together, the delayed one, the derivative and the mapped one.
+    assert str(program).count("= sin") + str(program).count(" cos ") <= 8, program
+    assert (17 * 3, 2) in calls
+
+
+def test_means_over_the_points_are_no_coefficients():
+    """A mean of u_xx is linear in it with a constant slope, but not the same as u_xx."""
+
+    class Mean(Rod):
+        heat = pk.interior(lambda self, u_t, u_xx: u_t - u_xx + jnp.mean(u_xx))
+        ends = pk.boundary("x")(lambda self, u_x: jnp.mean(u_x) - 1.0)
+
+    equations = Equations(Mean())
+    inside, ends = equations.interior, next(g for g in equations.groups if g.kind == "boundary")
+    f = Wave((1.0, 2.0), phases=(0.3,))
+    u_t, u_xx, u_x = (f.partial(X, index) for index in ((0,), (1, 1), (1,)))
+    found = equations.evaluate(Mean(), f, inside, Points(X))["heat"]
+    np.testing.assert_allclose(found, u_t - u_xx + np.mean(u_xx), rtol=1e-12)
+    found = equations.evaluate(Mean(), f, ends, Points(X, jnp.ones_like(X)))["ends"]
+    np.testing.assert_allclose(found, np.mean(u_x) - 1.0, rtol=1e-12)
+    assert not equations.pointwise(inside) and equations.means_over_points(inside) == ()
+    assert equations.means_over_points(ends) == ("ends",)
 
 
 def test_the_line_is_that_of_the_mistake():

@@ -117,6 +117,21 @@ def test_with_firm_equations_it_is_the_interval_of_least_squares(firm):
             assert estimate.value - estimate.lower == pytest.approx(reach[i], rel=0.02)
 
 
+@pytest.mark.parametrize(
+    "start",
+    [lambda self, u_at: u_at(x=0.0) - self.b, lambda self, u: jnp.mean(u) - self.b],
+    ids=["a number", "a mean over the points"],
+)
+def test_a_condition_that_is_one_number_counts_once(start, tmp_path):
+    """The interval of least squares, as with u - b at each point: also where the number ties the points together."""
+    one = Repeated(tmp_path, weight=1e3, base=type("P", (Line,), {"start": pk.at(x=0.0)(start)}))
+    y = one.values(np.random.default_rng(2))
+    found, deviations, _ = least_squares(one.x, y)
+    for i, estimate in enumerate(one.estimates(one.trained(y)).values()):
+        assert estimate.value == pytest.approx(found[i], abs=0.005 * deviations[i])
+        assert estimate.deviation == pytest.approx(deviations[i], rel=0.02)
+
+
 def test_more_collocation_points_do_not_make_it_narrower(firm):
     state = firm.trained(firm.values(np.random.default_rng(3)))
     few, many = (firm.estimates(state, draws) for draws in (2, 40))

@@ -27,7 +27,7 @@ from pinnkit.problem.find import find
 from pinnkit.problem.watching import opened_files
 from pinnkit.reporting.run_folder import RunFolder, all_runs, refuse_taken, unused
 from pinnkit.reporting.session import Session
-from pinnkit.reporting.tables import print_check, print_summary, table
+from pinnkit.reporting.tables import print_check, print_conclusion, print_summary, table
 from pinnkit.training.run import Run, described
 
 console = Console(markup=False, highlight=False)  # names, paths and docstrings may hold brackets
@@ -62,25 +62,30 @@ def check(arguments: Sequence[str]) -> int:
     print_check(console, checked)
     for line in checked.derivatives:
         console.print(f"  {line}", style="dim")
-    count = len(checked.warnings)
-    console.print(
-        f"{count} warning{'s' * (count > 1)}: training would begin all the same"
-        if count
-        else "nothing wrong was found",
-        style="yellow" if count else "green",
-    )
+    print_conclusion(console, checked)
     return 0
 
 
 def diagnose(arguments: Sequence[str]) -> int:
-    """is this network, on this problem, fit to train? Gradients by width, derivatives by depth, balance, kernel"""
+    """can this network be trained on this problem? Gradients by width, derivatives by depth, balance, kernel"""
     name, rest = _problem_name("diagnose", arguments)
     options = read(problem_class(name), rest, f"pinnkit diagnose {name}", Settings())
     refuse_taken(options.out)
     folder = options.out or unused(Path("runs") / options.problem.name / "diagnosis")
     began = time.monotonic()
-    objective, _ = described(options.problem, options.model, options.recipe, options.seed)
-    found = diagnose_objective(objective, options.further, options.seed)
+    with console.status("") as status:
+
+        def announce(task: str) -> None:
+            """Say what is computed: on a terminal in a line that moves, elsewhere in a line of its own."""
+            line = f"{time.monotonic() - began:.0f} s: {task} ..."
+            if console.is_terminal:
+                status.update(line)
+            else:
+                console.print(line)
+
+        announce("building the network")
+        objective, _ = described(options.problem, options.model, options.recipe, options.seed)
+        found = diagnose_objective(objective, options.further, options.seed, announce)
     from pinnkit.reporting.diagnosis import print_diagnosis, write_diagnosis  # matplotlib
 
     print_diagnosis(console, found)

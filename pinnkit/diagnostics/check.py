@@ -10,7 +10,7 @@ from pinnkit.diagnostics import hints
 from pinnkit.diagnostics.misfits import Place, corner_misfits, edge_misfits, exact_misfits, hard_misfits
 from pinnkit.diagnostics.points import points_of
 from pinnkit.diagnostics.signal import at_start
-from pinnkit.diagnostics.start import drowned, sizes_at_start
+from pinnkit.diagnostics.start import dominated, sizes_at_start
 from pinnkit.diagnostics.truth import exact_fields, truth_of
 from pinnkit.errors import UsageError
 from pinnkit.fields.names import Partial
@@ -46,8 +46,8 @@ class Checked:
     def warnings(self) -> tuple[str, ...]:
         """Everything that probably leads to a wrong or worse answer, a sentence each."""
         jumps = (
-            f"At the start of time '{place.term}' contradicts the initial condition by {place}. "
-            "The solution has a jump there; expect a larger error near it."
+            f"'{place.term}' and the initial condition disagree by {place}: the solution has a jump in that corner; "
+            "expect a larger error near it."
             for place in self.corners
         )
         kinks = (
@@ -72,9 +72,13 @@ def check(objective: Objective) -> Checked:
             notes.append("exact is not put into the equations: the problem has unknown parameters")
         else:
             exact = exact_misfits(equations)
-    hard_misfits(equations)
+    notes += [
+        f"'{place.term}' disagrees a little with another hard condition where they meet: it is missed by {place}, whatever the "
+        "network."
+        for place in hard_misfits(equations)
+    ]
     rms = sizes_at_start(objective)
-    notes += drowned(objective, rms)
+    notes += dominated(objective, rms)
     channels, unfit = at_start(objective)
     oversights = (*hints.warnings(equations), *unfit)
     return Checked(

@@ -9,11 +9,13 @@ import difflib
 import inspect
 from collections.abc import Iterator, Sequence
 
+from pinnkit.diagnostics.initial_conditions import prescribed_at_start
 from pinnkit.errors import UsageError
 from pinnkit.fields import Partial
+from pinnkit.fields.calls import ONE_NUMBER
 from pinnkit.fields.names import FieldFunction
-from pinnkit.objective import Equations
-from pinnkit.problem import Problem, Region
+from pinnkit.objective import Equations, Group
+from pinnkit.problem import Problem
 from pinnkit.problem.conditions import MARK, method_arguments
 
 
@@ -24,6 +26,7 @@ def warnings(equations: Equations) -> tuple[str, ...]:
         *_undecorated(equations),
         *_unfelt_axes(equations),
         *_missing_conditions(equations),
+        *_means_over_points(equations),
     )
 
 
@@ -80,41 +83,79 @@ def _missing_conditions(equations: Equations) -> Iterator[str]:
     if any(g.kind in ("at", "data") for g in groups):
         return
     inside = list(equations.interior.requests.values())
-    for name in equations.problem.fields:
-        indices = _indices_of(equations, name, inside)
-        for axis in range(domain.dim):
-            order = max((index.count(axis) for index in indices), default=0)
-            if not order or domain.axes[axis].kind != "interval":
-                continue
-            there = [
-                equations.catalogue.fields_behind([g.requests[a] for a in c.arguments])
-                for g in groups
-                if g.region is not None and _meets(g.region, axis)
-                for c in g.conditions
-            ]
-            given = sum(name in fields for fields in there)
-            if axis == domain.time and given < order:
-                yield (
-                    f"{name} has derivatives of order {order} in {domain.names[axis]} and {given or 'no'} initial "
-                    f"condition{'s' * (given != 1)}: the solution is not unique, and training would settle on any."
-                )
+    orders = {name: _orders_of(equations, name, inside) for name in equations.problem.fields}
+    if domain.time is not None and domain.axes[domain.time].kind == "interval":
+        in_time = {name: order[domain.time] for name, order in orders.items() if order[domain.time]}
+        yield from _missing_at_start(equations, [g for g in groups if _fixes(g, domain.time)], in_time)
+    for axis in range(domain.dim):
+        if axis == domain.time or domain.axes[axis].kind != "interval":
+            continue
+        there = [
+            equations.catalogue.fields_behind([g.requests[a] for a in c.arguments])
+            for g in groups
+            if _fixes(g, axis)
+            for c in g.conditions
+        ]
+        for name, order in orders.items():
+            given = any(name in fields for fields in there)
             # A field of first order, such as a pressure, may follow from the others.
-            elif axis != domain.time and not given and (order > 1 or not there):
+            if order[axis] and not given and (order[axis] > 1 or not there):
                 yield (
                     f"No condition on {name} holds at the ends of {domain.names[axis]}: "
                     "the solution is probably not unique, and training would settle on any."
                 )
 
 
-def _meets(region: Region, axis: int) -> bool:
-    """Whether a region fixes a coordinate; the surface of a shape, which has no faces, fixes them all in turn."""
+def _missing_at_start(equations: Equations, groups: Sequence[Group], orders: dict[str, int]) -> Iterator[str]:
+    """Fields of which less is prescribed at the start of time than their time derivatives need."""
+    domain = equations.problem.domain
+    assert domain.time is not None
+    t = domain.names[domain.time]
+    asked = [[g.requests[a] for a in c.arguments] for g in groups for c in g.conditions]
+    still = [r for r in asked if not any(domain.time in index for index in equations.catalogue.highest_orders(r))]
+    # Where one condition is needed and a method asks for values alone, nothing has to be computed.
+    valued = {name for name in orders if any(name in equations.catalogue.fields_behind(r) for r in still)}
+    undecided = {name: order for name, order in orders.items() if order > 1 or name not in valued}
+    for name, given in prescribed_at_start(equations, groups, undecided).items():
+        order, count = orders[name], given.count
+        if count < order:
+            joint = "" if len(t) == 1 else "_"
+            absent = [name + ("_" + joint.join([t] * k) if k else "") for k in given.untouched]
+            yield (
+                f"{name} has derivatives of order {order} in {t} and {count or 'no'} initial condition{'s' * (count != 1)}: "
+                "the solution is not unique, and training would settle on any. "
+                + (
+                    f"No initial condition says what {' or '.join(absent)} is."
+                    if absent
+                    else "The conditions are not independent, or one ties the derivatives together."
+                )
+            )
+
+
+def _means_over_points(equations: Equations) -> Iterator[str]:
+    """Residuals that are one number made of the values at the collocation points."""
+    for group in equations.groups:
+        for term in equations.means_over_points(group) if group.kind in ONE_NUMBER else ():
+            yield (
+                f"'{term}' is one number made of the values at the collocation points, such as their mean: training makes "
+                "that number zero, not the residual of each point. Return an elementwise expression, if that was meant; an "
+                "integral needs nodes of its own: u_at(x=nodes)."
+            )
+
+
+def _fixes(group: Group, axis: int) -> bool:
+    """Whether a group's region fixes a coordinate; the surface of a shape, which has no faces, fixes them all in turn."""
+    region = group.region
+    if region is None:
+        return False
     return any(axis in dict(face) for face in region.faces) or (not region.faces and axis in region.domain.space)
 
 
-def _indices_of(equations: Equations, name: str, requests: Sequence[object]) -> set[tuple[int, ...]]:
-    """The derivatives of one field that requests need, quantities unfolded."""
+def _orders_of(equations: Equations, name: str, requests: Sequence[object]) -> list[int]:
+    """The highest order of the derivatives of one field along each axis that requests need, quantities unfolded."""
     asked = [r for r in requests if isinstance(r, Partial) and name in equations.catalogue.fields_behind([r])]
-    return set(equations.catalogue.highest_orders(asked))
+    indices = equations.catalogue.highest_orders(asked)
+    return [max((index.count(axis) for index in indices), default=0) for axis in range(equations.problem.domain.dim)]
 
 
 def _own(problem: Problem) -> dict[str, object]:

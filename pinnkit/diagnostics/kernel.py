@@ -1,4 +1,4 @@
-"""The tangent kernel of each term at the start: which term trains first, and what its spectrum says.
+"""The tangent kernel of each term at the start: which term falls fastest at first, and what its spectrum says.
 
 K_i = J_i J_i^T over N_i points of term i, J_i = dr_i/dtheta. Its trace divided by N_i is how fast the loss of that term,
 a mean of squares, falls at first under gradient descent. The weights trace(K)/trace(K_i) make all terms fall alike.
@@ -32,7 +32,7 @@ CHUNK_BYTES = 256 * 1024**2
 
 
 def balance(objective: Objective, settings: Settings, seed: int) -> Report:
-    """RMS, gradient and kernel trace of each term at step 0, and the weights that would make all terms fall alike."""
+    """RMS, gradient and kernel trace of each term at step 0, and the weights that would balance the terms."""
     points = points_at(objective, settings.rows, seed)
     params = objective.network.initial_parameters
     squares, slopes = _sizes(objective)(params, points)
@@ -40,17 +40,17 @@ def balance(objective: Objective, settings: Settings, seed: int) -> Report:
     traces = mean_traces(objective, settings.rows, seed)
     weights = kernel_weights(traces)
     fastest = max(objective.terms, key=lambda t: traces[t] * objective.weights[t])
-    findings = []
+    findings, several = [], len(objective.terms) > 1
     for term in objective.terms:
         gradient = float(np.sqrt(sum(float(jnp.sum(g**2)) for g in jax.tree.leaves(slopes[term]))))
         rate = traces[term] * objective.weights[term]
         share = rate / max(traces[fastest] * objective.weights[fastest], 1e-300)
         dead = not (np.isfinite(rate) and rate > 0)
-        said = f"{term}: RMS {rms[term]:.3g}, gradient {gradient:.3g}, kernel trace {traces[term]:.3g} a point"
+        said = f"{term}: RMS {rms[term]:.3g}, gradient {gradient:.3g}, kernel trace {traces[term]:.3g} per point"
         if dead:
             said += "; nothing can change it: it will not train"
         elif term == fastest:
-            said += "; it trains first"
+            said += "; it falls fastest at first" if several else ""
         else:
             said += f"; it falls {1 / max(share, 1e-300):.3g} times more slowly than '{fastest}' at first"
         findings.append(
@@ -67,13 +67,15 @@ def balance(objective: Objective, settings: Settings, seed: int) -> Report:
     recipe = f"weights={{{shown}}}"
     return Report(
         tuple(findings),
-        "how fast each term falls at first: trace of its tangent kernel, a point",
+        "how fast each term falls at first: trace of its tangent kernel, per point",
         curves={"rms": rms, "traces": traces, "weights": weights, "recipe": recipe},
         panels=(
             Bars(xlabel="RMS of the residual", names=tuple(rms), values=tuple(rms.values())),
-            Bars(xlabel="kernel trace a point", names=tuple(rms), values=tuple(traces[t] for t in rms)),
-        ),
-        advice=f'for all terms to fall alike: pk.Recipe({recipe}), or weights="ntk"',
+            Bars(xlabel="kernel trace per point", names=tuple(rms), values=tuple(traces[t] for t in rms)),
+        )
+        if several  # a single bar compares nothing
+        else (),
+        advice=f'To balance the terms: pk.Recipe({recipe}), or weights="ntk".' if several else "",
     )
 
 
@@ -95,7 +97,7 @@ def spectrum(objective: Objective, settings: Settings, seed: int) -> Report:
         traces = ", ".join(f"{s} {compared[s][term]:.3g}" for s in SCHEMES)
         said = (
             f"{term}: {half} of {len(values)} directions hold 99% of the kernel, effective rank {rank:.3g}, "
-            f"condition number {condition:.1e}; trace a point: {traces}"
+            f"condition number {condition:.1e}; trace per point: {traces}"
         )
         findings.append(
             Finding(

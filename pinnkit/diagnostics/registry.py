@@ -5,6 +5,7 @@ Those in `DIAGNOSTICS` say whether a start is sound, and are always run; those i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,9 +83,22 @@ class Diagnosis:
         }
 
 
-def diagnose(objective: Objective, settings: Settings, seed: int) -> Diagnosis:
-    """Run the diagnostics, all where the settings say so. Raises UsageError for a model whose layers are not known."""
+def diagnose(
+    objective: Objective, settings: Settings, seed: int, announce: Callable[[str], None] = lambda name: None
+) -> Diagnosis:
+    """Run the diagnostics, all where the settings say so. Raises UsageError for a model whose layers are not known.
+
+    Args:
+        objective: the problem with its network.
+        settings: how much is measured.
+        seed: of the random networks.
+        announce: is called with the name of each diagnostic before it starts.
+
+    Returns:
+        The reports, by diagnostic.
+    """
     if isinstance(objective.network, SurrogateNetwork):
+        announce(GRID_SIGNAL)
         return Diagnosis({GRID_SIGNAL: grid_signal(objective, settings, seed)})
     if not isinstance(objective.network.model, LayeredModel):
         raise UsageError(
@@ -99,4 +113,8 @@ def diagnose(objective: Objective, settings: Settings, seed: int) -> Diagnosis:
             do="Diagnose it before pruning, or with --model.keep, which draws what is kept.",
         )
     asked = DIAGNOSTICS | (FURTHER if settings.all else {})
-    return Diagnosis({name: run(objective, settings, seed) for name, run in asked.items()})
+    reports = {}
+    for name, run in asked.items():
+        announce(name)
+        reports[name] = run(objective, settings, seed)
+    return Diagnosis(reports)

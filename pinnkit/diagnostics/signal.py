@@ -69,8 +69,8 @@ def signal(objective: Objective, settings: Settings, seed: int) -> Report:
         curves=curves,
         panels=(_chart(curves),),
         note=unpredicted(model),
-        advice=f"of he and lecun, these derivatives are kept best by {recommended} (--model.init auto)"
-        if recommended
+        advice=f"Of he and lecun, {recommended} keeps these derivatives best (or --model.init auto)."
+        if recommended and any(f.verdict == "unfit" for f in findings)
         else "",
     )
 
@@ -117,21 +117,22 @@ def mean_squares(
     X = jnp.asarray(points.X, jnp.float32)
     keys = jax.random.split(jax.random.key(seed), draws)
     sizes = partial(_sizes, objective, model, channels, X)
-    return np.asarray(jax.jit(lambda keys: jax.lax.map(sizes, keys))(keys), np.float64)
+    return np.asarray(jax.jit(lambda keys: jax.lax.map(lambda key: sizes(key)[0], keys))(keys), np.float64)
 
 
 def at_start(objective: Objective, points: int = 128) -> tuple[dict[str, float], tuple[str, ...]]:
-    """The short form, for the one network that is about to be trained: RMS of each channel at its output, and warnings.
+    """The short form, for the one network that is about to be trained: RMS of its outputs by field name, and warnings.
 
-    A channel is warned of where it lies outside twice the bounds of `signal`: one network has no interval.
+    The RMS is of each field, and of the derivatives that interior equations need of it. A channel is warned of where it lies
+    outside twice the bounds of `signal`: one network has no interval.
     """
     model = objective.network.model
     if not isinstance(model, LayeredModel):
         return {}, ()
     channels = channels_of(objective)
-    X = jnp.asarray(interior_points(objective, points).X, jnp.float32)
-    found = np.asarray(jit_once(lambda: _sizes(objective, model, channels, X, objective.network.seed))(), np.float64)
-    rms = np.sqrt(found)
+    X = jnp.asarray(interior_points(objective, points).X, objective.network.dtype)  # random numbers differ by precision
+    squares, outputs = jit_once(lambda: _sizes(objective, model, channels, X, objective.network.seed))()
+    rms = np.sqrt(np.asarray(squares, np.float64))
     names = [*(channel_name(objective, c) for c in channels), BACK]
     said, there = [], layers_of(objective, model)
     for k, name in enumerate(names):
@@ -145,14 +146,26 @@ def at_start(objective: Objective, points: int = 128) -> tuple[dict[str, float],
             said.append(f"{name} {how} (RMS {rms[bad[0], k]:.1e} at the {place})")
     if said:
         said = ["The start is unfit: " + ", ".join(said) + ". pinnkit diagnose says more."]
-    return {name: float(rms[-1, k]) for k, name in enumerate(names[:-1])}, tuple(said)
+    by_field = {
+        channel_name(objective, channels[k], name): float(np.sqrt(outputs[k, i]))
+        for i, name in enumerate(objective.network.problem.fields)
+        for k in sorted(map(channels.index, _channels_of_field(objective, name)))
+    }
+    return by_field, tuple(said)
+
+
+def _channels_of_field(objective: Objective, name: str) -> tuple[MultiIndex, ...]:
+    """The value of a field, the derivatives that interior equations ask for, and those below them."""
+    catalogue, requests = objective.equations.catalogue, objective.equations.interior.requests.values()
+    asked = [r for r in requests if name in catalogue.fields_behind([r])]
+    return closed({(), *catalogue.highest_orders(asked)})
 
 
 def _sizes(
     objective: Objective, model: LayeredModel, channels: tuple[MultiIndex, ...], X: Any, key: Any
-) -> Float[Array, "layers channels"]:
-    """What `mean_squares` measures, for one network."""
-    drawn = Drawn(objective, model, key, jnp.float32)
+) -> tuple[Float[Array, "layers channels"], Float[Array, "derivatives outputs"]]:
+    """What `mean_squares` measures, for one network; and the mean square of each channel of each output."""
+    drawn = Drawn(objective, model, key, X.dtype)
     layers = drawn.preactivations(X)
     ends = np.cumsum([z.shape[1] for z in layers])[:-1]
     # All layers at once: each derivative goes through the network one time only.
@@ -164,7 +177,10 @@ def _sizes(
     shifts = [jnp.zeros_like(z) for z in layers]
     slopes = jax.grad(lambda s: jnp.sum(drawn.preactivations(X, s)[-1]))(shifts)
     back = jnp.stack([jnp.mean(jnp.sum(g**2, axis=1)) for g in slopes]) / layers[-1].shape[1]
-    return jnp.stack([*columns, back], axis=1)
+    outputs = jnp.stack(
+        [jnp.mean(found[c][:, ends[-1] :] ** 2, axis=0) * unit_factor(objective, c) ** 2 for c in channels]
+    )
+    return jnp.stack([*columns, back], axis=1), outputs
 
 
 def predicted(
@@ -222,12 +238,13 @@ def recommendation(objective: Objective) -> tuple[str, str]:
     return min(CANDIDATES, key=worst)
 
 
-def channel_name(objective: Objective, index: MultiIndex) -> str:
-    """`u`, `u_xx`: the network's output stands for every field."""
-    names = objective.network.problem.domain.names
-    letters = [names[axis] for axis in index]
+def channel_name(objective: Objective, index: MultiIndex, field: str = "") -> str:
+    """`u`, `u_xx`: a derivative of a field; of any output of the network where no field is given and there are several."""
+    problem = objective.network.problem
+    field = field or (problem.fields[0] if len(problem.fields) == 1 else "output")
+    letters = [problem.domain.names[axis] for axis in index]
     joint = "" if all(len(n) == 1 for n in letters) else "_"
-    return "u" + ("_" + joint.join(letters) if letters else "")
+    return field + ("_" + joint.join(letters) if letters else "")
 
 
 def unit_factor(objective: Objective, index: MultiIndex) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -13,8 +15,10 @@ from pinnkit.diagnostics.points import named, points_of
 from pinnkit.errors import UsageError, location
 from pinnkit.objective import Equations, Objective
 
-DROWNED = 1e3
-"""A term that starts this many times larger than everything else is told of."""
+DOMINANT = 1e3
+"""A term that starts this many times larger than the next one is told of."""
+HIGH = 3
+"""Order from which derivatives of a random network are large by themselves: u_xx is 5 times u at the start, u_xxxx 100 times."""
 
 
 def sizes_at_start(objective: Objective) -> dict[str, float]:
@@ -72,29 +76,51 @@ def _felt(sums: Any, params: Any, term: str) -> bool:
     return any(np.any(g) for g in jax.tree.leaves(slopes))
 
 
-def drowned(objective: Objective, rms: dict[str, float]) -> list[str]:
-    """A note where the random network's derivatives make one equation far larger than everything that it should obey."""
-    size = {t: value * objective.weights[t] ** 0.5 for t, value in rms.items()}
-    largest = max(objective.equations.terms(objective.equations.interior), key=lambda t: size[t])
-    asked = _zero_network(objective)[largest] * objective.weights[largest] ** 0.5  # of the forcing, and what is hard
-    rest = max(asked, *(v for t, v in size.items() if t != largest), 0.0)
-    ratio = size[largest] / rest if rest else 0.0
-    if ratio < DROWNED:
+def dominated(objective: Objective, rms: dict[str, float]) -> list[str]:
+    """A note where some terms start so much larger than the others that these are not trained.
+
+    The terms are split at the widest gap between their sizes, so that two large terms do not hide each other. Each is compared
+    with what it is where the network is zero, too: forcing, or a prescribed value, is large because the solution is.
+    """
+    size = {t: value * objective.weights[t] ** 0.5 for t, value in rms.items() if value > 0.0}
+    terms = sorted(size, key=lambda t: -size[t])
+    gaps = [size[a] / size[b] for a, b in pairwise(terms)]
+    cut = int(np.argmax(gaps)) + 1 if gaps else len(terms)
+    if gaps and max(gaps) < DOMINANT:
         return []
-    return [
-        f"'{largest}' starts {ratio:.0e} times larger than everything else: the random start's high derivatives drown "
-        "the rest. A start with smaller ones often does better: --model.init glorot."
-    ]
+    next_size = size[terms[cut]] if gaps else 0.0
+    asked = _zero_network(objective, terms[:cut])
+    least = {t: max(next_size, asked[t] * objective.weights[t] ** 0.5) for t in terms[:cut]}
+    large = [t for t, other in least.items() if size[t] >= DOMINANT * other > 0.0]
+    if not large:
+        return []
+    others = [repr(t) for t in terms[cut:]] or ["what they should obey"]
+    ratio = f"{size[large[0]] / least[large[0]]:.0e} times"
+    said = f"{', '.join(map(repr, large))} start{'s' * (len(large) == 1)} {ratio} larger than "
+    said += f"{', '.join(others)}, which {'are' if len(others) > 1 else 'is'} hardly trained. "
+    if _order(objective.equations, large[0]) >= HIGH:
+        return [said + "A start with smaller high derivatives often does better: --model.init glorot."]
+    weights = {t: objective.weights[t] * (least[t] / size[t]) ** 2 for t in large}
+    shown = ", ".join(f'"{t}": {w:.0e}' for t, w in weights.items())
+    return [said + f"Divide by the coefficients, or weigh: pk.Recipe(weights={{{shown}}})."]
 
 
-def _zero_network(objective: Objective) -> dict[str, float]:
-    """RMS of each interior term where the network is zero: what is left is forcing and hard conditions."""
+def _order(equations: Equations, term: str) -> int:
+    """The highest order of the derivatives that the method of a term asks for."""
+    group = next(g for g in equations.groups if term in equations.terms(g))
+    requests = [group.requests[a] for a in group.condition(term).arguments]
+    return max((len(index) for index in equations.catalogue.highest_orders(requests)), default=0)
+
+
+def _zero_network(objective: Objective, terms: Sequence[str]) -> dict[str, float]:
+    """RMS of some terms where the network is zero: what is left is forcing, prescribed values and hard conditions."""
     equations = objective.equations
     problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
     f = equations.ansatz(problem, lambda X: jnp.zeros((X.shape[0], len(problem.fields)), X.dtype))
-    inside = equations.interior
-    residuals = jit_once(lambda points: equations.evaluate(problem, f, inside, points))(points_of(inside))
-    return {t: float(np.sqrt(np.mean(np.square(r)))) for t, r in residuals.items()}
+    groups = [g for g in equations.groups if set(equations.terms(g)).intersection(terms)]
+    points = [points_of(g) for g in groups]
+    found = jit_once(lambda ps: [equations.evaluate(problem, f, g, p) for g, p in zip(groups, ps, strict=True)])(points)
+    return {t: float(np.sqrt(np.mean(np.square(r)))) for residuals in found for t, r in residuals.items()}
 
 
 def _finite(tree: Any) -> bool:

@@ -250,6 +250,7 @@ def _terms(
 def _rows(objective: Objective, group: Group) -> Jacobian:
     """Residuals {term: (points,)} and their Jacobian {term: (points, parameters)}; last columns: the unknowns as declared."""
     equations, network = objective.equations, objective.network
+    pointwise = equations.pointwise(group)
 
     # By name, in the order in which the problem declares them: a pytree would put them in the order of the alphabet.
     names = tuple(network.problem.unknowns())
@@ -260,17 +261,18 @@ def _rows(objective: Objective, group: Group) -> Jacobian:
         flat = jnp.concatenate([weights, *values])
         arrays, structure = jax.tree.flatten(points)
 
-        def one(*row: Any) -> Any:
-            point = jax.tree.unflatten(structure, [a[None] for a in row])
-
+        def both(some: Points) -> Any:
             def residuals(z: Any) -> Any:
                 unknowns = {name: z[len(weights) + i] for i, name in enumerate(names)}
-                both = {"network": restore(z[: len(weights)]), "unknowns": unknowns}
-                values = equations.evaluate(network.bound(both), network.fields(both), group, point)
-                return {t: r[0] for t, r in values.items()}
+                tree = {"network": restore(z[: len(weights)]), "unknowns": unknowns}
+                return equations.evaluate(network.bound(tree), network.fields(tree), group, some)
 
             return residuals(flat), jax.jacrev(residuals)(flat)
 
-        return jax.vmap(one)(*arrays)
+        def one(*row: Any) -> Any:
+            return jax.tree.map(lambda a: a[0], both(jax.tree.unflatten(structure, [a[None] for a in row])))
+
+        # A condition that ties points together has no residual of one point.
+        return jax.vmap(one)(*arrays) if pointwise else both(points)
 
     return rows

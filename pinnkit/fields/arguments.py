@@ -15,6 +15,7 @@ from pinnkit.errors import UsageError, location
 from pinnkit.fields.calls import quantity_value
 from pinnkit.fields.channels import Operator
 from pinnkit.fields.derivatives import BatchFunction, derivatives, partial_derivatives
+from pinnkit.fields.elsewhere import Elsewhere, FieldAt
 from pinnkit.fields.names import Column, Coordinate, FieldFunction, Names, NormalComponent, Partial, Request, partials
 from pinnkit.multi_index import MultiIndex
 from pinnkit.problem import Box, Problem
@@ -114,7 +115,11 @@ class Catalogue:
             values, found = derivatives(f, X, indices - set(combined), operators)
             table |= {(name, i): v[:, k] for i, v in values.items() for k, name in enumerate(self.names.fields)}
             table |= {(name, i): jnp.zeros_like(X[:, 0]) for i in combined for name in self.names.fields}
-        return {name: self._array(request, table, problem, f, points) for name, request in requests.items()}, found
+        functions = self._field_functions(problem, f, requests, X)
+        arrays = {
+            name: self._array(request, table, points) for name, request in requests.items() if name not in functions
+        }
+        return {name: functions.get(name, arrays.get(name)) for name in requests}, found
 
     def highest_orders(self, requests: Iterable[Request]) -> dict[MultiIndex, str]:
         """Every multi-index that reaches the network itself, quantities unfolded, with the name that needs it."""
@@ -150,9 +155,7 @@ class Catalogue:
 
         return value
 
-    def _array(
-        self, request: Request, table: Mapping[Any, Any], problem: Problem, f: BatchFunction, points: Points
-    ) -> Any:
+    def _array(self, request: Request, table: Mapping[Any, Any], points: Points) -> Any:
         space = self.domain.space
         match request:
             case Coordinate(axis):
@@ -161,8 +164,6 @@ class Catalogue:
                 return _given(points.normals, "normals")[:, axis]
             case Column(name):
                 return _given(points.columns, "columns")[name]
-            case FieldFunction(base):
-                return self._field_function(problem, f, base, points)
             case Partial(base, index, ""):
                 return table[base, index]
             case Partial(base, _, "n"):
@@ -176,29 +177,17 @@ class Catalogue:
                 rows = [[table[base, tuple(sorted((i, j)))] for j in space] for i in space]
                 return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
 
-    def _field_function(self, problem: Problem, f: BatchFunction, base: str, points: Points) -> Callable[..., Any]:
-        function = self._quantity_function(problem, f, base) if base in self.quantities else f
-        column = 0 if base in self.quantities else self.names.fields.index(base)
-
-        def field_at(**coordinates: Any) -> Any:
-            """The field at other places: named coordinates, broadcast together; those not named stay."""
-            for name in coordinates:
-                if name not in self.domain.names:
-                    raise UsageError(
-                        f"'{base}_at' is called with '{name}', which is not a coordinate.",
-                        expected="coordinates " + ", ".join(self.domain.names),
-                        do="Name coordinates of the domain.",
-                    )
-            given = [
-                jnp.asarray(coordinates.get(name, points.X[:, i]), points.X.dtype)
-                for i, name in enumerate(self.domain.names)
-            ]
-            shape = jnp.broadcast_shapes(*(g.shape for g in given))
-            # Explicit broadcasting: this works under `jax_numpy_rank_promotion = "raise"` too.
-            X = jnp.stack([jnp.broadcast_to(g, shape).reshape(-1) for g in given], axis=1)
-            return function(X)[:, column].reshape(shape)
-
-        return field_at
+    def _field_functions(
+        self, problem: Problem, f: BatchFunction, requests: Mapping[str, Request], X: Float[Array, "points dim"]
+    ) -> dict[str, FieldAt]:
+        """What is asked for as a function, by argument name; all fields share one `Elsewhere`, so that calls can be joined."""
+        bases = {name: request.base for name, request in requests.items() if isinstance(request, FieldFunction)}
+        own = {b: Elsewhere(b, self._quantity_function(problem, f, b)) for b in bases.values() if b in self.quantities}
+        fields, names = Elsewhere("", f), self.names.fields
+        return {
+            name: FieldAt(base, own.get(base, fields), names.index(base) if base in names else 0, self.domain.names, X)
+            for name, base in bases.items()
+        }
 
     def _refuse_circles(self, name: str, seen: tuple[str, ...]) -> None:
         if name in seen:

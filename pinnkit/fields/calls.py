@@ -17,6 +17,8 @@ from pinnkit.problem import Condition, Problem
 from pinnkit.problem.find import line_in
 
 Residuals = dict[str, Float[Array, "points ..."]]
+ONE_NUMBER = frozenset({"at", "initial", "boundary"})
+"""Kinds of conditions whose residual may be one number."""
 BRANCHES = "No `if`, `while`, `and`, float() or int() on array values: jnp.where(condition, a, b)."
 
 
@@ -25,14 +27,37 @@ def called(
 ) -> Residuals:
     """The residuals that a condition's method returns, {term: (points,)}, in the dtype of the points.
 
-    Raises UsageError for an exception inside the method and for anything but one real number a point.
+    One number, such as an integral, counts as the residual of every point: its square is then its mean square. It is refused
+    where it would be a mistake: in the interior, whose equations hold point by point, for rows of data, and in a hard condition.
+    Raises UsageError for an exception inside the method and for anything else but one real number per point.
     """
     result = guarded(condition.method, problem, arguments, f"'{condition.name}'", "a residual computed with jnp")
     terms = by_name(condition.name, result, "residual", condition.where)
-    return {
-        term: _one_a_point(value, f"residual of '{term}'", condition.where, count, dtype)
-        for term, value in terms.items()
-    }
+    single = condition.mark.kind in ONE_NUMBER and not condition.mark.hard
+    residuals: Residuals = {}
+    for term, value in terms.items():
+        if isinstance(value, jax.Array) and value.shape == ():
+            if not single:
+                raise _one_number(term, problem, condition, arguments)
+            value = jnp.broadcast_to(value, (count,))
+        residuals[term] = _one_per_point(value, f"residual of '{term}'", condition.where, count, dtype, single=single)
+    return residuals
+
+
+def _one_number(term: str, problem: Problem, condition: Condition, arguments: Mapping[str, Any]) -> UsageError:
+    """The error for one number where there has to be one for each point."""
+    places = {"interior": "inside the domain", "data": "in a row of the file"}
+    place = places.get(condition.mark.kind, "where a condition is met exactly")
+    integral = any(name.endswith("_at") for name in arguments)
+    name, axis = problem.domain.names[-1], problem.domain.axes[-1]
+    return UsageError(
+        f"The residual of '{term}' has the shape (), one number: there has to be one for each point {place}.",
+        where=condition.where,
+        expected="an array with one value per point; one number, such as an integral, is for @pk.at, @pk.initial, @pk.boundary",
+        do=f"Decorate it with @pk.at({name}={axis.lower + axis.length / 2:g}) instead: the number is the same at any place."
+        if integral and condition.mark.kind == "interior"
+        else "Return an elementwise expression of the arguments, without a mean or sum over the points.",
+    )
 
 
 def by_name(method: str, result: Any, what: str, where: str) -> dict[str, Any]:
@@ -42,7 +67,7 @@ def by_name(method: str, result: Any, what: str, where: str) -> dict[str, Any]:
         raise UsageError(
             f"'{method}' returns no {what}.",
             where=where,
-            expected="an array with one value a point, or a dict of such",
+            expected="an array with one value per point, or a dict of such",
             do=f"Return at least one {what}.",
         )
     return {f"{method}.{key}" if key else method: value for key, value in parts.items()}
@@ -62,7 +87,7 @@ def guarded(
         raise UsageError(
             f"{name} failed: {type(error).__name__}: {message}",
             where=line_in(Path(method.__code__.co_filename), error),
-            expected=f"{expected} from arrays of one value a point",
+            expected=f"{expected} from arrays of one value per point",
             do=_remedy(error, problem, arguments),
         ) from None
 
@@ -84,7 +109,7 @@ def _remedy(error: Exception, problem: Problem, arguments: Mapping[str, Any]) ->
         case ValueError() if "truth value" in str(error):
             return BRANCHES
         case TypeError() if "not callable" in str(error):
-            return "Arguments are arrays of values, one a point; ask for `u_at` to evaluate u elsewhere: u_at(x=0.0)."
+            return "Arguments are arrays of values, one per point; ask for `u_at` to evaluate u elsewhere: u_at(x=0.0)."
     return "Mend the expression; use jnp functions, not np or math, and no `if` on array values."
 
 
@@ -95,7 +120,7 @@ def quantity_value(
     value = guarded(method, problem, arguments, f"The quantity '{name}'", "a value computed with jnp")
     if isinstance(value, (int, float)) or getattr(value, "shape", None) == ():
         value = jnp.broadcast_to(value, (count,))
-    return _one_a_point(value, f"quantity '{name}'", location(method), count, dtype)
+    return _one_per_point(value, f"quantity '{name}'", location(method), count, dtype)
 
 
 def feature_values(
@@ -105,17 +130,24 @@ def feature_values(
     where = location(method)
     result = guarded(method, problem, arguments, f"The feature '{name}'", "a value computed with jnp")
     parts = by_name(name, result, "feature", where)
-    return {key: _one_a_point(value, f"feature '{key}'", where, count, dtype) for key, value in parts.items()}
+    return {key: _one_per_point(value, f"feature '{key}'", where, count, dtype) for key, value in parts.items()}
 
 
-def _one_a_point(value: Any, what: str, where: str, count: int, dtype: DTypeLike) -> Float[Array, " points"]:
+def _one_per_point(
+    value: Any, what: str, where: str, count: int, dtype: DTypeLike, *, single: bool = False
+) -> Float[Array, " points"]:
+    """The value in the dtype of the points. Raises UsageError for what is not one real number per point.
+
+    single: whether one number would have been fine here, which the message then says.
+    """
     shape = getattr(value, "shape", None)
     if shape != (count,):
         raise UsageError(
             f"The {what} {_misshapen(value, shape, count)}.",
             where=where,
-            expected="an array with one value a point, of the shape of the arguments",
-            do="Return an elementwise expression of the arguments (or a dict of such, by name, for a system).",
+            expected="an array with one value per point, of the shape of the arguments"
+            + ("; or one number computed with jnp, such as an integral of `u_at`" if single else ""),
+            do=_remedy_of_shape(shape, count, single=single),
         )
     if value.dtype == bool:
         raise UsageError(
@@ -133,6 +165,16 @@ def _one_a_point(value: Any, what: str, where: str, count: int, dtype: DTypeLike
         )
     # A float64 array of the user's own would otherwise turn a float32 run into a float64 one.
     return jnp.asarray(value, dtype)
+
+
+def _remedy_of_shape(shape: tuple[int, ...] | None, count: int, *, single: bool) -> str:
+    """What to do about a shape: several values per point, or several for all, are mostly those at nodes of an integral."""
+    match shape:
+        case (rows, several) if rows == count and several not in (1, count):
+            return "Sum over the nodes of the integral: values @ weights is (points,) where values are (points, nodes)."
+        case (several,) if single and several > 1:
+            return "Sum over the nodes of the integral: jnp.sum(weights * values) is one number."
+    return "Return an elementwise expression of the arguments (or a dict of such, by name, for a system)."
 
 
 def _misshapen(value: Any, shape: tuple[int, ...] | None, count: int) -> str:

@@ -26,7 +26,7 @@ from pinnkit.problem import Condition, Problem
 COUNT = 3
 """Points of a trace; any number does."""
 Slopes = dict[str, dict[str, Any]]
-"""{argument: {term: d residual / d argument, (points,)}}"""
+"""{argument: {term: d residual / d argument, (points,)}}, for a change of the argument at all points, or at the first alone"""
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,10 @@ def _dummies(condition: Condition, count: int) -> dict[str, Any]:
     return {name: np.ones((count,), jnp.result_type(float)) for name in condition.arguments}
 
 
-def _slopes(problem: Problem, condition: Condition, names: Sequence[str], arguments: Mapping[str, Any]) -> Slopes:
-    """d residual / d argument for some arguments of a method, at every point."""
+def _slopes(
+    problem: Problem, condition: Condition, names: Sequence[str], arguments: Mapping[str, Any], *, first: bool = False
+) -> Slopes:
+    """d residual / d argument for some arguments of a method, at every point; first: for a change at the first point alone."""
     count = next(iter(arguments.values())).shape[0]
     found: Slopes = {}
     for name in names:
@@ -183,31 +185,36 @@ def _slopes(problem: Problem, condition: Condition, names: Sequence[str], argume
         def residuals(v: Any, name: str = name) -> dict[str, Any]:
             return called(problem, condition, {**arguments, name: v}, count, v.dtype)
 
-        found[name] = jax.jvp(residuals, (value,), (jnp.ones_like(value),))[1]
+        change = (jnp.arange(count) == 0).astype(value.dtype) if first else jnp.ones_like(value)
+        found[name] = jax.jvp(residuals, (value,), (change,))[1]
     return found
 
 
 def _coefficients(problem: Problem, condition: Condition, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """{argument: {term: slope}}: a number; None where it depends on an unknown parameter; ... where on the points."""
+    """{argument: {term: slope}}: a number; None where it depends on an unknown parameter; ... where on the points.
+
+    A residual that ties points together, such as a mean of the argument, has no coefficient either: that is ... too.
+    """
     if not names:
         return {}
     dtype = jnp.result_type(float)
     unknowns = {n: np.asarray(u.initial, dtype) for n, u in problem.unknowns().items()}
     arguments = _dummies(condition, COUNT)
 
-    def slopes(unknowns: Any, arguments: Any) -> Slopes:
-        return _slopes(problem.bound(unknowns), condition, names, arguments)
+    def slopes(unknowns: Any, arguments: Any, first: bool = False) -> Slopes:
+        return _slopes(problem.bound(unknowns), condition, names, arguments, first=first)
 
     traced = jax.make_jaxpr(slopes)(unknowns, arguments)
     many = len(jax.tree.leaves(unknowns))
     at_points = _depends(traced.jaxpr, [k >= many for k in range(len(traced.jaxpr.invars))])
     on_unknowns = _depends(traced.jaxpr, [k < many for k in range(len(traced.jaxpr.invars))])
-    found = jit_once(slopes)(unknowns, arguments)
-    values, structure = jax.tree.flatten(found)
+    both = jit_once(lambda u, a: (slopes(u, a), slopes(u, a, first=True)))(unknowns, arguments)
+    (values, structure), own = jax.tree.flatten(both[0]), jax.tree.leaves(both[1])
     entries = [
-        ... if varies or np.ptp(value) != 0 else None if unknown else float(value[0])
-        for varies, unknown, value in zip(at_points, on_unknowns, map(np.asarray, values), strict=True)
-    ]
+        ... if varies or np.ptp(value) != 0 or not np.allclose(alone, value * (np.arange(COUNT) == 0), atol=0)
+        else None if unknown else float(value[0])
+        for varies, unknown, value, alone in zip(at_points, on_unknowns, map(np.asarray, values), own, strict=True)
+    ]  # fmt: skip
     return dict(jax.tree.unflatten(structure, entries))
 
 

@@ -16,6 +16,7 @@ from pinnkit.compiling import jit_once
 from pinnkit.errors import UsageError, location, shown_path
 from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Request, called
 from pinnkit.fields.calls import Residuals
+from pinnkit.fields.elsewhere import evaluate_joined
 from pinnkit.fields.names import FieldFunction
 from pinnkit.multi_index import MultiIndex, closure
 from pinnkit.objective.network import FieldNetwork
@@ -87,10 +88,15 @@ class Equations:
 
     def _called(self, problem: Problem, group: Group, arrays: Mapping[str, Any], points: Points) -> Residuals:
         residuals: Residuals = {}
-        for condition in group.conditions:
-            asked = {name: arrays[name] for name in condition.arguments}
-            residuals |= called(problem, condition, asked, points.X.shape[0], points.X.dtype)
-        return residuals
+
+        def values() -> list[Any]:
+            for condition in group.conditions:
+                asked = {name: arrays[name] for name in condition.arguments}
+                residuals.update(called(problem, condition, asked, points.X.shape[0], points.X.dtype))
+            return list(residuals.values())
+
+        found = evaluate_joined(values, arrays)
+        return dict(zip(residuals, found, strict=True))
 
     def principal_part(self, group: Group) -> PrincipalPart:
         """The derivatives of a group that are carried in combinations."""
@@ -133,9 +139,21 @@ class Equations:
 
     def pointwise(self, group: Group) -> bool:
         """Whether each residual depends on its own point alone: not so where a method takes a mean over the points."""
+        whole, joined = self._on_halves(group)
+        return all(np.allclose(whole[t], joined[t], rtol=1e-3, equal_nan=True) for t in whole)
+
+    def means_over_points(self, group: Group) -> tuple[str, ...]:
+        """Terms that are one number made of the values at all points of the group, such as their mean."""
+        whole, joined = self._on_halves(group)
+        return tuple(t for t in whole if np.ptp(whole[t]) == 0 and not np.allclose(whole[t], joined[t], rtol=1e-3))
+
+    def _on_halves(self, group: Group) -> tuple[Residuals, Residuals]:
+        """Residuals of some points, and those of their two halves, each half by itself, one after the other."""
         rng = np.random.default_rng(0)
         count, domain = 6, self.problem.domain
-        wave = jnp.asarray(rng.normal(size=(domain.dim, len(self.problem.fields))))
+        # About a period along each axis: fields that hardly vary would have hardly any means to tell from values.
+        lengths = np.array([a.length for a in domain.axes])
+        wave = jnp.asarray(rng.uniform(4.0, 8.0, size=(domain.dim, len(self.problem.fields))) / lengths[:, None])
         X = jnp.asarray([a.lower + a.length * rng.random(count) for a in domain.axes]).T
         normals = jnp.ones_like(X) if group.region else None
         columns = {k: jnp.asarray(rng.random(count)) for k in group.data.columns or {}} if group.data else None
@@ -149,8 +167,7 @@ class Equations:
             halves = [residuals(slice(0, count // 2)), residuals(slice(count // 2, count))]
             return residuals(slice(0, count)), {t: jnp.concatenate([h[t] for h in halves]) for t in halves[0]}
 
-        whole, joined = jit_once(parts)()
-        return all(np.allclose(whole[t], joined[t], rtol=1e-3, equal_nan=True) for t in whole)
+        return jit_once(parts)()
 
     def _refuse_idle_fields(self) -> None:
         asked = [r for g in (*self.groups, *self.hard) for r in g.requests.values()]

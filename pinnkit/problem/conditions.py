@@ -109,7 +109,10 @@ def boundary(target: Any = "", *, hard: bool = False) -> Any:
 
 
 def at(*unnamed: Any, **coordinates: float) -> Callable[[Method], Method]:
-    """The condition holds where the named coordinates have the given values: a pin, an interface, a later time."""
+    """The condition holds where the named coordinates have the given values: a pin, an interface, a later time.
+
+    Its residual may be one number, such as an integral that `u_at` is asked for: then any place will do (docs/integrals.md).
+    """
     try:
         fixed = tuple(sorted((c, float(v)) for c, v in coordinates.items()))
     except (TypeError, ValueError):
@@ -135,7 +138,10 @@ def quantity(method: Method) -> Method: ...
 @overload
 def quantity() -> Callable[[Method], Method]: ...
 def quantity(method: Method | None = None) -> Any:
-    """A derived quantity: named, computed from fields and derivatives, and differentiable in turn (`flux_x`)."""
+    """A derived quantity: named, computed from fields and derivatives, and differentiable in turn.
+
+    A quantity `flux` is asked for as a field is: `flux`, `flux_x`, and `flux_at`, a function of place: `flux_at(x=1.0)`.
+    """
     decorate = _marking(Mark("quantity"))
     return decorate if method is None else decorate(method)
 

@@ -117,7 +117,9 @@ class Region:
 class Box:
     """A product of named axes, in the order given: `Box(t=(0, 1), x=(-1, 1), theta=Periodic(0, 2*pi))`.
 
-    A pair is an interval. The axis named `t` is time. Raises UsageError for an empty or reversed interval.
+    A pair is an interval. The axis named `t` is time: it has initial conditions, and no boundary. A coordinate along which a
+    solution evolves, such as the length of a fibre, may be called `t` as well; a time that is an axis like any other (that within
+    a pulse) needs another name, such as `tau`. Raises UsageError for an empty or reversed interval.
     """
 
     def __init__(self, /, **axes: tuple[float, float] | Axis) -> None:
@@ -211,7 +213,11 @@ class Box:
                 f"The domain has no boundary '{target}'{reason}." if target else "The domain has no boundary.",
                 where=where,
                 expected="one of " + ", ".join(repr(k) for k in known) if known else "a domain with interval axes",
-                do=advice(target, known) if known else "Remove the condition: a periodic axis needs none.",
+                do=f"Use @pk.initial for the start. If {TIME} is an axis like any other, rename it, tau say: '{TIME}' is time."
+                if bare == TIME
+                else advice(target, known)
+                if known
+                else "Remove the condition: a periodic axis needs none.",
             )
         faces = tuple(((i, self.axes[i].lower if s == "-" else self.axes[i].upper),) for i, s in chosen)
         normals = tuple((i, -1.0 if s == "-" else 1.0) for i, s in chosen)

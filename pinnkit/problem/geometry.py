@@ -117,7 +117,13 @@ class Rectangle(Shape):
 
 
 class Disk(Shape):
-    """A disk (two coordinates) or ball (three): `Disk(x=0.5, y=0.5, radius=0.2, name="hole")`."""
+    """A disk in two coordinates, a ball in three: `Disk(x=0.5, y=0.5, radius=0.2)`, `Disk(x=0, y=0, z=0, radius=1)`.
+
+    Args:
+        radius: a positive length.
+        name: of its rim or sphere, for `@pk.boundary("rim")`; "rim" unless given.
+        centre: the coordinates of the centre, each by its name.
+    """
 
     def __init__(self, *, radius: float, name: str = "rim", **centre: float) -> None:
         if len(centre) not in (2, 3):
@@ -160,6 +166,11 @@ class Polygon(Shape):
     """A polygon by its corners in order, either way round: `Polygon(x=[0, 2, 2, 1, 1, 0], y=[0, 0, 1, 1, 2, 2])`.
 
     Its edges are named `NAME1`, `NAME2`, ... from the first corner on; `NAME` (by default `edge`) is all of them.
+
+    Args:
+        name: begins the names of the edges: `@pk.boundary("edge1")` is the one from the first corner to the second.
+        corners: two lists by the names of the coordinates, of equal length: one number per corner in each. The last corner is
+            joined to the first.
     """
 
     def __init__(self, *, name: str = "edge", **corners: Sequence[float]) -> None:

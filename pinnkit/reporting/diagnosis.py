@@ -20,10 +20,12 @@ FILE = "diagnose.json"
 NAMED = 4
 """Findings of a kind that are told in full."""
 STYLE = {"fit": "green", "unfit": "bold red", "measured only": "dim"}
+WORD = {"fit": "ok", "unfit": "problem", "measured only": "measured only"}
+"""How a verdict is printed: a fit is something else to most readers."""
 
 
 def print_diagnosis(console: Console, found: Diagnosis) -> None:
-    """A table for each diagnostic, the reasons for what is unfit, and the verdict."""
+    """A table for each diagnostic, the problems found, and the verdict."""
     for name, report in found.reports.items():
         _print_findings(console, name, report)
         for sentence in filter(None, (report.note, report.advice)):
@@ -34,16 +36,17 @@ def print_diagnosis(console: Console, found: Diagnosis) -> None:
     for kind in dict.fromkeys(kinds):
         of_a_kind = [f for f, k in zip(unfit, kinds, strict=True) if k == kind]
         for f in of_a_kind[:NAMED]:
-            told = ["unfit:", f.equation, f"({f.parametrisation})" if f.parametrisation else "", f"{f.message}."]
+            told = ["problem:", f.equation, f"({f.parametrisation})" if f.parametrisation else "", f"{f.message}."]
             console.print(Text(" ".join(word for word in told if word), style="red"))
         if further := of_a_kind[NAMED:]:
             console.print(
                 Text(f"       and {len(further)} more: " + ", ".join(f.subject for f in further), style="red")
             )
     if unfit:
-        console.print(Text(f"UNFIT: {len(unfit)} of {len(found.judged)} findings say no.", style="bold red"))
+        count = f"{len(unfit)} of {len(found.judged)} findings"
+        console.print(Text(f"NOT OK: {count} speak against this initialization.", style="bold red"))
     else:
-        console.print(Text("FIT: nothing speaks against training this network on this problem.", style="bold green"))
+        console.print(Text("OK: no problem found with this initialization.", style="bold green"))
 
 
 def _print_findings(console: Console, name: str, report: Report) -> None:
@@ -62,7 +65,7 @@ def _print_findings(console: Console, name: str, report: Report) -> None:
             console.print(Text(f"  {title}", style="bold dim"))
         for f in group:
             theory = "" if f.predicted is None else f"{f.predicted:.3g}"
-            verdict = Text(f.verdict, style=STYLE[f.verdict])
+            verdict = Text(WORD[f.verdict], style=STYLE[f.verdict])
             spread = [_exponent(f) or _interval(f)] if last else []
             shown.add_row(f.subject, number(f.measured, ".3g"), theory, *spread, verdict)
         console.print(shown)

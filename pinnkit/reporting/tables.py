@@ -14,6 +14,9 @@ from rich.text import Text
 from pinnkit.diagnostics.check import Checked
 from pinnkit.diagnostics.uncertainty import Estimate
 
+SCALED = "coordinates scaled to [-sqrt 3, sqrt 3], or [0, 2 pi] where periodic"
+"""What derivatives of an untrained network are taken along."""
+
 
 def table(title: str, *columns: str) -> Table:
     """An empty table: the first column to the left, numbers to the right."""
@@ -29,19 +32,31 @@ def print_check(console: Console, checked: Checked) -> None:
     """The findings of a check that refused nothing."""
     misfits = {p.term: p for p in checked.exact or ()}
     shown = table(
-        "check", "equation or condition", "RMS at step 0", *(["misfit of the exact solution"] if misfits else [])
+        "check", "equation or condition", "RMS at step 0", *(["residual of the exact solution"] if misfits else [])
     )
     for term in dict.fromkeys([*checked.initial_rms, *misfits]):
         size = f"{checked.initial_rms[term]:.2e}" if term in checked.initial_rms else "met exactly"
         shown.add_row(term, size, *([f"{misfits[term].size:.1e}" if term in misfits else ""] if misfits else []))
     console.print(shown)
     if checked.channels:
-        sizes = ", ".join(f"{name} {size:.2g}" for name, size in checked.channels.items())
-        console.print(Text(f"  network at step 0, RMS in scaled coordinates: {sizes}", style="dim"))
+        # No space within: a name and its number stay on one line.
+        sizes = ", ".join(f"{name}={size:.2g}" for name, size in checked.channels.items())
+        console.print(Text(f"  Untrained network, RMS: {sizes} ({SCALED})", style="dim"))
     for warning in checked.warnings:
         console.print(Text(f"warning: {warning}", style="yellow"))
     for note in checked.notes:
         console.print(Text(f"note: {note}", style="dim"))
+
+
+def print_conclusion(console: Console, checked: Checked) -> None:
+    """What a check has looked at, and what it has not."""
+    count = len(checked.warnings)
+    if count:
+        console.print(Text(f"{count} warning{'s' * (count > 1)} (training is not blocked)", style="yellow"))
+        return
+    exact = "; the exact solution satisfies every equation" if checked.exact is not None else ""
+    console.print(Text(f"Names, shapes and orders are consistent{exact}.", style="green"), soft_wrap=True)
+    console.print(Text("This does not check whether the solution is unique.", style="dim"))
 
 
 def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> None:

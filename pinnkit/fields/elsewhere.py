@@ -1,0 +1,176 @@
+"""Fields at places that a method computes (`u_at(x=0.0)`), and one evaluation of the network for all of them.
+
+Each call would be a copy of the network in the compiled program: twenty in a sum compile for three times as long as one
+call with twenty points. So methods are traced first, each call as one named operation; then calls that need no other
+call's result are joined: their points are stacked, and the fields are evaluated once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import JaxprEqn, Literal
+from jaxtyping import Array, Float
+
+from pinnkit.errors import UsageError
+from pinnkit.fields.derivatives import BatchFunction
+from pinnkit.fields.elementwise import aval, evaluated
+
+PREFIX = "_pinnkit_elsewhere_"
+"""Begins the names of the operations that stand for calls."""
+
+
+class Elsewhere:
+    """Some fields as a function of points, (points, dim) -> (points, fields), whose calls can be recognised in a trace."""
+
+    def __init__(self, name: str, f: BatchFunction) -> None:
+        def call(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+            return f(X)
+
+        self.f, self.name = f, PREFIX + name
+        call.__name__ = call.__qualname__ = self.name
+        self._call = jax.jit(call)
+        self._bodies: dict[Any, Any] = {}
+        """By shape and dtype of the points of calls so far: the traced function, None until it is asked for."""
+
+    def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+        """The fields there."""
+        self._bodies.setdefault((X.shape, X.dtype), None)
+        return self._call(X)
+
+    def recognises(self, equation: JaxprEqn) -> bool:
+        """Whether an operation is a call of these fields as it was made, not a derivative or a batch of such calls."""
+        if equation.params.get("name") != self.name:
+            return False
+        X = aval(equation.invars[-1])
+        key = X.shape, X.dtype
+        if key not in self._bodies:
+            return False
+        if self._bodies[key] is None:
+            traced = jax.make_jaxpr(self._call)(jax.ShapeDtypeStruct(*key))
+            self._bodies[key] = traced.jaxpr.eqns[0].params["jaxpr"]
+        # JAX traces a function once for each shape; what differentiates or batches a call has a body of its own.
+        return equation.params["jaxpr"] is self._bodies[key]
+
+
+class FieldAt:
+    """One field or quantity as a function of named coordinates, broadcast together; those not named stay.
+
+    What is not named has one value per point: u_at(x=nodes[None, :]) is (points, nodes), u_at(x=nodes[:, None]) (nodes, points).
+    """
+
+    def __init__(
+        self, name: str, elsewhere: Elsewhere, column: int, axes: Sequence[str], X: Float[Array, "points dim"]
+    ) -> None:
+        self.elsewhere, self._name, self._column, self._axes, self._X = elsewhere, name, column, tuple(axes), X
+
+    def __call__(self, **coordinates: Any) -> Any:
+        """The values there. Raises UsageError for an unknown coordinate, and for shapes that do not fit together."""
+        for name in coordinates:
+            if name not in self._axes:
+                raise UsageError(
+                    f"'{self._name}_at' is called with '{name}', which is not a coordinate.",
+                    expected="coordinates " + ", ".join(self._axes),
+                    do="Name coordinates of the domain.",
+                )
+        dtype = self._X.dtype
+        named = {name: jnp.asarray(value, dtype) for name, value in coordinates.items()}
+        further = _axes_after_points([v.shape for v in named.values()])
+        given = [
+            named[name] if name in named else self._X[:, i].reshape(-1, *further) for i, name in enumerate(self._axes)
+        ]
+        shape = self._shape(named, given)
+        # Explicit broadcasting: this works under `jax_numpy_rank_promotion = "raise"` too.
+        X = jnp.stack([jnp.broadcast_to(g, shape).reshape(-1) for g in given], axis=1)
+        return self.elsewhere(X)[:, self._column].reshape(shape)
+
+    def _shape(self, named: Mapping[str, Any], given: Sequence[Any]) -> tuple[int, ...]:
+        """The shape of the result. Raises UsageError where the coordinates have shapes that do not fit together."""
+        try:
+            return jnp.broadcast_shapes(*(g.shape for g in given))
+        except ValueError:
+            points = self._X.shape[0]
+            sizes = ", ".join(
+                f"{n} of the shape ({', '.join('points' if s == points else str(s) for s in v.shape)}{',' * (v.ndim == 1)})"
+                for n, v in named.items()
+            )
+            rest = [a for a in self._axes if a not in named]
+            raise UsageError(
+                f"'{self._name}_at' is called with {sizes}: that does not fit together"
+                + (f" with {', '.join(rest)}, one value per point." if rest else "."),
+                expected="numbers, arrays with one value per point, or (1, nodes) and (points, 1) or (points, nodes)",
+                do="For nodes at every point: "
+                + ", ".join(
+                    f"{a}={'nodes' if a in named else a}[{'None, :' if a in named else ':, None'}]" for a in self._axes
+                )
+                + f"; {self._name}_at(...) @ weights is then (points,)."
+                + (f" For one number, name {', '.join(rest)} by a number too." if rest else ""),
+            ) from None
+
+
+def _axes_after_points(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Axes of length 1 that follow the points where coordinates are not named: as many as rows (1, nodes, ...) have.
+
+    () where no coordinate is such a row, and where one is a column (nodes, 1): its points come last. Whether a shape has as
+    many entries as there are points is not asked: that may be so by chance.
+    """
+    rows = [s for s in shapes if len(s) > 1 and s[0] == 1 and s[-1] != 1]
+    columns = [s for s in shapes if len(s) > 1 and s[0] != 1 and s[-1] == 1]
+    return (1,) * (max(map(len, rows)) - 1) if rows and not columns else ()
+
+
+def evaluate_joined(method: Callable[[], Sequence[Any]], arguments: Mapping[str, Any]) -> list[Any]:
+    """The arrays that a function returns, with one evaluation of the fields for as many calls of `FieldAt` as possible.
+
+    Args:
+        method: makes the arrays of `arguments`, which it holds.
+        arguments: by name; what is no `FieldAt` among them does not matter.
+
+    Returns:
+        The arrays, in order.
+    """
+    functions = list({id(a.elsewhere): a.elsewhere for a in arguments.values() if isinstance(a, FieldAt)}.values())
+    if not functions:
+        return list(method())
+    traced = jax.make_jaxpr(lambda: list(method()))()
+    known: dict[Any, Any] = dict(zip(traced.jaxpr.constvars, traced.consts, strict=True))
+    # Equations in the order of the trace; each round evaluates what needs no call that is still to be made.
+    equations = list(traced.jaxpr.eqns)
+    while equations:
+        calls: dict[int, list[JaxprEqn]] = {}
+        blocked: set[Any] = set()
+        later: list[JaxprEqn] = []
+        for equation in equations:
+            variables = [v for v in equation.invars if not isinstance(v, Literal)]
+            which = next((k for k, function in enumerate(functions) if function.recognises(equation)), None)
+            if blocked.isdisjoint(variables):
+                if which is None:
+                    results = evaluated(equation, [_read(known, v) for v in equation.invars])
+                    known |= dict(zip(equation.outvars, results, strict=True))
+                    continue
+                calls.setdefault(which, []).append(equation)
+            else:
+                later.append(equation)
+            blocked.update(equation.outvars)
+        for which, made in calls.items():
+            known |= _evaluated_together(functions[which].f, made, known)
+        equations = later
+    return [_read(known, v) for v in traced.jaxpr.outvars]
+
+
+def _evaluated_together(f: BatchFunction, calls: Sequence[JaxprEqn], known: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The result of each call, from one evaluation at the points of all of them."""
+    points = [_read(known, call.invars[-1]) for call in calls]  # before them what the function closes over
+    values = f(jnp.concatenate(points)) if len(points) > 1 else f(points[0])
+    results, first = {}, 0
+    for call, X in zip(calls, points, strict=True):
+        results[call.outvars[0]] = values[first : first + X.shape[0]]
+        first += X.shape[0]
+    return results
+
+
+def _read(known: Mapping[Any, Any], variable: Any) -> Any:
+    return variable.val if isinstance(variable, Literal) else known[variable]
