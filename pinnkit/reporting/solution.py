@@ -117,9 +117,9 @@ class Solution:
 
     def plot(self) -> dict[str, Figure]:
         """The figures that `pinnkit train` writes, by name: `solution`, `losses`, `slices`."""
-        from pinnkit.reporting.figures import drawn  # matplotlib takes most of a second
+        from pinnkit.reporting.figures import all_figures  # matplotlib takes most of a second
 
-        return drawn(self.evaluation, self.history)
+        return all_figures(self.evaluation, self.history)
 
     def __repr__(self) -> str:
         return f"Solution of {self.evaluation.run.problem.name}: {self.verdict}"
