@@ -25,7 +25,7 @@ LIBRARIES = tuple(
 class UsageError(Exception):
     """A mistake in a problem file, an option, a data file or a run folder.
 
-    Arguments
+    Args:
         what: one sentence that says what is wrong.
         where: file and line, an option, or a path; empty where there is no place.
         expected: what would have been right.

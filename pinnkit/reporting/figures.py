@@ -29,8 +29,8 @@ Measured = Mapping[str, Measurements]
 """The measurements of each field."""
 TRUTH: dict[str, Any] = {"color": "k", "ls": (0, (4, 3)), "lw": 1}
 """The look of the truth: thin black dashes, on a solution that is wide and pale (`_line`)."""
-RIM: dict[str, Any] = {"path_effects": [Stroke(linewidth=1.6, foreground="w"), Normal()]}
-"""White about the black edge of a dot, which else were lost on a dark map."""
+DOTS, DOTS_OF_A_SLICE = 400, 40
+"""Measurements that a map or a curve, and one slice, can show: more would hide the solution (and take minutes to draw)."""
 
 
 def save_all(evaluation: Evaluation, metrics: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
@@ -86,6 +86,7 @@ def slices(evaluation: Evaluation, measured: Measured | None = None) -> Picture:
     axis = problem.domain.axes
     xs = np.linspace(axis[space].lower, axis[space].upper, 4 * SIDE)
     moments = np.linspace(axis[time].lower, axis[time].upper, SNAPSHOTS).tolist()
+    reach: dict[str, float] = {}
     for k, moment in enumerate(moments):
         X = _middle(problem, len(xs))
         X[:, time], X[:, space] = moment, xs
@@ -95,13 +96,13 @@ def slices(evaluation: Evaluation, measured: Measured | None = None) -> Picture:
             axes.plot(xs, values[:, i], color=colour, label=f"t = {moment:.3g}", **_line(truth))
             if truth is not None:
                 axes.plot(xs, truth[:, i], label=_truth_name(evaluation) if last else None, **TRUTH)
-            rows = _near(measured.get(field), time, moment, moments)
-            if rows is not None and rows.known.any():
-                axes.plot(rows.X[rows.known, space], rows.values[rows.known], "o", color=colour, ms=4, mec="k", mew=0.4)
+            if rows := _of_slice(measured.get(field), time, moment, moments):
+                reach[field] = max(reach.get(field, 0.0), float(np.abs(rows.X[:, time] - moment).max()))
+                axes.plot(rows.X[:, space], rows.values, "o", color=colour, ms=4, mec="k", mew=0.4)
     for field, axes in zip(problem.fields, all_axes, strict=True):
-        if field in measured and measured[field].known.any():
-            reach = (moments[1] - moments[0]) / 2
-            axes.plot([], [], "o", color="w", ms=4, mec="k", mew=0.6, label=f"measured,\n$\\pm${reach:.3g} in time")
+        if field in reach:
+            label = f"measured,\n$\\pm${reach[field]:.2g} in time"
+            axes.plot([], [], "o", color="w", ms=4, mec="k", mew=0.6, label=label)
         axes.set(xlabel=problem.domain.names[space], ylabel=field)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
@@ -139,9 +140,12 @@ def _line(truth: np.ndarray | None) -> dict[str, Any]:
 
 def _marks(axes: Axes, measured: Measurements) -> None:
     """Measurements on a curve: dots, and ticks at the bottom where the field's own value was not measured."""
+    count, every = _count(measured, DOTS), len(measured) <= DOTS
+    measured = measured.some(DOTS)
     xs, known = measured.X[:, 0], measured.known
     if known.any():
-        axes.plot(xs[known], measured.values[known], "o", color="w", ms=4, mec="k", mew=0.8, label="measured")
+        label = "measured" if every else f"measured ({count})"
+        axes.plot(xs[known], measured.values[known], "o", color="w", ms=4, mec="k", mew=0.8, label=label)
     if not known.all():
         bottom: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False}
         axes.plot(xs[~known], np.zeros((~known).sum()), "k|", ms=8, label="other measurements", **bottom)
@@ -166,7 +170,7 @@ def _maps(evaluation: Evaluation, field: int, measured: Measurements | None) -> 
     for row, error, place, line in zip(rows, errors, places, panels, strict=True):
         where = "" if place is None else f" at {problem.domain.names[along]} = {place:.3g}"
         seen = _near(measured, along, place, places)
-        dots, values = ("", None) if seen is None else (f"; dots: {len(seen)} measurements", seen.values)
+        dots, values = ("", None) if seen is None else (f"; dots: {_count(seen, DOTS)} measurements", seen.values)
         _image(line[0], row[0], problem, across, up, f"{name}, solution{where}{dots}", name, values, **shade)
         if seen is not None:
             _dots(line[0], seen, across, up, shade)
@@ -189,13 +193,30 @@ def _near(
     return rows if len(rows) else None
 
 
+def _of_slice(measured: Measurements | None, time: int, moment: float, moments: Sequence[float]) -> Measurements | None:
+    """The measured values that a slice shows: those near it in time, and no more than fit; None without any."""
+    near = _near(measured, time, moment, moments)
+    if near is None or not near.known.any():
+        return None
+    known = near.at(near.known)
+    return known.at(np.argsort(np.abs(known.X[:, time] - moment), kind="stable")[:DOTS_OF_A_SLICE])
+
+
+def _count(measured: Measurements, most: int) -> str:
+    """How many measurements are shown, and of how many."""
+    return str(len(measured)) if len(measured) <= most else f"{most} of {len(measured)}"
+
+
 def _dots(axes: Axes, measured: Measurements, across: int, up: int, shade: Mapping[str, Any]) -> None:
     """Measurements on a map: in the colour of what was measured, black where that is not a value of this field."""
-    size = float(np.clip(45.0 / len(measured) ** 0.5, 1.5, 5.5))  # many large dots would hide the solution
+    measured = measured.some(DOTS)
+    size = float(np.clip(45.0 / len(measured) ** 0.5, 1.5, 5.5))
+    rim = [Stroke(linewidth=0.3 * size, foreground="w"), Normal()]  # a black edge alone were lost on a dark map
+    edge: dict[str, Any] = {"s": size**2, "edgecolors": "k", "linewidths": 0.11 * size, "path_effects": rim}
     known = measured.known
     for rows, look in ((measured.at(known), {"c": measured.values[known], **shade}), (measured.at(~known), {"c": "k"})):
         if len(rows):
-            axes.scatter(rows.X[:, across], rows.X[:, up], s=size**2, edgecolors="k", linewidths=0.6, **look, **RIM)
+            axes.scatter(rows.X[:, across], rows.X[:, up], **edge, **look)
 
 
 def _plane(problem: Problem) -> tuple[int, int, int, list[float | None]]:
@@ -222,8 +243,8 @@ def _map_values(
     X[:, across], X[:, up] = A.ravel(), B.ravel()
     if place is not None:
         X[:, along] = place
-    found, truth = _values(evaluation, X)
-    return found[:, field].reshape(A.shape), None if truth is None else truth[:, field].reshape(A.shape)
+    values, truth = _values(evaluation, X)
+    return values[:, field].reshape(A.shape), None if truth is None else truth[:, field].reshape(A.shape)
 
 
 def _held(problem: Problem, *shown: int) -> str:
@@ -245,15 +266,15 @@ def _values(evaluation: Evaluation, X: np.ndarray) -> tuple[np.ndarray, np.ndarr
     run = evaluation.run
     # Outside the domain there is nothing to see.
     inside = np.asarray(run.problem.domain.contains(X))[:, None]
-    found = np.where(inside, run.accuracy.fields(evaluation.state.params, X), np.nan)
+    values = np.where(inside, run.accuracy.fields(evaluation.state.params, X), np.nan)
     truth = run.accuracy.truth
     if truth is None or truth.points is not None:
-        return found, None
+        return values, None
     expected = np.where(inside, truth.at(X), np.nan)
     for i, name in enumerate(run.problem.fields):
         if name in run.problem.up_to_constant:
-            found[:, i] += np.nanmean(expected[:, i]) - np.nanmean(found[:, i])
-    return found, expected
+            values[:, i] += np.nanmean(expected[:, i]) - np.nanmean(values[:, i])
+    return values, expected
 
 
 def _middle(problem: Problem, count: int) -> np.ndarray:

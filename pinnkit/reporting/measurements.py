@@ -35,8 +35,14 @@ class Measurements:
     """What, (rows,); NaN where a residual does not tell (of a derivative, of two fields, not affine)."""
 
     def at(self, rows: np.ndarray) -> Measurements:
-        """Some of the rows, by a mask (rows,)."""
+        """Some of the rows, by a mask (rows,) or by their numbers."""
         return Measurements(self.X[rows], self.values[rows])
+
+    def some(self, most: int) -> Measurements:
+        """At most so many of the rows, picked at random: as many as a picture can show."""
+        if len(self) <= most:
+            return self
+        return self.at(np.sort(np.random.default_rng(0).choice(len(self), most, replace=False)))
 
     @property
     def known(self) -> np.ndarray:

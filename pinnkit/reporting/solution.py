@@ -56,7 +56,7 @@ class Solution:
     def __init__(self, evaluation: Evaluation, history: Sequence[dict[str, Any]] = ()) -> None:
         self.evaluation = evaluation
         self.history = list(history)
-        """Step, seconds, stage, loss, terms, errors and unknowns, one dict a report."""
+        """Step, seconds, stage, loss, terms, errors and unknowns, one dict per report."""
 
     @property
     def verdict(self) -> str:
@@ -70,7 +70,7 @@ class Solution:
 
     @property
     def residuals(self) -> dict[str, float]:
-        """RMS of each term on fresh points."""
+        """RMS of each term on held-out points."""
         return self.evaluation.residuals
 
     @property
@@ -122,8 +122,8 @@ class Solution:
         def values(params: Any, X: Any) -> Any:
             return catalogue.compute(network.bound(params), network.fields(params), Points(X), requests)
 
-        found = jax.jit(values)(self.evaluation.state.params, jnp.asarray(X, network.dtype))
-        return {n: np.asarray(v, np.float64).reshape((*shape, *v.shape[1:])) for n, v in found.items()}
+        arrays = jax.jit(values)(self.evaluation.state.params, jnp.asarray(X, network.dtype))
+        return {n: np.asarray(v, np.float64).reshape((*shape, *v.shape[1:])) for n, v in arrays.items()}
 
     def plot(self) -> Pictures:
         """The figures that `pinnkit train` writes, by name: `solution`, `slices`, `losses`; a notebook shows them all."""
@@ -216,14 +216,14 @@ def diagnose(
 ) -> Diagnosis:
     """Is the network, on this problem, fit to train? Tables are printed; findings returned.
 
-    `pinnkit.reporting.diagnosis.diagnosis_figures(found)` draws them. Raises UsageError for a mistake in the problem.
+    `pinnkit.reporting.diagnosis.diagnosis_figures(findings)` draws them. Raises UsageError for a mistake in the problem.
     """
     from pinnkit.reporting.diagnosis import print_diagnosis  # matplotlib takes most of a second
 
     objective, _ = described(problem, model or problem.model or MLP(), recipe or problem.recipe or Recipe(), seed)
-    found = diagnosis(objective, settings or Settings(), seed)
-    print_diagnosis(_console(), found)
-    return found
+    findings = diagnosis(objective, settings or Settings(), seed)
+    print_diagnosis(_console(), findings)
+    return findings
 
 
 @user_call
@@ -238,7 +238,7 @@ def train(
 ) -> Solution:
     """Check, train and evaluate a problem. Ctrl-C (a notebook's stop button) ends training and keeps what there is.
 
-    Arguments
+    Args:
         problem: an instance of a pk.Problem.
         model, recipe: instead of the problem's own.
         seed: of the initial weights and of the collocation points.

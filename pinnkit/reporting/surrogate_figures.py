@@ -25,13 +25,13 @@ def samples(evaluation: Evaluation) -> Picture:
     known = accuracy.truth is not None
     X = accuracy.points if known else np.asarray(equations.drawn(jax.random.key(KEY), UNKNOWN, np.float32).X)
     shape = (len(X), *problem.cells, len(problem.fields))
-    found = accuracy.fields(evaluation.state.params, X).reshape(shape)
+    predictions = accuracy.fields(evaluation.state.params, X).reshape(shape)
     truth = accuracy.expected.reshape(shape) if accuracy.expected is not None else None
     inputs = {name: np.asarray(values) for name, values in equations.inputs(X).items()}
     if truth is None:
         shown = {f"input {i + 1}": i for i in range(len(X))}
     else:
-        errors = _norm(found - truth) / np.maximum(_norm(truth), 1e-300)
+        errors = _norm(predictions - truth) / np.maximum(_norm(truth), 1e-300)
         order = np.argsort(errors)
         places = {"best": order[0], "middle": order[len(order) // 2], "worst": order[-1]}
         shown = {f"{name} of {len(X)}, error {errors[i]:.1e}": int(i) for name, i in places.items()}
@@ -43,7 +43,7 @@ def samples(evaluation: Evaluation) -> Picture:
         for name, values in inputs.items():
             _draw(figure, next(left), problem, values[i], name, f"{name}: {label}", {"cmap": "cividis"})
         for k, field in enumerate(problem.fields):
-            one = found[i, ..., k]
+            one = predictions[i, ..., k]
             both = [one] if truth is None else [one, truth[i, ..., k]]
             limits: dict[str, Any] = {"vmin": min(a.min() for a in both), "vmax": max(a.max() for a in both)}
             _draw(figure, next(left), problem, one, field, f"{field}, surrogate", limits)
