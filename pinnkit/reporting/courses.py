@@ -88,14 +88,14 @@ def _unknown(left: Axes, right: Axes, metrics: Metrics, name: str, estimate: Est
     left.set(ylabel=name, yscale="log" if positive and values.max() > 10 * values.min() else "linear")
     if estimate is not None:
         bound = getattr(estimate, "at_bound", "")
-        if np.isfinite([estimate.lower, estimate.upper]).all():
+        if bound or not np.isfinite([estimate.lower, estimate.upper]).all():
+            why = f"it ended at its {bound} bound" if bound else "nothing determines it"
+            right.plot([], [], " ", label=f"no interval:\n{why}")
+        else:
             label = f"95% interval\n[{estimate.lower:.4g}, {estimate.upper:.4g}]"
             for axes in (left, right):
                 axes.axhspan(estimate.lower, estimate.upper, color="C0", alpha=0.2, lw=0, label=label)
             _keep_in_view(left, values, estimate)
-        if bound or not np.isfinite(estimate.deviation):
-            why = f"it ended at its {bound} bound" if bound else "nothing determines it"
-            right.plot([], [], " ", label=f"no interval:\n{why}")
     right.legend(**BESIDE)
 
 
