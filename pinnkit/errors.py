@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import linecache
+import os
+import sys
+import sysconfig
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+LIBRARIES = tuple(
+    {
+        f"{folder}{os.sep}"
+        for folder in (Path(__file__).parent, *map(sysconfig.get_path, ("purelib", "platlib", "stdlib")))
+    }
+)
+"""Folders whose code is not the user's."""
 
 
 class UsageError(Exception):
     """A mistake in a problem file, an option, a data file or a run folder.
 
-    Arguments
+    Args:
         what: one sentence that says what is wrong.
         where: file and line, an option, or a path; empty where there is no place.
         expected: what would have been right.
@@ -30,18 +43,42 @@ class UsageError(Exception):
         lines += [f"  do:       {self.do}"] if self.do else []
         return "\n".join(lines)
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython and Jupyter show instead of a traceback: the message, and the user's own lines that led to it."""
+        lines = [
+            f"{place(frame.filename, frame.lineno or 0)}: {linecache.getline(frame.filename, frame.lineno or 0).strip()}"
+            for frame in traceback.extract_tb(self.__traceback__)
+            if not frame.filename.startswith(LIBRARIES)
+        ]
+        return [f"{type(self).__name__}: {self}", *([""] if lines else []), *lines]
+
 
 def location(thing: Callable[..., Any] | type) -> str:
     """`file:line` where a function or class is defined ('' where Python cannot tell)."""
     target = inspect.unwrap(thing)
     if inspect.isfunction(target):  # needs no source: this is asked for often, and seldom shown
-        file, line = target.__code__.co_filename, target.__code__.co_firstlineno
-        return "" if file.startswith("<") else f"{shown_path(Path(file))}:{line}"
+        return place(target.__code__.co_filename, target.__code__.co_firstlineno)
     try:
         file, line = inspect.getsourcefile(target) or "", inspect.getsourcelines(target)[1]
     except (TypeError, OSError):
         return ""
-    return f"{shown_path(Path(file))}:{line}" if file else ""
+    return place(file, line) if file else ""
+
+
+def place(file: str, line: int) -> str:
+    """`file:line`, or the cell of a notebook and the line in it ('' for what is neither)."""
+    if Path(file).parent.name.startswith("ipykernel") or file.startswith("<ipython-input"):
+        return f"{_cell(file)}, line {line}"
+    return "" if file.startswith("<") else f"{shown_path(Path(file))}:{line}"
+
+
+def _cell(file: str) -> str:
+    """A notebook's cell as the notebook shows it, 'cell In[3]', by the name that IPython gives its code."""
+    try:
+        kind, label = sys.modules["IPython"].get_ipython().compile.format_code_name(file)
+    except (KeyError, AttributeError, TypeError):  # not in a notebook, or one whose IPython does it in another way
+        return "a cell of the notebook"
+    return f"{kind.lower()} {label}"
 
 
 def printable(text: str) -> str:

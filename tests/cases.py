@@ -1,5 +1,7 @@
 """Small problems and helpers that several tests share."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import pinnkit as pk
 from pinnkit.fields import Catalogue, Points
 from pinnkit.objective import Equations, FieldNetwork, Objective
+from pinnkit.training.run import Evaluation, Run
 
 SMALL = pk.MLP(width=5, depth=2)
 
@@ -84,3 +87,15 @@ def refused(call, *words):
     for word in words:
         assert word in str(caught.value), f"{word!r} is not in:\n{caught.value}"
     return caught.value
+
+
+@cache
+def evaluation(kind):
+    """The evaluation of an untrained network: what its figures show need not be good."""
+    run = Run(kind(), pk.MLP(width=4, depth=1), pk.Recipe(stages=(pk.Adam(steps=1),), sampling=pk.Sampling(interior=8)))
+    return Evaluation(run, run.loop.start(), None, {}, {}, {}, False, False)
+
+
+def panels(figure):
+    """The panels of a figure that hold a picture, by title."""
+    return {axes.get_title(): axes for axes in figure.axes if axes.get_images()}

@@ -1,19 +1,16 @@
 """The figures: there is one for every kind of problem, and what they show are the numbers."""
 
-from functools import cache
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import Rod
+from cases import Rod, evaluation, panels
 from tiny import Decay
 
 import pinnkit as pk
 from pinnkit.diagnostics.accuracy import Accuracy
 from pinnkit.diagnostics.truth import Truth
 from pinnkit.diagnostics.uncertainty import Estimate
-from pinnkit.reporting import figures
-from pinnkit.training.run import Evaluation, Run
+from pinnkit.reporting import courses, figures, pictures
 
 
 class Plate(pk.Problem):
@@ -76,13 +73,6 @@ class Holed(Square):
     domain = pk.Box(x=(0.0, 2.0), y=(0.0, 1.0)) - pk.Disk(x=1.0, y=0.5, radius=0.3, name="hole")
 
 
-@cache
-def evaluation(kind):
-    """An untrained network: what its figures show need not be good."""
-    run = Run(kind(), pk.MLP(width=4, depth=1), pk.Recipe(stages=(pk.Adam(steps=1),), sampling=pk.Sampling(interior=8)))
-    return Evaluation(run, run.loop.start(), None, {}, {}, {}, False, False)
-
-
 METRICS = [
     {
         "step": 10 * i,
@@ -111,18 +101,13 @@ METRICS = [
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
 def test_every_kind_of_problem_has_its_figures(problem, names, tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "DPI", 60)
+    monkeypatch.setattr(pictures, "DPI", 60)
     paths = figures.save_all(evaluation(problem), METRICS, tmp_path)
     assert {p.stem for p in paths} == {"losses", *names}
     for path in paths:
         content = path.read_bytes()
         assert content[:8] == b"\x89PNG\r\n\x1a\n"
         assert len(content) > 5_000
-
-
-def panels(figure):
-    """The panels of a figure that hold a picture, by title."""
-    return {axes.get_title(): axes for axes in figure.axes if axes.get_images()}
 
 
 def picture(axes):
@@ -213,15 +198,15 @@ def test_a_singular_corner_does_not_take_all_colours():
     assert figures._colours(np.r_[usual, 2.5])[:2] == (0.0, 2.5)  # not so much larger: shown
     assert figures._colours(np.r_[np.zeros(999), 1.0])[:2] == (0.0, 1.0)  # all that there is to see
     for values, extend in (([[0.0, 1.0]], "neither"), ([[0.0, 9.0]], "max"), ([[-9.0, 9.0]], "both")):
-        figure = figures.Figure()
-        figures._image(figure.subplots(), np.array(values), NoTruth(), 1, 0, "", vmin=0.0, vmax=1.0)
+        figure = pictures.Picture()
+        figures._image(figure.subplots(), np.array(values), NoTruth(), 1, 0, "", "u", vmin=0.0, vmax=1.0)
         assert figure.axes[1]._colorbar.extend == extend
 
 
 def test_losses_beyond_the_tenth_are_dashed():
     terms = {f"t{i}": 1.0 + i for i in range(12)}
     metrics = [{"step": n, "seconds": n, "stage": "adam", "terms": terms} for n in (1, 2)]
-    lines = figures.losses(metrics).axes[0].get_lines()
+    lines = courses.losses(metrics).axes[0].get_lines()
     assert [line.get_linestyle() for line in lines] == ["-"] * 10 + ["--"] * 2
 
 
@@ -247,7 +232,8 @@ def test_slices_are_at_five_times_over_all_of_space():
 
 
 def test_losses_against_steps_and_seconds_with_errors_and_unknowns_where_there_are_any():
-    figure = figures.losses(METRICS)
+    figure = courses.losses(METRICS, problem="rod")
+    assert figure.get_suptitle() == "rod: the course of training"
     left, right = figure.axes
     assert (left.get_xlabel(), right.get_xlabel()) == ("step", "training time [s]")
     heat, start = left.get_lines()[:2]
@@ -258,13 +244,14 @@ def test_losses_against_steps_and_seconds_with_errors_and_unknowns_where_there_a
     assert [line.get_xdata()[0] for line in left.get_lines()[2:]] == [30]  # where the stage changed
     told = [m | {"unknowns": {"nu": 0.1}} | ({"errors": {"u": 0.5}} if i % 2 else {}) for i, m in enumerate(METRICS)]
     told[-1] = told[-1] | {"terms": {"heat": None, "start": 1.0}}  # not finite
-    figure = figures.losses(told)
+    figure = courses.losses(told)
     assert [axes.get_ylabel() for axes in figure.axes[::2]] == [
         "mean squared residual",
         "relative L2 error",
-        "unknown parameters",
+        "nu",
     ]
-    assert len(figure.axes[2].get_lines()[0].get_xdata()) == 3
+    (error,) = figure.axes[2].get_lines()[:1]
+    assert len(error.get_xdata()) == 3 and error.get_marker() == "o"  # it was measured only there
     assert np.isnan(figure.axes[0].get_lines()[0].get_ydata()[-1])
 
 
@@ -276,28 +263,64 @@ def test_a_truth_known_at_points_only_has_no_map(monkeypatch):
     assert list(panels(figures.fields(found)["solution"])) == ["u, solution"]
 
 
-def test_measurements_are_dots_on_the_map(tmp_path):
-    rows = np.random.default_rng(0).random((40, 3))
-    np.savetxt(tmp_path / "rod.csv", rows, delimiter=",", header="t,x,seen", comments="")
+def test_the_truth_stands_out_from_the_solution_below_it():
+    solution, exact = figures.slices(evaluation(Rod)).axes[0].get_lines()[:2]
+    assert solution.get_lw() > 3 * exact.get_lw() and solution.get_alpha() < 0.7 and exact.get_color() == "k"
 
-    class Measured(Rod):
-        @pk.data(tmp_path / "rod.csv")
-        def sensors(self, u, seen):
-            return u - seen
 
-    shown = panels(figures.fields(evaluation(Measured))["solution"])
-    axes = shown["u, solution; dots: 40 measurements"]
-    (dots,) = axes.lines
-    np.testing.assert_allclose(np.transpose(dots.get_data()), rows[:, :2], atol=1e-12)
+def unknown_panel(name, estimate, values=(3.0, 0.5, 0.2, 0.21, 0.2, 0.2), **others):
+    metrics = [{**row, "unknowns": {**others, name: v}} for row, v in zip(METRICS, values, strict=True)]
+    figure = courses.losses(metrics, {name: estimate})
+    return next(a for a in figure.axes if a.get_ylabel() == name), figure
+
+
+def legend(figure):
+    return [t.get_text() for axes in figure.axes if axes.get_legend() for t in axes.get_legend().get_texts()]
 
 
 def test_unknown_parameters_with_their_final_interval():
-    values = [3.0, 0.5, 0.2, 0.21, 0.2, 0.2]
-    metrics = [{**row, "unknowns": {"nu": v}} for row, v in zip(METRICS, values, strict=True)]
-    figure = figures.losses(metrics, {"nu": Estimate(0.2, 0.01, 0.18, 0.22)})
-    axes = next(a for a in figure.axes if a.get_ylabel() == "unknown parameters")
-    np.testing.assert_array_equal(axes.lines[0].get_ydata(), values)
+    axes, figure = unknown_panel("nu", Estimate(0.2, 0.01, 0.18, 0.22))
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), [3.0, 0.5, 0.2, 0.21, 0.2, 0.2])
     assert axes.get_yscale() == "log"
     (band,) = axes.patches
     assert (band.get_y(), band.get_y() + band.get_height()) == (0.18, 0.22)
-    assert all(not a.patches for a in figures.losses(metrics, {"nu": Estimate(0.2, np.inf, -np.inf, np.inf)}).axes)
+    assert "95% interval\n[0.18, 0.22]" in legend(figure)
+    axes, figure = unknown_panel("nu", Estimate(0.2, np.inf, -np.inf, np.inf))
+    assert not axes.patches and "no interval:\nnothing determines it" in legend(figure)
+
+
+def test_an_unknown_that_ended_at_its_bound_is_said_to_have():
+    class Bounded(Estimate):
+        at_bound = "lower"
+
+    axes, figure = unknown_panel("nu", Bounded(0.2, np.inf, -np.inf, np.inf))
+    assert not axes.patches and "no interval:\nit ended at its lower bound" in legend(figure)
+
+
+def test_unknowns_of_different_sizes_have_scales_of_their_own():
+    axes, figure = unknown_panel("D", Estimate(0.02, 0.001, 0.018, 0.022), (0.01, 0.03, 0.02, 0.02, 0.02, 0.02), v=0.7)
+    other = next(a for a in figure.axes if a.get_ylabel() == "v")
+    assert axes.get_ylim()[1] < 0.04 and other.get_ylim()[0] > 0.5
+    axes, _ = unknown_panel("D", Estimate(0.02, 1e5, -1e6, 1e6), (0.01, 0.03, 0.02, 0.02, 0.02, 0.02))
+    assert -0.02 < axes.get_ylim()[0] < axes.get_ylim()[1] < 0.06  # an endless interval leaves the line as it is
+
+
+def test_figures_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    figure = courses.losses(METRICS)
+    assert pictures.save(figure, tmp_path / "losses.png").read_bytes()[:4] == b"\x89PNG"
+    before = (tmp_path / "losses.png").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        pictures.save(figure, tmp_path / "losses.png")
+    assert [p.name for p in tmp_path.iterdir()] == ["losses.png"]
+    assert (tmp_path / "losses.png").read_bytes() == before
+
+
+def test_pictures_by_name():
+    shown = pictures.Pictures(solution=courses.losses(METRICS))
+    assert repr(shown) == "Pictures(solution)" and isinstance(shown, dict)
+    assert shown["solution"]._repr_png_()[:4] == b"\x89PNG"

@@ -1,8 +1,12 @@
 """`pk.train`, what a notebook calls, and the solution that it gives."""
 
+import dataclasses
+import inspect
 import json
 import os
 import signal
+import traceback
+import warnings
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -13,6 +17,9 @@ from cli import pinnkit
 from tiny import Decay
 
 import pinnkit as pk
+from pinnkit.diagnostics.uncertainty import Estimate
+from pinnkit.reporting.keywords import SYNONYMS
+from pinnkit.training.checkpoint import Checkpoints
 from pinnkit.training.run import Run
 
 RECIPE = pk.Recipe(
@@ -33,9 +40,35 @@ def solution(calls):
 def test_it_solves_the_problem_and_says_how_well(solution):
     assert solution.errors["u"].relative_l2 < 1e-2
     assert solution.verdict.endswith("the requested 1.0e-02 is met.")
-    assert repr(solution) == f"Solution of decay: {solution.verdict}"
     assert set(solution.residuals) == {"decay", "start"}
     assert solution.unknowns == {}
+
+
+def test_it_is_shown_in_numbers(solution):
+    text = repr(solution)
+    assert text.startswith('Solution of decay: u(x)\n  solution(x=...)["u"]\n')
+    error = solution.errors["u"]
+    numbers = [f"{error.relative_l2:.2e}", f"{error.max_abs:.2e}", f"{solution.residuals['decay']:.2e}"]
+    for shown in (text, solution._repr_html_()):
+        for word in (*numbers, "decay", "start", "held-out points", solution.verdict):
+            assert word in shown
+    rows = [line for line in text.splitlines() if line.startswith(("  field", "  u "))]
+    assert len({len(row) for row in rows}) == 1  # columns are aligned
+
+
+def test_unknowns_are_shown_with_their_intervals(solution):
+    class Bounded(Estimate):
+        at_bound = "upper"
+
+    unknowns = {
+        "k<1": Estimate(0.02, 1e-3, 0.0180001, 0.022),
+        "c": Estimate(1.0, np.inf, -np.inf, np.inf),
+        "b": Bounded(2.0, np.inf, -np.inf, np.inf),
+    }
+    shown = pk.Solution(dataclasses.replace(solution.evaluation, unknowns=unknowns))
+    expected = ("0.02", "[0.0180001, 0.022]", "none: nothing determines it", "none: it ended at its upper bound")
+    assert all(word in repr(shown) and word in shown._repr_html_() for word in expected)
+    assert "k&lt;1" in shown._repr_html_()
 
 
 def test_a_solution_is_a_function_of_named_coordinates(solution):
@@ -52,6 +85,82 @@ def test_a_solution_is_a_function_of_named_coordinates(solution):
 @pytest.mark.parametrize("coordinates", [{}, {"y": 0.0}, {"x": 0.0, "t": 0.0}])
 def test_coordinates_are_all_asked_for_by_name(coordinates, solution):
     refused(lambda: solution(**coordinates), "The solution is called with", "each coordinate by its name: x")
+
+
+def test_coordinates_without_their_names_are_named(rope, solution):
+    refused(lambda: solution(0.5), "1 value without a name", "by its name: x", 'Write solution(x=0.5)["u"].')
+    refused(lambda: rope(0.5, 1, 0.25), "3 values without a name", 'solution(t=0.5, x=1, y=0.25)["u"]')
+    refused(lambda: rope(0.5), 'Write solution(t=..., x=..., y=...)["u"].')
+    refused(lambda: rope.at("u_x", 0.5, 1.0, 2.0), 'Write solution.at("u_x", t=0.5, x=1.0, y=2.0).')
+
+
+def test_coordinates_that_are_no_numbers_or_do_not_fit_are_refused(rope):
+    refused(lambda: rope(t="now", x=0.0, y=0.0), "t = 'now' is not a number")
+    refused(lambda: rope(t=[0.1, 0.2], x=[0.1, 0.2, 0.3], y=0.0), "t (2,), x (3,), y ()", "t[:, None]")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: pk.train(Decay(), epochs=100), ("pk.train has no argument 'epochs'", "pk.Auto(steps=100)", "hooks=")),
+        (
+            lambda: pk.train(Decay(), lr=0.1),
+            ("pk.train(problem, recipe=pk.Recipe(stages=(pk.Adam(learning_rate=0.1),)))",),
+        ),
+        (lambda: pk.train(Decay(), optimizer="adam"), ("recipe=pk.Recipe(stages=(pk.Adam(), pk.SSBroyden()))",)),
+        (lambda: pk.train(Decay(), activation="sin"), ('Write pk.train(problem, model=pk.MLP(activation="sin")).',)),
+        (lambda: pk.train(Decay(), interior=9), ("recipe=pk.Recipe(sampling=pk.Sampling(interior=9))",)),
+        (lambda: pk.train(Decay(), verbose=True), ("Write progress=... instead.",)),
+        (lambda: pk.train(Decay(), recpie=RECIPE), ("Did you mean 'recipe'?",)),
+        (lambda: pk.train(Decay(), pk.MLP()), ("2 values without a name", "pk.train(problem, model=..., recipe=...")),
+        (lambda: pk.train(), ("without its problem", "Write pk.train(problem).")),
+        (lambda: pk.check(Decay(), precision="float32"), ('pk.check(problem, recipe=pk.Recipe(precision="float32"))',)),
+        (lambda: pk.check(Decay(), problem=Decay()), ("with its problem twice",)),
+        (lambda: pk.diagnose(Decay(), seeds=3), ("pk.diagnose has no argument 'seeds'", "Did you mean 'seed'?")),
+        (lambda: pk.load("runs/rod", steps=3), ("pk.load has no argument 'steps'", "Known: folder")),
+    ],
+)
+def test_wrong_arguments_are_refused_with_what_to_write(call, words):
+    refused(call, *words)
+
+
+def test_what_to_write_instead_of_a_wrong_argument_works():
+    for name in (*SYNONYMS, "width", "windows", "warmup", "redraw"):
+        do = refused(lambda name=name: pk.train(Decay(), **{name: 3}), f"'{name}'").do
+        if "pk.Recipe" in do or "pk.MLP" in do:
+            arguments = do.removeprefix("Write pk.train(problem, ").removesuffix(").")
+            assert eval(f"dict({arguments})", {"pk": pk})
+        else:
+            assert do.removeprefix("Write ").partition("=")[0] in inspect.signature(pk.train).parameters
+
+
+def test_an_error_has_no_frames_of_pinnkit_but_the_one_that_raises_it():
+    class Column(Decay):
+        @pk.interior
+        def decay(self, u, u_x):
+            return (u + u_x)[:, None]
+
+    error = refused(lambda: pk.train(Column()), "has the shape (points, 1)")
+    assert sum("pinnkit" in f.filename for f in traceback.extract_tb(error.__traceback__)) == 1
+    assert not getattr(error, "__notes__", [])  # of JAX, on frames that it has left out
+
+
+@pytest.mark.slow
+def test_no_library_warns_of_anything(tmp_path, capfd):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        run = Run(Decay(), recipe=Decay.recipe)
+        state = run.loop.start()
+        for folder in ("a", "a"):
+            checkpoints = Checkpoints(tmp_path / folder)
+            checkpoints.save(state)
+            checkpoints.restore(run.loop)
+            checkpoints.close()
+        shown = pk.train(Decay(), recipe=Decay.recipe)
+        shown.plot()
+        shown.at("u_x", x=0.5)
+    assert [str(w.message) for w in seen] == []
+    assert capfd.readouterr() == ("", "")
 
 
 def test_coordinates_are_broadcast_together():
@@ -181,7 +290,9 @@ def test_its_history_and_its_figures(solution):
     assert steps == sorted(steps) and steps[-1] == int(solution.evaluation.state.step)
     assert set(solution.history[-1]["terms"]) == {"decay", "start"}
     assert solution.history[-1]["errors"]["u"] == pytest.approx(solution.errors["u"].relative_l2)
-    assert set(solution.plot()) == {"losses", "solution"}
+    figures = solution.plot()
+    assert list(figures) == ["solution", "losses"] and repr(figures) == "Pictures(solution, losses)"
+    assert isinstance(figures, dict) and figures["losses"].get_suptitle().startswith("decay")
 
 
 class Forgetful(Decay):
@@ -196,7 +307,8 @@ def test_what_is_probably_missing_is_warned_of():
 def test_check_prints_a_table_and_returns_its_findings(capsys):
     found = pk.check(Forgetful())
     assert "decay" in capsys.readouterr().out
-    assert len(found.warnings) == 1 and repr(found) == "Checked(1 warnings, 0 notes)"
+    assert len(found.warnings) == 1
+    assert repr(found) == f"Checked: 1 warning, 0 notes\n  warning: {found.warnings[0]}"
 
 
 @pytest.mark.slow

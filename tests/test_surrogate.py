@@ -279,6 +279,8 @@ def test_a_surrogate_is_trained_shown_loaded_and_called(tmp_path):
     problem = Screened()
     solution = pk.train(problem, progress=False)
     assert solution.errors["p"].relative_l2 < 2.0 and set(solution.plot()) == {"losses", "samples"}
+    assert repr(solution).startswith('Solution of screened: p(s)\n  solution(s=...)["p"]')
+    refused(lambda: solution(np.ones((6, 8))), "1 value without a name", 'Write solution(s=...)["p"].')
     given = np.ones((3, 6, 8))
     np.testing.assert_allclose(solution(s=given)["p"][1], solution(s=given[0])["p"], rtol=1e-10)
     refused(lambda: solution(s=np.ones((3, 3))), "s of the shape (3, 3)", "(6, 8)")

@@ -40,7 +40,11 @@ class Checked:
     """What could be said or started better, a sentence each."""
 
     def __repr__(self) -> str:
-        return f"Checked({len(self.warnings)} warnings, {len(self.notes)} notes)"
+        kinds = {"warning": self.warnings, "note": self.notes}
+        counts = ", ".join(f"{len(texts)} {kind}{'' if len(texts) == 1 else 's'}" for kind, texts in kinds.items())
+        return "\n  ".join(
+            [f"Checked: {counts}", *(f"{kind}: {text}" for kind, texts in kinds.items() for text in texts)]
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from pinnkit.diagnostics.chart import Bars, Chart
+from pinnkit.reporting.pictures import Picture
 
 
-def figure(panels: Sequence[Chart] | Sequence[Bars]) -> Figure:
+def figure(panels: Sequence[Chart] | Sequence[Bars]) -> Picture:
     """Charts in two columns, or bars side by side."""
     bars = [p for p in panels if isinstance(p, Bars)]
     charts = [p for p in panels if isinstance(p, Chart)]
     if bars:
-        made = Figure(figsize=(3.75 * len(bars), 1.2 + 0.45 * len(bars[0].names)), layout="constrained")
+        made = Picture(figsize=(3.75 * len(bars), 1.2 + 0.45 * len(bars[0].names)), layout="constrained")
         for axes, bar in zip(made.subplots(1, len(bars), sharey=True, squeeze=False)[0], bars, strict=True):
             axes.barh(bar.names, _positive(bar.values), color="tab:blue", height=0.6)
             axes.set(xscale="log", xlabel=bar.xlabel)
@@ -25,7 +25,7 @@ def figure(panels: Sequence[Chart] | Sequence[Bars]) -> Figure:
         made.axes[0].invert_yaxis()
         return made
     rows, columns = (len(charts) + 1) // 2, min(2, len(charts))
-    made = Figure(figsize=(6.8 * columns, 4.1 * rows), layout="constrained")
+    made = Picture(figsize=(6.8 * columns, 4.1 * rows), layout="constrained")
     every = made.subplots(rows, columns, squeeze=False).ravel()
     for axes, chart in zip(every, charts, strict=False):
         _draw(axes, chart)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.text import Text
 
 from pinnkit.diagnostics.finding import Finding, Report
 from pinnkit.diagnostics.registry import Diagnosis
 from pinnkit.reporting.charts import figure
-from pinnkit.reporting.figures import save
+from pinnkit.reporting.files import write_whole
+from pinnkit.reporting.pictures import Pictures, save
 from pinnkit.reporting.run_folder import plain
 from pinnkit.reporting.tables import number, table
 
@@ -85,13 +85,14 @@ def write_diagnosis(found: Diagnosis, folder: Path) -> list[Path]:
     """Write diagnose.json and the figures; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / FILE
-    file.write_text(json.dumps(plain(found.plain()), indent=2) + "\n")
+    write_whole(file, json.dumps(plain(found.plain()), indent=2) + "\n")
     paths = [file]
-    for name, drawn in diagnosis_figures(found).items():
-        paths.append(save(drawn, folder / f"{name}.png"))
+    for name, picture in diagnosis_figures(found).items():
+        paths.append(save(picture, folder / f"{name}.png"))
     return paths
 
 
-def diagnosis_figures(found: Diagnosis) -> dict[str, Figure]:
+def diagnosis_figures(found: Diagnosis) -> Pictures:
     """The figures by name."""
-    return {name.replace(" ", "_"): figure(report.panels) for name, report in found.reports.items() if report.panels}
+    reports = found.reports.items()
+    return Pictures({name.replace(" ", "_"): figure(report.panels) for name, report in reports if report.panels})

@@ -3,142 +3,106 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
 
-from pinnkit.diagnostics.uncertainty import Estimate
 from pinnkit.problem import Problem, Surrogate
+from pinnkit.reporting.courses import gradients, losses
+from pinnkit.reporting.measurements import Measurements, measurements
+from pinnkit.reporting.pictures import Picture, Pictures, save
 from pinnkit.reporting.surrogate_figures import samples
 from pinnkit.training.run import Evaluation
 
-DPI = 130
 SIDE = 201
 SNAPSHOTS = 5
-COLOURS, STYLES = 10, ("-", "--", ":")
-"""Lines that matplotlib gives colours of their own, and what tells the next ones from them."""
 FEW = 0.01
 """Share of a map's values that may lie beyond the colours,"""
 MOST_OF_THE_RANGE = 3.0
 """where the range with them is so many times as large."""
+Measured = Mapping[str, Measurements]
+"""The measurements of each field."""
+TRUTH: dict[str, Any] = {"color": "k", "ls": (0, (4, 3)), "lw": 1}
+"""The look of the truth: thin black dashes, on a solution that is wide and pale (`_line`)."""
+DOTS, DOTS_OF_A_SLICE = 400, 40
+"""Measurements that a map or a curve, and one slice, can show: more would hide the solution (and take minutes to draw)."""
 
 
 def save_all(evaluation: Evaluation, metrics: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
     """Write every figure that suits the problem; returns their paths."""
-    paths = []
-    for name, figure in drawn(evaluation, metrics).items():
-        paths.append(save(figure, folder / f"{name}.png"))
-    return paths
+    return [save(figure, folder / f"{name}.png") for name, figure in all_figures(evaluation, metrics).items()]
 
 
-def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG; needs no display."""
-    FigureCanvasAgg(figure).print_figure(path, dpi=DPI)
-    return path
-
-
-def drawn(evaluation: Evaluation, metrics: Sequence[dict[str, Any]]) -> dict[str, Figure]:
+def all_figures(evaluation: Evaluation, metrics: Sequence[dict[str, Any]]) -> Pictures:
     """Every figure that suits the problem, by name."""
     problem = evaluation.run.problem
-    figures = {"losses": losses(metrics, evaluation.unknowns)} if metrics else {}
-    if any("gradients" in m for m in metrics):
-        figures["gradients"] = gradients(metrics)
+    pictures = Pictures()
     if isinstance(problem, Surrogate):
-        return figures | {"samples": samples(evaluation)}
-    figures |= fields(evaluation)
-    if problem.domain.time is not None and len(problem.domain.space) == 1:
-        figures["slices"] = slices(evaluation)
-    return figures
+        pictures["samples"] = samples(evaluation)
+    else:
+        measured = measured_values(evaluation)
+        pictures |= fields(evaluation, measured)
+        if problem.domain.time is not None and len(problem.domain.space) == 1:
+            pictures["slices"] = slices(evaluation, measured)
+    if metrics:
+        pictures["losses"] = losses(metrics, evaluation.unknowns, problem.name)
+    if any("gradients" in m for m in metrics):
+        pictures["gradients"] = gradients(metrics)
+    return pictures
 
 
-def losses(metrics: Sequence[dict[str, Any]], unknowns: Mapping[str, Estimate] | None = None) -> Figure:
-    """Residual of each term, errors and unknown parameters where there are any, against steps and seconds.
-
-    The final 95% intervals of `unknowns` are shaded.
-    """
-    rows = [("mean squared residual", "terms"), ("relative L2 error", "errors"), ("unknown parameters", "unknowns")]
-    rows = [(label, key) for label, key in rows if any(m.get(key) for m in metrics)]
-    figure = Figure(figsize=(11, 1 + 2.8 * len(rows)), layout="constrained")
-    panels = figure.subplots(len(rows), 2, squeeze=False, sharex="col", sharey="row")
-    for (label, key), (left, right) in zip(rows, panels, strict=True):
-        told = [m for m in metrics if m.get(key)]
-        names = dict.fromkeys(name for m in told for name in m[key])  # a window of time has terms of its own
-        for number, name in enumerate(names):
-            style = "." if len(told) == 1 else STYLES[number // COLOURS % len(STYLES)]
-            values = np.array([m[key].get(name) for m in told], float)  # null, a value that is not finite, becomes NaN
-            for axes, clock in ((left, "step"), (right, "seconds")):
-                (line,) = axes.plot([m[clock] for m in told], values, style, label=name, lw=1.2)
-                found = (unknowns or {}).get(name) if key == "unknowns" else None
-                if found is not None and np.isfinite([found.lower, found.upper]).all():
-                    shade = {"color": line.get_color(), "alpha": 0.2, "lw": 0}
-                    axes.axhspan(found.lower, found.upper, label=f"{name}, 95% interval", **shade)
-        left.set(ylabel=label, yscale="log" if key != "unknowns" or _spread(told) else "linear")
-        right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-        for axes in (left, right):
-            axes.grid(alpha=0.3)
-        _mark_stages(left, right, metrics)
-    panels[-1][0].set_xlabel("step")
-    panels[-1][1].set_xlabel("training time [s]")
-    return figure
+def measured_values(evaluation: Evaluation) -> Measured:
+    """What data files say of each field, the unknown parameters at their estimates."""
+    run = evaluation.run
+    return measurements(run.equations, run.loop.network.bound(evaluation.state.params))
 
 
-def gradients(metrics: Sequence[dict[str, Any]]) -> Figure:
-    """Norm of each term's gradient against steps, by layer."""
-    told = [m for m in metrics if "gradients" in m]
-    terms = list(told[0]["gradients"])
-    figure = Figure(figsize=(7.5, 1 + 2.6 * len(terms)), layout="constrained")
-    for term, axes in zip(terms, figure.subplots(len(terms), 1, squeeze=False, sharex=True)[:, 0], strict=True):
-        for layer in told[0]["gradients"][term]:
-            norms = np.array([m["gradients"][term][layer] for m in told], float)
-            axes.semilogy([m["step"] for m in told], norms, ".-", lw=1.2, ms=4, label=layer)
-        axes.set_ylabel(f"norm of the gradient\nof '{term}'")
-        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-        axes.grid(alpha=0.3)
-        axes.set_xlabel("step" if term == terms[-1] else "")
-    return figure
-
-
-def _spread(metrics: Sequence[dict[str, Any]]) -> bool:
-    """Whether unknown parameters, all positive, change by more than a factor of ten."""
-    values = np.array([list(m["unknowns"].values()) for m in metrics], float)
-    return bool(np.nanmin(values) > 0 and (np.nanmax(values, axis=0) > 10 * np.nanmin(values, axis=0)).any())
-
-
-def fields(evaluation: Evaluation) -> dict[str, Figure]:
-    """For each field: the solution, and beside it the truth and the error where they are known."""
+def fields(evaluation: Evaluation, measured: Measured | None = None) -> dict[str, Picture]:
+    """For each field: the solution with what was measured, and beside it the truth and the error where they are known."""
     problem = evaluation.run.problem
+    if problem.domain.dim > 3:  # the measurements were not made where the other axes are held
+        measured = {}
+    measured = measured_values(evaluation) if measured is None else measured
     names = [""] if len(problem.fields) == 1 else [f"_{f}" for f in problem.fields]
     draw = _curves if problem.domain.dim == 1 else _maps
-    return {f"solution{suffix}": draw(evaluation, i) for i, suffix in enumerate(names)}
+    return {f"solution{suffix}": draw(evaluation, i, measured.get(problem.fields[i])) for i, suffix in enumerate(names)}
 
 
-def slices(evaluation: Evaluation) -> Figure:
-    """Each field over space at several times: solution as a line, truth dashed on top of it."""
+def slices(evaluation: Evaluation, measured: Measured | None = None) -> Picture:
+    """Each field over space at several times: solution as a line, truth dashed on top of it, measurements near it as dots."""
     problem = evaluation.run.problem
+    if problem.domain.dim > 2:  # the measurements were not made where the other axes are held
+        measured = {}
+    measured = measured_values(evaluation) if measured is None else measured
     time, space = problem.domain.time, problem.domain.space[0]
     assert time is not None
-    figure = Figure(figsize=(7.5, 3.6 * len(problem.fields)), layout="constrained")
+    figure = Picture(figsize=(7.5, 3.6 * len(problem.fields)), layout="constrained")
     all_axes = figure.subplots(len(problem.fields), 1, squeeze=False)[:, 0]
     axis = problem.domain.axes
     xs = np.linspace(axis[space].lower, axis[space].upper, 4 * SIDE)
-    for k, moment in enumerate(np.linspace(axis[time].lower, axis[time].upper, SNAPSHOTS)):
+    moments = np.linspace(axis[time].lower, axis[time].upper, SNAPSHOTS).tolist()
+    reach: dict[str, float] = {}
+    for k, moment in enumerate(moments):
         X = _middle(problem, len(xs))
         X[:, time], X[:, space] = moment, xs
-        found, truth = _values(evaluation, X)
-        colour = _colour(k / (SNAPSHOTS - 1))
-        for i, axes in enumerate(all_axes):
-            axes.plot(xs, found[:, i], color=colour, lw=2, label=f"t = {moment:.3g}")
+        values, truth = _values(evaluation, X)
+        colour, last = _colour(k / (SNAPSHOTS - 1)), k == SNAPSHOTS - 1
+        for i, (field, axes) in enumerate(zip(problem.fields, all_axes, strict=True)):
+            axes.plot(xs, values[:, i], color=colour, label=f"t = {moment:.3g}", **_line(truth))
             if truth is not None:
-                name = _truth_name(evaluation) if k == SNAPSHOTS - 1 else None
-                axes.plot(xs, truth[:, i], "k--", lw=0.9, label=name)
+                axes.plot(xs, truth[:, i], label=_truth_name(evaluation) if last else None, **TRUTH)
+            if rows := _of_slice(measured.get(field), time, moment, moments):
+                reach[field] = max(reach.get(field, 0.0), float(np.abs(rows.X[:, time] - moment).max()))
+                axes.plot(rows.X[:, space], rows.values, "o", color=colour, ms=4, mec="k", mew=0.4)
     for field, axes in zip(problem.fields, all_axes, strict=True):
+        if field in reach:
+            label = f"measured,\n$\\pm${reach[field]:.2g} in time"
+            axes.plot([], [], "o", color="w", ms=4, mec="k", mew=0.6, label=label)
         axes.set(xlabel=problem.domain.names[space], ylabel=field)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
@@ -146,19 +110,21 @@ def slices(evaluation: Evaluation) -> Figure:
     return figure
 
 
-def _curves(evaluation: Evaluation, field: int) -> Figure:
+def _curves(evaluation: Evaluation, field: int, measured: Measurements | None) -> Picture:
     problem = evaluation.run.problem
     axis, name = problem.domain.axes[0], problem.domain.names[0]
     xs = np.linspace(axis.lower, axis.upper, 4 * SIDE)
-    found, truth = _values(evaluation, xs[:, None])
-    figure = Figure(figsize=(6.5, 5 if truth is not None else 3.4), layout="constrained")
+    values, truth = _values(evaluation, xs[:, None])
+    figure = Picture(figsize=(6.5, 5 if truth is not None else 3.4), layout="constrained")
     panels = figure.subplots(2 if truth is not None else 1, 1, squeeze=False, sharex=True)[:, 0]
-    panels[0].plot(xs, found[:, field], lw=2, label="solution")
+    panels[0].plot(xs, values[:, field], label="solution", **_line(truth))
     panels[0].set_ylabel(problem.fields[field])
     if truth is not None:
-        panels[0].plot(xs, truth[:, field], "k--", lw=0.9, label=_truth_name(evaluation))
-        panels[1].semilogy(xs, np.maximum(np.abs(found - truth)[:, field], 1e-17), lw=1)
+        panels[0].plot(xs, truth[:, field], label=_truth_name(evaluation), **TRUTH)
+        panels[1].semilogy(xs, np.maximum(np.abs(values - truth)[:, field], 1e-17), lw=1)
         panels[1].set_ylabel("absolute error")
+    if measured is not None:
+        _marks(panels[0], measured)
     panels[0].legend(fontsize=8)
     panels[-1].set_xlabel(name)
     for axes in panels:
@@ -167,7 +133,25 @@ def _curves(evaluation: Evaluation, field: int) -> Figure:
     return figure
 
 
-def _maps(evaluation: Evaluation, field: int) -> Figure:
+def _line(truth: np.ndarray | None) -> dict[str, Any]:
+    """The look of the solution as a line: where the truth lies on top of it, such that both can be seen."""
+    return {"lw": 2} if truth is None else {"lw": 4, "alpha": 0.55, "solid_capstyle": "butt"}
+
+
+def _marks(axes: Axes, measured: Measurements) -> None:
+    """Measurements on a curve: dots, and ticks at the bottom where the field's own value was not measured."""
+    count, every = _count(measured, DOTS), len(measured) <= DOTS
+    measured = measured.some(DOTS)
+    xs, known = measured.X[:, 0], measured.known
+    if known.any():
+        label = "measured" if every else f"measured ({count})"
+        axes.plot(xs[known], measured.values[known], "o", color="w", ms=4, mec="k", mew=0.8, label=label)
+    if not known.all():
+        bottom: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+        axes.plot(xs[~known], np.zeros((~known).sum()), "k|", ms=8, label="other measurements", **bottom)
+
+
+def _maps(evaluation: Evaluation, field: int, measured: Measurements | None) -> Picture:
     """Colour maps over two axes; where there is a third, at several places along it. One scale for all of them."""
     problem = evaluation.run.problem
     across, up, along, places = _plane(problem)
@@ -178,24 +162,61 @@ def _maps(evaluation: Evaluation, field: int) -> Figure:
     errors = [np.maximum(np.abs(row[0] - row[1]), 1e-17) if known else None for row in rows]
     sizes = np.concatenate([[1e-16], *(e[np.isfinite(e)] for e in errors if e is not None)])
     top = float(sizes.max())
-    depth = {"norm": LogNorm(top * 1e-4, top), "cmap": "magma"}
+    depth: dict[str, Any] = {"norm": LogNorm(top * 1e-4, top), "cmap": "magma"}
 
     columns, ratio = (3 if known else 1), _height(problem, across, up)
-    figure = Figure(figsize=(4.4 * columns, (3.4 * ratio + 0.7) * len(rows) + 0.3), layout="constrained")
+    figure = Picture(figsize=(4.4 * columns, (3.4 * ratio + 0.7) * len(rows) + 0.3), layout="constrained")
     panels = figure.subplots(len(rows), columns, squeeze=False)
     for row, error, place, line in zip(rows, errors, places, panels, strict=True):
         where = "" if place is None else f" at {problem.domain.names[along]} = {place:.3g}"
-        measured = _measured(evaluation) if problem.domain.dim == 2 else None
-        dots = "" if measured is None else f"; dots: {len(measured)} measurements"
-        _image(line[0], row[0], problem, across, up, f"{name}, solution{where}{dots}", **shade)
-        if measured is not None:
-            size = float(np.clip(30.0 / len(measured) ** 0.5, 1.0, 5.0))  # many large dots would hide the solution
-            line[0].plot(measured[:, across], measured[:, up], "k.", ms=size, alpha=0.6)
+        seen = _near(measured, along, place, places)
+        dots, values = ("", None) if seen is None else (f"; dots: {_count(seen, DOTS)} measurements", seen.values)
+        _image(line[0], row[0], problem, across, up, f"{name}, solution{where}{dots}", name, values, **shade)
+        if seen is not None:
+            _dots(line[0], seen, across, up, shade)
         if error is not None:
-            _image(line[1], row[1], problem, across, up, f"{name}, {_truth_name(evaluation)}{where}", **shade)
-            _image(line[2], error, problem, across, up, f"|{name} - {_truth_name(evaluation)}|{where}", **depth)
+            truth = _truth_name(evaluation)
+            _image(line[1], row[1], problem, across, up, f"{name}, {truth}{where}", name, **shade)
+            _image(line[2], error, problem, across, up, f"|{name} - {truth}|{where}", "error", **depth)
     figure.suptitle(problem.name + _held(problem, across, up, *([along] if places != [None] else [])))
     return figure
+
+
+def _near(
+    measured: Measurements | None, along: int, place: float | None, places: Sequence[float | None]
+) -> Measurements | None:
+    """The measurements within half the distance between pictures of one at a place along an axis; None without any."""
+    if measured is None or place is None:
+        return measured
+    reach = abs(float(places[1]) - float(places[0])) / 2  # type: ignore[arg-type]
+    rows = measured.at(np.abs(measured.X[:, along] - place) <= reach)
+    return rows if len(rows) else None
+
+
+def _of_slice(measured: Measurements | None, time: int, moment: float, moments: Sequence[float]) -> Measurements | None:
+    """The measured values that a slice shows: those near it in time, and no more than fit; None without any."""
+    near = _near(measured, time, moment, moments)
+    if near is None or not near.known.any():
+        return None
+    known = near.at(near.known)
+    return known.at(np.argsort(np.abs(known.X[:, time] - moment), kind="stable")[:DOTS_OF_A_SLICE])
+
+
+def _count(measured: Measurements, most: int) -> str:
+    """How many measurements are shown, and of how many."""
+    return str(len(measured)) if len(measured) <= most else f"{most} of {len(measured)}"
+
+
+def _dots(axes: Axes, measured: Measurements, across: int, up: int, shade: Mapping[str, Any]) -> None:
+    """Measurements on a map: in the colour of what was measured, black where that is not a value of this field."""
+    measured = measured.some(DOTS)
+    size = float(np.clip(45.0 / len(measured) ** 0.5, 1.5, 5.5))
+    rim = [Stroke(linewidth=0.3 * size, foreground="w"), Normal()]  # a black edge alone were lost on a dark map
+    edge: dict[str, Any] = {"s": size**2, "edgecolors": "k", "linewidths": 0.11 * size, "path_effects": rim}
+    known = measured.known
+    for rows, look in ((measured.at(known), {"c": measured.values[known], **shade}), (measured.at(~known), {"c": "k"})):
+        if len(rows):
+            axes.scatter(rows.X[:, across], rows.X[:, up], **edge, **look)
 
 
 def _plane(problem: Problem) -> tuple[int, int, int, list[float | None]]:
@@ -222,8 +243,8 @@ def _map_values(
     X[:, across], X[:, up] = A.ravel(), B.ravel()
     if place is not None:
         X[:, along] = place
-    found, truth = _values(evaluation, X)
-    return found[:, field].reshape(A.shape), None if truth is None else truth[:, field].reshape(A.shape)
+    values, truth = _values(evaluation, X)
+    return values[:, field].reshape(A.shape), None if truth is None else truth[:, field].reshape(A.shape)
 
 
 def _held(problem: Problem, *shown: int) -> str:
@@ -245,22 +266,33 @@ def _values(evaluation: Evaluation, X: np.ndarray) -> tuple[np.ndarray, np.ndarr
     run = evaluation.run
     # Outside the domain there is nothing to see.
     inside = np.asarray(run.problem.domain.contains(X))[:, None]
-    found = np.where(inside, run.accuracy.fields(evaluation.state.params, X), np.nan)
+    values = np.where(inside, run.accuracy.fields(evaluation.state.params, X), np.nan)
     truth = run.accuracy.truth
     if truth is None or truth.points is not None:
-        return found, None
+        return values, None
     expected = np.where(inside, truth.at(X), np.nan)
     for i, name in enumerate(run.problem.fields):
         if name in run.problem.up_to_constant:
-            found[:, i] += np.nanmean(expected[:, i]) - np.nanmean(found[:, i])
-    return found, expected
+            values[:, i] += np.nanmean(expected[:, i]) - np.nanmean(values[:, i])
+    return values, expected
 
 
 def _middle(problem: Problem, count: int) -> np.ndarray:
     return np.tile([(a.lower + a.upper) / 2 for a in problem.domain.axes], (count, 1))
 
 
-def _image(axes: Axes, values: np.ndarray, problem: Problem, across: int, up: int, title: str, **how: Any) -> None:
+def _image(
+    axes: Axes,
+    values: np.ndarray,
+    problem: Problem,
+    across: int,
+    up: int,
+    title: str,
+    label: str,
+    dots: np.ndarray | None = None,
+    **how: Any,
+) -> None:
+    """A map with its title, and a colour bar that says so where the values, or those of dots on it, lie beyond it."""
     a, b = (problem.domain.axes[i] for i in (across, up))
     extent = (a.lower, a.upper, b.lower, b.upper)
     both_space = across in problem.domain.space and up in problem.domain.space
@@ -268,15 +300,11 @@ def _image(axes: Axes, values: np.ndarray, problem: Problem, across: int, up: in
     axes.set(xlabel=problem.domain.names[across], ylabel=problem.domain.names[up])
     axes.set_title(title, fontsize=10)
     low, high = picture.get_clim()
-    below, above = bool((values < low).any()), bool((values > high).any())  # not so for NaN, outside of the domain
+    shown = np.concatenate([np.ravel(values), [] if dots is None else dots])
+    below, above = bool((shown < low).any()), bool((shown > high).any())  # not so for NaN, outside of the domain
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
-    axes.figure.colorbar(picture, ax=axes, fraction=0.046, pad=0.02, extend=extend)
-
-
-def _measured(evaluation: Evaluation) -> np.ndarray | None:
-    """Where the rows of data files are, (rows, dim); None without any."""
-    rows = [np.asarray(g.data.X) for g in evaluation.run.equations.groups if g.data is not None]
-    return np.concatenate(rows) if rows else None
+    bar = axes.figure.colorbar(picture, ax=axes, fraction=0.046, pad=0.02, extend=extend)
+    bar.ax.set_title(label, fontsize=9)
 
 
 def _colours(values: np.ndarray) -> tuple[float, float, str]:
@@ -303,10 +331,3 @@ def _colour(share: float) -> Any:
 def _truth_name(evaluation: Evaluation) -> str:
     truth = evaluation.run.accuracy.truth
     return truth.kind if truth else ""
-
-
-def _mark_stages(left: Axes, right: Axes, metrics: Sequence[dict[str, Any]]) -> None:
-    for before, after in pairwise(metrics):
-        if before["stage"] != after["stage"]:
-            for axes, clock in ((left, "step"), (right, "seconds")):
-                axes.axvline(before[clock], color="grey", lw=0.8, ls=":")

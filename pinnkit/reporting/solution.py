@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -27,9 +27,11 @@ from pinnkit.fields.names import FieldFunction
 from pinnkit.models import MLP
 from pinnkit.models.grid import AnyModel
 from pinnkit.objective import SurrogateEquations
-from pinnkit.problem import Problem
+from pinnkit.problem import Problem, Surrogate
 from pinnkit.reporting.history import History
 from pinnkit.reporting.intervals import counted_intervals
+from pinnkit.reporting.keywords import user_call
+from pinnkit.reporting.overview import as_html, as_text
 from pinnkit.reporting.progress import Progress
 from pinnkit.reporting.restore import restored
 from pinnkit.reporting.run_folder import CHECKPOINTS, RunFolder
@@ -41,11 +43,14 @@ from pinnkit.training.recipe import Recipe
 from pinnkit.training.run import LEFT_OUT, Evaluation, Run, described
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from pinnkit.reporting.pictures import Pictures
 
 Hook = Callable[[Run, Report], None]
 STRAY = 1e-9
 """Share of an axis' length by which a coordinate may lie outside the domain, for rounding."""
+
+CALLER = 3
+"""Of `warnings.warn`: the user's line, two frames above a function that `user_call` wraps."""
 
 
 class Solution:
@@ -54,7 +59,7 @@ class Solution:
     def __init__(self, evaluation: Evaluation, history: Sequence[dict[str, Any]] = ()) -> None:
         self.evaluation = evaluation
         self.history = list(history)
-        """Step, seconds, stage, loss, terms, errors and unknowns, one dict a report."""
+        """Step, seconds, stage, loss, terms, errors and unknowns, one dict per report."""
 
     @property
     def verdict(self) -> str:
@@ -68,7 +73,7 @@ class Solution:
 
     @property
     def residuals(self) -> dict[str, float]:
-        """RMS of each term on fresh points."""
+        """RMS of each term on held-out points."""
         return self.evaluation.residuals
 
     @property
@@ -76,12 +81,14 @@ class Solution:
         """The unknown parameters with their 95% intervals."""
         return self.evaluation.unknowns
 
-    def __call__(self, **coordinates: Any) -> dict[str, np.ndarray]:
+    def __call__(self, *unnamed: Any, **coordinates: Any) -> dict[str, np.ndarray]:
         """The fields at given coordinates (broadcast together): `solution(t=0.5, x=xs)["u"]`.
 
         Of a surrogate, for given inputs, each (*cells) or (samples, *cells): `solution(log_k=log_k)["p"]`.
         Warns of points outside the domain. Raises UsageError unless every coordinate, or every input, is given.
         """
+        if unnamed:
+            self._refuse_unnamed(unnamed, f'solution({{}})["{self.evaluation.run.problem.fields[0]}"]')
         equations = self.evaluation.run.equations
         if isinstance(equations, SurrogateEquations):
             return self._mapped(equations, coordinates)
@@ -95,6 +102,9 @@ class Solution:
         The values have the shape of the coordinates broadcast together; `u_grad` and `u_hessian` further axes.
         Raises UsageError for an unknown name.
         """
+        if unnamed := [name for name in names if not isinstance(name, str)]:
+            texts = ", ".join(f'"{name}"' for name in names if isinstance(name, str))
+            self._refuse_unnamed(unnamed, f"solution.at({texts}, {{}})")
         if isinstance(self.evaluation.run.equations, SurrogateEquations):
             raise UsageError(
                 "A surrogate has no derivatives: its fields are known on its cells.",
@@ -115,17 +125,32 @@ class Solution:
         def values(params: Any, X: Any) -> Any:
             return catalogue.compute(network.bound(params), network.fields(params), Points(X), requests)
 
-        found = jax.jit(values)(self.evaluation.state.params, jnp.asarray(X, network.dtype))
-        return {n: np.asarray(v, np.float64).reshape((*shape, *v.shape[1:])) for n, v in found.items()}
+        arrays = jax.jit(values)(self.evaluation.state.params, jnp.asarray(X, network.dtype))
+        return {n: np.asarray(v, np.float64).reshape((*shape, *v.shape[1:])) for n, v in arrays.items()}
 
-    def plot(self) -> dict[str, Figure]:
-        """The figures that `pinnkit train` writes, by name: `solution`, `losses`, `slices`."""
-        from pinnkit.reporting.figures import drawn  # matplotlib takes most of a second
+    def plot(self) -> Pictures:
+        """The figures that `pinnkit train` writes, by name: `solution`, `slices`, `losses`; a notebook shows them all."""
+        from pinnkit.reporting.figures import all_figures  # matplotlib takes most of a second
 
-        return drawn(self.evaluation, self.history)
+        return all_figures(self.evaluation, self.history)
 
     def __repr__(self) -> str:
-        return f"Solution of {self.evaluation.run.problem.name}: {self.verdict}"
+        return as_text(self.evaluation)
+
+    def _repr_html_(self) -> str:
+        return as_html(self.evaluation)
+
+    def _refuse_unnamed(self, values: Sequence[Any], form: str) -> NoReturn:
+        """Raise UsageError for coordinates without their names; `form`: the call, {} where they belong."""
+        problem = self.evaluation.run.problem
+        names = tuple(problem.inputs) if isinstance(problem, Surrogate) else problem.domain.names
+        numbers = len(values) == len(names) and all(isinstance(v, (int, float)) for v in values)
+        given = ", ".join(f"{n}={v}" for n, v in zip(names, values if numbers else ["..."] * len(names), strict=True))
+        raise UsageError(
+            f"The solution is called with {_counted(len(values), 'value')} without a name.",
+            expected="each coordinate by its name: " + ", ".join(names),
+            do=f"Write {form.format(given)}.",
+        )
 
     def _mapped(self, equations: SurrogateEquations, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """A surrogate's fields for inputs."""
@@ -155,7 +180,7 @@ class Solution:
                 expected="each coordinate by its name: " + ", ".join(names),
                 do="Write solution(" + ", ".join(f"{n}=..." for n in names) + ").",
             )
-        given = np.broadcast_arrays(*(np.asarray(coordinates[n], np.float64) for n in names))
+        given = _broadcast({n: coordinates[n] for n in names})
         X = np.stack([g.ravel() for g in given], axis=1)
         lower, upper = (np.array([getattr(a, end) for a in domain.axes]) for end in ("lower", "upper"))
         periodic = np.array([a.kind == "periodic" for a in domain.axes])
@@ -172,6 +197,7 @@ class Solution:
         return X, given[0].shape
 
 
+@user_call
 def check(problem: Problem, *, model: AnyModel | None = None, recipe: Recipe | None = None) -> Checked:
     """Everything that can be known before training: printed as a table, and returned.
 
@@ -182,6 +208,7 @@ def check(problem: Problem, *, model: AnyModel | None = None, recipe: Recipe | N
     return checked
 
 
+@user_call
 def diagnose(
     problem: Problem,
     *,
@@ -192,16 +219,17 @@ def diagnose(
 ) -> Diagnosis:
     """Is the network, on this problem, fit to train? Tables are printed; findings returned.
 
-    `pinnkit.reporting.diagnosis.diagnosis_figures(found)` draws them. Raises UsageError for a mistake in the problem.
+    `pinnkit.reporting.diagnosis.diagnosis_figures(findings)` draws them. Raises UsageError for a mistake in the problem.
     """
     from pinnkit.reporting.diagnosis import print_diagnosis  # matplotlib takes most of a second
 
     objective, _ = described(problem, model or problem.model or MLP(), recipe or problem.recipe or Recipe(), seed)
-    found = diagnosis(objective, settings or Settings(), seed)
-    print_diagnosis(_console(), found)
-    return found
+    findings = diagnosis(objective, settings or Settings(), seed)
+    print_diagnosis(_console(), findings)
+    return findings
 
 
+@user_call
 def train(
     problem: Problem,
     *,
@@ -213,7 +241,7 @@ def train(
 ) -> Solution:
     """Check, train and evaluate a problem. Ctrl-C (a notebook's stop button) ends training and keeps what there is.
 
-    Arguments
+    Args:
         problem: an instance of a pk.Problem.
         model, recipe: instead of the problem's own.
         seed: of the initial weights and of the collocation points.
@@ -224,7 +252,7 @@ def train(
     """
     run = Run(problem, model, recipe, seed=seed)
     for warning in run.check().warnings:
-        warnings.warn(warning, stacklevel=2)
+        warnings.warn(warning, stacklevel=CALLER)
     _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
     console = _console()
     watched = progress if progress is not None else console.is_terminal or Console().is_jupyter
@@ -250,6 +278,7 @@ def train(
     return Solution(evaluation, rows)
 
 
+@user_call
 def load(folder: str | Path, *, untrained: bool = False) -> Solution:
     """The solution of a run folder that `pinnkit train` wrote (`runs/NAME` stands for its latest run).
 
@@ -277,7 +306,7 @@ def load(folder: str | Path, *, untrained: bool = False) -> Solution:
             do=f"Train it: pinnkit resume {shown_path(source.path)} (the untrained network: untrained=True).",
         )
     if restored_state.remark:
-        warnings.warn(restored_state.remark, stacklevel=2)
+        warnings.warn(restored_state.remark, stacklevel=CALLER)
     summary = source.summary() or {}
     ended = run.loop.over(state) or bool(summary.get("diverged"))
     unknowns = _known_intervals(run, summary, int(state.step))
@@ -293,6 +322,34 @@ def _known_intervals(run: Run, summary: Mapping[str, Any], step: int) -> dict[st
     except (KeyError, TypeError, AttributeError):
         return {}
     return {} if any(e.reason == LEFT_OUT for e in known.values()) else known
+
+
+def _broadcast(coordinates: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+    """Coordinates as arrays of one shape, float64. Raises UsageError for what is no number, and for shapes that do not fit."""
+    arrays = {}
+    for name, value in coordinates.items():
+        try:
+            arrays[name] = np.asarray(value, np.float64)
+        except (TypeError, ValueError):
+            raise UsageError(
+                f"The coordinate {name} = {value!r} is not a number.",
+                expected="a number or an array of numbers for each coordinate",
+                do="Convert it, e.g. with np.asarray(..., float).",
+            ) from None
+    try:
+        return tuple(np.broadcast_arrays(*arrays.values()))
+    except ValueError:
+        raise UsageError(
+            "The coordinates have shapes that do not fit together: "
+            + ", ".join(f"{n} {a.shape}" for n, a in arrays.items())
+            + ".",
+            expected="one shape, or shapes that broadcast: t[:, None] and x give a grid",
+            do="Write " + ", ".join(f"{n}[:, None]" for n in list(arrays)[:1]) + " for a value at each combination.",
+        ) from None
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def _console() -> Console:

@@ -6,18 +6,18 @@ from typing import Any
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 from pinnkit.diagnostics.surrogates import KEY
 from pinnkit.objective import SurrogateEquations
 from pinnkit.problem import Surrogate
+from pinnkit.reporting.pictures import Picture
 from pinnkit.training.run import Evaluation
 
 UNKNOWN = 3
 """Inputs that are shown where no solver tells which are the worst."""
 
 
-def samples(evaluation: Evaluation) -> Figure:
+def samples(evaluation: Evaluation) -> Picture:
     """Inputs, the surrogate's fields, the solver's, and the error: for the best, the middle and the worst input."""
     run = evaluation.run
     problem, equations, accuracy = run.problem, run.equations, run.accuracy
@@ -25,32 +25,34 @@ def samples(evaluation: Evaluation) -> Figure:
     known = accuracy.truth is not None
     X = accuracy.points if known else np.asarray(equations.drawn(jax.random.key(KEY), UNKNOWN, np.float32).X)
     shape = (len(X), *problem.cells, len(problem.fields))
-    found = accuracy.fields(evaluation.state.params, X).reshape(shape)
+    predictions = accuracy.fields(evaluation.state.params, X).reshape(shape)
     truth = accuracy.expected.reshape(shape) if accuracy.expected is not None else None
     inputs = {name: np.asarray(values) for name, values in equations.inputs(X).items()}
     if truth is None:
         shown = {f"input {i + 1}": i for i in range(len(X))}
     else:
-        errors = _norm(found - truth) / np.maximum(_norm(truth), 1e-300)
+        errors = _norm(predictions - truth) / np.maximum(_norm(truth), 1e-300)
         order = np.argsort(errors)
         places = {"best": order[0], "middle": order[len(order) // 2], "worst": order[-1]}
         shown = {f"{name} of {len(X)}, error {errors[i]:.1e}": int(i) for name, i in places.items()}
     columns = len(inputs) + len(problem.fields) * (3 if known else 1)
-    figure = Figure(figsize=(3.4 * columns, 3.1 * len(shown)), layout="constrained")
+    figure = Picture(figsize=(3.4 * columns, 3.1 * len(shown)), layout="constrained")
     panels = figure.subplots(len(shown), columns, squeeze=False)
     for (label, i), row in zip(shown.items(), panels, strict=True):
         left = iter(row)
         for name, values in inputs.items():
-            _draw(figure, next(left), problem, values[i], f"{name}: {label}", {"cmap": "cividis"})
+            _draw(figure, next(left), problem, values[i], name, f"{name}: {label}", {"cmap": "cividis"})
         for k, field in enumerate(problem.fields):
-            one = found[i, ..., k]
+            one = predictions[i, ..., k]
             both = [one] if truth is None else [one, truth[i, ..., k]]
             limits: dict[str, Any] = {"vmin": min(a.min() for a in both), "vmax": max(a.max() for a in both)}
-            _draw(figure, next(left), problem, one, f"{field}, surrogate", limits)
+            _draw(figure, next(left), problem, one, field, f"{field}, surrogate", limits)
             if truth is not None:
-                _draw(figure, next(left), problem, both[1], f"{field}, solver", limits)
+                _draw(figure, next(left), problem, both[1], field, f"{field}, solver", limits)
                 error = np.abs(one - both[1])
-                _draw(figure, next(left), problem, error, f"|{field} - solver|", {"cmap": "magma", "vmin": 0.0})
+                _draw(
+                    figure, next(left), problem, error, "error", f"|{field} - solver|", {"cmap": "magma", "vmin": 0.0}
+                )
     figure.suptitle(f"{problem.name}: inputs that training has not seen")
     return figure
 
@@ -59,7 +61,9 @@ def _norm(values: np.ndarray) -> np.ndarray:
     return np.sqrt(np.sum(values.reshape(len(values), -1) ** 2, axis=1))
 
 
-def _draw(figure: Figure, axes: Any, problem: Surrogate, values: np.ndarray, title: str, look: dict[str, Any]) -> None:
+def _draw(
+    figure: Picture, axes: Any, problem: Surrogate, values: np.ndarray, label: str, title: str, look: dict[str, Any]
+) -> None:
     """A curve over one axis, a map over two (of more, through the middle of the others)."""
     domain = problem.domain
     axes.set_title(title, fontsize=9)
@@ -73,4 +77,4 @@ def _draw(figure: Figure, axes: Any, problem: Surrogate, values: np.ndarray, tit
     plane = values[(slice(None), slice(None), *(n // 2 for n in values.shape[2:]))]
     image = axes.imshow(plane.T, origin="lower", extent=ends, aspect="auto", **look)
     axes.set_ylabel(domain.names[1])
-    figure.colorbar(image, ax=axes)
+    figure.colorbar(image, ax=axes).ax.set_title(label, fontsize=8)
