@@ -292,8 +292,13 @@ def _run_row(path: Path) -> tuple[str, str, str, str]:
 
 
 def _first_line(path: Path) -> str:
-    text = path.read_text().lstrip()
-    return text[3:].split("\n")[0].rstrip('"') if text.startswith('"""') else ""
+    """The first line of a problem file's docstring; empty where there is none or the file cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace").lstrip()
+    except OSError:
+        return "(cannot be read)"
+    line = text[3:].split("\n")[0].rstrip('"') if text.startswith('"""') else ""
+    return "".join(c for c in line if c.isprintable())  # codes that move the cursor are not for the terminal
 
 
 def unknown(command: str) -> UsageError:

@@ -115,8 +115,7 @@ class LevenbergMarquardt(Stage):
         super().__post_init__()
         if self.form not in get_args(Form):
             self.refuse("form", "one of " + ", ".join(get_args(Form)))
-        if not (isinstance(self.initial_damping, (int, float)) and 0 < self.initial_damping < float("inf")):
-            self.refuse("initial_damping", "a positive number")
+        self.require("initial_damping", above=0)
         for option in ("max_trials", "cg_iterations", "sketch_rows"):
             self.require_count(option, 1)
         self.require_count("corrections", 0)

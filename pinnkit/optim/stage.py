@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from pinnkit.errors import UsageError
+from pinnkit.validation import refuse_value, require_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,7 @@ class Stage(ABC):
     def __post_init__(self) -> None:
         self.require_count("steps", 0)
         self.require_count("patience", 0)
-        if not (isinstance(self.loss_below, (int, float)) and self.loss_below >= 0):
-            self.refuse("loss_below", "a number, 0 or more")
+        self.require("loss_below", least=0)
 
     @abstractmethod
     def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
@@ -71,18 +71,19 @@ class Stage(ABC):
 
     def require_count(self, option: str, least: int) -> None:
         """Raise UsageError unless the option is a whole number, at least `least`."""
-        value = getattr(self, option)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            self.refuse(option, f"a whole number, {least} or more")
+        self.require(option, whole=True, least=least)
+
+    def require(self, option: str, **valid: Any) -> None:
+        """Raise UsageError unless the option is a number in a range, given as `pinnkit.validation.is_number` takes it."""
+        require_number(getattr(self, option), f"{self.name}.{option}", where=self._place, **valid)
 
     def refuse(self, option: str, expected: str) -> None:
         """Raise the UsageError for a bad option value."""
-        raise UsageError(
-            f"{self.name}.{option} is {getattr(self, option)!r}.",
-            where=f"stage '{self.name}' of the recipe",
-            expected=expected,
-            do="Change the value.",
-        )
+        refuse_value(getattr(self, option), f"{self.name}.{option}", where=self._place, expected=expected)
+
+    @property
+    def _place(self) -> str:
+        return f"stage '{self.name}' of the recipe"
 
 
 @dataclass(frozen=True, kw_only=True)
