@@ -213,7 +213,9 @@ class Equations:
         path = Path(condition.mark.target)
         path = path if path.is_absolute() else self.problem.folder / path
         try:
-            table = read_columns(path)
+            conditions = [c for c in self.problem.conditions() if c.mark == condition.mark]
+            asked = {*self.problem.domain.names, *(a for c in conditions for a in c.arguments)}
+            table = read_columns(path, asked)
         except UsageError as error:
             error.do += f" (asked for by '{condition.name}', {condition.where})"
             raise

@@ -57,7 +57,7 @@ class SSBroyden(Stage):
     name: ClassVar[str] = "ssbroyden"
     keeps_value: ClassVar[bool] = True
     steps: int = 3000
-    """Steps at the most."""
+    """Maximum number of steps."""
     variant: Variant = "ssbroyden"
     """Member of the Broyden family."""
 
@@ -90,14 +90,14 @@ class SSBroyden(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class LevenbergMarquardt(Stage):
-    """Levenberg-Marquardt on the residuals: few, dear steps, which redrawn points do not set back."""
+    """Levenberg-Marquardt on the residuals: few, expensive steps, which resampled points do not set back."""
 
     name: ClassVar[str] = "lm"
     keeps_value: ClassVar[bool] = True
     wants_residuals: ClassVar[bool] = True
     weight_of_a_step: ClassVar[int] = 20
     steps: int = 200
-    """Steps at the most."""
+    """Maximum number of steps."""
     form: Form = "auto"
     """How the linear problem is solved: normal (by J^T J), sample (by J J^T), cg, sketch; auto: by the size of J."""
     initial_damping: float = 1.0

@@ -34,11 +34,11 @@ class Stage(ABC):
     """How many usual steps one of its steps stands for: so much more often points are drawn anew."""
 
     steps: int = 1000
-    """Steps at the most."""
+    """Maximum number of steps."""
     loss_below: float = 0.0
-    """The stage ends when the loss is below this."""
+    """Stop the stage when the loss is below this."""
     patience: int = 20
-    """The stage ends after so many draws of points on which the loss did not fall; 0: never."""
+    """Stop the stage after this many consecutive resamplings without a decrease of the loss; 0: never."""
 
     def __post_init__(self) -> None:
         self.require_count("steps", 0)

@@ -71,6 +71,12 @@ class Recipe:
                 _refuse(f"weights names {term!r}", "names of equations, as text")
             require_number(weight, f"The weight of '{term}'", where="weights of the recipe", above=0)
         self._set_weighting()
+        if self.causality is not None and self.causality.slices > self.sampling.interior:
+            _refuse(
+                f"causality.slices is {self.causality.slices}, and sampling.interior is {self.sampling.interior}",
+                "at most as many slices of time as interior points",
+                "Use --causality.slices 16.",
+            )
         require_number(self.windows, "windows", where="recipe", whole=True, least=1)
         require_number(
             self.gradients,

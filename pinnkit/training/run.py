@@ -70,7 +70,15 @@ class Run:
 
     def check(self) -> Checked:
         """The findings before training. Raises UsageError."""
-        return check_surrogate(self.objective) if isinstance(self.problem, Surrogate) else check(self.objective)
+        found = check_surrogate(self.objective) if isinstance(self.problem, Surrogate) else check(self.objective)
+        wanted = self.recipe.accuracy
+        if wanted is None or self.problem.exact or self.problem.reference or getattr(self.problem, "solve", None):
+            return found
+        unverifiable = (
+            f"The requested accuracy of {wanted:.1e} cannot be verified: {type(self.problem).__name__} has neither `exact` "
+            "nor `reference`. Training runs to the end of the recipe, with exit status 1."
+        )
+        return replace(found, oversights=(*found.oversights, unverifiable))
 
     @cached_property
     def accuracy(self) -> Accuracy:
