@@ -85,7 +85,7 @@ def test_the_configuration_is_what_was_asked_for(trained):
 def test_the_summary_and_the_metrics_hold_the_numbers(trained):
     summary = read(trained["folder"], "summary.json")
     assert summary["problem"] == "my problem"
-    assert set(summary["errors"]["u"]) == {"relative_l2", "max_abs"}
+    assert set(summary["errors"]["u"]) == {"relative_l2", "max_abs", "absolute"}
     assert set(summary["residuals"]) == {"decay", "start"}
     assert (summary["steps"], summary["parameters"], summary["exit_status"]) == (12, 13, 1)
     assert summary["wall_seconds"] > 0 and summary["compile_seconds"] > 0

@@ -135,7 +135,7 @@ def test_every_field_has_its_help(capsys):
     [
         ({"width": 0}, ["MLP.width is 0", "1 or more"]),
         ({"width": 32.0}, ["MLP.width is 32.0", "whole number"]),
-        ({"depth": 0}, ["MLP.depth is 0", "1 or more"]),
+        ({"depth": 0}, ["MLP.depth is 0", "from 1 to 1000"]),
         ({"fourier_features": -1}, ["MLP.fourier_features is -1", "0 or more"]),
         ({"fourier_scale": 0.0}, ["MLP.fourier_scale", "positive"]),
         ({"fourier_scale": math.nan}, ["MLP.fourier_scale is nan", "positive"]),

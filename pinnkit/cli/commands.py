@@ -20,13 +20,16 @@ from pinnkit.cli.template import problem_file
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import diagnose as diagnose_objective
 from pinnkit.errors import UsageError, advice, shown_path
-from pinnkit.problem import Problem, known, problem_class
+from pinnkit.objective import equations_of
+from pinnkit.problem import Problem, Surrogate, known, problem_class
 from pinnkit.reporting.restore import restored
 from pinnkit.reporting.run_folder import RunFolder, all_runs, refuse_taken, unused
 from pinnkit.reporting.session import Session, write_config
 from pinnkit.reporting.tables import print_check, print_summary, table
 from pinnkit.training.run import Run, described
 
+SLOW_ORDER = 10
+"""Order of derivatives from which on a user is told why nothing seems to happen."""
 console = Console(markup=False, highlight=False)  # names, paths and docstrings may hold brackets
 
 
@@ -266,6 +269,9 @@ def _one(command: str, arguments: Sequence[str]) -> str:
 
 
 def _run(options: Options) -> Run:
+    order = 0 if isinstance(options.problem, Surrogate) else equations_of(options.problem).highest_order
+    if order >= SLOW_ORDER:
+        console.print(f"compiling derivatives of order {order}, which may take minutes", style="yellow")
     return Run(options.problem, options.model, options.recipe, seed=options.seed)
 
 

@@ -30,6 +30,10 @@ Walk = Callable[[Array], Array]
 """Applies the next dense layer: (points, n_in) -> (points, n_out)."""
 
 
+DEEPEST = 1000
+"""Hidden layers that a network may have: each is compiled by itself, and again for each derivative."""
+
+
 class Layer(NamedTuple):
     """One dense layer: what a diagnosis calls it, its sizes, and the squared gain of its weights."""
 
@@ -76,8 +80,8 @@ class LayeredModel(ABC):
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        for option, least in (("width", 1), ("depth", 1)):
-            require_count(getattr(self, option), least, f"{name}.{option}")
+        require_count(self.width, 1, f"{name}.width")
+        require_number(self.depth, f"{name}.depth", where=f"{name}.depth", whole=True, least=1, most=DEEPEST)
         for option, valid in (
             ("fourier_scale", {"above": 0}),
             ("init_scale", {"least": 0}),

@@ -205,7 +205,7 @@ def _coefficients(problem: Problem, condition: Condition, names: Sequence[str]) 
     found = jit_once(slopes)(unknowns, arguments)
     values, structure = jax.tree.flatten(found)
     entries = [
-        ... if varies or np.ptp(value) != 0 else None if unknown else float(value[0])
+        ... if varies or not np.all(value == value[0]) else None if unknown else float(value[0])
         for varies, unknown, value in zip(at_points, on_unknowns, map(np.asarray, values), strict=True)
     ]
     return dict(jax.tree.unflatten(structure, entries))

@@ -206,7 +206,8 @@ def _read_npz(file: Path, wanted: Collection[str]) -> dict[str, Real]:
             arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as problem:
         # NumPy takes what is no archive for a pickle, and advises to load it as one.
-        reason = "it is no archive of arrays" if "pickle" in str(problem) else problem
+        kind = "it holds Python objects" if zipfile.is_zipfile(file) else "it is no archive of arrays"
+        reason = kind if "pickle" in str(problem) else problem
         raise UsageError(
             f"The file cannot be read as arrays of numbers ({reason}).",
             where=shown_path(file),

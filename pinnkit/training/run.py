@@ -28,6 +28,7 @@ from pinnkit.problem.lines import line_of
 from pinnkit.training.curriculum_loop import CurriculumLoop
 from pinnkit.training.loop import Loop
 from pinnkit.training.recipe import NTK, SHORT, Recipe
+from pinnkit.training.requirements import require_memory_for, require_memory_of_stages
 from pinnkit.training.short import ShortPrecision, short_of
 from pinnkit.training.state import TrainState
 from pinnkit.training.windows import Windows
@@ -130,6 +131,8 @@ def described(problem: Problem, model: AnyModel, recipe: Recipe, seed: int) -> t
     equations, dtype = equations_of(problem), recipe.dtype
     for name, axis in zip(problem.domain.names, problem.domain.axes, strict=True):
         require_resolution(name, axis, dtype)
+    if not isinstance(problem, Surrogate):
+        require_memory_for(equations, model, recipe)  # type: ignore[arg-type]
     if isinstance(problem, Surrogate):
         _refuse_for_a_surrogate(recipe)
 
@@ -144,8 +147,10 @@ def described(problem: Problem, model: AnyModel, recipe: Recipe, seed: int) -> t
         traces = mean_traces(objective(model, {}), Settings().rows, seed)
         recipe = replace(recipe, weights=kernel_weights(traces))
     found = objective(model, recipe.fixed_weights)
-    stages = (s for stage in recipe.stages for s in stage.resolved(found.network.count(), recipe.working))
-    return found, replace(recipe, stages=tuple(stages))
+    count = found.network.count()
+    stages = tuple(s for stage in recipe.stages for s in stage.resolved(count, recipe.working))
+    require_memory_of_stages(stages, count, dtype)
+    return found, replace(recipe, stages=stages)
 
 
 def _refuse_for_a_surrogate(recipe: Recipe) -> None:
