@@ -90,14 +90,16 @@ def shown_path(path: Path) -> str:
     """The path as the user would type it: relative where it lies below the current folder."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, OSError):  # OSError: the current folder has been deleted
         return str(path)
 
 
-def advice(name: str, known: Iterable[str]) -> str:
-    """`suggestion` as a sentence of its own (str.capitalize would make every other letter small)."""
+def advice(name: str, known: Iterable[str], *, listed: bool = True) -> str:
+    """`suggestion` as a sentence of its own, with the known names unless the message lists them already."""
     text = suggestion(name, known)
-    return text[:1].upper() + text[1:]
+    if listed and text.startswith("known: "):
+        return "Use one of those names."
+    return text[:1].upper() + text[1:]  # str.capitalize would make every other letter small
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

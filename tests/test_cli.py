@@ -85,7 +85,7 @@ def test_the_configuration_is_what_was_asked_for(trained):
 def test_the_summary_and_the_metrics_hold_the_numbers(trained):
     summary = read(trained["folder"], "summary.json")
     assert summary["problem"] == "my problem"
-    assert set(summary["errors"]["u"]) == {"relative_l2", "max_abs"}
+    assert set(summary["errors"]["u"]) == {"relative_l2", "max_abs", "absolute"}
     assert set(summary["residuals"]) == {"decay", "start"}
     assert (summary["steps"], summary["parameters"], summary["exit_status"]) == (12, 13, 1)
     assert summary["wall_seconds"] > 0 and summary["compile_seconds"] > 0
@@ -223,12 +223,14 @@ def test_the_template_trains_as_it_is(tmp_path):
     assert "against the exact solution" in out
     assert "note:" not in out and "warning:" not in out  # nothing in it looks like an oversight
     (folder,) = (tmp_path / "runs" / "hot_rod").iterdir()
-    assert read(folder, "run.json")["parameters"] == {"nu": 0.1, "k": 0.5}
+    assert read(folder, "run.json")["parameters"] == {"alpha": 0.1}
 
 
 def test_a_problem_in_the_current_folder_comes_before_one_that_ships(tmp_path):
     _, out, _ = pinnkit("new", "heat", folder=tmp_path)
     assert "hides the 'heat' that ships with pinnkit" in out
+    own = tmp_path / "problems" / "heat.py"
+    own.write_text(own.read_text().replace("alpha", "nu"))
     _, out, _ = pinnkit("train", "heat", "--help", folder=tmp_path)
     assert "--problem.nu" in out
     assert "--problem.alpha" not in out

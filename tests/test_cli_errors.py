@@ -174,7 +174,7 @@ OPTIONS = {
         ("--model.fourier_features",),
     ),
     "odd width": (["--model=piratenet", "--model.width", "7"], ("PirateNet.width is 7", "even", "Use 8")),
-    "value out of range": (["--model.width", "0"], ("MLP.width is 0", "at least 1")),
+    "value out of range": (["--model.width", "0"], ("MLP.width is 0", "1 or more")),
     "negative steps": (["--adam.steps", "-1"], ("adam.steps is -1", "0 or more")),
     "negative accuracy": (["--accuracy", "-1"], ("accuracy is -1.0", "positive")),
     "unknown choice": (["--precision", "float8"], ("--precision", "float8", "float64")),
@@ -189,7 +189,7 @@ OPTIONS = {
     "causality without time": (["--weighting", "causality"], ("no axis 't'", "Remove causality")),
     "unknown method": (["--sampling.method", "rar"], ("rar", "sobol")),
     "no stage": (["--stages"], ("names no optimiser", "auto, adam, soap, muon, lbfgs, ssbroyden, lm")),
-    "share above one": (["--sampling.adaptive", "2"], ("sampling.adaptive is 2.0", "between 0 and 1")),
+    "share above one": (["--sampling.adaptive", "2"], ("sampling.adaptive is 2.0", "from 0 to 1")),
     "bad weight": (["--weights.start", "-1"], ("weight of 'start' is -1.0", "positive")),
     "matrix too large": (
         ["--stages", "ssbroyden", "--model.width", "200", "--model.depth", "3"],

@@ -51,7 +51,7 @@ def test_names_that_no_coordinate_can_have(name):
 
 @pytest.mark.parametrize("modes", [0, -1, 1.5])
 def test_periodic_axes_need_a_harmonic(modes):
-    refused(lambda: pk.Periodic(0, 1, modes=modes), "no harmonic")
+    refused(lambda: pk.Periodic(0, 1, modes=modes), "modes of pk.Periodic")
 
 
 def test_no_axes():

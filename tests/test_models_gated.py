@@ -225,12 +225,12 @@ def past_checks(cls, **choice):
     ("cls", "choice", "words"),
     [
         (PirateNet, {"width": 7}, ("PirateNet.width is 7", "even number", "Use 8")),
-        (PirateNet, {"depth": 0}, ("PirateNet.depth is 0", "at least 1")),
+        (PirateNet, {"depth": 0}, ("PirateNet.depth is 0", "from 1 to 1000")),
         (ResNet, {"init": "auto"}, ("no initialisation called 'auto'", "glorot, he, lecun", "ResNet.init")),
         (ResNet, {"fourier_features": -1}, ("ResNet.fourier_features is -1",)),
         (ModifiedMLP, {"activation": "tahn"}, ("did you mean 'tanh'", "ModifiedMLP.activation")),
         (ModifiedMLP, {"parametrisation": "rfw"}, ("did you mean 'rwf'", "ModifiedMLP.parametrisation")),
-        (ModifiedMLP, {"fourier_scale": 0.0}, ("ModifiedMLP.fourier_scale", "above 0")),
+        (ModifiedMLP, {"fourier_scale": 0.0}, ("ModifiedMLP.fourier_scale", "positive")),
     ],
 )
 def test_messages(cls, choice, words):

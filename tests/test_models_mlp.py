@@ -133,12 +133,12 @@ def test_every_field_has_its_help(capsys):
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
-        ({"width": 0}, ["MLP.width is 0", "at least 1"]),
+        ({"width": 0}, ["MLP.width is 0", "1 or more"]),
         ({"width": 32.0}, ["MLP.width is 32.0", "whole number"]),
-        ({"depth": 0}, ["MLP.depth is 0", "at least 1"]),
-        ({"fourier_features": -1}, ["MLP.fourier_features is -1", "at least 0"]),
-        ({"fourier_scale": 0.0}, ["MLP.fourier_scale", "above 0"]),
-        ({"fourier_scale": math.nan}, ["MLP.fourier_scale", "finite"]),
+        ({"depth": 0}, ["MLP.depth is 0", "from 1 to 1000"]),
+        ({"fourier_features": -1}, ["MLP.fourier_features is -1", "0 or more"]),
+        ({"fourier_scale": 0.0}, ["MLP.fourier_scale", "positive"]),
+        ({"fourier_scale": math.nan}, ["MLP.fourier_scale is nan", "positive"]),
         ({"activation": "tahn"}, ["no activation called 'tahn'", "did you mean 'tanh'", "MLP.activation"]),
         ({"init": "xavier"}, ["no initialisation called 'xavier'", "glorot, he, lecun, orthogonal", "MLP.init"]),
         ({"gain": "values"}, ["no kind of gain called 'values'", "did you mean 'value'?", "MLP.gain"]),

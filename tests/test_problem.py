@@ -370,7 +370,7 @@ def test_found_by_path_and_by_name_with_the_own_folder_first(here):
                 "one of advection, advection_fast, allen_cahn",
             ),
         ),
-        ("qqq", ("no problem named 'qqq'", "Known: advection")),
+        ("qqq", ("no problem named 'qqq'", "Use one of those names")),
         ("", ("no problem named ''",)),
         ("advection.py", ("no problem file 'advection.py'", "Did you mean 'advection'?")),
         ("deep/othr.py", ("no problem file", "Did you mean 'other.py'")),

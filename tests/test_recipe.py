@@ -55,7 +55,7 @@ def test_float32_is_refused_where_jax_would_silently_round_its_products(monkeypa
         ({"stages": (pk.Adam,)}, ("is no stage", "pk.Adam(...)")),
         ({"accuracy": -1.0}, ("accuracy is -1.0", "positive")),
         ({"accuracy": float("nan")}, ("accuracy is nan", "positive")),
-        ({"accuracy": "1e-4"}, ("accuracy is 1e-4", "positive")),
+        ({"accuracy": "1e-4"}, ("accuracy is '1e-4'", "positive")),
         ({"precision": "float8"}, ("precision is 'float8'", "float64, float32")),
         ({"sampling": 2000}, ("sampling is 2000", "pk.Sampling(interior=2000)")),
         ({"weights": 10.0}, ("weights is 10.0", "a dict")),

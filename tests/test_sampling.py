@@ -192,12 +192,12 @@ def test_a_draw_is_deterministic_and_new_with_every_key(rod):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"interior": 0}, ("sampling.interior is 0", "at least one point")),
+        ({"interior": 0}, ("sampling.interior is 0", "1 or more")),
         ({"boundary": -3}, ("sampling.boundary is -3",)),
         ({"initial": 0}, ("sampling.initial is 0",)),
         ({"redraw": -1}, ("sampling.redraw is -1", "0 for never")),
         ({"method": "rar"}, ("sampling.method is 'rar'", "sobol, rad, r3")),
-        ({"adaptive": 1.5}, ("sampling.adaptive is 1.5", "between 0 and 1")),
+        ({"adaptive": 1.5}, ("sampling.adaptive is 1.5", "from 0 to 1")),
         ({"adaptive": float("nan")}, ("sampling.adaptive is nan",)),
     ],
 )

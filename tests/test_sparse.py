@@ -113,7 +113,7 @@ def test_a_configuration_read_from_json_is_the_same():
 
 
 def test_messages():
-    refused(lambda: pk.MLP(keep=0.0), "MLP.keep is 0.0", "above 0, at most 1")
+    refused(lambda: pk.MLP(keep=0.0), "MLP.keep is 0.0", "above 0 to 1")
     refused(lambda: pk.MLP(keep=0.5, masks=(Mask("ff"),)), "beside masks")
     refused(lambda: pk.MLP(width=4, depth=1, masks=(Mask("ff"), Mask("ffff"))).kept(2, 1), "not those of this network")
     run = Run(Rod(), pk.MLP(width=4, depth=1, keep=0.5))

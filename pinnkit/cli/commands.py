@@ -22,14 +22,16 @@ from pinnkit.cli.template import problem_file
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import diagnose as diagnose_objective
 from pinnkit.errors import UsageError, advice, printable, shown_path
-from pinnkit.problem import known, problem_class
-from pinnkit.problem.find import find
+from pinnkit.objective import equations_of
+from pinnkit.problem import Surrogate, known, problem_class
 from pinnkit.problem.watching import opened_files
 from pinnkit.reporting.run_folder import RunFolder, all_runs, refuse_taken, unused
 from pinnkit.reporting.session import Session
 from pinnkit.reporting.tables import print_check, print_conclusion, print_summary, table
 from pinnkit.training.run import Run, described
 
+SLOW_ORDER = 10
+"""Order of derivatives from which on a user is told why nothing seems to happen."""
 console = Console(markup=False, highlight=False)  # names, paths and docstrings may hold brackets
 
 
@@ -45,7 +47,7 @@ def train(arguments: Sequence[str]) -> int:
         _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
     folder = RunFolder.create(run.problem.name, options.out)
     with folder.lock():
-        describe_run(run, folder, find(name), opened, ["train", *arguments])
+        describe_run(run, folder, Path(inspect.getfile(cls)), opened, ["train", *arguments])
         console.print(
             f"training {run.loop.network.count()} parameters in {run.recipe.precision}; folder {printable(str(folder.path))}"
         )
@@ -274,6 +276,9 @@ def _one(command: str, arguments: Sequence[str]) -> str:
 
 
 def _run(options: Options) -> Run:
+    order = 0 if isinstance(options.problem, Surrogate) else equations_of(options.problem).highest_order
+    if order >= SLOW_ORDER:
+        console.print(f"compiling derivatives of order {order}, which may take minutes", style="yellow")
     return Run(options.problem, options.model, options.recipe, seed=options.seed)
 
 
@@ -293,8 +298,13 @@ def _run_row(path: Path) -> tuple[str, str, str, str]:
 
 
 def _first_line(path: Path) -> str:
-    text = path.read_text().lstrip()
-    return text[3:].split("\n")[0].rstrip('"') if text.startswith('"""') else ""
+    """The first line of a problem file's docstring; empty where there is none or the file cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace").lstrip()
+    except OSError:
+        return "(cannot be read)"
+    line = text[3:].split("\n")[0].rstrip('"') if text.startswith('"""') else ""
+    return "".join(c for c in line if c.isprintable())  # codes that move the cursor are not for the terminal
 
 
 def unknown(command: str) -> UsageError:

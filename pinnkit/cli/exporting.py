@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
+from pinnkit.cli.parsing import parse
 from pinnkit.exporting import Quantised, exported, quantised, reader
 from pinnkit.reporting.run_folder import RunFolder, refuse_taken, unused
 from pinnkit.reporting.solution import load
@@ -36,13 +37,7 @@ class Export:
 
 def export(console: Console, arguments: Sequence[str]) -> int:
     """Export a run as the arguments say; returns the exit status."""
-    asked = tyro.cli(
-        Export,
-        args=list(arguments),
-        prog="pinnkit export",
-        use_underscores=True,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    asked = parse(Export, arguments, "pinnkit export", config=(tyro.conf.FlagCreatePairsOff,))
     refuse_taken(asked.out)
     source = RunFolder.open(asked.run)
     found = load(source.path, untrained=asked.untrained).evaluation

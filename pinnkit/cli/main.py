@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import platform
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from pinnkit.stopping import Stopped, signals_raise
 
@@ -35,6 +37,7 @@ def run(arguments: list[str]) -> int:
     with _loading():
         import jax
 
+        accept_every_name(jax.config)
         # The global settings, made before anything is traced: checks and evaluation are in float64 whatever the
         # precision of training, whose dtype is explicit everywhere.
         jax.config.update("jax_enable_x64", True)
@@ -97,6 +100,16 @@ def _loading() -> Iterator[None]:
         yield
     finally:
         print("\r           \r", end="", file=sys.stderr, flush=True)
+
+
+def accept_every_name(config: Any) -> None:
+    """Let problem files have any name, whatever characters the terminal or the system's locale knows."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if sys.getfilesystemencoding() != "utf-8":
+        # The compiler notes file names with each operation, and takes UTF-8 only.
+        config.update("jax_traceback_in_locations_limit", 0)
 
 
 def keep_compiled() -> None:

@@ -43,18 +43,54 @@ def _words(arguments: Sequence[str], option: str, most: int | None = None) -> tu
 
 
 def refuse_idle(
-    arguments: Sequence[str], option: str, kind: str, known: Collection[str], labels: Sequence[str]
+    arguments: Sequence[str],
+    option: str,
+    kind: str,
+    known: Collection[str],
+    labels: Sequence[str],
+    *,
+    instead: bool = False,
 ) -> None:
-    """Raise UsageError for options of an optimiser or a weighting that the recipe does not use."""
+    """Raise UsageError for options of an optimiser or a weighting that the recipe does not use.
+
+    Args:
+        arguments: the words of the command line.
+        option: the option that chooses by name, such as "--stages".
+        kind: "an optimiser" or "a weighting".
+        known: the names that there are.
+        labels: the names that are used.
+        instead: whether the name is to be chosen in place of those that are used, and not after them.
+    """
+    for name, argument in idle_options(arguments, known, labels).items():
+        chosen = [name] if instead else [*(label for label in labels if label in known), name]
+        raise UsageError(
+            f"'{argument}' sets {kind} that is not used.",
+            where="command line",
+            expected="options of " + (", ".join(labels) or "the others"),
+            do=f"Choose it by name: {option} {' '.join(chosen)}.",
+        )
+
+
+def idle_options(arguments: Sequence[str], known: Collection[str], labels: Sequence[str]) -> dict[str, str]:
+    """The first option on a command line of each known name that is not among the labels: {"adam": "--adam.steps"}."""
+    found: dict[str, str] = {}
     for argument in arguments:
-        name = argument.removeprefix("--").partition(".")[0]
-        if argument.startswith("--") and "." in argument and name in known and name not in labels:
-            raise UsageError(
-                f"'{argument}' sets {kind} that is not used.",
-                where="command line",
-                expected="options of " + (", ".join(labels) or "the others"),
-                do=f"Choose by name first: {option} {' '.join((*labels, name))}.",
-            )
+        name, dot, _ = argument.removeprefix("--").partition(".")
+        if argument.startswith("--") and dot and name in known and name not in labels:
+            found.setdefault(name, argument.partition("=")[0])
+    return found
+
+
+def without(arguments: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """The words of a command line without the options of some groups and their values: `--adam.steps 3` for "adam"."""
+    rest: list[str] = []
+    skipping = False
+    for word in arguments:
+        if word.startswith("--"):
+            skipping = any(word.startswith(f"--{group}.") for group in groups)
+        if not skipping:
+            rest.append(word)
+    return rest
 
 
 def chosen_model(arguments: Sequence[str], own: Model) -> tuple[Model, list[str]]:
@@ -88,6 +124,13 @@ def weightings_named(names: Sequence[str], recipe: Recipe) -> tuple[Weighting, .
     if NONE in names and len(names) > 1:
         raise UsageError(f"--weighting has '{NONE}' beside others.", where="--weighting", expected=f"'{NONE}' alone",
                          do="Remove one or the other.")  # fmt: skip
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(
+            f"--weighting names '{twice[0]}' twice.",
+            where="--weighting",
+            expected="each weighting once: their factors are multiplied",
+            do=f"Write --weighting {' '.join(dict.fromkeys(names))}.",
+        )
     own = {w.name: w for w in recipe.weightings}
     found = [own.get(name) or WEIGHTINGS[name]() for name in names if name != NONE]
     return tuple(sorted(found, key=lambda w: not isinstance(w, Causality)))

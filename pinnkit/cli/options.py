@@ -7,20 +7,37 @@ import keyword
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import tyro
 
-from pinnkit.cli.named import NONE, chosen_model, name_of_model, refuse_idle, stage_named, taken, weightings_named
-from pinnkit.errors import UsageError, location
+from pinnkit.cli.named import (
+    NONE,
+    chosen_model,
+    idle_options,
+    name_of_model,
+    refuse_idle,
+    stage_named,
+    taken,
+    weightings_named,
+    without,
+)
+from pinnkit.cli.parsing import parse
+from pinnkit.errors import UsageError
 from pinnkit.models import MLP, MODELS, Model
-from pinnkit.objective import equations_of
-from pinnkit.optim import STAGES, Stage
+from pinnkit.models.mlp import AUTO
+from pinnkit.objective import Equations, SurrogateEquations, equations_of
+from pinnkit.optim import STAGES, Auto, Stage
 from pinnkit.problem import Problem
+from pinnkit.problem.lines import line_of
 from pinnkit.training.recipe import Precision, Recipe
+from pinnkit.training.run import own_settings
 from pinnkit.weighting import WEIGHTINGS, Causality, Weighting
 
-NETWORKS = f"network, one of {', '.join(MODELS)}; it decides which options --model.NAME there are"
+NETWORKS = f"network, one of {', '.join(MODELS)}; each has its own options --model.NAME"
+PRECISION = "number format; the 16-bit formats apply only to the network's matrix products"
+ACCURACY = "stop when the relative L2 error of every field is below this; exit status 1 if it is not reached"
+AUTOMATIC = "an automatic stage takes the options of the optimiser that it stands for (--ssbroyden.steps 6000)"
 
 
 @dataclass(frozen=True)
@@ -42,24 +59,45 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
     The fields of `further`, an instance of a dataclass, are options too.
     """
     problem = _with_defaults(cls)
-    recipe = problem.recipe or Recipe()
-    model, arguments = chosen_model(arguments, problem.model or MLP())
+    own_model, recipe = own_settings(problem)
+    model, arguments = chosen_model(arguments, own_model)  # type: ignore[arg-type]
     chosen, rest = taken(arguments, "--stages", "optimiser", STAGES)
     stages = tuple(stage_named(name, recipe) for name in chosen) if chosen else recipe.stages
-    refuse_idle(rest, "--stages", "an optimiser", STAGES, _labels(stages))
     chosen, rest = taken(rest, "--weighting", "weighting", (*WEIGHTINGS, NONE))
     weightings = weightings_named(chosen, recipe) if chosen else recipe.weightings
     refuse_idle(rest, "--weighting", "a weighting", WEIGHTINGS, [w.name for w in weightings])
     equations = equations_of(problem)
     terms = [term for group in equations.groups for term in equations.terms(group)]
-    parsed = tyro.cli(
-        _options_type(problem, model, recipe, stages, weightings, terms, further),
-        args=list(rest),
-        prog=command,
-        description=(cls.__doc__ or "").strip(),
-        use_underscores=True,
-        config=(tyro.conf.SuppressFixed,),
-    )
+    description = (cls.__doc__ or "").strip()
+
+    def parsed_with(stages: Sequence[Stage], words: Sequence[str]) -> Any:
+        kind = _options_type(problem, model, recipe, stages, weightings, terms, further)
+        return parse(kind, words, command, description, (tyro.conf.SuppressFixed,))
+
+    meant = [n for n in idle_options(rest, STAGES, _labels(stages)) if any(isinstance(s, Auto) for s in stages)]
+    if meant:  # options of an optimiser that an automatic stage may stand for: which, the other options decide
+        first = parsed_with(stages, without(rest, meant))
+        automatic = [getattr(first, label) for label in _labels(stages)]
+        stages = _resolved(equations, first.model, replace(recipe, precision=first.precision), automatic)
+        rest = without(rest, ["auto"])
+    refuse_idle(rest, "--stages", "an optimiser", STAGES, _labels(stages), instead=bool(meant))
+    parsed = parsed_with(stages, rest)
+    return _assembled(parsed, recipe, stages, weightings, further)
+
+
+def _resolved(
+    equations: Equations | SurrogateEquations, model: Model, recipe: Recipe, stages: Sequence[Stage]
+) -> tuple[Stage, ...]:
+    """The stages with those in place of automatic ones for which these stand with this network and precision."""
+    plain = replace(model, init="he") if isinstance(model, MLP) and model.init == AUTO else model
+    network = equations.network(plain, dtype=recipe.dtype, seed=0, working=recipe.working)
+    return tuple(s for stage in stages for s in stage.resolved(network.count(), recipe.working))
+
+
+def _assembled(
+    parsed: Any, recipe: Recipe, stages: Sequence[Stage], weightings: Sequence[Weighting], further: Any
+) -> Options:
+    """What was asked for, from what the command line was read into."""
     trained = tuple(getattr(parsed, label) for label in _labels(stages))
     weighed = [getattr(parsed, w.name) for w in weightings]
     chosen_weights = {k: v for k, v in _flat(parsed.weights).items() if v != _weight(recipe, k)}
@@ -80,11 +118,22 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
 
 
 def _with_defaults(cls: type[Problem]) -> Problem:
+    """The problem with the values of its class. Raises UsageError for parameters that cannot be options."""
+    try:
+        get_type_hints(cls)
+    except Exception as error:
+        name = next((n for n, kind in vars(cls).get("__annotations__", {}).items() if isinstance(kind, str)), "")
+        raise UsageError(
+            f"A parameter of {cls.__name__} has a type that cannot be read: {type(error).__name__}: {error}.",
+            where=line_of(cls, name),
+            expected="float, int, bool, str or Literal",
+            do="Write the type without quotation marks, or import it.",
+        ) from None
     for spec in dataclasses.fields(cls):  # type: ignore[arg-type]
         if spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
             raise UsageError(
                 f"The parameter '{spec.name}' of {cls.__name__} has no value.",
-                where=location(cls),
+                where=line_of(cls, spec.name),
                 expected=f"a default, {spec.name}: float = 1.0, say",
                 do=f"Give it one; --problem.{spec.name} changes it.",
             )
@@ -112,16 +161,16 @@ def _options_type(
         *(_group(w.name, w) for w in weightings),
         *([_group("curriculum", recipe.curriculum)] if recipe.curriculum else []),
         ("network", Annotated[str, tyro.conf.arg(name="model", help=NETWORKS)], field(default=name_of_model(model))),
-        _option("stages", tuple[str, ...], names, f"optimisers, one after the other, of {', '.join(STAGES)}"),
+        _option("stages", tuple[str, ...], names, f"optimisers, one after the other: {', '.join(STAGES)}; {AUTOMATIC}"),
         _option(
-            "weighting", tuple[str, ...], weighed, f"weights that follow the residuals, of {', '.join(WEIGHTINGS)}"
+            "weighting", tuple[str, ...], weighed, f"weights that follow the residuals: {', '.join(WEIGHTINGS)}, {NONE}"
         ),
-        _option("precision", Precision, recipe.precision, "of all numbers; 16 bits: of the network's products only"),
-        _option("windows", int, recipe.windows, "equal parts of time, trained one after the other"),
-        _option("accuracy", float | None, recipe.accuracy, "relative L2 error to reach; exit status 1 where it is not"),
-        _option("gradients", int, recipe.gradients, "steps between measurements of gradients by layer; 0: never"),
-        _option("seed", int, 0, "of the initial weights and the collocation points"),
-        _option("out", Path | None, None, "folder for what is written, instead of runs/NAME/TIME"),
+        _option("precision", Precision, recipe.precision, PRECISION),
+        _option("windows", int, recipe.windows, "number of equal windows of time, trained one after the other"),
+        _option("accuracy", float | None, recipe.accuracy, ACCURACY),
+        _option("gradients", int, recipe.gradients, "steps between measurements of each layer's gradients; 0: never"),
+        _option("seed", int, 0, "random seed of the initial weights and of the collocation points"),
+        _option("out", Path | None, None, "folder for the results, instead of runs/NAME/TIME"),
         # name="": its fields are options of their own, --widths and not --diagnosis.widths.
         *([_group("further", further, Annotated[type(further), tyro.conf.arg(name="")])] if further else []),
     ]

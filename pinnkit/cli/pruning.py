@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from pinnkit.cli.parsing import parse
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.reporting.problem_copy import Source
 from pinnkit.reporting.run_folder import RunFolder, refuse_taken, unused
@@ -31,7 +32,7 @@ class Pruning:
     keep: tuple[float, ...] = (0.5, 0.2)
     """Shares of the weights to keep, each a training of its own; the first layer's are all kept."""
     random: bool = True
-    """Train as many weights drawn at random too: what the largest have to be better than."""
+    """Whether networks with as many weights drawn at random are trained for comparison; --no_random leaves them out."""
     out: Path | None = None
     """Folder for what is written, instead of prune in the folder of the run."""
 
@@ -50,13 +51,7 @@ class Trial:
 
 def prune(console: Console, arguments: Sequence[str]) -> int:
     """Prune a run as the arguments say; returns the exit status."""
-    asked = tyro.cli(
-        Pruning,
-        args=list(arguments),
-        prog="pinnkit prune",
-        use_underscores=True,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    asked = parse(Pruning, arguments, "pinnkit prune", config=(tyro.conf.FlagCreatePairsOff,))
     refuse_taken(asked.out)
     source = RunFolder.open(asked.run)
     found = load(source.path).evaluation

@@ -1,8 +1,8 @@
 """The problem file that `pinnkit new NAME` writes: commented, and it trains as it is."""
 
-TEMPLATE = '''"""{title}: say here which equation this is, e.g. u_t = nu u_xx - k u.
+TEMPLATE = '''"""{title}: say here which equation this is, e.g. heat in a rod with one insulated end, u_t = alpha u_xx.
 
-Train it with `pinnkit train {path}`, look at it first with `pinnkit check {path}`.
+Look at it with `pinnkit check {path}`, train it with `pinnkit train {path}`.
 """
 
 import jax.numpy as jnp
@@ -11,11 +11,10 @@ import pinnkit as pk
 
 
 class {cls}(pk.Problem):
-    """u_t = nu u_xx - k u."""
+    """u_t = alpha u_xx."""
 
-    # Physical parameters: a type, a default and, behind #, the unit. Each is an option: --problem.nu 0.2
-    nu: float = 0.1  # diffusivity [length^2 / time]
-    k: float = 0.5  # rate of decay [1 / time]
+    # Physical parameters: a type, a default and, behind #, the unit. Each is an option: --problem.alpha 0.3
+    alpha: float = 0.1  # diffusivity [length^2 / time]
 
     # Named axes; `t` is time. Others: x=pk.Periodic(0.0, 1.0), k=pk.Parameter(0.1, 1.0).
     domain = pk.Box(t=(0.0, 1.0), x=(0.0, 1.0))
@@ -23,22 +22,26 @@ class {cls}(pk.Problem):
     # Several unknown functions? fields = ("u", "v", "p")
 
     # An equation is a method: what it returns must be zero. Ask for what you need by name: the field u, its derivatives
-    # u_t, u_xx, u_tx, u_laplacian, coordinates t, x. Every one is an array with one value a point.
+    # u_t, u_xx, u_tx, u_laplacian, coordinates t, x. Each is an array that holds one value per collocation point.
     @pk.interior
-    def reaction(self, u, u_t, u_xx):
-        return u_t - self.nu * u_xx + self.k * u
+    def heat(self, u_t, u_xx):
+        return u_t - self.alpha * u_xx
 
-    @pk.initial(hard=True)  # hard=True: met exactly, by construction (values only)
-    def start(self, u, x):
-        return u - jnp.sin(jnp.pi * x)
+    @pk.initial(hard=True)  # hard=True: enforced exactly, by construction (values only)
+    def warm_start(self, u, x):
+        return u - jnp.cos(jnp.pi * x / 2)
 
-    @pk.boundary("x", hard=True)  # both ends; "x-" or "x+" for one. u_n is the derivative along the outward normal
-    def ends(self, u):
+    @pk.boundary("x-")  # one end; "x" is both. u_n is the derivative along the outward normal
+    def insulated(self, u_n):
+        return u_n
+
+    @pk.boundary("x+", hard=True)
+    def cold(self, u):
         return u
 
     # Known solution? Then it is checked against the equations, and the error is measured. None? Remove it.
     def exact(self, t, x):
-        return jnp.exp(-(self.nu * jnp.pi**2 + self.k) * t) * jnp.sin(jnp.pi * x)
+        return jnp.cos(jnp.pi * x / 2) * jnp.exp(-self.alpha * (jnp.pi / 2) ** 2 * t)
 
     # Optional: the defaults are good.
     # model = pk.MLP(width=30, depth=3)

@@ -41,11 +41,13 @@ class Fields(Protocol):
 class FieldError:
     """Error of one field: ||u - truth|| / ||truth|| over the evaluation points, and the largest |u - truth|.
 
-    Both are infinite where the field is not finite; the first is not relative where the truth is zero everywhere.
+    Both are infinite where the field is not finite. Where the truth is zero everywhere there is no relative error: the first
+    is then the root mean square of u - truth, in the units of the field, and `absolute` is True.
     """
 
     relative_l2: float
     max_abs: float
+    absolute: bool = False
 
 
 def evaluation_points(problem: Problem, truth: Truth | None = None) -> np.ndarray:
@@ -118,7 +120,9 @@ def field_errors(problem: Problem, found: np.ndarray, expected: np.ndarray) -> d
         norm, difference = np.linalg.norm(b), np.linalg.norm(a - b)
         largest = np.max(np.abs(a - b))
         known = np.isfinite(difference)  # NaN would compare as neither good nor bad
-        errors[name] = FieldError(*(float(v) if known else np.inf for v in (difference / (norm or 1.0), largest)))
+        size = difference / norm if norm else difference / len(b) ** 0.5
+        relative, most = (float(v) if known else np.inf for v in (size, largest))
+        errors[name] = FieldError(relative, most, absolute=not norm)
     return errors
 
 

@@ -8,6 +8,7 @@ import jax
 
 from pinnkit.diagnostics import hints
 from pinnkit.diagnostics.misfits import Place, corner_misfits, edge_misfits, exact_misfits, hard_misfits
+from pinnkit.diagnostics.oversights import oversights as further_oversights
 from pinnkit.diagnostics.points import points_of
 from pinnkit.diagnostics.signal import at_start
 from pinnkit.diagnostics.start import dominated, sizes_at_start
@@ -84,7 +85,7 @@ def check(objective: Objective) -> Checked:
     rms = sizes_at_start(objective)
     notes += dominated(objective, rms)
     channels, unfit = at_start(objective)
-    oversights = (*hints.warnings(equations), *unfit)
+    oversights = (*hints.warnings(equations), *unfit, *further_oversights(equations))
     return Checked(
         derivatives,
         exact,

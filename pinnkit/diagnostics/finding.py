@@ -13,6 +13,9 @@ from jaxtyping import Float
 from pinnkit.diagnostics.chart import Bars, Chart
 from pinnkit.errors import UsageError
 from pinnkit.objective import Objective
+from pinnkit.validation import require_number
+
+PLACE = "settings of the diagnosis"
 
 Verdict = Literal["fit", "unfit", "measured only"]
 Interval = tuple[float, float]
@@ -89,9 +92,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, least in (("draws", 4), ("points", 1), ("rows", 2)):
-            if getattr(self, name) < least:
-                _refuse(f"{name} is {getattr(self, name)}", f"a whole number, {least} or more")
-        if len(set(self.widths)) < 2 or min(self.widths) < 2:
+            require_number(getattr(self, name), name, where=PLACE, whole=True, least=least)
+        for width in self.widths:
+            require_number(width, "a width", where=PLACE, whole=True, least=2)
+        if len(set(self.widths)) < 2:
             _refuse(f"widths are {self.widths}", "two or more different widths, each 2 or more")
 
 
@@ -100,7 +104,7 @@ Diagnostic = Callable[[Objective, Settings, int], Report]
 
 
 def _refuse(what: str, expected: str) -> None:
-    raise UsageError(what + ".", where="settings of the diagnosis", expected=expected, do="Change the value.")
+    raise UsageError(what + ".", where=PLACE, expected=expected, do="Change the value.")
 
 
 def bootstrap(samples: Float[np.ndarray, "draws ..."], seed: int = 0) -> Float[np.ndarray, "resamples ..."]:

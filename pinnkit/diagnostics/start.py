@@ -13,6 +13,7 @@ import numpy as np
 from pinnkit.compiling import jit_once
 from pinnkit.diagnostics.points import named, points_of
 from pinnkit.errors import UsageError, location
+from pinnkit.fields.calls import extreme_parameters
 from pinnkit.objective import Equations, Objective
 
 DOMINANT = 1e3
@@ -130,10 +131,12 @@ def _finite(tree: Any) -> bool:
 def _refuse_infinite(equations: Equations, term: str, residual: np.ndarray, X: Any, where: str) -> None:
     bad = ~np.isfinite(residual)
     if bad.any():
+        methods = {t: g.condition(t).method for g in equations.groups for t in equations.terms(g)}
         raise UsageError(
             f"'{term}' is not finite before training: {int(bad.sum())} of {bad.size} points, the first at "
             f"{named(equations, X[int(np.argmax(bad))])}.",
             where=where,
             expected="a finite residual at every point of its region",
-            do="Look for a division by zero, a root or a logarithm of a negative number.",
+            do=extreme_parameters(equations.problem, methods[term])
+            or "Look for a division by zero, a root or a logarithm of a negative number.",
         )

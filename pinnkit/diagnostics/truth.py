@@ -69,7 +69,7 @@ def stated_error(problem: Problem) -> float | None:
         value = stated() if callable(stated) else stated
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         value = f"a failure: {type(error).__name__}: {error}"
     if value is None:
         return None
@@ -131,7 +131,7 @@ def _caller(problem: Problem, method: Callable[..., Any], what: str) -> Callable
             return method(**{name: X[:, names.index(name)] for name in asked})
         except UsageError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             message = (str(error).splitlines() or ["no message"])[0]
             raise UsageError(
                 f"'{what}' failed: {type(error).__name__}: {message}",

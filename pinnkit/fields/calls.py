@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import jax
@@ -70,6 +71,15 @@ def by_name(method: str, result: Any, what: str, where: str) -> dict[str, Any]:
             expected="an array with one value per point, or a dict of such",
             do=f"Return at least one {what}.",
         )
+    if isinstance(result, dict):
+        for key in result:
+            if not isinstance(key, str) or not key:
+                raise UsageError(
+                    f"'{method}' returns a {what} under the name {key!r}.",
+                    where=where,
+                    expected='a dict whose keys are names, {"momentum": ..., "continuity": ...}',
+                    do="Give each entry a name, as text.",
+                )
     return {f"{method}.{key}" if key else method: value for key, value in parts.items()}
 
 
@@ -82,19 +92,36 @@ def guarded(
     except UsageError as error:
         error.where = error.where or location(method)
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         message = (str(error).splitlines() or ["no message"])[0]
         raise UsageError(
             f"{name} failed: {type(error).__name__}: {message}",
             where=line_in(Path(method.__code__.co_filename), error),
             expected=f"{expected} from arrays of one value per point",
-            do=_remedy(error, problem, arguments),
+            do=_remedy(error, problem, arguments, extreme_parameters(problem, method)),
         ) from None
 
 
-def _remedy(error: Exception, problem: Problem, arguments: Mapping[str, Any]) -> str:
+def extreme_parameters(problem: Problem, method: Callable[..., Any]) -> str:
+    """The parameters that a method uses whose values are zero or infinite, in a sentence that asks for others; "" if none."""
+    used = names_in(method.__code__)
+    values = {n: v for n, v in problem.parameters().items() if n in used and isinstance(v, (int, float))}
+    odd = [f"{name} = {value:g}" for name, value in values.items() if value == 0 or not math.isfinite(value)]
+    return f"Change the parameter{'s' * (len(odd) > 1)} that it uses: {', '.join(odd)}." if odd else ""
+
+
+def names_in(code: CodeType) -> set[str]:
+    """Attribute and global names that a function uses, those of functions inside it included."""
+    return set(code.co_names).union(*(names_in(c) for c in code.co_consts if isinstance(c, CodeType)))
+
+
+def _remedy(error: BaseException, problem: Problem, arguments: Mapping[str, Any], extreme: str) -> str:
     """What to do about an exception in a method."""
     match error:
+        case SystemExit():
+            return "A method computes values: remove the call of exit."
+        case ArithmeticError() if extreme:
+            return extreme
         case AttributeError(name=str(name), obj=obj) if obj is problem:
             return f"self.{name}: " + suggestion(name, problem.parameters())
         case AttributeError(name=str(name), obj=ModuleType() as module):

@@ -17,6 +17,7 @@ from pinnkit.errors import UsageError
 from pinnkit.init.initialisers import Initialiser, float_dtype, initialiser, weight_variance
 from pinnkit.models.grid import Expected, Watch
 from pinnkit.models.layered import require_count
+from pinnkit.validation import require_number
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,7 @@ class Autoencoder:
                 expected="an even number: as many layers before the code as after it",
                 do=f"Use {self.depth + 1}.",
             )
-        if not (math.isfinite(self.init_scale) and self.init_scale > 0):
-            raise UsageError(
-                f"Autoencoder.init_scale is {self.init_scale}.",
-                where="Autoencoder.init_scale",
-                expected="a finite number above 0",
-                do="Change the value.",
-            )
+        require_number(self.init_scale, "Autoencoder.init_scale", where="Autoencoder.init_scale", above=0)
 
     def expected(self, cells: tuple[int, ...], inputs: int, outputs: int, mean_square: float) -> dict[str, Expected]:
         """Each layer multiplies mean squares by its variance times what it sums, half of it after ReLU; gradients too."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,9 +24,14 @@ from pinnkit.models.activations import activation
 from pinnkit.models.dense import Dense
 from pinnkit.models.fourier import FourierFeatures
 from pinnkit.models.sparse import Kept, Mask
+from pinnkit.validation import require_number
 
 Walk = Callable[[Array], Array]
 """Applies the next dense layer: (points, n_in) -> (points, n_out)."""
+
+
+DEEPEST = 1000
+"""Hidden layers that a network may have: each is compiled by itself, and again for each derivative."""
 
 
 class Layer(NamedTuple):
@@ -76,21 +80,25 @@ class LayeredModel(ABC):
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        for option, least in (("width", 1), ("depth", 1)):
-            require_count(getattr(self, option), least, f"{name}.{option}")
-        _require_scale(self.fourier_scale, "Fourier features", f"{name}.fourier_scale", zero=False)
-        _require_scale(self.init_scale, "weights", f"{name}.init_scale", zero=True)
+        require_count(self.width, 1, f"{name}.width")
+        require_number(self.depth, f"{name}.depth", where=f"{name}.depth", whole=True, least=1, most=DEEPEST)
+        for option, valid in (
+            ("fourier_scale", {"above": 0}),
+            ("init_scale", {"least": 0}),
+            ("keep", {"above": 0, "most": 1}),
+        ):
+            require_number(getattr(self, option), f"{name}.{option}", where=f"{name}.{option}", **valid)  # type: ignore[arg-type]
         activation(self.activation, where=f"{name}.activation")
         lookup(self.schemes(), self.init, "initialisation", where=f"{name}.init")
         lookup(CHANNELS, self.gain, "kind of gain", where=f"{name}.gain")
         lookup(PARAMETRISATIONS, self.parametrisation, "parametrisation", where=f"{name}.parametrisation")
         object.__setattr__(self, "masks", tuple(Mask(mask) for mask in self.masks))  # JSON has lists of plain strings
-        if not 0 < self.keep <= 1 or (self.masks and self.keep < 1):
+        if self.masks and self.keep < 1:
             raise UsageError(
-                f"{name}.keep is {self.keep}" + (" beside masks." if self.masks else "."),
+                f"{name}.keep is {self.keep} beside masks.",
                 where=f"{name}.keep",
-                expected="a share of the weights, above 0, at most 1; 1 where masks say which",
-                do="Change the value.",
+                expected="1, the default: the masks say which weights are there",
+                do="Remove keep.",
             )
 
     @abstractmethod
@@ -232,17 +240,4 @@ class LayeredModule(nnx.Module):
 
 def require_count(value: object, least: int, where: str) -> None:
     """Raise UsageError unless the value is a whole number, at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(
-            f"{where} is {value!r}.", where=where, expected=f"a whole number, at least {least}", do="Change the value."
-        )
-
-
-def _require_scale(value: float, what: str, where: str, *, zero: bool) -> None:
-    if not (math.isfinite(value) and (value > 0 or (zero and value == 0))):
-        raise UsageError(
-            f"The scale of the {what} is {value}.",
-            where=where,
-            expected="a finite number, 0 or more" if zero else "a finite number above 0",
-            do="Change the value.",
-        )
+    require_number(value, where, where=where, whole=True, least=least)

@@ -18,6 +18,7 @@ from pinnkit.init.initialisers import float_dtype
 from pinnkit.init.layers import dense, projection
 from pinnkit.models.activations import activation
 from pinnkit.models.layered import require_count
+from pinnkit.validation import require_number
 
 ATTENTION = {"xavier": 1.0, "he": 2.0}
 """d sigma2 of queries and keys: the variance of the logits is its square."""
@@ -51,8 +52,7 @@ class Transformer:
         activation(self.activation, where="Transformer.activation")
         if self.width % self.heads:
             _refuse("width", self.width, f"a multiple of the {self.heads} heads")
-        if not (math.isfinite(self.step) and self.step > 0):
-            _refuse("step", self.step, "a finite number above 0")
+        require_number(self.step, "Transformer.step", where="Transformer.step", above=0)
         if self.attention not in ATTENTION:
             _refuse("attention", repr(self.attention), "one of " + ", ".join(ATTENTION))
 

@@ -18,6 +18,7 @@ from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.residuals import Equations, Group
 from pinnkit.objective.tiles import Sum, mapped, points_of_tile, rows_of_a_tile, summed, tiled
 from pinnkit.optim.residual_blocks import Block, ResidualVector
+from pinnkit.validation import require_number
 
 PointSets = dict[str, Points]
 """Collocation points by group name."""
@@ -190,13 +191,7 @@ class Objective:
                     if name in {c.name for g in self.equations.hard for c in g.conditions}
                     else advice(name, {*self.terms, *methods}),
                 )
-            if not (weight > 0 and weight < float("inf")):
-                raise UsageError(
-                    f"The weight of '{name}' is {weight}.",
-                    where="weights of the recipe",
-                    expected="a positive finite number",
-                    do="Remove the equation if it should not count.",
-                )
+            require_number(weight, f"The weight of '{name}'", where="weights of the recipe", above=0)
             resolved |= dict.fromkeys(matching, float(weight))
         return resolved
 

@@ -211,7 +211,7 @@ def _coefficients(problem: Problem, condition: Condition, names: Sequence[str]) 
     both = jit_once(lambda u, a: (slopes(u, a), slopes(u, a, first=True)))(unknowns, arguments)
     (values, structure), own = jax.tree.flatten(both[0]), jax.tree.leaves(both[1])
     entries = [
-        ... if varies or np.ptp(value) != 0 or not np.allclose(alone, value * (np.arange(COUNT) == 0), atol=0)
+        ... if varies or not np.all(value == value[0]) or not np.allclose(alone, value * (np.arange(COUNT) == 0), atol=0)
         else None if unknown else float(value[0])
         for varies, unknown, value, alone in zip(at_points, on_unknowns, map(np.asarray, values), own, strict=True)
     ]  # fmt: skip

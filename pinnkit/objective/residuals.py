@@ -24,6 +24,9 @@ from pinnkit.objective.principal import PrincipalPart, principal_part
 from pinnkit.problem import Condition, Problem, Region, validated
 from pinnkit.references.columns import read_columns
 
+HIGHEST_ORDER = 12
+"""Order of derivatives up to which a problem is accepted."""
+
 
 @dataclass(frozen=True, eq=False)
 class Group:
@@ -63,6 +66,7 @@ class Equations:
         self.groups = self._grouped([c for c in conditions if not c.mark.hard])
         self.hard = self._grouped([c for c, _ in hard])
         self._refuse_idle_fields()
+        self._refuse_high_orders()
         self._principal: dict[str, PrincipalPart] = {}
 
     def network(self, model: Any, **given: Any) -> FieldNetwork:
@@ -86,6 +90,10 @@ class Equations:
             residuals[use.term] = residuals[use.term] + (value if use.scale is None else use.scale * value)
         return residuals
 
+    def residuals_of(self, problem: Problem, f: BatchFunction, group: Group, points: Points) -> Residuals:
+        """As `evaluate`, each derivative by itself: for looking at the methods."""
+        return self._called(problem, group, self.catalogue.compute(problem, f, points, group.requests), points)
+
     def _called(self, problem: Problem, group: Group, arrays: Mapping[str, Any], points: Points) -> Residuals:
         residuals: Residuals = {}
 
@@ -105,6 +113,30 @@ class Equations:
                 found = principal_part(self.problem, self.catalogue, group.conditions, group.requests)
             self._principal[group.name] = found
         return self._principal[group.name]
+
+    @property
+    def highest_order(self) -> int:
+        """The highest order of the derivatives that conditions ask for."""
+        groups = (*self.groups, *self.hard)
+        return max((len(i) for g in groups for i in self.catalogue.highest_orders(g.requests.values())), default=0)
+
+    def _refuse_high_orders(self) -> None:
+        """Raise UsageError for derivatives that would take hours to compile."""
+        for group in (*self.groups, *self.hard):
+            for index, base in self.catalogue.highest_orders(group.requests.values()).items():
+                if len(index) > HIGHEST_ORDER:
+                    asking = [
+                        c
+                        for c in group.conditions
+                        for a in c.arguments
+                        if _order(self, group.requests[a]) == len(index)
+                    ]
+                    raise UsageError(
+                        f"'{asking[0].name}' needs a derivative of '{base}' of order {len(index)}.",
+                        where=asking[0].where,
+                        expected=f"derivatives of order {HIGHEST_ORDER} or less",
+                        do='Make a field of a derivative, fields = ("u", "w"), with w - u_xxxx as an equation of its own.',
+                    )
 
     def terms(self, group: Group) -> tuple[str, ...]:
         """The names of a group's residuals; finds residuals of the wrong shape without computing anything."""
@@ -230,7 +262,9 @@ class Equations:
         path = Path(condition.mark.target)
         path = path if path.is_absolute() else self.problem.folder / path
         try:
-            table = read_columns(path)
+            conditions = [c for c in self.problem.conditions() if c.mark == condition.mark]
+            asked = {*self.problem.domain.names, *(a for c in conditions for a in c.arguments)}
+            table = read_columns(path, asked)
         except UsageError as error:
             error.do += f" (asked for by '{condition.name}', {condition.where})"
             raise
@@ -259,3 +293,8 @@ class Equations:
                     expected=f"{axis.lower:g} <= {name} <= {axis.upper:g}",
                     do="Check the units of the file, or make the domain larger.",
                 )
+
+
+def _order(equations: Equations, request: Request) -> int:
+    """The highest order of the derivatives that a request needs of the fields."""
+    return max(map(len, equations.catalogue.highest_orders([request])), default=0)

@@ -27,9 +27,9 @@ class Auto(Stage):
 
     name: ClassVar[str] = "auto"
     steps: int = 10000
-    """Steps at the most, of all optimisers together."""
+    """Maximum number of steps of all optimisers together."""
     patience: int = 5
-    """An optimiser ends after so many draws of points on which the loss did not fall; 0: never."""
+    """Stop an optimiser after this many consecutive resamplings without a decrease of the loss; 0: never."""
 
     def resolved(self, parameters: int, dtype: Any) -> tuple[Stage, ...]:
         """The stages for so many parameters; SOAP alone in 16 bits."""

@@ -29,8 +29,7 @@ class FirstOrder(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (isinstance(self.learning_rate, (int, float)) and 0 < self.learning_rate < float("inf")):
-            self.refuse("learning_rate", "a positive number")
+        self.require("learning_rate", above=0)
         if self.schedule not in get_args(Schedule):
             self.refuse("schedule", "one of " + ", ".join(get_args(Schedule)))
         self.require_count("warmup", 0)

@@ -57,7 +57,7 @@ class SSBroyden(Stage):
     name: ClassVar[str] = "ssbroyden"
     keeps_value: ClassVar[bool] = True
     steps: int = 3000
-    """Steps at the most."""
+    """Maximum number of steps."""
     variant: Variant = "ssbroyden"
     """Member of the Broyden family."""
 
@@ -90,14 +90,14 @@ class SSBroyden(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class LevenbergMarquardt(Stage):
-    """Levenberg-Marquardt on the residuals: few, dear steps, which redrawn points do not set back."""
+    """Levenberg-Marquardt on the residuals: few, expensive steps, which resampled points do not set back."""
 
     name: ClassVar[str] = "lm"
     keeps_value: ClassVar[bool] = True
     wants_residuals: ClassVar[bool] = True
     weight_of_a_step: ClassVar[int] = 20
     steps: int = 200
-    """Steps at the most."""
+    """Maximum number of steps."""
     form: Form = "auto"
     """How the linear problem is solved: normal (by J^T J), sample (by J J^T), cg, sketch; auto: by the size of J."""
     initial_damping: float = 1.0
@@ -115,8 +115,7 @@ class LevenbergMarquardt(Stage):
         super().__post_init__()
         if self.form not in get_args(Form):
             self.refuse("form", "one of " + ", ".join(get_args(Form)))
-        if not (isinstance(self.initial_damping, (int, float)) and 0 < self.initial_damping < float("inf")):
-            self.refuse("initial_damping", "a positive number")
+        self.require("initial_damping", above=0)
         for option in ("max_trials", "cg_iterations", "sketch_rows"):
             self.require_count(option, 1)
         self.require_count("corrections", 0)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from pinnkit.errors import UsageError
+from pinnkit.validation import refuse_value, require_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +34,16 @@ class Stage(ABC):
     """How many usual steps one of its steps stands for: so much more often points are drawn anew."""
 
     steps: int = 1000
-    """Steps at the most."""
+    """Maximum number of steps."""
     loss_below: float = 0.0
-    """The stage ends when the loss is below this."""
+    """Stop the stage when the loss is below this."""
     patience: int = 20
-    """The stage ends after so many draws of points on which the loss did not fall; 0: never."""
+    """Stop the stage after this many consecutive resamplings without a decrease of the loss; 0: never."""
 
     def __post_init__(self) -> None:
         self.require_count("steps", 0)
         self.require_count("patience", 0)
-        if not (isinstance(self.loss_below, (int, float)) and self.loss_below >= 0):
-            self.refuse("loss_below", "a number, 0 or more")
+        self.require("loss_below", least=0)
 
     @abstractmethod
     def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
@@ -71,18 +71,19 @@ class Stage(ABC):
 
     def require_count(self, option: str, least: int) -> None:
         """Raise UsageError unless the option is a whole number, at least `least`."""
-        value = getattr(self, option)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            self.refuse(option, f"a whole number, {least} or more")
+        self.require(option, whole=True, least=least)
+
+    def require(self, option: str, **valid: Any) -> None:
+        """Raise UsageError unless the option is a number in a range, given as `pinnkit.validation.is_number` takes it."""
+        require_number(getattr(self, option), f"{self.name}.{option}", where=self._place, **valid)
 
     def refuse(self, option: str, expected: str) -> None:
         """Raise the UsageError for a bad option value."""
-        raise UsageError(
-            f"{self.name}.{option} is {getattr(self, option)!r}.",
-            where=f"stage '{self.name}' of the recipe",
-            expected=expected,
-            do="Change the value.",
-        )
+        refuse_value(getattr(self, option), f"{self.name}.{option}", where=self._place, expected=expected)
+
+    @property
+    def _place(self) -> str:
+        return f"stage '{self.name}' of the recipe"
 
 
 @dataclass(frozen=True, kw_only=True)

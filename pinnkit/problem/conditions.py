@@ -48,6 +48,13 @@ def _marking(mark: Mark) -> Callable[[Method], Method]:
                 expected="a method of a pk.Problem",
                 do=f"Write @pk.{mark.kind}(...) directly above `def`.",
             )
+        if inspect.iscoroutinefunction(method) or inspect.isgeneratorfunction(method):
+            raise UsageError(
+                f"'{method.__name__}' returns no value when it is called: it is an `async def` or has a `yield`.",
+                where=location(method),
+                expected="a plain method, def NAME(self, ...), that returns an array",
+                do="Remove `async` or write `return` in place of `yield`.",
+            )
         if hasattr(method, MARK):
             raise UsageError(
                 f"'{method.__name__}' is decorated twice.",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import keyword
 import math
+import numbers
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NoReturn
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,8 +14,11 @@ from jaxtyping import Array, Bool, Float
 
 from pinnkit.errors import UsageError, advice
 from pinnkit.problem.geometry import Shape
+from pinnkit.validation import require_number
 
 TIME = "t"  # the coordinate of this name is time: it has an initial region and no boundary
+FEWEST_NUMBERS = 1000
+"""Floating-point numbers between the ends of an axis, at least."""
 OPERATORS = ("n", "laplacian", "grad", "hessian", "at")  # u_n, u_laplacian, ...: no coordinate can have these names
 
 Kind = Literal["interval", "periodic", "parameter"]
@@ -41,18 +45,20 @@ def Periodic(lower: float, upper: float, *, modes: int = 1) -> Axis:
 
     `modes` harmonics cos(2 pi k x / L), sin(2 pi k x / L), k = 1..modes, are the network's inputs.
     """
-    if not isinstance(modes, int) or modes < 1:
-        raise UsageError(
-            f"Periodic(modes={modes!r}) has no harmonic.",
-            expected="a whole number, at least 1",
-            do="Use modes=1 or more.",
-        )
-    return Axis(float(lower), float(upper), "periodic", modes)
+    require_number(modes, "modes of pk.Periodic", where="", whole=True, least=1)
+    return _axis_of("pk.Periodic", lower, upper, "periodic", modes)
 
 
 def Parameter(lower: float, upper: float) -> Axis:
     """An axis that is a physical parameter: the network solves the whole family of PDEs at once."""
-    return Axis(float(lower), float(upper), "parameter")
+    return _axis_of("pk.Parameter", lower, upper, "parameter")
+
+
+def _axis_of(what: str, lower: float, upper: float, kind: Kind, modes: int = 1) -> Axis:
+    """An axis between two numbers. Raises UsageError for what is no number."""
+    for end in (lower, upper):
+        require_number(end, f"An end of {what}({lower!r}, {upper!r})", where="")
+    return Axis(float(lower), float(upper), kind, modes)
 
 
 @dataclass(frozen=True)
@@ -205,9 +211,9 @@ class Box:
             reason = ""
             bare = target.rstrip("+-")
             kind = self.axes[self.names.index(bare)].kind if bare in self.names else "interval"
-            if bare == TIME:
-                reason = " (time has none: use @pk.initial)"
-            elif kind != "interval":
+            if bare == TIME and kind == "interval":
+                _refuse_boundary_of_time(target, where)
+            if kind != "interval":
                 reason = f" (a {kind} axis has none)"
             raise UsageError(
                 f"The domain has no boundary '{target}'{reason}." if target else "The domain has no boundary.",
@@ -245,12 +251,26 @@ class Box:
         return Region(self, (face,), (None,), name or "at " + ", ".join(f"{c}={_exactly(v)}" for c, v in fixed.items()))
 
 
+def _refuse_boundary_of_time(target: str, where: str) -> NoReturn:
+    """Raise the UsageError for a boundary of the time axis."""
+    raise UsageError(
+        f"The domain has no boundary '{target}': the axis named '{TIME}' is time, which has a start and no boundary.",
+        where=where,
+        expected="a condition at the start of time, or an axis with another name",
+        do=f"For values at the start, use @pk.initial above the method, without brackets. If '{TIME}' is not the direction "
+        f"in which the solution evolves, rename it in the domain and in the signatures: tau=(start, end) has the "
+        f'boundaries "tau", "tau-" and "tau+", and u_tau is its derivative.',
+    )
+
+
 def _as_axis(name: str, value: tuple[float, float] | Axis) -> Axis:
     axis = value
     if not isinstance(axis, Axis):
         try:
+            if not all(isinstance(v, numbers.Real) for v in value):  # type: ignore[union-attr]
+                raise TypeError
             lower, upper = (float(v) for v in value)  # type: ignore[union-attr]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise UsageError(
                 f"Axis '{name}' is {value!r}.",
                 expected="a pair (lower, upper), pk.Periodic(lower, upper) or pk.Parameter(lower, upper)",
@@ -264,7 +284,24 @@ def _as_axis(name: str, value: tuple[float, float] | Axis) -> Axis:
             expected="two finite numbers, the lower end first",
             do=f"Write {name}=(lower, upper) with lower < upper.",
         )
+    require_resolution(name, axis, np.dtype(np.float64))
     return axis
+
+
+def require_resolution(name: str, axis: Axis, dtype: Any) -> None:
+    """Raise UsageError for an axis between whose ends there are too few floating-point numbers to place points.
+
+    Far from zero neighbouring numbers are far apart: around 1e16 those of float64 by 2, around 1e9 those of float32 by 64.
+    """
+    spacing = float(np.spacing(np.asarray(max(abs(axis.lower), abs(axis.upper)), dtype)))
+    count = axis.length / spacing
+    if count < FEWEST_NUMBERS:
+        raise UsageError(
+            f"Axis '{name}' from {axis.lower!r} to {axis.upper!r} has only {max(int(count), 1)} different numbers"
+            f" in {np.dtype(dtype)}.",
+            expected=f"at least {FEWEST_NUMBERS} numbers between its ends",
+            do=f"Measure {name} from its lower end: {name}=(0.0, {axis.length:g}).",
+        )
 
 
 def _require_name(name: str, others: list[str]) -> None:

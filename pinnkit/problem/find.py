@@ -35,7 +35,8 @@ def shipped() -> Path:
 def known() -> dict[str, Path]:
     """Every problem that can be named, the user's own before those that ship."""
     folders = [shipped(), Path("problems")]
-    return {p.stem: p for folder in folders for p in sorted(folder.glob("*.py")) if not p.stem.startswith("_")}
+    files = (p for folder in folders for p in sorted(folder.glob("*.py")) if not p.stem.startswith("_"))
+    return {p.stem: p for p in files if p.is_file()}  # neither a folder of such a name nor a link that leads nowhere
 
 
 def find(name: str) -> Path:
@@ -50,7 +51,7 @@ def find(name: str) -> Path:
             f"There is no problem file '{name}'.",
             where=shown_path(path),
             expected="a Python file with a pk.Problem in it",
-            do=advice(path.name, near) if near else "Check the path.",
+            do=advice(path.name, near, listed=False) if near else "Check the path.",
         )
     problems = known()
     if name not in problems:
@@ -84,9 +85,11 @@ def load(path: Path) -> ModuleType:
     except SyntaxError as error:
         raise UsageError(
             f"The problem file has a syntax error: {error.msg}.",
-            where=f"{shown_path(Path(error.filename or path))}:{error.lineno}",
-            expected="valid Python" + (f", not `{error.text.strip()}`" if error.text else ""),
-            do="Mend the line (the mistake may be at the end of the line before).",
+            where=shown_path(Path(error.filename or path)) + (f":{error.lineno}" if error.lineno else ""),
+            expected="valid Python" + (f", not `{error.text.strip()}`" if error.text else " in UTF-8"),
+            do="Mend the line (the mistake may be at the end of the line before)."
+            if error.lineno
+            else "Save the file as text in UTF-8.",
         ) from None
     except (Exception, SystemExit) as error:
         raise UsageError(
@@ -143,7 +146,7 @@ def class_in(module: ModuleType, wanted: str = "") -> type[Problem]:
             f"There is no problem class '{wanted}'.",
             where=where,
             expected="a class derived from pk.Problem",
-            do=advice(wanted, classes),
+            do=advice(wanted, classes, listed=False),
         )
     if wanted:
         return classes[wanted]

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from pinnkit.errors import UsageError
+from pinnkit.validation import require_number
 
 Batch = Float[Array, "points space"]
 STEP = 1e-6
@@ -132,8 +133,9 @@ class Disk(Shape):
                 expected="two (a disk) or three (a ball), by name",
                 do="Write pk.Disk(x=0.0, y=0.0, radius=1.0).",
             )
-        if not radius > 0:
-            raise UsageError(f"Disk has the radius {radius}.", expected="a positive length", do="Change the radius.")
+        require_number(radius, "The radius of the Disk", where="", above=0)
+        for axis, place in centre.items():
+            require_number(place, f"The centre {axis} of the Disk", where="")
         self.names, self.centre = tuple(centre), np.array([float(c) for c in centre.values()])
         self.radius, self.name = float(radius), name
 
@@ -253,6 +255,26 @@ class Combination(Shape):
     def surfaces(self) -> tuple[Surface, ...]:
         """The surfaces of both."""
         return (*self.first.surfaces(), *self.second.surfaces())
+
+
+PROBES = 4096
+"""Points at which it is looked whether a part of a shape matters."""
+
+
+def idle_parts(shape: Shape) -> list[tuple[str, str]]:
+    """The parts of a shape that change nothing, each with its operation: what `-` takes from nowhere, what `|` adds to itself."""
+    if not isinstance(shape, Combination):
+        return []
+    idle = [*idle_parts(shape.first), *idle_parts(shape.second)]
+    if shape.operation == "&":
+        return idle
+    lower, upper = (np.array(ends) for ends in zip(*shape.second.bounds, strict=True))
+    points = lower + (upper - lower) * np.random.default_rng(0).random((PROBES, len(lower)))
+    there = np.asarray(shape.second.inside(jnp.asarray(points)))
+    order = [shape.second.names.index(n) for n in shape.first.names]
+    covered = there & np.asarray(shape.first.inside(jnp.asarray(points[:, order])))
+    matters = covered.any() if shape.operation == "-" else (there & ~covered).any()
+    return idle if matters else [*idle, (shape.second.surfaces()[0].name.rstrip("0123456789"), shape.operation)]
 
 
 def _signed_area(points: np.ndarray) -> float:

@@ -16,10 +16,13 @@ from pinnkit.errors import UsageError, advice, location
 from pinnkit.problem.conditions import MARK, Condition, Mark, method_arguments
 from pinnkit.problem.domain import Axis, Box
 from pinnkit.problem.geometry import Shape
+from pinnkit.problem.lines import line_of
 from pinnkit.problem.shaped import as_domain
-from pinnkit.problem.slips import ProblemType, refuse_slips
+from pinnkit.problem.slips import ProblemType, refuse_own_init, refuse_slips
 from pinnkit.problem.unknown import Unknown, unknown
 
+NUMBERS = (float, int, "float", "int")
+"""Annotations of a parameter that is a number; as text where the file has `from __future__ import annotations`."""
 RESERVED_UNKNOWNS = ("value", "grad")
 """Optax finds what a line search has left behind by these names, parameters included."""
 
@@ -52,6 +55,7 @@ class Problem(metaclass=ProblemType):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        refuse_own_init(cls)
         if isinstance(cls.__dict__.get("domain"), Shape):
             cls.domain = as_domain(cls.domain)
         dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(cls)
@@ -61,11 +65,15 @@ class Problem(metaclass=ProblemType):
         # A number given for an unknown is a new first guess: it stays unknown.
         for spec in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, spec.name)
-            if _is_number(spec.default) and not _is_number(value):
+            if not _is_number(value) and (_is_number(spec.default) or spec.type in NUMBERS):
+                example = float(spec.default) if _is_number(spec.default) else 1.0  # type: ignore[arg-type]
                 raise UsageError(
                     f"The parameter '{spec.name}' of {type(self).__name__} is {value!r}.",
-                    expected=f"a number, such as {float(spec.default):g}",  # type: ignore[arg-type]
-                    do="Give a number (text from a file or a form must be converted first).",
+                    where=line_of(type(self), spec.name) if value is spec.default else "",
+                    expected=f"a number, such as {example:g}",
+                    do="Give a number (text from a file or a form must be converted first)."
+                    if value is not spec.default
+                    else f"Write {spec.name}: float = {example:g}.",
                 )
             if isinstance(spec.default, Unknown) and not isinstance(value, Unknown):
                 guess = unknown(value, bounds=(spec.default.lower, spec.default.upper))
@@ -139,17 +147,18 @@ def validated(problem: Problem) -> Problem:
     cls = type(problem)
     where = location(cls)
     if not isinstance(problem.domain, Box):
+        missing = problem.domain is None
         raise UsageError(
-            f"{cls.__name__} has no domain." if problem.domain is None else f"The domain is {problem.domain!r}.",
-            where=where,
+            f"{cls.__name__} has no domain." if missing else f"The domain is {problem.domain!r}.",
+            where=where if missing else line_of(cls, "domain"),
             expected="domain = pk.Box(t=(0, 1), x=(0, 1)), say",
-            do="Add the line to the class.",
+            do="Add the line to the class." if missing else "Write the named axes in the brackets of pk.Box.",
         )
     names = problem.fields
     if not isinstance(names, (tuple, list)) or not names or not all(_is_name(n) for n in names):
         raise UsageError(
             f"fields = {names!r} does not name fields.",
-            where=where,
+            where=line_of(cls, "fields"),
             expected='a tuple of names, e.g. fields = ("u", "v", "p")',
             do='Write fields = ("u",) for one field: mind the comma.',
         )
@@ -169,20 +178,20 @@ def validated(problem: Problem) -> Problem:
                 expected="another name: the state of optimisers has something of that name",
                 do="Rename it.",
             )
-    if isinstance(problem.up_to_constant, str):
+    if not isinstance(problem.up_to_constant, (tuple, list)):
         raise UsageError(
             f"up_to_constant = {problem.up_to_constant!r} is no tuple.",
-            where=where,
+            where=line_of(cls, "up_to_constant"),
             expected='a tuple of fields, e.g. up_to_constant = ("p",)',
             do="Mind the comma.",
         )
     for name in problem.up_to_constant:
         if name not in names:
             raise UsageError(
-                f"up_to_constant names '{name}', which is not a field.",
-                where=where,
+                f"up_to_constant names {name!r}, which is not a field.",
+                where=line_of(cls, "up_to_constant"),
                 expected="one of " + ", ".join(names),
-                do=advice(name, names),
+                do=advice(str(name), names),
             )
     if not any(c.mark.kind == "interior" for c in problem.conditions()):
         raise UsageError(

@@ -46,7 +46,29 @@ class ProblemType(type):
                 expected="parameters by their names: " + (", ".join(known) or "there are none"),
                 do=advice(name, known) if by_name else "Write the name before the value.",
             )
-        return super().__call__(**parameters)
+        try:
+            return super().__call__(**parameters)
+        except UsageError:
+            raise
+        except Exception as error:  # of a __post_init__ of the user's own, or of a default that cannot be made
+            raise UsageError(
+                f"{cls.__name__} cannot be made: {type(error).__name__}: {error}.",
+                where=location(cls),
+                expected="parameters whose values are those that the class gives them",
+                do="Compute what follows from parameters in a method or a property: they never change once they are set.",
+            ) from None
+
+
+def refuse_own_init(cls: type) -> None:
+    """Raise UsageError for a class with an __init__ of its own: parameters would not be set, nor be options."""
+    own = vars(cls).get("__init__")
+    if own is not None:
+        raise UsageError(
+            f"{cls.__name__} has an __init__ of its own, so that its parameters could not be set.",
+            where=location(own),
+            expected="parameters as lines of the class, each with a type and a value: k: float = 1.0",
+            do="Move the values to such lines and remove __init__.",
+        )
 
 
 def refuse_slips(cls: type, base: type) -> None:

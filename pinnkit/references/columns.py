@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,38 +17,91 @@ from pinnkit.errors import UsageError, shown_path, suggestion
 SHAPE = "a header with the names of the columns, then one row of numbers a point, separated by commas"
 
 
-def read_columns(path: str | Path) -> dict[str, NDArray[np.float64]]:
+def read_columns(path: str | Path, asked: Collection[str] | None = None) -> dict[str, NDArray[np.float64]]:
     """The columns of a CSV file by name, each of shape (rows,).
 
-    The first line holds the names (a leading '#' is ignored), every other one a finite number for each. Empty lines are
-    passed over.
+    The first line that is no comment holds the names, every other one a value for each. Empty lines and lines that begin
+    with '#' are ignored; where all lines above the numbers begin with '#', the last of them holds the names.
 
-    Raises UsageError, with the line, for a missing or empty file, a missing header, repeated names, rows that are too
-    long or too short, and entries that are not finite numbers.
+    Args:
+        path: the file.
+        asked: the columns that must hold finite numbers; of the others, those that do not are left out. All unless given.
+
+    Raises:
+        UsageError: with the line, for a missing or empty file, a missing header, repeated names, rows that are too long or
+            too short, and entries of a column that is asked for that are not finite numbers.
     """
     file = Path(path)
     require_file(file)
-    rows = _rows(file)
-    first = next(rows, None)
-    if first is None:
-        raise UsageError("The file is empty.", where=shown_path(file), expected=SHAPE, do="Check how it was written.")
-    names = _header(file, *first)
-    values = [_numbers(file, line, names, row) for line, row in rows]
-    if not values:
+    names, line = _named_columns(file)
+    table = _quickly(file, line, len(names))
+    if table is not None and np.isfinite(table).all():
+        return {name: table[:, i].copy() for i, name in enumerate(names)}
+    rows = [(number, cells) for number, cells in _rows(file) if number > line and not _is_comment(cells)]
+    for number, cells in rows:
+        _require_length(file, number, names, cells)
+    if not rows:
         raise UsageError(
             "The file has a header but no rows.",
             where=shown_path(file),
             expected=SHAPE,
             do="Check how it was written.",
         )
-    table = np.array(values, dtype=np.float64)
-    return {name: table[:, i].copy() for i, name in enumerate(names)}
+    columns = {}
+    for i, name in enumerate(names):
+        values = [_number(cells[i]) for _, cells in rows]
+        if None not in values and np.isfinite(np.array(values, dtype=np.float64)).all():
+            columns[name] = np.array(values, dtype=np.float64)
+        elif asked is None or name in asked:
+            _refuse_entry(
+                file, name, next((n, c[i], v) for (n, c), v in zip(rows, values, strict=True) if not _valid(v))
+            )
+    return columns
+
+
+def _named_columns(file: Path) -> tuple[list[str], int]:
+    """The names of the columns and the number of their line. Raises UsageError where there are none."""
+    comment: tuple[int, list[str]] | None = None
+    for line, cells in _rows(file):
+        if _is_comment(cells):
+            comment = (line, cells)
+            continue
+        if comment and all(_number(cell) is not None for cell in cells):
+            return _header(file, *comment), comment[0]
+        return _header(file, line, cells), line
+    if comment:
+        return _header(file, *comment), comment[0]
+    raise UsageError("The file is empty.", where=shown_path(file), expected=SHAPE, do="Check how it was written.")
+
+
+def _quickly(file: Path, line: int, columns: int) -> NDArray[np.float64] | None:
+    """The numbers behind a line, (rows, columns), by NumPy's own reader; None for a file that needs a closer look."""
+    try:
+        with file.open(encoding="utf-8-sig") as handle, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "input contained no data"
+            for _ in range(line):
+                handle.readline()
+            table = np.loadtxt(handle, dtype=np.float64, delimiter=",", comments="#", ndmin=2)
+    except (ValueError, OSError):
+        return None
+    return table if table.size and table.shape[1] == columns else None
+
+
+def _is_comment(cells: list[str]) -> bool:
+    return next((cell for cell in cells if cell), "").startswith("#")
 
 
 def require_file(file: Path) -> None:
     """Raise UsageError, with files of similar names, unless there is such a file."""
     if file.is_file():
         return
+    if file.is_dir():
+        raise UsageError(
+            f"'{file.name}' is a folder.",
+            where=shown_path(file),
+            expected="a file",
+            do="Name a file in it, with its path from the problem file on.",
+        )
     folder = file.parent
     if not folder.is_dir():
         raise UsageError(
@@ -100,6 +155,13 @@ def _header(file: Path, line: int, cells: list[str]) -> list[str]:
             do="Put the names of the columns into a first line, such as t,x,u.",
         )
     names = [cells[0].lstrip("# "), *cells[1:]]
+    if line > 1 and cells[0].startswith("#") and len(names) == 1 and not names[0].isidentifier():
+        raise UsageError(
+            "The file has no header: there are only comments above the numbers.",
+            where=where,
+            expected=SHAPE,
+            do="Put the names of the columns into a line above the numbers, such as t,x,u.",
+        )
     if len(names) == 1 and any(mark in names[0] for mark in ";\t "):
         raise UsageError(
             f"The first line is a single name: '{names[0]}'.",
@@ -118,7 +180,8 @@ def _header(file: Path, line: int, cells: list[str]) -> list[str]:
     return names
 
 
-def _numbers(file: Path, line: int, names: list[str], cells: list[str]) -> list[float]:
+def _require_length(file: Path, line: int, names: list[str], cells: list[str]) -> None:
+    """Raise UsageError for a row that is longer or shorter than the header."""
     where = f"{shown_path(file)}:{line}"
     if len(cells) != len(names):
         raise UsageError(
@@ -127,19 +190,27 @@ def _numbers(file: Path, line: int, names: list[str], cells: list[str]) -> list[
             expected=f"one number each for {', '.join(names)}",
             do="Complete or remove the line; decimals are written with a point.",
         )
-    numbers = [_number(cell) for cell in cells]
-    for name, cell, number in zip(names, cells, numbers, strict=True):
-        if number is None or not math.isfinite(number):
-            raise UsageError(
-                f"Line {line}, column '{name}': '{cell}' is not a {'number' if number is None else 'finite number'}.",
-                where=where,
-                expected="a finite number",
-                do="Correct the entry, or remove the line if there is no value.",
-            )
-    return [number for number in numbers if number is not None]
+
+
+def _refuse_entry(file: Path, name: str, entry: tuple[int, str, float | None]) -> NoReturn:
+    """Raise the UsageError for an entry that is no finite number: its line, its text, and what was read of it."""
+    line, cell, number = entry
+    raise UsageError(
+        f"Line {line}, column '{name}': '{cell}' is not a {'number' if number is None else 'finite number'}.",
+        where=f"{shown_path(file)}:{line}",
+        expected="a finite number",
+        do="Correct the entry, or remove the line if there is no value.",
+    )
+
+
+def _valid(number: float | None) -> bool:
+    return number is not None and math.isfinite(number)
 
 
 def _number(text: str) -> float | None:
+    """The number that a text is; None for what only Python reads as one, such as 1_000 and digits of other scripts."""
+    if "_" in text or not text.isascii():
+        return None
     try:
         return float(text)
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,7 +118,8 @@ def from_file(path: str | Path, coordinates: list[str], fields: list[str]) -> Gr
             expected="a name that ends in .csv or .npz",
             do="Write the values with numpy.savez, or as CSV with a header.",
         )
-    arrays = read_columns(file) if file.suffix.lower() == ".csv" else _read_npz(file)
+    wanted = [*coordinates, *fields]
+    arrays = read_columns(file, wanted) if file.suffix.lower() == ".csv" else _read_npz(file, wanted)
     for name in [*coordinates, *fields]:
         if name not in arrays:
             raise UsageError(
@@ -196,18 +198,34 @@ def _spline(axes: list[Real], values: Real) -> NdBSpline:
     return NdBSpline(tuple(knots), np.ascontiguousarray(c), 3)
 
 
-def _read_npz(file: Path) -> dict[str, Real]:
+def _read_npz(file: Path, wanted: Collection[str]) -> dict[str, Real]:
+    """The arrays of an .npz file by name, those that are not wanted left out if they hold no real numbers."""
     require_file(file)
     try:
         with np.load(file, allow_pickle=False) as stored:
-            return {name: np.asarray(stored[name], dtype=np.float64) for name in stored.files}
+            arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as problem:
+        # NumPy takes what is no archive for a pickle, and advises to load it as one.
+        kind = "it holds Python objects" if zipfile.is_zipfile(file) else "it is no archive of arrays"
+        reason = kind if "pickle" in str(problem) else problem
         raise UsageError(
-            f"The file cannot be read as arrays of numbers ({problem}).",
+            f"The file cannot be read as arrays of numbers ({reason}).",
             where=shown_path(file),
             expected="what numpy.savez writes: real numbers, arrays by name",
             do="Write it again with numpy.savez('name.npz', t=t, x=x, u=u).",
         ) from None
+    for name, values in arrays.items():
+        if name in wanted and values.dtype.kind not in "fiub":
+            kind = "complex numbers" if values.dtype.kind == "c" else f"values of the type {values.dtype}"
+            raise UsageError(
+                f"'{name}' holds {kind}.",
+                where=shown_path(file),
+                expected="real numbers",
+                do="Save the real and the imaginary part by different names, as fields of their own."
+                if values.dtype.kind == "c"
+                else "Convert the array to float before it is saved.",
+            )
+    return {name: np.asarray(a, dtype=np.float64) for name, a in arrays.items() if a.dtype.kind in "fiub"}
 
 
 def _stack(path: Path, names: list[str], args: tuple[ArrayLike, ...], named: dict[str, ArrayLike]) -> Real:

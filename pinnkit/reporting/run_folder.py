@@ -65,7 +65,7 @@ class RunFolder:
                 f"There is no run folder '{name}'.",
                 where=shown_path(Path(name)),
                 expected="a folder that pinnkit train made",
-                do=advice(name, runs) if runs else "Train first: pinnkit train NAME.",
+                do=advice(name, runs, listed=False) if runs else "Train first: pinnkit train NAME.",
             )
         folder = cls(path)
         folder.config()

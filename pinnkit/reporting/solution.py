@@ -24,7 +24,6 @@ from pinnkit.diagnostics.uncertainty import Estimate
 from pinnkit.errors import UsageError, shown_path
 from pinnkit.fields import Points
 from pinnkit.fields.names import FieldFunction
-from pinnkit.models import MLP
 from pinnkit.models.grid import AnyModel
 from pinnkit.objective import SurrogateEquations
 from pinnkit.problem import Problem, Surrogate
@@ -40,7 +39,7 @@ from pinnkit.stopping import signals_request
 from pinnkit.training.checkpoint import Checkpoints
 from pinnkit.training.loop import Report
 from pinnkit.training.recipe import Recipe
-from pinnkit.training.run import LEFT_OUT, Evaluation, Run, described
+from pinnkit.training.run import LEFT_OUT, Evaluation, Run, described, own_settings
 
 if TYPE_CHECKING:
     from pinnkit.reporting.pictures import Pictures
@@ -223,7 +222,8 @@ def diagnose(
     """
     from pinnkit.reporting.diagnosis import print_diagnosis  # matplotlib takes most of a second
 
-    objective, _ = described(problem, model or problem.model or MLP(), recipe or problem.recipe or Recipe(), seed)
+    own_model, own_recipe = own_settings(problem)
+    objective, _ = described(problem, model or own_model, recipe or own_recipe, seed)
     findings = diagnosis(objective, settings or Settings(), seed)
     print_diagnosis(_console(), findings)
     return findings

@@ -21,6 +21,7 @@ from pinnkit.fields import Points
 from pinnkit.objective import Group, Objective, Parameters, Past, PointSets
 from pinnkit.problem import Box
 from pinnkit.sampling.sobol import sobol
+from pinnkit.validation import require_number
 
 Method = Literal["sobol", "rad", "r3"]
 Density = Literal["uniform", "chebyshev"]
@@ -49,10 +50,9 @@ class Sampling:
 
     def __post_init__(self) -> None:
         for name in ("interior", "initial", "boundary"):
-            if getattr(self, name) < 1:
-                _refuse(f"sampling.{name} is {getattr(self, name)}", "at least one point")
-        if self.redraw < 0:
-            _refuse(f"sampling.redraw is {self.redraw}", "a number of steps, or 0 for never")
+            self._require(name, whole=True, least=1)
+        self._require("redraw", whole=True, least=0, meaning="a number of steps, or 0 for never")
+        self._require("adaptive", least=0, most=1)
         if self.method not in get_args(Method):
             _refuse(
                 f"sampling.method is {self.method!r}",
@@ -65,8 +65,9 @@ class Sampling:
                 "one of " + ", ".join(get_args(Density)),
                 advice(str(self.density), get_args(Density)),
             )
-        if not 0.0 <= self.adaptive <= 1.0:
-            _refuse(f"sampling.adaptive is {self.adaptive}", "a share between 0 and 1")
+
+    def _require(self, option: str, **valid: Any) -> None:
+        require_number(getattr(self, option), f"sampling.{option}", where="sampling of the recipe", **valid)
 
     def count(self, group: Group) -> int:
         """Number of points asked for in a group."""

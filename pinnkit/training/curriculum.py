@@ -8,10 +8,12 @@ Source: Krishnapriyan et al., NeurIPS 2021, section 4 (curriculum PINN regularis
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from pinnkit.errors import UsageError, advice, location
 from pinnkit.problem import Problem, Unknown
+from pinnkit.validation import is_number, refuse_value, require_number
+
+PLACE = "curriculum of the recipe"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +30,9 @@ class Curriculum:
     def __post_init__(self) -> None:
         multiples = tuple(self.multiples) if isinstance(self.multiples, (tuple, list)) else ()
         object.__setattr__(self, "multiples", multiples)
-        if not multiples or not all(_is_number(m) for m in multiples):
-            self._refuse("multiples", "numbers, (0.1, 0.4) say")
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
-            self._refuse("steps", "a whole number, 1 or more")
+        if not multiples or not all(is_number(m) and m for m in multiples):
+            self._refuse("multiples", "numbers other than 0, (0.1, 0.4) say")
+        require_number(self.steps, "curriculum.steps", where=PLACE, whole=True, least=1)
 
     def values(self, problem: Problem) -> tuple[float, ...]:
         """The values of the parameter. Raises UsageError where the problem has no such number."""
@@ -44,7 +45,7 @@ class Curriculum:
                 do=advice(self.parameter, own),
             )
         value = own[self.parameter]
-        if isinstance(value, Unknown) or not _is_number(value):
+        if isinstance(value, Unknown) or not is_number(value):
             raise UsageError(
                 f"The curriculum changes '{self.parameter}', which is no given number.",
                 where=where,
@@ -54,13 +55,4 @@ class Curriculum:
         return tuple(m * value for m in self.multiples)
 
     def _refuse(self, option: str, expected: str) -> None:
-        raise UsageError(
-            f"curriculum.{option} is {getattr(self, option)!r}.",
-            where="curriculum of the recipe",
-            expected=expected,
-            do="Change the value.",
-        )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+        refuse_value(getattr(self, option), f"curriculum.{option}", where=PLACE, expected=expected)

@@ -14,6 +14,7 @@ from pinnkit.errors import UsageError
 from pinnkit.optim import Auto, Stage
 from pinnkit.sampling import Sampling
 from pinnkit.training.curriculum import Curriculum
+from pinnkit.validation import require_number
 from pinnkit.weighting import Causality, Weighting
 
 NTK = "ntk"
@@ -56,6 +57,8 @@ class Recipe:
                 _refuse(f"{stage!r} is no stage", "pk.Adam(...), pk.LBFGS(...), pk.SSBroyden(...), "
                         "pk.LevenbergMarquardt(...) or pk.Optax(transform=...)",
                         "Wrap an optax transformation as pk.Optax(transform=..., steps=...).")  # fmt: skip
+        if not stages:
+            _refuse("stages is empty: nothing would be trained", "at least one optimiser", "Write stages=(pk.Auto(),).")
         object.__setattr__(self, "stages", tuple(stages))
         if not isinstance(self.sampling, Sampling):
             _refuse(f"sampling is {self.sampling!r}", "pk.Sampling(interior=2000), say")
@@ -63,21 +66,38 @@ class Recipe:
             _refuse(
                 f"weights is {self.weights!r}", 'a dict from names of equations to numbers, {"heat": 10.0}, or "ntk"'
             )
+        for term, weight in self.fixed_weights.items():
+            if not isinstance(term, str):
+                _refuse(f"weights names {term!r}", "names of equations, as text")
+            require_number(weight, f"The weight of '{term}'", where="weights of the recipe", above=0)
         self._set_weighting()
-        if isinstance(self.windows, bool) or not isinstance(self.windows, int) or self.windows < 1:
-            _refuse(f"windows is {self.windows!r}", "a whole number, 1 or more")
+        if self.causality is not None and self.causality.slices > self.sampling.interior:
+            _refuse(
+                f"causality.slices is {self.causality.slices}, and sampling.interior is {self.sampling.interior}",
+                "at most as many slices of time as interior points",
+                "Use --causality.slices 16.",
+            )
+        require_number(self.windows, "windows", where="recipe", whole=True, least=1)
+        require_number(
+            self.gradients,
+            "gradients",
+            where="recipe",
+            whole=True,
+            least=0,
+            meaning="a number of steps, or 0 for never",
+        )
+        if self.accuracy is not None:
+            require_number(
+                self.accuracy, "accuracy", where="recipe", above=0, meaning="a positive relative L2 error, such as 1e-4"
+            )
         if self.windows > 1 and self.gradients:
             _refuse(f"gradients is {self.gradients} and windows is {self.windows}", "gradients=0 where time is cut")
         if not isinstance(self.curriculum, (Curriculum, type(None))):
             _refuse(f"curriculum is {self.curriculum!r}", 'pk.Curriculum(parameter="Re", multiples=(0.1, 0.4)) or None')
         if self.windows > 1 and self.curriculum:
             _refuse(f"windows is {self.windows}, and there is a curriculum", "one of them")
-        if isinstance(self.gradients, bool) or not isinstance(self.gradients, int) or self.gradients < 0:
-            _refuse(f"gradients is {self.gradients!r}", "a number of steps, or 0 for never")
         if self.precision not in get_args(Precision):
             _refuse(f"precision is {self.precision!r}", "one of " + ", ".join(get_args(Precision)))
-        if self.accuracy is not None and not (isinstance(self.accuracy, (int, float)) and self.accuracy > 0):
-            _refuse(f"accuracy is {self.accuracy}", "a positive relative L2 error, such as 1e-4")
 
     def _set_weighting(self) -> None:
         given = (self.weighting,) if isinstance(self.weighting, Weighting) else self.weighting

@@ -25,12 +25,16 @@ from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Objective, Parameters, SurrogateEquations, equations_of
 from pinnkit.optim.loss_scaling import ScaledState
 from pinnkit.problem import Problem, Surrogate
+from pinnkit.problem.domain import require_resolution
+from pinnkit.problem.lines import line_of
 from pinnkit.training.curriculum_loop import CurriculumLoop
 from pinnkit.training.loop import Loop
 from pinnkit.training.recipe import NTK, SHORT, Recipe
+from pinnkit.training.requirements import require_memory_for, require_memory_of_stages
 from pinnkit.training.short import ShortPrecision, short_of
 from pinnkit.training.state import TrainState
 from pinnkit.training.windows import Windows
+from pinnkit.validation import require_number
 
 FRESH = 4
 """Draws of fresh points on which the residuals are measured."""
@@ -53,11 +57,10 @@ class Run:
         _require(problem, Problem, "a problem", "an instance: pk.train(Rod()), with the brackets")
         _require(model, (Model, GridModel, type(None)), "a model", "pk.MLP(...)")
         _require(recipe, (Recipe, type(None)), "a recipe", "pk.Recipe(...)")
+        own_model, own_recipe = own_settings(problem)
         self.problem = problem
         self.seed = seed
-        self.objective, self.recipe = described(
-            problem, model or problem.model or MLP(), recipe or problem.recipe or Recipe(), seed
-        )
+        self.objective, self.recipe = described(problem, model or own_model, recipe or own_recipe, seed)
         self.model: AnyModel = self.objective.network.model
         self.equations = self.objective.equations
         self.loop: Loop | Windows | CurriculumLoop
@@ -71,7 +74,15 @@ class Run:
 
     def check(self) -> Checked:
         """The findings before training. Raises UsageError."""
-        return check_surrogate(self.objective) if isinstance(self.problem, Surrogate) else check(self.objective)
+        found = check_surrogate(self.objective) if isinstance(self.problem, Surrogate) else check(self.objective)
+        wanted = self.recipe.accuracy
+        if wanted is None or self.problem.exact or self.problem.reference or getattr(self.problem, "solve", None):
+            return found
+        unverifiable = (
+            f"The requested accuracy of {wanted:.1e} cannot be verified: {type(self.problem).__name__} has neither `exact` "
+            "nor `reference`. Training runs to the end of the recipe, with exit status 1."
+        )
+        return replace(found, oversights=(*found.oversights, unverifiable))
 
     @cached_property
     def accuracy(self) -> Accuracy:
@@ -124,9 +135,34 @@ class Run:
             return {n: without_interval(u, values[n], LEFT_OUT) for n, u in unknowns.items()}
 
 
+def own_settings(problem: Problem) -> tuple[AnyModel, Recipe]:
+    """The model and the recipe that a problem's class names, or the defaults. Raises UsageError for what is neither."""
+    for name, kind, example in (("model", (Model, GridModel), "pk.MLP(width=30)"), ("recipe", Recipe, "pk.Recipe()")):
+        value: Any = getattr(problem, name)
+        if value is None:
+            continue
+        if isinstance(value, type) or not isinstance(value, kind):
+            raise UsageError(
+                f"{name} = {value!r} is no {name}.",
+                where=line_of(type(problem), name),
+                expected=f"{name} = {example}, say",
+                do=f"Write {name} = pk.{value.__name__}(), with the brackets."
+                if isinstance(value, type)
+                else f"Write {name} = {example}, or remove the line.",
+            )
+    return problem.model or MLP(), problem.recipe or Recipe()
+
+
 def described(problem: Problem, model: AnyModel, recipe: Recipe, seed: int) -> tuple[Objective, Recipe]:
     """The objective and the recipe, what is automatic in them resolved (`init`, `weights`, `stages`): a run says what it did."""
+    require_number(
+        seed, "seed", where="seed", whole=True, least=0, below=2**63, meaning="a whole number from 0 to 2^63 - 1"
+    )
     equations, dtype = equations_of(problem), recipe.dtype
+    for name, axis in zip(problem.domain.names, problem.domain.axes, strict=True):
+        require_resolution(name, axis, dtype)
+    if not isinstance(problem, Surrogate):
+        require_memory_for(equations, model, recipe)  # type: ignore[arg-type]
     if isinstance(problem, Surrogate):
         _refuse_for_a_surrogate(recipe)
 
@@ -141,8 +177,10 @@ def described(problem: Problem, model: AnyModel, recipe: Recipe, seed: int) -> t
         traces = mean_traces(objective(model, {}), Settings().rows, seed)
         recipe = replace(recipe, weights=kernel_weights(traces))
     found = objective(model, recipe.fixed_weights)
-    stages = (s for stage in recipe.stages for s in stage.resolved(found.network.count(), recipe.working))
-    return found, replace(recipe, stages=tuple(stages))
+    count = found.network.count()
+    stages = tuple(s for stage in recipe.stages for s in stage.resolved(count, recipe.working))
+    require_memory_of_stages(stages, count, dtype)
+    return found, replace(recipe, stages=stages)
 
 
 def _refuse_for_a_surrogate(recipe: Recipe) -> None:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pinnkit.objective import Objective, Parameters, PointSets
-from pinnkit.weighting.base import Factors, Weighting, Where, groups_of, is_number, residuals_in
+from pinnkit.weighting.base import Factors, Weighting, Where, groups_of, residuals_in
 
 Potential = Literal["exponential", "quadratic"]
 Per = Literal["point", "term"]
@@ -62,8 +62,8 @@ class ResidualAttention(_Attention):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require(is_number(self.memory, 0.0, 1.0), "memory", "a number from 0 to below 1")
-        self.require(is_number(self.rate, 0.0) and self.rate > 0, "rate", "a positive number")
+        self.require("memory", least=0, below=1)
+        self.require("rate", above=0)
 
     def init(self, objective: Objective, params: Parameters, points: PointSets) -> Factors:
         """What lambda would be had the residual always been as it is."""
@@ -104,8 +104,8 @@ class VariationalAttention(_Attention):
         super().__post_init__()
         if self.potential not in get_args(Potential):
             self.refuse("potential", "one of " + ", ".join(get_args(Potential)))
-        self.require(is_number(self.sharpness, 0.0, 100.0), "sharpness", "a number from 0 to below 100")
-        self.require(is_number(self.memory, 0.0, 1.0), "memory", "a number from 0 to below 1")
+        self.require("sharpness", least=0, below=100)
+        self.require("memory", least=0, below=1)
 
     def init(self, objective: Objective, params: Parameters, points: PointSets) -> Factors:
         """The tilt of the present residuals."""
@@ -151,7 +151,7 @@ class SelfAdaptive(_Attention):
         super().__post_init__()
         if self.per not in get_args(Per):
             self.refuse("per", "one of " + ", ".join(get_args(Per)))
-        self.require(is_number(self.rate, 0.0) and self.rate > 0, "rate", "a positive number")
+        self.require("rate", above=0)
 
     def init(self, objective: Objective, params: Parameters, points: PointSets) -> Any:
         """One, everywhere."""

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Literal
 
 from jaxtyping import Array, Float
 
-from pinnkit.errors import UsageError
 from pinnkit.objective import Group, Objective, Parameters, PointSets
+from pinnkit.validation import refuse_value, require_number
 
 Factors = dict[str, Float[Array, " points"]]
 """Factors of the points' weights, {term: (points,)}; terms that are not named keep theirs."""
@@ -35,8 +35,7 @@ class Weighting(ABC):
     """Steps between two updates; 0 for none but the first and what new points need."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 0:
-            self.refuse("every", "a number of steps, or 0 for never")
+        self.require("every", whole=True, least=0, meaning="a number of steps, or 0 for never")
 
     @abstractmethod
     def init(self, objective: Objective, params: Parameters, points: PointSets) -> Any:
@@ -57,25 +56,17 @@ class Weighting(ABC):
     def fits(self, objective: Objective) -> None:  # noqa: B027 (most have nothing to say)
         """Raise UsageError where the weighting cannot be used for a problem."""
 
-    def require(self, holds: bool, option: str, expected: str) -> None:
-        """Raise the UsageError for a bad option value unless it is a number for which the condition holds."""
-        value = getattr(self, option)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not holds:
-            self.refuse(option, expected)
+    def require(self, option: str, **valid: Any) -> None:
+        """Raise UsageError unless the option is a number in a range, given as `pinnkit.validation.is_number` takes it."""
+        require_number(getattr(self, option), f"{self.name}.{option}", where=self._place, **valid)
 
     def refuse(self, option: str, expected: str) -> None:
         """Raise the UsageError for a bad option value."""
-        raise UsageError(
-            f"{self.name}.{option} is {getattr(self, option)!r}.",
-            where=f"weighting '{self.name}' of the recipe",
-            expected=expected,
-            do="Change the value.",
-        )
+        refuse_value(getattr(self, option), f"{self.name}.{option}", where=self._place, expected=expected)
 
-
-def is_number(value: Any, least: float, below: float = float("inf")) -> bool:
-    """Whether least <= value < below (not so for what is no number)."""
-    return isinstance(value, (int, float)) and least <= value < below
+    @property
+    def _place(self) -> str:
+        return f"weighting '{self.name}' of the recipe"
 
 
 def groups_of(objective: Objective, where: Where) -> list[Group]:

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 from pinnkit.errors import UsageError, location
 from pinnkit.objective import Objective, Parameters, PointSets
 from pinnkit.problem.domain import TIME
-from pinnkit.weighting.base import Factors, Weighting, is_number
+from pinnkit.weighting.base import Factors, Weighting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +41,11 @@ class Causality(Weighting):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.slices, bool) or not isinstance(self.slices, int) or self.slices < 2:
-            self.refuse("slices", "a whole number, 2 or more")
-        self.require(is_number(self.epsilon, 0.0) and self.epsilon > 0, "epsilon", "a positive number")
-        self.require(is_number(self.growth, 1.0), "growth", "a number, 1 or more")
-        self.require(is_number(self.largest, self.epsilon), "largest", "a number that is not below epsilon")
-        self.require(is_number(self.threshold, 0.0, 1.0), "threshold", "a number from 0 to below 1")
+        self.require("slices", whole=True, least=2)
+        self.require("epsilon", above=0)
+        self.require("growth", least=1)
+        self.require("largest", least=self.epsilon, meaning="a number that is not below epsilon")
+        self.require("threshold", least=0, below=1)
 
     def fits(self, objective: Objective) -> None:
         """Raise UsageError where the domain has no axis of time."""

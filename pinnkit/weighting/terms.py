@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from pinnkit.diagnostics.uncertainty import jacobians
 from pinnkit.objective import Objective, Parameters, PointSets
-from pinnkit.weighting.base import Factors, Weighting, is_number
+from pinnkit.weighting.base import Factors, Weighting
 
 Scalars = dict[str, Float[Array, ""]]
 TOGETHER = 32
@@ -29,7 +29,7 @@ class _Balance(Weighting):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require(is_number(self.memory, 0.0, 1.0), "memory", "a number from 0 to below 1")
+        self.require("memory", least=0, below=1)
 
     @abstractmethod
     def balanced(self, objective: Objective, params: Parameters, points: PointSets) -> Scalars:
@@ -80,8 +80,7 @@ class NTK(_Balance):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.rows, bool) or not isinstance(self.rows, int) or self.rows < 1:
-            self.refuse("rows", "a whole number, 1 or more")
+        self.require("rows", whole=True, least=1)
 
     def balanced(self, objective: Objective, params: Parameters, points: PointSets) -> Scalars:
         """sum_j tr(K_j) / tr(K_i)."""

@@ -1,0 +1,160 @@
+"""Reading command lines by tyro, with pinnkit's own messages for what cannot be read."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import re
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import tyro
+
+from pinnkit.errors import UsageError, advice
+
+PLACE = "command line"
+KINDS = {int: "a whole number", float: "a number", str: "a word", Path: "a path", bool: "True or False"}
+
+
+def parse(kind: Any, arguments: Sequence[str], command: str, description: str | None = None, config: Any = ()) -> Any:
+    """An instance of the dataclass `kind`, its fields set by the arguments.
+
+    Args:
+        kind: a dataclass; its nested dataclasses are groups of options, `--group.name`.
+        arguments: the words of the command line behind the command.
+        command: what the user typed, for messages: "pinnkit train rod".
+        description: what `--help` begins with; the docstring of `kind` unless given.
+        config: markers of tyro.
+
+    Raises:
+        UsageError: an option that does not exist, a value that cannot be read, or a word too many.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            parsed, unknown = tyro.cli(
+                kind,
+                args=list(arguments),
+                prog=command,
+                description=description,
+                use_underscores=True,
+                config=config,
+                return_unknown_args=True,
+            )
+    except SystemExit as stop:
+        if not stop.code:  # --help
+            raise
+        raise _unreadable(said.getvalue(), options_of(kind), arguments, command) from None
+    except UsageError as error:
+        error.where = error.where or PLACE
+        raise
+    except Exception as error:  # tyro cannot make an option of something in the class
+        raise UsageError(
+            f"The options cannot be made: {type(error).__name__}: {error}.",
+            where=command,
+            expected="parameters of the types float, int, bool, str or Literal, or tuples of these",
+            do="Change the types of the parameters in the problem's class.",
+        ) from None
+    if unknown:
+        _refuse_unknown(unknown[0], options_of(kind), command)
+    return parsed
+
+
+def options_of(kind: Any, prefix: str = "") -> dict[str, Any]:
+    """The type of each option by its name as it is typed, such as "--model.width"."""
+    options: dict[str, Any] = {}
+    hints = get_type_hints(kind, include_extras=True)
+    for spec in dataclasses.fields(kind):
+        if not spec.init:
+            continue
+        own, name = hints[spec.name], spec.name
+        if get_origin(own) is Annotated:
+            own, *marks = get_args(own)
+            if any(mark in (tyro.conf.Positional, tyro.conf.Suppress) for mark in marks):
+                continue
+            named = [mark.name for mark in marks if getattr(mark, "name", None) is not None]
+            name = named[0] if named else name
+        if dataclasses.is_dataclass(own):
+            options |= options_of(own, f"{prefix}{name}." if name else prefix)
+        else:
+            options[f"--{prefix}{name}"] = own
+    return options
+
+
+def _refuse_unknown(word: str, options: dict[str, Any], command: str) -> None:
+    """Raise the UsageError for a word that is no option, with the options that it may have meant."""
+    name = word.partition("=")[0]
+    if not name.startswith("-"):
+        raise UsageError(
+            f"'{word}' is one word too many.",
+            where=PLACE,
+            expected="options, each with its value: --seed 3",
+            do=f"Leave it out; {command} --help shows the options.",
+        )
+    group = name.partition(".")[0] + "."
+    near = [option for option in options if option.startswith(group)] if "." in name else []
+    raise UsageError(
+        f"There is no option '{name}'.",
+        where=PLACE,
+        expected="one of " + ", ".join(near or [option for option in options if "." not in option]),
+        do=_nearest(name, options, near, command),
+    )
+
+
+def _nearest(name: str, options: dict[str, Any], near: list[str], command: str) -> str:
+    """What was probably meant: an option with the same last part, or one of a similar name."""
+    same = [
+        option for option in options if option.rpartition(".")[2].lstrip("-") == name.rpartition(".")[2].lstrip("-")
+    ]
+    if same:
+        return "Did you mean " + " or ".join(f"'{option}'" for option in same[:3]) + "?"
+    stem = name.rpartition(".")[0] + "." if near else ""  # only what differs is compared
+    text = advice(name.removeprefix(stem), [option.removeprefix(stem) for option in near or options])
+    text = re.sub(r"'([^']+)'", rf"'{stem}\1'", text)
+    return text if text.startswith("Did") else f"Use one of those; {command} --help says what they do."
+
+
+def _unreadable(said: str, options: dict[str, Any], arguments: Sequence[str], command: str) -> UsageError:
+    """The error for a value that tyro cannot read, from what it says in its frame."""
+    text = " ".join(line.strip("│┃| ") for line in said.splitlines() if not set(line) & set("╭╰┏┗"))
+    reason = re.split(r"─{3,}|━{3,}", text)[0].strip()
+    named = re.search(r"--[\w.]+", reason)
+    option = named.group().rstrip(".") if named else ""
+    given = _value_of(option, arguments)
+    what = f"{option} is {given!r}." if given is not None else f"{option} has no value." if option else f"{reason}."
+    return UsageError(
+        what,
+        where=option or PLACE,
+        expected=in_words(options[option]) if option in options else reason,
+        do=f"Change the value; {command} --help shows the options." if given is not None or not option
+        else f"Write a value behind {option}.",
+    )  # fmt: skip
+
+
+def _value_of(option: str, arguments: Sequence[str]) -> str | None:
+    """The last value that an option has on a command line; None where it has none."""
+    value = None
+    for position, word in enumerate(arguments):
+        if word.replace("-", "_") == option.replace("-", "_"):
+            following = arguments[position + 1] if position + 1 < len(arguments) else "--"
+            value = None if following.startswith("--") else following
+        elif word.startswith(f"{option}="):
+            value = word.partition("=")[2]
+    return value
+
+
+def in_words(kind: Any) -> str:
+    """What a value of a type is, in words: "a whole number", "one of sobol, rad, r3"."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return in_words(parts[0])
+    if origin is Literal:
+        return "one of " + ", ".join(str(part) for part in parts)
+    if origin in (Union, types.UnionType):
+        return " or ".join(in_words(part) for part in parts if part is not type(None))
+    if origin is tuple:
+        return f"one or more values, each {in_words(parts[0])}" if parts else "values"
+    return KINDS.get(kind, f"a value of the type {getattr(kind, '__name__', kind)}")

@@ -1,0 +1,115 @@
+"""The memory that a training needs, estimated from the options before anything of that size is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+
+from pinnkit.memory import largest_that_fits, require_memory
+from pinnkit.models import LayeredModel, Model, Transformer
+from pinnkit.objective import Equations
+from pinnkit.optim import LBFGS, SSBroyden, Stage
+from pinnkit.optim.self_scaled_broyden import matrix_bytes
+from pinnkit.problem import Problem
+from pinnkit.sampling.collocation import CANDIDATES, Sampling
+from pinnkit.training.recipe import Recipe
+
+NUMBERS_OF_A_POINT = 14
+"""Numbers that each point takes besides coordinates: measured with 10^5 to 10^6 points in two and six dimensions."""
+NUMBERS_OF_A_COORDINATE = 3
+"""Numbers that each coordinate of a point takes: its digits in the Sobol sequence, in the unit cube and in the domain."""
+COPIES = 8
+"""Arrays of the size of the parameters: these, their gradient, an optimiser's moments, and the state to go back to."""
+EXTRA_INPUTS = 64
+"""Inputs of the network that are allowed for besides coordinates."""
+
+
+def require_memory_for(equations: Equations, model: Model, recipe: Recipe) -> None:
+    """Raise UsageError where the points, the network or causal weights would not fit into the free memory."""
+    _require_points(equations, recipe)
+    itemsize = jnp.dtype(recipe.dtype).itemsize
+    if isinstance(model, (LayeredModel, Transformer)):
+        needed = COPIES * itemsize * parameters_of(equations.problem, model)
+        require_memory(
+            needed,
+            f"A network of width {model.width} and depth {model.depth}",
+            "--model.width",
+            lambda free: largest_that_fits(
+                lambda n: COPIES * itemsize * _of_width(equations, model, n) <= free, model.width
+            ),
+        )
+    if recipe.causality:
+        slices = recipe.causality.slices
+        require_memory(
+            itemsize * slices**2,
+            f"Causal weights of {slices} slices",
+            "--causality.slices",
+            lambda free: largest_that_fits(lambda n: itemsize * n**2 <= free, slices),
+        )
+
+
+def require_memory_of_stages(stages: Sequence[Stage], parameters: int, dtype: Any) -> None:
+    """Raise UsageError where the state of an optimiser would not fit into the free memory."""
+    for stage in stages:
+        if isinstance(stage, LBFGS):
+            pair = 2 * parameters * jnp.dtype(dtype).itemsize
+            require_memory(
+                stage.memory * pair,
+                f"L-BFGS with {stage.memory} pairs of {parameters} parameters",
+                "--lbfgs.memory",
+                partial(_pairs_in, pair, stage.memory),
+            )
+        elif isinstance(stage, SSBroyden):
+            needed = 2 * matrix_bytes(parameters, dtype)  # the matrix, and the one that an update makes of it
+            require_memory(
+                needed, f"The inverse Hessian of {parameters} parameters", "--model.width", lambda free: None
+            )
+
+
+def _require_points(equations: Equations, recipe: Recipe) -> None:
+    """Raise UsageError where the collocation points would not fit; the message names the option that counts most."""
+    sampling, dim = recipe.sampling, equations.problem.domain.dim
+    itemsize = jnp.dtype(recipe.dtype).itemsize
+    each = itemsize * (NUMBERS_OF_A_POINT + NUMBERS_OF_A_COORDINATE * dim)
+    drawn = [
+        (sampling.option(g), sampling.count(g) * _candidates(g.kind, sampling)) for g in equations.groups if g.region
+    ]
+    totals = {option: sum(n for o, n in drawn if o == option) for option, _ in drawn}
+    worst = max(totals, key=lambda option: totals[option])
+    count, others = getattr(sampling, worst), sum(n for o, n in totals.items() if o != worst)
+    share = totals[worst] / count
+    require_memory(
+        each * sum(totals.values()),
+        f"{count} {worst} points",
+        f"--sampling.{worst}",
+        lambda free: largest_that_fits(lambda n: each * (n * share + others) <= free, count),
+    )
+
+
+def _candidates(kind: str, sampling: Sampling) -> float:
+    """Points that are looked at for each point that is used: more inside, where they are chosen by their residual."""
+    return 1 + CANDIDATES * sampling.adaptive if kind == "interior" and sampling.method == "rad" else 1
+
+
+def parameters_of(problem: Problem, model: LayeredModel | Transformer) -> int:
+    """About how many parameters a network of the problem's fields has."""
+    inputs = sum(2 * axis.modes if axis.kind == "periodic" else 1 for axis in problem.domain.axes)
+    inputs += EXTRA_INPUTS * bool(problem.features())
+    if isinstance(model, Transformer):
+        return model.parameters(inputs, len(problem.fields))
+    layers = model.layers(inputs, len(problem.fields))
+    return sum(layer.n_in * layer.n_out for layer in layers)
+
+
+def _of_width(equations: Equations, model: LayeredModel | Transformer, width: int) -> int:
+    step = model.heads if isinstance(model, Transformer) else 2
+    return parameters_of(equations.problem, replace(model, width=max(width // step, 1) * step))
+
+
+def _pairs_in(pair: int, most: int, free: float) -> int | None:
+    """The number of pairs of vectors, of so many bytes each, that fit into the free memory."""
+    return largest_that_fits(lambda n: n * pair <= free, most)
