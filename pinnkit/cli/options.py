@@ -59,8 +59,14 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
     The fields of `further`, an instance of a dataclass, are options too.
     """
     problem = _with_defaults(cls)
-    own_model, recipe = own_settings(problem)
-    model, arguments = chosen_model(arguments, own_model)  # type: ignore[arg-type]
+    model, recipe = own_settings(problem)
+    return read_onto(Options(problem, model, recipe, 0, None, further), arguments, command)  # type: ignore[arg-type]
+
+
+def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
+    """Read options whose defaults are what `own` says: those of a problem, or of a run that goes on."""
+    problem, recipe, further = own.problem, own.recipe, own.further
+    model, arguments = chosen_model(arguments, own.model)
     chosen, rest = taken(arguments, "--stages", "optimiser", STAGES)
     stages = tuple(stage_named(name, recipe) for name in chosen) if chosen else recipe.stages
     chosen, rest = taken(rest, "--weighting", "weighting", (*WEIGHTINGS, NONE))
@@ -68,10 +74,10 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
     refuse_idle(rest, "--weighting", "a weighting", WEIGHTINGS, [w.name for w in weightings])
     equations = equations_of(problem)
     terms = [term for group in equations.groups for term in equations.terms(group)]
-    description = (cls.__doc__ or "").strip()
+    description = (type(problem).__doc__ or "").strip()
 
     def parsed_with(stages: Sequence[Stage], words: Sequence[str]) -> Any:
-        kind = _options_type(problem, model, recipe, stages, weightings, terms, further)
+        kind = _options_type(replace(own, model=model), stages, weightings, terms)
         return parse(kind, words, command, description, (tyro.conf.SuppressFixed,))
 
     meant = [n for n in idle_options(rest, STAGES, _labels(stages)) if any(isinstance(s, Auto) for s in stages)]
@@ -140,16 +146,9 @@ def _with_defaults(cls: type[Problem]) -> Problem:
     return cls()
 
 
-def _options_type(
-    problem: Problem,
-    model: Model,
-    recipe: Recipe,
-    stages: Sequence[Stage],
-    weightings: Sequence[Weighting],
-    terms: Sequence[str],
-    further: Any,
-) -> Any:
+def _options_type(own: Options, stages: Sequence[Stage], weightings: Sequence[Weighting], terms: Sequence[str]) -> Any:
     """The dataclass that tyro reads: its field docs are the help."""
+    problem, model, recipe, further = own.problem, own.model, own.recipe, own.further
     names, weighed = tuple(s.name for s in stages), tuple(w.name for w in weightings) or (NONE,)
     hidden: Any = tyro.conf.Suppress
     fields = [
@@ -169,7 +168,7 @@ def _options_type(
         _option("windows", int, recipe.windows, "number of equal windows of time, trained one after the other"),
         _option("accuracy", float | None, recipe.accuracy, ACCURACY),
         _option("gradients", int, recipe.gradients, "steps between measurements of each layer's gradients; 0: never"),
-        _option("seed", int, 0, "random seed of the initial weights and of the collocation points"),
+        _option("seed", int, own.seed, "random seed of the initial weights and of the collocation points"),
         _option("out", Path | None, None, "folder for the results, instead of runs/NAME/TIME"),
         # name="": its fields are options of their own, --widths and not --diagnosis.widths.
         *([_group("further", further, Annotated[type(further), tyro.conf.arg(name="")])] if further else []),

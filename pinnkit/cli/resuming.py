@@ -7,10 +7,12 @@ from typing import Any
 
 from rich.console import Console
 
+from pinnkit.cli.options import Options, read_onto
 from pinnkit.errors import UsageError, shown_path
 from pinnkit.reporting.restore import differences, restored
 from pinnkit.reporting.run_folder import RunFolder
-from pinnkit.reporting.session import Session
+from pinnkit.reporting.session import Session, changed_settings, note_change
+from pinnkit.training.recipe import Recipe
 from pinnkit.training.run import Run
 from pinnkit.training.state import TrainState
 
@@ -33,13 +35,17 @@ def resume(console: Console, arguments: Sequence[str]) -> int:
         )
     folder = RunFolder.open(arguments[0])
     with folder.lock():
-        return _resume(console, folder, arguments[1:])
+        run = restored(folder)
+        for sentence in differences(folder):
+            _warn(console, sentence)
+        recipe = _changed_recipe(run, folder, arguments[1:])
+        if recipe == run.recipe:
+            return _go_on(console, run, folder)
+        return _go_on_with(console, run, recipe, folder, arguments[1:])
 
 
-def _resume(console: Console, folder: RunFolder, options: Sequence[str]) -> int:
-    run = restored(folder)
-    for sentence in differences(folder):
-        _warn(console, sentence)
+def _go_on(console: Console, run: Run, folder: RunFolder) -> int:
+    """The run as it was asked for; the exit status."""
     summary = _summary(console, folder)
     session = Session(run, folder, console)
     if summary is not None and not session.checkpoints.numbers():
@@ -58,6 +64,59 @@ def _resume(console: Console, folder: RunFolder, options: Sequence[str]) -> int:
         console.print("the run is over; nothing is left to do (pinnkit show prints it)")
         return int(summary["exit_status"])
     console.print(f"going on at step {int(state.step)} of {run.recipe.steps}")
+    session.train(state)
+    return session.status
+
+
+def _changed_recipe(run: Run, folder: RunFolder, options: Sequence[str]) -> Recipe:
+    """The recipe that the options ask for. Raises UsageError for what a run that has begun cannot change."""
+    if not options:
+        return run.recipe
+    own = Options(run.problem, run.model, run.recipe, run.seed, None)  # type: ignore[arg-type]
+    asked = read_onto(own, options, f"pinnkit resume {shown_path(folder.path)}")
+    before, after = run.recipe, asked.recipe
+    names = [[s.name for s in recipe.stages] for recipe in (before, after)]
+    in_parts = before.windows > 1 or before.curriculum is not None
+    for what, changed in {
+        "the parameters of the problem": asked.problem.parameters() != run.problem.parameters(),
+        "the network": asked.model != run.model,
+        "the seed": asked.seed != run.seed,
+        "the precision": after.precision != before.precision,
+        "the windows of time": after.windows != before.windows,
+        "the curriculum": after.curriculum != before.curriculum,
+        "the output folder": asked.out is not None,
+        "the stages that have begun": names[1][: len(names[0])] != names[0],
+        "the stages of a run in several parts": in_parts and len(names[1]) != len(names[0]),
+    }.items():
+        if changed:
+            raise UsageError(
+                f"A run that has begun cannot change {what}.",
+                where="command line",
+                expected="options of its stages and sampling, weights of terms, --accuracy, further stages behind "
+                + " ".join(names[0]),
+                do="Train anew with that option: pinnkit train.",
+            )
+    return after
+
+
+def _go_on_with(console: Console, run: Run, recipe: Recipe, folder: RunFolder, options: Sequence[str]) -> int:
+    """The run with another recipe, kept in its history; the exit status."""
+    state = _state(console, run, Session(run, folder, console))
+    if run.loop.over(state) and recipe.windows > 1:
+        raise UsageError(
+            "A run in windows of time that is over cannot go on: each window is built on the end of the one before.",
+            where="command line",
+            expected="a run that is not over, or one without windows",
+            do="Train anew with more steps for each window: pinnkit train.",
+        )
+    longer = Run(run.problem, run.model, recipe, seed=run.seed)
+    changes = changed_settings(run.recipe, recipe)
+    for name, (before, after) in changes.items():
+        console.print(f"{name}: {before} -> {after}")
+    state = longer.loop.adopt(state, run.recipe)
+    note_change(folder, longer, int(state.step), changes, ["resume", *options])
+    console.print(f"going on at step {int(state.step)} of {recipe.steps}")
+    session = Session(longer, folder, console)
     session.train(state)
     return session.status
 

@@ -6,7 +6,7 @@ import dataclasses
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -214,6 +214,39 @@ def write_config(run: Run, folder: RunFolder, source: Source, command: list[str]
         "history": [],
     }
     folder.start(config | {"fingerprint": fingerprint(config)})
+
+
+def note_change(
+    folder: RunFolder, run: Run, step: int, changes: Mapping[str, tuple[Any, Any]], command: Sequence[str]
+) -> None:
+    """Put another recipe into run.json, and what it changes at which step into the run's history.
+
+    Raises UsageError where the folder cannot be written.
+    """
+    config = folder.config()
+    entry = {"step": step, "changes": {n: list(pair) for n, pair in changes.items()}, "command": list(command)}
+    config |= {"recipe": described_recipe(run.recipe), "history": [*(config.get("history") or []), entry]}
+    folder.start(config | {"fingerprint": fingerprint(config)})
+
+
+def changed_settings(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Settings that differ between two recipes, by the names of their options: {"ssbroyden.steps": (3000, 9000)}."""
+    old, new = (_flat(described_recipe(recipe)) for recipe in (before, after))
+    return {n: (old.get(n), new.get(n)) for n in {**old, **new} if old.get(n) != new.get(n)}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted names; a stage or a weighting goes by its own name."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and all(isinstance(v, Mapping) and "name" in v for v in value):
+            for entry in value:
+                flat |= _flat({k: v for k, v in entry.items() if k != "name"}, f"{entry['name']}.")
+        else:
+            flat[prefix + name] = value
+    return flat
 
 
 def described_recipe(recipe: Recipe) -> dict[str, Any]:
