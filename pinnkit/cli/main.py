@@ -6,7 +6,7 @@ import io
 import platform
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pinnkit.stopping import Stopped, signals_raise
@@ -120,12 +120,15 @@ def keep_compiled() -> None:
     """
     import jax
 
-    from pinnkit.references.cache import folder
+    from pinnkit.references.cache import private_folder
 
-    if jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
+    if jax.config.jax_compilation_cache_dir or (own := private_folder()) is None:  # type: ignore[attr-defined]
         return
     machine = "".join(c if c.isalnum() else "-" for c in platform.node()) or "machine"
-    jax.config.update("jax_compilation_cache_dir", str(folder() / f"jax-{machine}"))
+    programs = own / f"jax-{machine}"
+    with suppress(OSError):  # JAX says where it cannot write
+        programs.mkdir(mode=0o700, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(programs))
     # Dozens of small programs take longer to compile than the large one.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import tempfile
 import warnings
 import zipfile
@@ -37,12 +38,14 @@ def cached(name: str, key_parts: Mapping[str, Any], compute: Callable[[], Mappin
     A file that cannot be read is computed again and replaced. A folder that cannot be written is warned of once; the
     result is then computed each time. Raises TypeError for an input that has no fixed text, such as a function.
     """
-    path = folder() / f"{name}-{_hash(name, key_parts)}.npz"
-    stored = _read(path)
+    own = private_folder()
+    path = own / f"{name}-{_hash(name, key_parts)}.npz" if own else None
+    stored = _read(path) if path else None
     if stored is not None:
         return stored
     arrays = {key: np.asarray(value) for key, value in compute().items()}
-    _write(path, arrays)
+    if path:
+        _write(path, arrays)
     return arrays
 
 
@@ -53,6 +56,31 @@ def folder() -> Path:
     if base := os.environ.get("XDG_CACHE_HOME"):
         return Path(base) / "pinnkit"
     return Path(os.path.expanduser("~")) / ".cache" / "pinnkit"
+
+
+def private_folder() -> Path | None:
+    """The folder, which only this user can write to; None, with a warning the first time, where others can.
+
+    Results and compiled programs of others are not trusted: the latter are machine code. A new folder is made private.
+    """
+    place = folder()
+    try:
+        place.mkdir(parents=True, mode=0o700, exist_ok=True)
+        state = place.stat()
+    except OSError:
+        return place  # whoever writes there says what is wrong
+    others = bool(state.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    if not hasattr(os, "geteuid") or (state.st_uid == os.geteuid() and not others):
+        return place
+    if place not in _warned:
+        _warned.add(place)
+        whose = "others can write to it" if others else "it belongs to another user"
+        warnings.warn(
+            f"the cache folder {place} is not used, because {whose}. Make it your own (chmod 700), or set PINNKIT_CACHE "
+            "to a folder that is.",
+            stacklevel=4,
+        )
+    return None
 
 
 def _hash(name: str, key_parts: Mapping[str, Any]) -> str:
@@ -84,7 +112,7 @@ def _write(path: Path, arrays: Arrays) -> None:
     """Write beside the target and rename: a reader, or a run that is killed, never meets half a file."""
     temporary = ""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=path.stem, suffix=".tmp", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
