@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,10 +118,8 @@ def boundary(target: Any = "", *, hard: bool = False) -> Any:
 
 def at(*unnamed: Any, **coordinates: float) -> Callable[[Method], Method]:
     """The condition holds where the named coordinates have the given values: a pin, an interface, a later time."""
-    try:
-        fixed = tuple(sorted((c, float(v)) for c, v in coordinates.items()))
-    except (TypeError, ValueError):
-        fixed = ()
+    places = coordinates if all(isinstance(v, numbers.Real) for v in coordinates.values()) else {}
+    fixed = tuple(sorted((c, float(v)) for c, v in places.items()))
     if unnamed or not fixed:
         raise UsageError(
             "@pk.at names no place.", expected="coordinates with their values, by name", do="Write @pk.at(x=0.5), say."
