@@ -46,7 +46,7 @@ def _of_control_group(folder: Path) -> float:
     return math.inf
 
 
-def require_memory(needed: float, what: str, option: str, largest: Callable[[float], int | None]) -> None:
+def require_memory(needed: float, what: str, option: str, largest: Callable[[float], int | None], do: str = "") -> None:
     """Raise UsageError where something needs more memory than is free.
 
     Args:
@@ -54,6 +54,7 @@ def require_memory(needed: float, what: str, option: str, largest: Callable[[flo
         what: what needs it, such as "1000000000 points".
         option: the option that makes it smaller, as it is typed.
         largest: the largest value of the option that fits into so many bytes; None where none does.
+        do: what to do where no value fits.
     """
     free = free_memory()
     if needed <= free:
@@ -63,7 +64,7 @@ def require_memory(needed: float, what: str, option: str, largest: Callable[[flo
         f"{what} would take about {_in_gibibytes(needed)} of memory, and {_in_gibibytes(free)} are free.",
         where=option,
         expected="what fits into the free memory" + (f": {option} {fits} or less" if fits else ""),
-        do=f"Use {option} {fits}." if fits else "Free memory, or use a machine that has more.",
+        do=f"Use {option} {fits}." if fits else do or "Free memory, or use a machine that has more.",
     )
 
 

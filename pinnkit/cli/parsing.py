@@ -16,6 +16,19 @@ import tyro
 from pinnkit.errors import UsageError, advice
 
 PLACE = "command line"
+OTHER_NAMES = {
+    "lr": "learning_rate",
+    "epochs": "steps",
+    "iterations": "steps",
+    "optimizer": "stages",
+    "optimiser": "stages",
+    "network": "model",
+    "points": "interior",
+    "batch_size": "interior",
+    "output": "out",
+    "tolerance": "accuracy",
+}
+"""What other programs call some options."""
 KINDS = {int: "a whole number", float: "a number", str: "a word", Path: "a path", bool: "True or False"}
 
 
@@ -106,9 +119,8 @@ def _refuse_unknown(word: str, options: dict[str, Any], command: str) -> None:
 
 def _nearest(name: str, options: dict[str, Any], near: list[str], command: str) -> str:
     """What was probably meant: an option with the same last part, or one of a similar name."""
-    same = [
-        option for option in options if option.rpartition(".")[2].lstrip("-") == name.rpartition(".")[2].lstrip("-")
-    ]
+    last = name.rpartition(".")[2].lstrip("-").replace("-", "_")
+    same = [option for option in options if option.rpartition(".")[2].lstrip("-") == OTHER_NAMES.get(last, last)]
     if same:
         return "Did you mean " + " or ".join(f"'{option}'" for option in same[:3]) + "?"
     stem = name.rpartition(".")[0] + "." if near else ""  # only what differs is compared
@@ -121,8 +133,14 @@ def _unreadable(said: str, options: dict[str, Any], arguments: Sequence[str], co
     """The error for a value that tyro cannot read, from what it says in its frame."""
     text = " ".join(line.strip("│┃| ") for line in said.splitlines() if not set(line) & set("╭╰┏┗"))
     reason = re.split(r"─{3,}|━{3,}", text)[0].strip()
-    named = re.search(r"--[\w.]+", reason)
-    option = named.group().rstrip(".") if named else ""
+    option = next((word for word in re.findall(r"--[\w.]*\w", reason) if word in options), "")
+    if not option and "required" in reason.lower():
+        return UsageError(
+            f"{command} needs a RUN.",
+            where=PLACE,
+            expected=f"{command} RUN, the folder of a run",
+            do="pinnkit list shows the runs.",
+        )
     given = _value_of(option, arguments)
     what = f"{option} is {given!r}." if given is not None else f"{option} has no value." if option else f"{reason}."
     return UsageError(

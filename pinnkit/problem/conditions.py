@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,10 +121,8 @@ def at(*unnamed: Any, **coordinates: float) -> Callable[[Method], Method]:
 
     Its residual may be one number, such as an integral that `u_at` is asked for: then any place will do (docs/integrals.md).
     """
-    try:
-        fixed = tuple(sorted((c, float(v)) for c, v in coordinates.items()))
-    except (TypeError, ValueError):
-        fixed = ()
+    places = coordinates if all(isinstance(v, numbers.Real) for v in coordinates.values()) else {}
+    fixed = tuple(sorted((c, float(v)) for c, v in places.items()))
     if unnamed or not fixed:
         raise UsageError(
             "@pk.at names no place.", expected="coordinates with their values, by name", do="Write @pk.at(x=0.5), say."

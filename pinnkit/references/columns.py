@@ -155,7 +155,7 @@ def _header(file: Path, line: int, cells: list[str]) -> list[str]:
             do="Put the names of the columns into a first line, such as t,x,u.",
         )
     names = [cells[0].lstrip("# "), *cells[1:]]
-    if line > 1 and cells[0].startswith("#") and len(names) == 1 and not names[0].isidentifier():
+    if cells[0].startswith("#") and len(names) == 1 and not names[0].isidentifier():
         raise UsageError(
             "The file has no header: there are only comments above the numbers.",
             where=where,

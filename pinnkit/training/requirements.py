@@ -33,13 +33,15 @@ def require_memory_for(equations: Equations, model: Model, recipe: Recipe) -> No
     _require_points(equations, recipe)
     itemsize = jnp.dtype(recipe.dtype).itemsize
     if isinstance(model, (LayeredModel, Transformer)):
-        needed = COPIES * itemsize * parameters_of(equations.problem, model)
+        # The larger of the two decides: a square layer, or one that reads many random features.
+        option = "fourier_features" if getattr(model, "fourier_features", 0) > model.width else "width"
+        given = getattr(model, option)
         require_memory(
-            needed,
-            f"A network of width {model.width} and depth {model.depth}",
-            "--model.width",
+            COPIES * itemsize * parameters_of(equations.problem, model),
+            f"A network with {option} {given} and depth {model.depth}",
+            f"--model.{option}",
             lambda free: largest_that_fits(
-                lambda n: COPIES * itemsize * _of_width(equations, model, n) <= free, model.width
+                lambda n: COPIES * itemsize * _parameters_with(equations, model, option, n) <= free, given
             ),
         )
     if recipe.causality:
@@ -64,10 +66,11 @@ def require_memory_of_stages(stages: Sequence[Stage], parameters: int, dtype: An
                 partial(_pairs_in, pair, stage.memory),
             )
         elif isinstance(stage, SSBroyden):
+            stage.fits(parameters, dtype)  # what no machine may ask for
             needed = 2 * matrix_bytes(parameters, dtype)  # the matrix, and the one that an update makes of it
-            require_memory(
-                needed, f"The inverse Hessian of {parameters} parameters", "--model.width", lambda free: None
-            )
+            instead = "Use a smaller network, or the limited-memory method: --stages adam lbfgs."
+            what = f"The inverse Hessian of {parameters} parameters"
+            require_memory(needed, what, "--model.width", lambda free: None, do=instead)
 
 
 def _require_points(equations: Equations, recipe: Recipe) -> None:
@@ -105,9 +108,11 @@ def parameters_of(problem: Problem, model: LayeredModel | Transformer) -> int:
     return sum(layer.n_in * layer.n_out for layer in layers)
 
 
-def _of_width(equations: Equations, model: LayeredModel | Transformer, width: int) -> int:
-    step = model.heads if isinstance(model, Transformer) else 2
-    return parameters_of(equations.problem, replace(model, width=max(width // step, 1) * step))
+def _parameters_with(equations: Equations, model: LayeredModel | Transformer, option: str, value: int) -> int:
+    """The number of parameters with another width, or another number of random features."""
+    step = model.heads if isinstance(model, Transformer) else 2  # what a width must be a multiple of
+    changed: Any = {option: max(value // step, 1) * step}
+    return parameters_of(equations.problem, replace(model, **changed))
 
 
 def _pairs_in(pair: int, most: int, free: float) -> int | None:
