@@ -343,7 +343,7 @@ def folders(tmp_path_factory):
     with chunks_of(5):
         assert main.run(["train", str(problem), *OPTIONS, "--out", str(straight)]) == 0
         with interrupted_at(15):
-            assert main.run(["train", str(problem), *OPTIONS, "--out", str(cut)]) == 0
+            assert main.run(["train", str(problem), *OPTIONS, "--out", str(cut)]) == 130
     problem.write_text("raise RuntimeError('the run must use its own copy')")
     return straight, cut
 
@@ -412,8 +412,8 @@ def test_ctrl_c_is_safe(tmp_path):
             process.send_signal(signal.SIGINT)
             break
     said += process.communicate(timeout=120)[0]
-    assert process.returncode == 0, said
-    assert "interrupted: saving" in said
+    assert process.returncode == 130, said
+    assert "interrupted: saving" in said and "go on with it: pinnkit resume cut" in said
     summary = json.loads((tmp_path / "cut" / "summary.json").read_text())
     assert summary["interrupted"] is True
     assert 0 < summary["steps"] < 1500
