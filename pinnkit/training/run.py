@@ -272,7 +272,9 @@ def _require(value: Any, kind: Any, what: str, expected: str) -> None:
         raise UsageError(
             f"{value!r} is not {what}.",
             expected=expected,
-            do="Pass it by its name, as train(problem, model=..., recipe=...).",
+            do=f"Add the brackets: {value.__name__}()."
+            if isinstance(value, type)
+            else "Pass it by its name, as train(problem, model=..., recipe=...).",
         )
 
 
