@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import platform
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import NoReturn
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -14,6 +15,8 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its status. A user's mistake is one message on stderr and exit status 2."""
+    if arguments is None and sys.getfilesystemencoding() != "utf-8":
+        restart_in_utf8()
     try:
         status = run(list(sys.argv[1:] if arguments is None else arguments))
     except KeyboardInterrupt:  # outside of training, which ends cleanly by itself
@@ -26,7 +29,7 @@ def run(arguments: list[str]) -> int:
     """Run a command; returns the exit status."""
     import jax
 
-    accept_every_name(jax.config)
+    print_every_name()
     # The global settings, made before anything is traced: checks and evaluation are in float64 whatever the
     # precision of training, whose dtype is explicit everywhere.
     jax.config.update("jax_enable_x64", True)
@@ -66,14 +69,17 @@ def run(arguments: list[str]) -> int:
         return BAD_INPUT
 
 
-def accept_every_name(config: Any) -> None:
-    """Let problem files have any name, whatever characters the terminal or the system's locale knows."""
+def print_every_name() -> None:
+    """Let names have characters that the terminal does not know: these are printed by their numbers."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    if sys.getfilesystemencoding() != "utf-8":
-        # The compiler notes file names with each operation, and takes UTF-8 only.
-        config.update("jax_traceback_in_locations_limit", 0)
+
+
+def restart_in_utf8() -> NoReturn:
+    """Begin anew with file names in UTF-8: XLA notes them with each operation, and takes no other."""
+    os.environ["PYTHONUTF8"] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def keep_compiled() -> None:
