@@ -33,7 +33,7 @@ def is_number(
         return False
     # Of an integer with hundreds of digits, math.isfinite raises OverflowError.
     finite = isinstance(value, numbers.Integral) or math.isfinite(value)
-    return finite and least <= value <= most and (above < value < below)  # type: ignore[operator]
+    return finite and bool(least <= value <= most and above < value < below)  # type: ignore[operator]
 
 
 def require_number(

@@ -58,12 +58,18 @@ def test_only_fields_known_up_to_a_constant_are_shifted():
     one = np.ones(5)
     errors = errors_of((2 * one, 2 * one), (one, one))
     assert errors["u"] == FieldError(1.0, 1.0)
-    assert errors["p"] == FieldError(0.0, 0.0)
+    assert errors["p"] == FieldError(0.0, 0.0, absolute=True)  # nothing is left of it without its mean
+
+
+def test_the_error_against_a_truth_that_is_zero_is_the_root_mean_square():
+    for count in (10, 1000):
+        errors = errors_of((np.full(count, 2.0), np.zeros(count)), (np.zeros(count), np.zeros(count)))
+        assert errors["u"] == FieldError(pytest.approx(2.0), 2.0, absolute=True)
 
 
 def test_a_truth_of_zero_is_compared_absolutely():
     errors = errors_of((np.full(4, 0.5), np.zeros(4)), (np.zeros(4), np.zeros(4)))
-    assert errors["u"].relative_l2 == pytest.approx(1.0)  # sqrt(4 * 0.25)
+    assert errors["u"].relative_l2 == pytest.approx(0.5) and errors["u"].absolute  # the root mean square
     assert errors["u"].max_abs == 0.5
 
 

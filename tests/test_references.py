@@ -442,6 +442,48 @@ def test_what_is_wrong_with_a_csv_file(tmp_path, text, words):
     says(error, *words)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# made by me\nt,x\n1,2\n3,4\n",
+        "# made by me\n\n# t,x\n1,2\n3,4\n",
+        "t,x\n# lunch\n1,2\n\n# dinner\n3,4\n",
+        "t,x,name\n1,2,lab\n3,4,\n",
+        "t,x,gap\n1,2,nan\n3,4,5\n",
+        't,x\n"1",2\n3,4\n',
+        "t,x\n 1 , 2\n3,4",
+    ],
+)
+def test_comments_and_columns_that_nobody_asks_for_are_passed_over(tmp_path, text):
+    table = read_columns(write(tmp_path / "d.csv", text), ["t", "x"])
+    assert list(table)[:2] == ["t", "x"] and "name" not in table and "gap" not in table
+    assert table["t"].tolist() == [1, 3] and table["x"].tolist() == [2, 4]
+
+
+def test_a_column_that_is_asked_for_must_hold_numbers(tmp_path):
+    file = write(tmp_path / "d.csv", "t,x,name\n1,2,lab\n")
+    for asked in (None, ["t", "name"]):
+        with pytest.raises(UsageError) as error:
+            read_columns(file, asked)
+        says(error, "Line 2, column 'name': 'lab' is not a number", "d.csv:2")
+
+
+def test_a_hundred_thousand_rows_take_a_moment(tmp_path):
+    rows = np.random.default_rng(0).random((100_000, 3))
+    np.savetxt(tmp_path / "d.csv", rows, delimiter=",", header="t,x,u", comments="", fmt="%.17g")
+    began = time.process_time()
+    table = read_columns(tmp_path / "d.csv")
+    assert time.process_time() - began < 2.0
+    assert np.array_equal(np.stack([table[n] for n in "txu"], axis=1), rows)
+
+
+def test_a_folder_is_told_from_a_missing_file(tmp_path):
+    (tmp_path / "d.csv").mkdir()
+    with pytest.raises(UsageError) as error:
+        read_columns(tmp_path / "d.csv")
+    says(error, "'d.csv' is a folder", "expected", "a file")
+
+
 def test_a_missing_file_is_suggested(tmp_path):
     write(tmp_path / "burgers_sensors.csv", "t\n0\n")
     with pytest.raises(UsageError) as error:

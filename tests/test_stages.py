@@ -163,3 +163,36 @@ def test_auto_stands_for_what_suits_the_size_and_the_precision():
     assert pk.Adam().resolved(10, jnp.float64) == (pk.Adam(),)
     with pytest.raises(RuntimeError, match="resolved"):
         pk.Auto().transformation()
+
+
+def options_with(*given):
+    """The recipe that a command line makes of a problem that names no optimiser."""
+    from pinnkit.cli.options import read
+
+    class Decay(pk.Problem):
+        domain = pk.Box(x=(0.0, 1.0))
+
+        @pk.interior
+        def decay(self, u, u_x):
+            return u_x + u
+
+        model = pk.MLP(width=4, depth=1)
+
+    return read(Decay, given, "pinnkit train decay").recipe
+
+
+def test_options_of_the_optimiser_that_an_automatic_stage_stands_for_reach_it():
+    (stage,) = options_with("--ssbroyden.steps", "6000", "--sampling.interior", "50").stages
+    assert stage == pk.SSBroyden(steps=6000, patience=pk.Auto().patience)
+    (stage,) = options_with("--auto.patience", "7", "--ssbroyden.steps=6000").stages
+    assert stage == pk.SSBroyden(steps=6000, patience=7)
+    (stage,) = options_with("--precision", "float16", "--soap.every", "5").stages
+    assert stage == pk.SOAP(steps=pk.Auto().steps, patience=pk.Auto().patience, every=5)
+    assert options_with("--auto.steps", "30").stages == (pk.Auto(steps=30),)
+
+
+def test_options_of_another_optimiser_name_the_command_that_works():
+    with pytest.raises(pk.UsageError) as caught:
+        options_with("--lbfgs.steps", "10")
+    assert "--stages lbfgs." in caught.value.do
+    assert options_with("--stages", "lbfgs", "--lbfgs.steps", "10").stages == (pk.LBFGS(steps=10),)

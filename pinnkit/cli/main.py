@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import NoReturn
 
 from pinnkit.stopping import Stopped, signals_raise
 
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     A signal ends it with 128 and the signal's number, from the first moment on.
     """
+    if arguments is None and sys.getfilesystemencoding() != "utf-8":
+        restart_in_utf8()
     try:
         with signals_raise():
             status = run(list(sys.argv[1:] if arguments is None else arguments))
@@ -37,7 +40,7 @@ def run(arguments: list[str]) -> int:
     with _loading():
         import jax
 
-        accept_every_name(jax.config)
+        print_every_name()
         # The global settings, made before anything is traced: checks and evaluation are in float64 whatever the
         # precision of training, whose dtype is explicit everywhere.
         jax.config.update("jax_enable_x64", True)
@@ -102,14 +105,17 @@ def _loading() -> Iterator[None]:
         print("\r           \r", end="", file=sys.stderr, flush=True)
 
 
-def accept_every_name(config: Any) -> None:
-    """Let problem files have any name, whatever characters the terminal or the system's locale knows."""
+def print_every_name() -> None:
+    """Let names have characters that the terminal does not know: these are printed by their numbers."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    if sys.getfilesystemencoding() != "utf-8":
-        # The compiler notes file names with each operation, and takes UTF-8 only.
-        config.update("jax_traceback_in_locations_limit", 0)
+
+
+def restart_in_utf8() -> NoReturn:
+    """Begin anew with file names in UTF-8: XLA notes them with each operation, and takes no other."""
+    os.environ["PYTHONUTF8"] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def keep_compiled() -> None:

@@ -37,7 +37,8 @@ from pinnkit.weighting import WEIGHTINGS, Causality, Weighting
 NETWORKS = f"network, one of {', '.join(MODELS)}; each has its own options --model.NAME"
 PRECISION = "number format; the 16-bit formats apply only to the network's matrix products"
 ACCURACY = "stop when the relative L2 error of every field is below this; exit status 1 if it is not reached"
-AUTOMATIC = "an automatic stage takes the options of the optimiser that it stands for (--ssbroyden.steps 6000)"
+OPTIMISERS = f"optimisers, one after the other: {', '.join(STAGES)}"
+AUTOMATIC = "; an automatic stage takes the options of the optimiser that it stands for (--ssbroyden.steps 6000)"
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def _options_type(own: Options, stages: Sequence[Stage], weightings: Sequence[We
         *(_group(w.name, w) for w in weightings),
         *([_group("curriculum", recipe.curriculum)] if recipe.curriculum else []),
         ("network", Annotated[str, tyro.conf.arg(name="model", help=NETWORKS)], field(default=name_of_model(model))),
-        _option("stages", tuple[str, ...], names, f"optimisers, one after the other: {', '.join(STAGES)}; {AUTOMATIC}"),
+        _option("stages", tuple[str, ...], names, OPTIMISERS + AUTOMATIC * any(isinstance(s, Auto) for s in stages)),
         _option(
             "weighting", tuple[str, ...], weighed, f"weights that follow the residuals: {', '.join(WEIGHTINGS)}, {NONE}"
         ),
