@@ -224,6 +224,10 @@ def one_value_per_point(self, u_at):
     return u_at(x=(1 + NODES[None, :]) / 2) @ (WEIGHTS / 2) - 1.0
 
 
+def with_mass(decorator, integral):
+    return type("P", (Rod,), {"mass": decorator(lambda self, u_at: integral(self, u_at))})()
+
+
 @pytest.mark.parametrize(
     ("decorator", "integral"),
     [
@@ -235,8 +239,7 @@ def one_value_per_point(self, u_at):
 )
 def test_an_integral_is_a_residual(decorator, integral):
     """The integral of u over x at t = 0: its mean square is its square, tile by tile and in the vector of residuals too."""
-    mass = decorator(lambda self, u_at: integral(self, u_at))
-    made = objective(type("P", (Rod,), {"mass": mass})(), weights={"mass": 3.0})
+    made = objective(with_mass(decorator, integral), weights={"mass": 3.0})
     made._rows = dict.fromkeys(made._rows, 3)  # four tiles
     params = random_parameters(made.network)
     points = {g.name: draw(jax.random.key(0), g, 10, jnp.float64) for g in made.equations.groups}
@@ -270,7 +273,8 @@ def test_calls_of_a_field_are_one_evaluation_of_the_network():
         late = u_at(t=t - u_at(t=0.0) ** 2)  # needs a call that comes before
         slope = jax.vmap(jax.grad(lambda s: u_at(t=s, x=0.5)))(t)
         spread = jax.vmap(lambda s: v_at(t=0.0, x=s))(jnp.asarray(NODES)) @ WEIGHTS
-        return sum(u_at(x=0.1 * k) * v_at(t=0.2 * k) for k in range(8)) + late + slope + spread
+        fixed = sum(u_at(t=0.1, x=0.1 * k) for k in range(9))
+        return sum(u_at(x=0.1 * k) * v_at(t=0.2 * k) for k in range(8)) + late + slope + spread + fixed
 
     class Several(Rod):
         fields = ("u", "v")
@@ -292,12 +296,31 @@ def test_calls_of_a_field_are_one_evaluation_of_the_network():
     late = u(t - u(0.0, x) ** 2, x)
     slope = F.partial(np.stack([t, 0 * t + 0.5], axis=1), (0,))
     spread = v(0.0, NODES) @ WEIGHTS
-    expected = sum(u(t, 0.1 * k) * v(0.2 * k, x) for k in range(8)) + late + slope + spread
+    fixed = sum(u(0.1, 0.1 * k) for k in range(9))
+    expected = sum(u(t, 0.1 * k) * v(0.2 * k, x) for k in range(8)) + late + slope + spread + fixed
     np.testing.assert_allclose(found, expected, rtol=1e-12)
-    program = jax.make_jaxpr(lambda X: equations.evaluate(Several(), f, group, Points(X, jnp.ones_like(X))))(X)
-    # u itself for `cold_ends`, 17 calls together, the delayed one, the derivative and the mapped one.
-    assert str(program).count("= sin") + str(program).count(" cos ") <= 8, program
-    assert (17 * 3, 2) in calls
+    assert (17 * 3 + 9, 2) in calls
+    evaluate = lambda X: equations.evaluate(Several(), f, group, Points(X, jnp.ones_like(X)))  # noqa: E731
+    program = str(jax.make_jaxpr(evaluate)(X))  # u itself, 26 calls, the delayed one, the derivative, the mapped one
+    assert program.count(" = sin ") + program.count(" = cos ") <= 8, program
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["one device", "cores"])
+def test_a_sum_of_calls_trains_as_one_call(shared, monkeypatch):
+    """Also where tiles are shared among cores, in which arrays are of another kind."""
+    if shared:
+        mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("cores",))
+        for module in ("pinnkit.walks", "pinnkit.objective.tiles"):
+            monkeypatch.setattr(f"{module}.cores", lambda: mesh)
+    counts = []
+    for integral in (one_number, sum_of_calls):
+        made = objective(with_mass(pk.at(x=0.3), integral))
+        points = {g.name: draw(jax.random.key(0), g, 10, jnp.float64) for g in made.equations.groups}
+        slope = jax.jit(jax.value_and_grad(made.loss))
+        program = str(jax.make_jaxpr(slope)(made.network.initial_parameters, points))
+        assert "pinnkit_elsewhere" not in program  # every call was recognised
+        counts.append(program.count(" = tanh "))
+    assert counts[0] == counts[1] > 0
 
 
 def test_means_over_the_points_are_no_coefficients():

@@ -12,12 +12,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import JaxprEqn, Literal
 from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError
 from pinnkit.fields.derivatives import BatchFunction
-from pinnkit.fields.elementwise import aval, evaluated
+from pinnkit.fields.elementwise import evaluated
 
 PREFIX = "_pinnkit_elsewhere_"
 """Begins the names of the operations that stand for calls."""
@@ -33,27 +34,25 @@ class Elsewhere:
         self.f, self.name = f, PREFIX + name
         call.__name__ = call.__qualname__ = self.name
         self._call = jax.jit(call)
-        self._bodies: dict[Any, Any] = {}
-        """By shape and dtype of the points of calls so far: the traced function, None until it is asked for."""
+        self._bodies: set[int] = set()
+        """The traced functions that calls so far have, by identity; `_held` keeps them."""
+        self._held: list[Any] = []
 
     def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
         """The fields there."""
-        self._bodies.setdefault((X.shape, X.dtype), None)
+        # JAX traces a function once for each kind of argument, so that this body is the one that the call below has.
+        body = jax.make_jaxpr(lambda: self._call(X))().jaxpr.eqns[0].params["jaxpr"]
+        if id(body) not in self._bodies:
+            self._bodies.add(id(body))
+            self._held.append(body)
         return self._call(X)
 
     def recognises(self, equation: JaxprEqn) -> bool:
-        """Whether an operation is a call of these fields as it was made, not a derivative or a batch of such calls."""
-        if equation.params.get("name") != self.name:
-            return False
-        X = aval(equation.invars[-1])
-        key = X.shape, X.dtype
-        if key not in self._bodies:
-            return False
-        if self._bodies[key] is None:
-            traced = jax.make_jaxpr(self._call)(jax.ShapeDtypeStruct(*key))
-            self._bodies[key] = traced.jaxpr.eqns[0].params["jaxpr"]
-        # JAX traces a function once for each shape; what differentiates or batches a call has a body of its own.
-        return equation.params["jaxpr"] is self._bodies[key]
+        """Whether an operation is a call of these fields as it was made, not a derivative or a batch of such calls.
+
+        What differentiates or batches a call has the same name, but a body of its own.
+        """
+        return equation.params.get("name") == self.name and id(equation.params["jaxpr"]) in self._bodies
 
 
 class FieldAt:
@@ -85,7 +84,7 @@ class FieldAt:
         shape = self._shape(named, given)
         # Explicit broadcasting: this works under `jax_numpy_rank_promotion = "raise"` too.
         X = jnp.stack([jnp.broadcast_to(g, shape).reshape(-1) for g in given], axis=1)
-        return self.elsewhere(X)[:, self._column].reshape(shape)
+        return jax.lax.index_in_dim(self.elsewhere(X), self._column, axis=1, keepdims=False).reshape(shape)
 
     def _shape(self, named: Mapping[str, Any], given: Sequence[Any]) -> tuple[int, ...]:
         """The shape of the result. Raises UsageError where the coordinates have shapes that do not fit together."""
@@ -164,12 +163,10 @@ def evaluate_joined(method: Callable[[], Sequence[Any]], arguments: Mapping[str,
 def _evaluated_together(f: BatchFunction, calls: Sequence[JaxprEqn], known: Mapping[Any, Any]) -> dict[Any, Any]:
     """The result of each call, from one evaluation at the points of all of them."""
     points = [_read(known, call.invars[-1]) for call in calls]  # before them what the function closes over
-    values = f(jnp.concatenate(points)) if len(points) > 1 else f(points[0])
-    results, first = {}, 0
-    for call, X in zip(calls, points, strict=True):
-        results[call.outvars[0]] = values[first : first + X.shape[0]]
-        first += X.shape[0]
-    return results
+    ends = np.cumsum([X.shape[0] for X in points])
+    # `split`, not slices: its derivative is one concatenation, theirs a sum of as many padded arrays as there are calls.
+    parts = jnp.split(f(jnp.concatenate(points)), ends[:-1]) if len(points) > 1 else [f(points[0])]
+    return {call.outvars[0]: part for call, part in zip(calls, parts, strict=True)}
 
 
 def _read(known: Mapping[Any, Any], variable: Any) -> Any:
