@@ -204,7 +204,7 @@ def test_where_the_last_checkpoint_is_damaged_the_one_before_is_used(run, states
     damage(tmp_path, 3)
     restored = checkpoints.restore(run.loop)
     assert_equal(restored.state, states[38])
-    assert "checkpoint (3) cannot be read: it is damaged" in restored.remark and "step 38" in restored.remark
+    assert "checkpoint, 3, cannot be read: it is damaged" in restored.remark and "step 38" in restored.remark
     damage(tmp_path, 2)
     refused(lambda: checkpoints.restore(run.loop), "no checkpoint that can be read", "pinnkit train")
 

@@ -27,7 +27,7 @@ from pinnkit.problem import Surrogate, known, problem_class
 from pinnkit.problem.watching import opened_files
 from pinnkit.reporting.run_folder import RunFolder, all_runs, refuse_taken, unused
 from pinnkit.reporting.session import Session
-from pinnkit.reporting.tables import print_check, print_conclusion, print_summary, table
+from pinnkit.reporting.tables import print_check, print_conclusion, print_summary, table, usable_summary
 from pinnkit.training.run import Run, described
 
 SLOW_ORDER = 10
@@ -121,7 +121,7 @@ def show(arguments: Sequence[str]) -> int:
             if not trainer:
                 console.print(f"go on with it: pinnkit resume {folder.path}", soft_wrap=True)
             return 0
-        for event in summary["events"]:
+        for event in usable_summary(summary, folder)["events"]:
             console.print(event, style="dim")
         print_summary(console, summary, folder.path)
         for figure in sorted((folder.path / "figures").glob("*.png")):
@@ -166,7 +166,7 @@ def list_all(arguments: Sequence[str]) -> int:
         title="problems", title_justify="left", title_style="bold", box=None, padding=(0, 2), show_header=False
     )
     for name, path in sorted(known().items()):
-        problems.add_row(name, _first_line(path))
+        problems.add_row(printable(name), _first_line(path))
     console.print(problems)
     runs = table("runs", "folder", "steps", "worst error", "state")
     for path in all_runs():
@@ -304,7 +304,7 @@ def _first_line(path: Path) -> str:
     except OSError:
         return "(cannot be read)"
     line = text[3:].split("\n")[0].rstrip('"') if text.startswith('"""') else ""
-    return "".join(c for c in line if c.isprintable())  # codes that move the cursor are not for the terminal
+    return printable(line)
 
 
 def unknown(command: str) -> UsageError:

@@ -10,8 +10,9 @@ from rich.console import Console
 from pinnkit.cli.options import Options, read_onto
 from pinnkit.errors import UsageError, shown_path
 from pinnkit.reporting.restore import differences, restored
-from pinnkit.reporting.run_folder import RunFolder
+from pinnkit.reporting.run_folder import METRICS, SUMMARY, RunFolder
 from pinnkit.reporting.session import Session, changed_settings, note_change
+from pinnkit.reporting.tables import usable_summary
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.run import Run
 from pinnkit.training.state import TrainState
@@ -36,6 +37,7 @@ def resume(console: Console, arguments: Sequence[str]) -> int:
     folder = RunFolder.open(arguments[0])
     with folder.lock():
         run = restored(folder)
+        _set_aside_damaged_metrics(console, folder)
         for sentence in differences(folder):
             _warn(console, sentence)
         recipe = _changed_recipe(run, folder, arguments[1:])
@@ -48,7 +50,7 @@ def _go_on(console: Console, run: Run, folder: RunFolder) -> int:
     """The run as it was asked for; the exit status."""
     summary = _summary(console, folder)
     session = Session(run, folder, console)
-    if summary is not None and not session.checkpoints.numbers():
+    if summary is not None and not summary["interrupted"] and not session.checkpoints.numbers():
         raise UsageError(
             f"The run folder has no checkpoint, though the run was trained to step {summary.get('steps')}.",
             where=shown_path(folder.path),
@@ -136,14 +138,19 @@ def _summary(console: Console, folder: RunFolder) -> dict[str, Any] | None:
     """The summary; None where there is none, or one that cannot be used: the results are then written anew."""
     try:
         summary = folder.summary()
-        if summary is not None and not (
-            isinstance(summary.get("exit_status"), int) and 0 <= summary["exit_status"] < 5
-        ):
-            raise folder.damaged("summary.json", "it has no exit status")
+        return None if summary is None else usable_summary(summary, folder)
     except UsageError as error:
-        _warn(console, f"{error.what} It is written anew.")
+        _warn(console, f"{error.what} It is written anew; the old one is {folder.set_aside(SUMMARY).name}.")
         return None
-    return summary
+
+
+def _set_aside_damaged_metrics(console: Console, folder: RunFolder) -> None:
+    """Training does not need the metrics of its past: damaged ones get another name, and new ones are begun."""
+    try:
+        for _ in folder.metrics():
+            pass
+    except UsageError as error:
+        _warn(console, f"{error.what} Metrics begin anew; the old ones are {folder.set_aside(METRICS).name}.")
 
 
 def _missing_figures(folder: RunFolder, summary: dict[str, Any]) -> bool:

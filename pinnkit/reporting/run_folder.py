@@ -25,6 +25,8 @@ except ImportError:  # Windows has no such locks
 CONFIG, METRICS, SUMMARY, PROBLEM, LOCK = "run.json", "metrics.jsonl", "summary.json", "problem", "lock"
 FIGURES, CHECKPOINTS = "figures", "checkpoints"
 FOLDERS = (FIGURES, CHECKPOINTS, PROBLEM)
+ROW: dict[str, Any] = {"step": int, "seconds": (int, float)}
+"""What a row of metrics must have for training to go on and for figures."""
 
 
 class RunFolder:
@@ -87,12 +89,12 @@ class RunFolder:
 
     def summary(self) -> dict[str, Any] | None:
         """summary.json, None where the run has not ended. Raises UsageError where it is damaged."""
-        return self._read(SUMMARY) if (self.path / SUMMARY).is_file() else None
+        return self._read(SUMMARY) if (self.path / SUMMARY).exists() else None
 
     def metrics(self) -> Iterator[dict[str, Any]]:
         """The lines of metrics.jsonl; a last line that was cut off by a crash is left out."""
         file = self.path / METRICS
-        if not file.is_file():
+        if not file.exists():
             return
         try:
             lines = file.read_text().splitlines()
@@ -105,8 +107,10 @@ class RunFolder:
                 if number < len(lines):
                     raise self.damaged(METRICS, f"line {number} is not JSON") from None
                 return
-            if not isinstance(row, dict) or isinstance(row.get("step"), bool) or not isinstance(row.get("step"), int):
-                raise self.damaged(METRICS, f"line {number} has no step")
+            for name, kind in ROW.items():
+                value = row.get(name) if isinstance(row, dict) else None
+                if isinstance(value, bool) or not isinstance(value, kind):
+                    raise self.damaged(METRICS, f"line {number} has no {name}")
             yield clean(row)
 
     def write(self, name: str, content: dict[str, Any]) -> None:
@@ -140,12 +144,18 @@ class RunFolder:
     def begin(self, step: int) -> list[dict[str, Any]]:
         """Training goes on from a step: drop the metrics of steps that will be done again, and an earlier summary.
 
-        Returns the rows that stay. Raises OSError where the folder cannot be written.
+        Returns the rows that stay. Raises OSError where the folder cannot be written, UsageError where metrics are damaged.
         """
         (self.path / SUMMARY).unlink(missing_ok=True)
         rows = [row for row in self.metrics() if row["step"] <= step]
         write_whole(self.path / METRICS, "".join(json.dumps(row) + "\n" for row in rows))
         return rows
+
+    def set_aside(self, name: str) -> Path:
+        """Give a file that cannot be used another name, and return that: nothing is lost. Raises OSError."""
+        aside = unused(self.path / f"{name}.damaged")
+        os.replace(self.path / name, aside)
+        return aside
 
     def contents(self) -> dict[str, bytes]:
         """run.json and the kept problem, by their places in the folder: what a run needs besides its numbers."""

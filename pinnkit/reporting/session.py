@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -104,8 +105,13 @@ class Session:
 
         with counted_intervals(self.console, self.run) as tick:
             evaluation = self.run.evaluate(state, diverged=diverged, interrupted=interrupted, tick=tick)
+
+        def draw() -> list[Path]:
+            self.folder.figures.mkdir(parents=True, exist_ok=True)
+            return save_all(evaluation, self._rows, self.folder.figures)
+
         # The figures first: a run with a summary has everything.
-        written = self._attempt("figures", lambda: save_all(evaluation, self._rows, self.folder.figures))
+        written = self._attempt("figures", draw)
         summary = summary_of(evaluation, self._rows)
         summary["figures"] = [path.name for path in written or []]
         self._attempt(SUMMARY, lambda: self.folder.write(SUMMARY, summary))

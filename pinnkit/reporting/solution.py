@@ -303,7 +303,8 @@ def load(folder: str | Path, *, untrained: bool = False) -> Solution:
             + (f" {restored_state.remark}" if restored_state.remark else ""),
             where=shown_path(source.path),
             expected="a run that has been trained",
-            do=f"Train it: pinnkit resume {shown_path(source.path)} (the untrained network: untrained=True).",
+            do=f"Train it: pinnkit resume {shown_path(source.path)}. For the untrained network: pk.load(..., untrained=True), "
+            "or pinnkit export --untrained.",
         )
     if restored_state.remark:
         warnings.warn(restored_state.remark, stacklevel=CALLER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from pinnkit.diagnostics.check import Checked
 from pinnkit.diagnostics.uncertainty import Estimate
+from pinnkit.reporting.run_folder import RunFolder
 
 SCALED = "coordinates scaled to [-sqrt 3, sqrt 3], or [0, 2 pi] where periodic"
 """What derivatives of an untrained network are taken along."""
@@ -57,6 +59,28 @@ def print_conclusion(console: Console, checked: Checked) -> None:
     exact = "; the exact solution satisfies every equation" if checked.exact is not None else ""
     console.print(Text(f"Names, shapes and orders are consistent{exact}.", style="green"), soft_wrap=True)
     console.print(Text("This does not check whether the solution is unique.", style="dim"))
+
+
+def usable_summary(summary: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """The summary itself. Raises UsageError where it lacks what `show` prints or a run needs to go on."""
+    try:
+        print_summary(Console(file=io.StringIO()), summary, folder.path)
+        kinds = {
+            "exit_status": int,
+            "steps": int,
+            "events": list,
+            "interrupted": bool,
+            "diverged": bool,
+            "verdict": str,
+        }
+        for name, kind in kinds.items():
+            if not isinstance(summary[name], kind):
+                raise TypeError(f"{name} is {summary[name]!r}")
+        if not 0 <= summary["exit_status"] < 128 or not all(isinstance(event, str) for event in summary["events"]):
+            raise ValueError("exit_status or events")
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise folder.damaged("summary.json", f"{type(error).__name__}: {error}") from None
+    return summary
 
 
 def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> None:

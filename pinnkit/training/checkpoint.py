@@ -42,7 +42,7 @@ class Restored:
             return ""
         number, reason = next(iter(self.unreadable.items()))
         return (
-            f"The last checkpoint ({number}) cannot be read: {reason}. "
+            f"The last checkpoint, {number}, cannot be read: {reason}. "
             f"The one of step {int(self.state.step)} is used in its place."
         )
 
@@ -96,7 +96,7 @@ class Checkpoints:
                 unreadable[number] = str(error)
             except Exception as error:  # orbax and tensorstore raise many types for a damaged file
                 unreadable[number] = f"it is damaged ({_first_line(error)})"
-        reasons = "; ".join(f"{number}: {reason}" for number, reason in unreadable.items())
+        reasons = "; ".join(f"checkpoint {number}: {reason}" for number, reason in unreadable.items())
         raise UsageError(
             f"The run folder has no checkpoint that can be read ({reasons})."
             if unreadable
