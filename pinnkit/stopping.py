@@ -5,6 +5,7 @@ Nothing here imports JAX: it has to work in the first second of the command line
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -66,15 +67,38 @@ class Request:
         self._say(signum)
 
 
+_raised: list[int] = []
+"""Signals that raised `Stopped`: an extension module that is being imported may swallow it."""
+
+
+@contextmanager
+def signals_exit() -> Iterator[None]:
+    """Within this, a signal ends the process at once: for imports, where an exception would be lost or garbled."""
+
+    def leave(signum: int, _frame: FrameType | None) -> None:
+        os.write(2, f"\r{Stopped(signum)}\n".encode())
+        os._exit(128 + signum)
+
+    with _handlers(leave):
+        yield
+
+
 @contextmanager
 def signals_raise() -> Iterator[None]:
     """Within this, a signal raises `Stopped`. Those that the parent process has ignored (`nohup`) stay ignored."""
 
     def stop(signum: int, _frame: FrameType | None) -> None:
+        _raised.append(signum)
         raise Stopped(signum)
 
     with _handlers(stop):
         yield
+
+
+def heed_signals() -> None:
+    """Raise `Stopped` where a signal has come whose exception was swallowed on its way."""
+    if _raised:
+        raise Stopped(_raised.pop())
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from pinnkit.problem.watching import opened_files
 from pinnkit.reporting.run_folder import RunFolder, all_runs, refuse_taken, unused
 from pinnkit.reporting.session import Session
 from pinnkit.reporting.tables import print_check, print_conclusion, print_summary, table, usable_summary
+from pinnkit.stopping import heed_signals
 from pinnkit.training.run import Run, described
 
 SLOW_ORDER = 10
@@ -45,6 +46,7 @@ def train(arguments: Sequence[str]) -> int:
     with opened_files() as opened:
         print_check(console, run.check())
         _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
+    heed_signals()
     folder = RunFolder.create(run.problem.name, options.out)
     with folder.lock():
         describe_run(run, folder, Path(inspect.getfile(cls)), opened, ["train", *arguments])

@@ -6,11 +6,11 @@ import io
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from pinnkit.stopping import Stopped, signals_raise
+from pinnkit.stopping import Stopped, signals_exit, signals_raise
 
 BAD_INPUT = 2
 UNWRITTEN = 4
@@ -24,6 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None and sys.getfilesystemencoding() != "utf-8":
         restart_in_utf8()
     try:
+        if arguments is None:  # not in a process of somebody else's
+            for stream in (sys.stdout, sys.stderr):
+                outlive(stream)
+            with signals_exit(), _loading():
+                from pinnkit.cli import commands  # noqa: F401
         with signals_raise():
             status = run(list(sys.argv[1:] if arguments is None else arguments))
     except Stopped as stop:  # outside of training, which ends cleanly by itself
@@ -69,8 +74,6 @@ def run(arguments: list[str]) -> int:
     except UsageError as error:
         _say_error(str(error))
         return BAD_INPUT
-    except BrokenPipeError:
-        raise
     except OSError as error:  # a full disk, a folder without permission: the system's word, and where
         place = f" ({error.filename})" if error.filename else ""
         _say_error(f"The system refused: {error.strerror or error}{place}.")
@@ -90,6 +93,28 @@ def _say_error(message: str) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def outlive(stream: Any) -> None:
+    """Let a stream that can no longer be written to (its reader has gone, its disk is full) swallow what is sent to it.
+
+    A training must not end because nobody reads what it says.
+    """
+    write, flush = stream.write, stream.flush
+
+    def surviving(action: Callable[..., Any]) -> Callable[..., Any]:
+        def act(*arguments: Any) -> Any:
+            try:
+                return action(*arguments)
+            except OSError:
+                # In its place, so that the flush when Python ends finds a stream that takes everything.
+                with suppress(OSError, ValueError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+                return len(arguments[0]) if arguments else None
+
+        return act
+
+    stream.write, stream.flush = surviving(write), surviving(flush)
 
 
 @contextmanager

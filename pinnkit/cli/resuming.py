@@ -155,8 +155,10 @@ def _set_aside_damaged_metrics(console: Console, folder: RunFolder) -> None:
 
 def _missing_figures(folder: RunFolder, summary: dict[str, Any]) -> bool:
     """Whether figures that were drawn are not there any more."""
-    names = summary.get("figures")
-    if not isinstance(names, list) or not names:
+    names = summary.get("figures", [])
+    if not isinstance(names, list):  # they could not be written
+        return True
+    if not names:
         return not any(folder.figures.glob("*.png"))
     return any(not (folder.figures / str(name)).is_file() for name in names)
 

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from types import ModuleType
 
-from pinnkit.errors import UsageError, advice, shown_path, suggestion
+from pinnkit.errors import UsageError, advice, printable, shown_path, suggestion
 from pinnkit.problem.problem import Problem
 from pinnkit.problem.watching import Opened, opened_files
 
@@ -66,6 +66,15 @@ def find(name: str) -> Path:
 
 def load(path: Path) -> ModuleType:
     """Import a problem file under a name of its own. Its mistakes become UsageErrors with file and line."""
+    try:
+        str(path.resolve()).encode()
+    except UnicodeEncodeError:  # the compiler notes file names with what it compiles, and takes UTF-8 only
+        raise UsageError(
+            "The name of the problem file is not UTF-8.",
+            where=printable(shown_path(path)),
+            expected="a file and folders whose names are UTF-8",
+            do="Rename them.",
+        ) from None
     key = f"_pinnkit_problem_{abs(hash(str(path.resolve())))}"
     spec = importlib.util.spec_from_file_location(key, path)
     if spec is None or spec.loader is None:

@@ -48,10 +48,13 @@ def restored(folder: RunFolder) -> Run:
     """The run of a folder. Raises UsageError where run.json does not describe one."""
     config, problem = folder.config(), restored_problem(folder)
     try:
-        described = dict(config["model"])
-        name = described.pop("name")
+        options = dict(config["model"])
         models = {m.__name__: m for m in (*MODELS.values(), type(problem.model))}
-        return Run(problem, models[name](**described), _recipe(config["recipe"], problem), seed=int(config["seed"]))
+        model: Any = models[options.pop("name")]
+        # JSON has no tuples: each option is of the kind of its default.
+        likes = {spec.name: spec.default for spec in dataclasses.fields(model)}
+        model = model(**{n: from_json(v, likes.get(n)) for n, v in options.items()})
+        return Run(problem, model, _recipe(config["recipe"], problem), seed=int(config["seed"]))
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError) as error:
         raise _undescribed(folder, error) from None
 

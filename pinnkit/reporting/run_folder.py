@@ -170,14 +170,20 @@ class RunFolder:
         """Remove the folder of a run that never began."""
         shutil.rmtree(self.path, ignore_errors=True)
 
+    def lacks(self, contents: Mapping[str, bytes]) -> bool:
+        """Whether any of these files, or the metrics, is not there any more."""
+        return not all((self.path / name).exists() for name in (METRICS, *contents))
+
     def rebuild(self, contents: Mapping[str, bytes], rows: Sequence[dict[str, Any]]) -> None:
-        """Make a folder that was deleted anew. Raises OSError."""
+        """Make files that were deleted anew. Raises OSError."""
         for name in FOLDERS:
             (self.path / name).mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.path / name, content)
-        write_whole(self.path / METRICS, "".join(json.dumps(plain(row)) + "\n" for row in rows))
+            if not (self.path / name).exists():
+                (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self.path / name, content)
+        if not (self.path / METRICS).exists():
+            write_whole(self.path / METRICS, "".join(json.dumps(plain(row)) + "\n" for row in rows))
 
     @contextmanager
     def lock(self) -> Iterator[None]:

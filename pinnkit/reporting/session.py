@@ -23,7 +23,7 @@ from pinnkit.reporting.restore import fingerprint, to_json
 from pinnkit.reporting.run_folder import CHECKPOINTS, SUMMARY, RunFolder
 from pinnkit.reporting.tables import print_summary
 from pinnkit.reporting.versions import versions
-from pinnkit.stopping import SIGNALS, Request, Stopped, signals_raise, signals_request
+from pinnkit.stopping import SIGNALS, Request, Stopped, heed_signals, signals_raise, signals_request
 from pinnkit.training.checkpoint import Checkpoints
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.run import Evaluation, Run
@@ -51,6 +51,7 @@ class Session:
         self._rows: list[dict[str, Any]] = []
         self._unwritten: list[dict[str, Any]] = []  # rows that are in the memory only
         self._refused: dict[str, str] = {}  # what could not be written, and why
+        self._said: set[str] = set()  # reasons that were said
         self._saved = 0.0
 
     def train(self, state: TrainState) -> Evaluation | None:
@@ -60,13 +61,15 @@ class Session:
         SIGHUP or a second signal the state alone is saved: whoever sent them will not wait. None is returned then.
         """
         self._rows = self.folder.begin(int(state.step))
+        heed_signals()
         with signals_request(self._say_stop) as stop:
             state, diverged = self._advance(state, stop)
         with signals_raise():  # from here on everything that matters is on disk
-            if stop.hurried:
+            over = diverged or self.run.loop.over(state)
+            if stop.at_once or (stop.hurried and not over):
                 self._say_saved(state, stop)
                 return None
-            stopped = bool(stop) and not diverged and not self.run.loop.over(state)
+            stopped = bool(stop) and not over
             evaluation = self._finish(state, diverged=diverged, interrupted=stopped)
             if stopped:
                 self._say_resume()
@@ -113,12 +116,11 @@ class Session:
         # The figures first: a run with a summary has everything.
         written = self._attempt("figures", draw)
         summary = summary_of(evaluation, self._rows)
-        summary["figures"] = [path.name for path in written or []]
+        summary["figures"] = None if written is None else [path.name for path in written]
         self._attempt(SUMMARY, lambda: self.folder.write(SUMMARY, summary))
         self._append()
         print_summary(self.console, summary, self.folder.path)
-        for what, reason in self._refused.items():
-            self._say(f"error: {what} could not be written: {reason}.", "bold red")
+        self._say_refused()
         return evaluation
 
     def _save(self, state: TrainState) -> None:
@@ -143,14 +145,15 @@ class Session:
     def _attempt(self, what: str, write: Callable[[], Any]) -> Any:
         """What a function that writes returns; None, with a message the first time, where the system refuses."""
         try:
-            if not self.folder.path.is_dir():
+            if self.folder.lacks(self._contents):
                 self.folder.rebuild(self._contents, self._rows[: len(self._rows) - len(self._unwritten)])
-                self._say(f"warning: {self.folder.path} was deleted, and is made anew", "yellow")
+                self._say(f"warning: files of {self.folder.path} were deleted, and are made anew", "yellow")
             result = write()
         except OSError as error:
             reason = error.strerror or str(error)
-            if what not in self._refused:
+            if reason not in self._said:  # once, however many files it meets
                 self._say(f"warning: {what} cannot be written ({reason}): training goes on, and tries again", "yellow")
+                self._said.add(reason)
             self._refused[what] = reason
             return None
         self._refused.pop(what, None)
@@ -168,11 +171,16 @@ class Session:
 
     def _say_saved(self, state: TrainState, stop: Request) -> None:
         self.status = stop.status
-        if "the checkpoint" in self._refused:
-            self._say(f"error: the checkpoint could not be written: {self._refused['the checkpoint']}.", "bold red")
-        else:
+        if not self._say_refused():
             self._say(f"{SIGNALS[signal.Signals(stop.signum)]}: saved at step {int(state.step)}", "yellow")
         self._say_resume()
+
+    def _say_refused(self) -> bool:
+        """Say what could not be written in the end; whether there is anything."""
+        if self._refused:
+            reasons = "; ".join(dict.fromkeys(self._refused.values()))
+            self._say(f"error: {', '.join(self._refused)} could not be written: {reasons}.", "bold red")
+        return bool(self._refused)
 
     def _say_resume(self) -> None:
         self._say(f"go on with it: pinnkit resume {self.folder.path}", "yellow")
