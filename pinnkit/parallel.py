@@ -45,14 +45,18 @@ def cores() -> Mesh | None:
 
 
 def placed(tree: Any) -> Any:
-    """Arrays put on all cores, so that no program is compiled twice; those that are there already stay as they are."""
+    """Arrays put whole on every core, so that no program is compiled twice; those that are there stay as they are.
+
+    Whole also where a program has left its result in shares: a second program, for such arguments, adds up in another order, and
+    a run that was resumed would differ in its last digits.
+    """
     mesh = cores()
     if mesh is None:
         return tree
     everywhere = NamedSharding(mesh, WHOLE)
 
     def put(array: Any) -> Any:
-        there = isinstance(array, jax.Array) and array.sharding.device_set == everywhere.device_set
+        there = isinstance(array, jax.Array) and array.sharding.is_equivalent_to(everywhere, array.ndim)
         return array if there else jax.device_put(array, everywhere)
 
     return jax.tree.map(put, tree)
