@@ -44,11 +44,14 @@ def cores() -> Mesh | None:
     return Mesh(np.array(devices[: _dividing(len(devices))]), (CORES,))
 
 
-def placed(tree: Any) -> Any:
+def placed(tree: Any, *, shares: bool = False) -> Any:
     """Arrays put whole on every core, so that no program is compiled twice; those that are there stay as they are.
 
     Whole also where a program has left its result in shares: a second program, for such arguments, adds up in another order, and
     a run that was resumed would differ in its last digits.
+
+    Args:
+        shares: whether arrays that are shared among the cores stay so, as the matrix of a quasi-Newton method.
     """
     mesh = cores()
     if mesh is None:
@@ -56,7 +59,10 @@ def placed(tree: Any) -> Any:
     everywhere = NamedSharding(mesh, WHOLE)
 
     def put(array: Any) -> Any:
-        there = isinstance(array, jax.Array) and array.sharding.is_equivalent_to(everywhere, array.ndim)
+        if not isinstance(array, jax.Array):
+            return jax.device_put(array, everywhere)
+        shared = shares and array.sharding.device_set == everywhere.device_set
+        there = shared or array.sharding.is_equivalent_to(everywhere, array.ndim)
         return array if there else jax.device_put(array, everywhere)
 
     return jax.tree.map(put, tree)

@@ -324,7 +324,7 @@ class Loop:
 
     def _begun(self, state: TrainState) -> TrainState:
         """The state with a new optimiser."""
-        return replace(state, optimiser=placed(self._program(state).init(state.params)))
+        return replace(state, optimiser=placed(self._program(state).init(state.params), shares=True))
 
     def _renewed(self, state: TrainState, draw: bool) -> TrainState:
         """The state with new points or new weights: another objective for the optimiser."""
