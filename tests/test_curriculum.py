@@ -83,7 +83,6 @@ def test_an_interrupted_run_goes_on_to_the_bit(trained, tmp_path):
         run = Run(Growth(k=0.8), recipe=RECIPE)
         restored = checkpoints.restore(run.loop)
         state, remark = restored.state, restored.remark
-        checkpoints.close()
         assert remark == "" and arrays(state).keys() == arrays(reports[place].state).keys()
         for report in run.loop.run(state):
             state = report.state

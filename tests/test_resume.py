@@ -86,7 +86,6 @@ def test_the_run_trains_and_has_all_its_stages(states, run):
 def test_a_run_read_from_a_checkpoint_ends_in_the_same_state(step, states, run, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(states[step])
-    checkpoints.close()
     restored = Checkpoints(tmp_path).restore(run.loop)
     again, remark = restored.state, restored.remark
     assert remark == ""
@@ -228,9 +227,9 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_older_ones(run, states, 
         checkpoints.save(states[step])
 
     def full(*_, **__):
-        raise ValueError("INTERNAL: write failed: No space left on device")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints._orbax, "save", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         checkpoints.save(states[71])
     assert checkpoints.numbers() == [2, 1] and int(checkpoints.restore(run.loop).state.step) == 38

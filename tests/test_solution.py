@@ -155,7 +155,6 @@ def test_no_library_warns_of_anything(tmp_path, capfd):
             checkpoints = Checkpoints(tmp_path / folder)
             checkpoints.save(state)
             checkpoints.restore(run.loop)
-            checkpoints.close()
         shown = pk.train(Decay(), recipe=Decay.recipe)
         shown.plot()
         shown.at("u_x", x=0.5)

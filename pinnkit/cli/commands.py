@@ -121,13 +121,17 @@ def show(arguments: Sequence[str]) -> int:
                 style="yellow",
             )
             if not trainer:
-                console.print(f"go on with it: pinnkit resume {folder.path}", soft_wrap=True)
+                console.print(f"go on with it: pinnkit resume {printable(str(folder.path))}", soft_wrap=True)
             return 0
         for event in usable_summary(summary, folder)["events"]:
             console.print(event, style="dim")
         print_summary(console, summary, folder.path)
         for figure in sorted((folder.path / "figures").glob("*.png")):
-            console.print(f"  {figure}", style="dim", soft_wrap=True)
+            console.print(f"  {printable(str(figure))}", style="dim", soft_wrap=True)
+        if summary["interrupted"]:
+            console.print(
+                f"go on with it: pinnkit resume {printable(str(folder.path))}", style="yellow", soft_wrap=True
+            )
         return int(summary["exit_status"])
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise folder.damaged("run.json or summary.json", f"{type(error).__name__}: {error}") from None

@@ -73,7 +73,6 @@ class Session:
             evaluation = self._finish(state, diverged=diverged, interrupted=stopped)
             if stopped:
                 self._say_resume()
-        self.checkpoints.close()
         self.status = stop.status if stopped else UNWRITTEN if self._refused else evaluation.exit_status()
         return evaluation
 

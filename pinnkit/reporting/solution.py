@@ -295,7 +295,6 @@ def load(folder: str | Path, *, untrained: bool = False) -> Solution:
     run = restored(source)
     checkpoints = Checkpoints(source.path / CHECKPOINTS)
     restored_state = checkpoints.restore(run.loop)
-    checkpoints.close()
     state = restored_state.state
     if int(state.step) == 0 and run.recipe.steps and not untrained:
         raise UsageError(

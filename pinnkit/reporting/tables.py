@@ -14,6 +14,7 @@ from rich.text import Text
 
 from pinnkit.diagnostics.check import Checked
 from pinnkit.diagnostics.uncertainty import Estimate
+from pinnkit.errors import printable
 from pinnkit.reporting.run_folder import RunFolder
 
 SCALED = "coordinates scaled to [-sqrt 3, sqrt 3], or [0, 2 pi] where periodic"
@@ -107,7 +108,7 @@ def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> No
     )
     good = "bold green" if summary["errors"] and not summary["interrupted"] else "bold yellow"
     console.print(Text(summary["verdict"], style={0: good, 3: "bold red"}.get(summary["exit_status"], "bold yellow")))
-    console.print(f"run folder: {folder}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"run folder: {printable(str(folder))}", highlight=False, markup=False, soft_wrap=True)
 
 
 def estimate_of(entry: Mapping[str, Any]) -> Estimate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("pinnkit", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
+PACKAGES = ("pinnkit", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
 
 
 def versions() -> dict[str, str]:

@@ -1,19 +1,21 @@
-"""Checkpoints of the complete training state, written by orbax: a resumed run goes on to the bit."""
+"""Checkpoints of the complete training state, each one file of numpy's: a resumed run goes on to the bit.
+
+A file is written beside its place, brought to the disk, and then renamed: it is whole or not there. Its checksums (those of
+the zip format) tell of flipped bits. Nothing in it is executed when it is read.
+"""
 
 from __future__ import annotations
 
-import errno
-import logging
+import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from pinnkit.errors import UsageError, shown_path
 from pinnkit.training.loop import Loop
@@ -22,10 +24,20 @@ from pinnkit.training.state import TrainState
 
 KEPT = 2
 """Checkpoints that are kept: where the last cannot be read, the one before is used."""
-ITEM = "default"
-"""Folder of the arrays within that of a checkpoint: orbax renames it into place when it is whole."""
-LOGGERS = ("absl", "asyncio", "concurrent.futures")
-"""Who reports each save, and each failed read once more from a thread of orbax's own."""
+FILE, NAMES = "state.npz", "names"
+"""The file of a checkpoint, and the entry that names its arrays: their own names may hold any character."""
+DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+)
+"""What numpy and its zip reader raise for a file that is cut, changed, or something else."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,6 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._orbax = ocp.Checkpointer(ocp.StandardCheckpointHandler())
 
     def numbers(self) -> list[int]:
         """Numbers of the checkpoints that are there, whole or not, the newest first."""
@@ -69,16 +80,10 @@ class Checkpoints:
         place = self.folder / str((numbers[0] if numbers else 0) + 1)
         try:
             place.mkdir(parents=True)
-            with _quiet():
-                self._orbax.save((place / ITEM).resolve(), args=ocp.args.StandardSave(arrays))
-        except BaseException as error:
+            _write(place / FILE, arrays)
+        except BaseException:  # Ctrl-C too
             shutil.rmtree(place, ignore_errors=True)
-            if isinstance(error, (OSError, KeyboardInterrupt)):
-                raise
-            # tensorstore has exceptions of its own for what the system refused.
-            message = str(error).splitlines()[0] if str(error) else type(error).__name__
-            full = "No space left" in str(error)
-            raise OSError(errno.ENOSPC if full else errno.EIO, "No space left on device" if full else message) from None
+            raise
         for number in numbers[KEPT - 1 :]:
             shutil.rmtree(self.folder / str(number), ignore_errors=True)
 
@@ -94,7 +99,7 @@ class Checkpoints:
                 return Restored(_rebuilt(self.read(number), loop), unreadable)
             except _Unfit as error:
                 unreadable[number] = str(error)
-            except Exception as error:  # orbax and tensorstore raise many types for a damaged file
+            except DAMAGED as error:
                 unreadable[number] = f"it is damaged ({_first_line(error)})"
         reasons = "; ".join(f"checkpoint {number}: {reason}" for number, reason in unreadable.items())
         raise UsageError(
@@ -106,36 +111,33 @@ class Checkpoints:
             do="Train again: pinnkit train.",
         )
 
-    def read(self, number: int | None = None) -> dict[str, Any]:
+    def read(self, number: int | None = None) -> dict[str, np.ndarray]:
         """The arrays of a checkpoint (the newest unless given) by their names."""
         number = self.numbers()[0] if number is None else number
-        place = self.folder / str(number) / ITEM
-        if not place.is_dir():
-            raise _Unfit("it was not written to its end")
-        with _quiet():
-            return dict(self._orbax.restore(place.resolve(), args=ocp.args.StandardRestore()))
-
-    def close(self) -> None:
-        """Release what orbax holds."""
-        self._orbax.close()
+        file = self.folder / str(number) / FILE
+        if not file.is_file():
+            earlier = (file.parent / "default").is_dir()
+            raise _Unfit(
+                "it was written by an earlier version of pinnkit" if earlier else "it was not written to its end"
+            )
+        with np.load(file, allow_pickle=False) as stored:
+            return {str(name): stored[str(i)] for i, name in enumerate(stored[NAMES])}
 
 
 class _Unfit(Exception):
     """A checkpoint that is not of this run, or not whole."""
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what orbax and its threads log from the terminal: what went wrong is said by whoever asked."""
-    loggers = [logging.getLogger(name) for name in LOGGERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+def _write(file: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays by number, beside their names, so that the file is whole or not there. Raises OSError."""
+    draft = file.with_name(file.name + ".draft")
+    numbered: dict[str, Any] = {str(i): array for i, array in enumerate(arrays.values())}
+    numbered[NAMES] = np.array(list(arrays))
+    with draft.open("wb") as stream:
+        np.savez(stream, **numbered)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(draft, file)
 
 
 def _named(state: Any) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def _named(state: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
 
 
-def _rebuilt(arrays: dict[str, Any], loop: Loop | Parts) -> TrainState:
+def _rebuilt(arrays: dict[str, np.ndarray], loop: Loop | Parts) -> TrainState:
     """The state of a run from the arrays of a checkpoint. Raises _Unfit where they are those of another run."""
     if ".stage" not in arrays:
         raise _Unfit("it holds no state of a training")

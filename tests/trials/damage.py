@@ -1,8 +1,11 @@
 """Kinds of damage to a run folder, by name: what disks, copies, editors and other programs leave behind."""
 
 import json
+import os
 import shutil
 from functools import partial
+
+import numpy as np
 
 
 def write(name, content, folder):
@@ -73,10 +76,10 @@ def files(checkpoint):
 
 
 def flip(position, checkpoint):
-    """Flip a bit in the middle of a file of a checkpoint."""
-    file = files(checkpoint)[position]
+    """Flip a bit at a place of the file of a checkpoint, counted in eighths of its length."""
+    file = files(checkpoint)[0]
     content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 16
+    content[len(content) * position // 8] ^= 16
     file.write_bytes(content)
 
 
@@ -95,7 +98,8 @@ def at_newest(damage, folder):
 
 
 def without_default(checkpoint):
-    shutil.rmtree(checkpoint / "default")
+    """As a checkpoint that was being written when its process was killed."""
+    (checkpoint / "state.npz").rename(checkpoint / "state.npz.draft")
 
 
 def empty(checkpoint):
@@ -103,14 +107,21 @@ def empty(checkpoint):
     checkpoint.mkdir()
 
 
-def without_manifests(checkpoint):
-    for file in checkpoint.rglob("manifest.ocdbt"):
-        file.unlink()
+def half(checkpoint):
+    file = files(checkpoint)[0]
+    os.truncate(file, file.stat().st_size // 2)
 
 
-def without_metadata(checkpoint):
-    for file in (*checkpoint.rglob("_CHECKPOINT_METADATA"), *checkpoint.rglob("_METADATA")):
-        file.unlink()
+def of_another_program(checkpoint):
+    """An archive of numpy's that holds something else."""
+    with (checkpoint / "state.npz").open("wb") as file:
+        np.savez(file, u=np.zeros(3))
+
+
+def pickled(checkpoint):
+    """Objects, which would be executed if they were read."""
+    with (checkpoint / "state.npz").open("wb") as file:
+        np.savez(file, names=np.array([{}, []], dtype=object))
 
 
 def add_empty(name, folder):
@@ -188,9 +199,10 @@ ONE_CHECKPOINT = {
     "newest empty": empty,
     "newest with zeros": zero,
     "newest with empty files": truncate,
-    "newest without manifests": without_manifests,
-    "newest without metadata": without_metadata,
-    **{f"newest with a flipped bit in file {i + 1}": partial(flip, i) for i in range(4)},
+    "newest cut in half": half,
+    "newest of another program": of_another_program,
+    "newest with objects": pickled,
+    **{f"newest with a flipped bit at {i} of 8": partial(flip, i) for i in range(8)},
 }
 """Damage of the last checkpoint alone: the one before stays whole."""
 CHECKPOINTS = {
@@ -201,7 +213,7 @@ CHECKPOINTS = {
     "checkpoints a file": partial(be_file, "checkpoints"),
     "checkpoints empty": partial(be_folder, "checkpoints"),
     "checkpoints: an empty one more": partial(add_empty, "3"),
-    "checkpoints: what a killed save leaves": partial(add_empty, "3.orbax-checkpoint-tmp-5"),
+    "checkpoints: what an interrupted copy leaves": partial(add_empty, "3.tmp"),
     "checkpoints: a file called 7": lambda folder: (folder / "checkpoints" / "7").write_text("seven"),
     "checkpoints: a folder of another": partial(add_empty, "mine"),
     "checkpoints: a number too large": partial(add_empty, "9" * 30),

@@ -110,7 +110,7 @@ def test_a_run_that_is_being_trained_is_not_resumed(training, straight, tmp_path
 def test_readers_beside_a_training(training, straight, tmp_path):
     """They see a whole state, whenever they look, and leave the training alone."""
     status, out, _ = pinnkit("show", "run", folder=tmp_path)
-    assert status == 0 and "has not ended" in out
+    assert status == 0 and f"is being trained by process {training.pid}" in out
     assert pinnkit("list", folder=tmp_path)[0] == 0
     looks = 0
     while training.poll() is None and looks < 8:
