@@ -297,7 +297,7 @@ def changed(**values):
         ("resume", "run.json", changed(recipe=3), ("run.json does not describe a run",)),
         ("show", "run.json", changed(recipe=3), ("run folder is damaged", "run.json or summary.json")),
         ("show", "summary.json", cut, ("run folder is damaged", "summary.json")),
-        ("show", "summary.json", changed(residuals=None), ("run folder is damaged", "run.json or summary.json")),
+        ("show", "summary.json", changed(residuals=None), ("run folder is damaged", "summary.json")),
         ("resume", "problem/tiny.py", without, ("tiny.py",)),
         ("resume", "problem/tiny.py", cut, ("tiny.py",)),
     ],

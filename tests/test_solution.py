@@ -117,7 +117,7 @@ def test_coordinates_that_are_no_numbers_or_do_not_fit_are_refused(rope):
         (lambda: pk.check(Decay(), precision="float32"), ('pk.check(problem, recipe=pk.Recipe(precision="float32"))',)),
         (lambda: pk.check(Decay(), problem=Decay()), ("with its problem twice",)),
         (lambda: pk.diagnose(Decay(), seeds=3), ("pk.diagnose has no argument 'seeds'", "Did you mean 'seed'?")),
-        (lambda: pk.load("runs/rod", steps=3), ("pk.load has no argument 'steps'", "Known: folder")),
+        (lambda: pk.load("runs/rod", steps=3), ("pk.load has no argument 'steps'", "Use one of those names")),
     ],
 )
 def test_wrong_arguments_are_refused_with_what_to_write(call, words):

@@ -45,9 +45,9 @@ class RunFolder:
             path = path if out and path.is_dir() else reserved(path, numbered=out is None)
             for name in FOLDERS:
                 (path / name).mkdir()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise UsageError(
-                f"The run folder cannot be made: {error.strerror}.",
+                f"The run folder cannot be made: {getattr(error, 'strerror', None) or error}.",
                 where=shown_path(path),
                 expected="a place that can be written to",
                 do="Choose another folder with --out.",
