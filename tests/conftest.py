@@ -23,6 +23,7 @@ os.environ.setdefault("XLA_FLAGS", " ".join(flags))
 import jax  # noqa: E402
 from beartype import beartype  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
+from representative import mark_the_others_long  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 # How many cores are devices is decided here, not by the first test of the command line: PINNKIT_TEST_DEVICES=2 for two.
@@ -44,6 +45,11 @@ def shapes(function):
 # An eighth of the time: not where the same tests run a second time.
 if os.environ.get("PINNKIT_TEST_SHAPES") != "0":
     install_import_hook("pinnkit", "conftest.shapes")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    mark_the_others_long(items)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -131,7 +131,8 @@ def main():
         interrupt(*choices["signal"])
     from pinnkit.cli.main import main
 
-    main(sys.argv[2:])
+    del sys.argv[1]
+    main()
 
 
 if __name__ == "__main__":

@@ -336,7 +336,7 @@ MODELS = {  # what stands behind `model =`
     "a width that is true": ("pk.MLP(width=True)", 'MLP.width is True'),
     "no depth": ("pk.MLP(depth=0)", 'MLP.depth is 0'),
     "a depth of a billion": ("pk.MLP(depth=10**9)", 'MLP.depth is 1000000000'),
-    "a width of a billion": ("pk.MLP(width=10**9)", 'A network of width 1000000000 and depth 3 would take about 1e+11 GiB o'),
+    "a width of a billion": ("pk.MLP(width=10**9)", 'A network with width 1000000000 and depth 3 would take about 1e+11 GiB o'),
     "an unknown activation": ("pk.MLP(activation='tahn')", "There is no activation called 'tahn'"),
     "an activation that is a function": ("pk.MLP(activation=jnp.tanh)", 'There is no activation called <PjitFunction of <function tanh at'),
     "an unknown initialisation": ("pk.MLP(init='xavier')", "There is no initialisation called 'xavier'"),

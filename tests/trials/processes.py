@@ -20,7 +20,8 @@ PNG_END = b"IEND\xaeB`\x82"
 
 def environment(**changes):
     """The variables of this process with the project on Python's path; None removes a variable."""
-    path = os.pathsep.join([str(TRIALS.parents[1]), os.environ.get("PYTHONPATH", "")])
+    # No empty entry, which stands for the current folder: Python does not start where that is gone.
+    path = os.pathsep.join(filter(None, [str(TRIALS.parents[1]), os.environ.get("PYTHONPATH")]))
     variables = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **changes}
     return {name: value for name, value in variables.items() if value is not None}
 

@@ -95,9 +95,9 @@ def test_a_full_disk(kilobytes, small_disk, straight):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kilobytes", [1, 16])
+@pytest.mark.parametrize("kilobytes", [1, 32])
 def test_a_limit_on_the_size_of_files(kilobytes, straight, tmp_path):
-    """1 kB: run.json does not fit, and the run cannot be begun; 16 kB: the figures do not fit."""
+    """1 kB: run.json does not fit, and the run cannot be begun; 32 kB: the figures do not fit."""
     prefix = ["bash", "-c", f'ulimit -f {kilobytes}; exec "$@"', "limited"]
     command = ["train", TINY, *STEPS, "--out", "run"]
     status, out, err = pinnkit_process(tmp_path, *command, choices={"chunk": 5}, prefix=prefix)

@@ -1,0 +1,49 @@
+"""Which trials every test run has: one or two of each kind. All of them are run by `python benchmarks/reliability.py`."""
+
+from pathlib import Path
+
+import pytest
+
+ALWAYS = (
+    "test_mistakes_in",  # refused before anything is compiled
+    "test_a_damaged_run_that_is_over[run.json",
+    "test_the_checkpoint_before_a_damaged_one_is_used[newest with zeros]",
+    "test_the_checkpoint_before_a_damaged_one_is_used[newest without default]",
+    "test_where_no_checkpoint_can_be_read_the_reason_of_each_is_said[cut]",
+    "test_a_run_without_a_checkpoint_starts_from_step_0",
+    "test_a_solution_of_step_0_is_not_taken_for_a_trained_one",
+    "test_a_damaged_summary_is_written_again[summary.json {}]",
+    "test_a_damaged_run_that_was_interrupted[metrics.jsonl binary]",
+    "test_missing_figures_are_drawn_by_resume[figures missing]",
+    "test_security.py",
+    "test_names_of_problem_files",
+    "test_a_signal_while_training_saves_and_says_how_to_go_on",
+    "test_a_second_signal_ends_the_chunk_at_once[SIGINT-SIGINT]",
+    "test_a_signal_while_python_still_imports[SIGTERM-jaxlib]",
+    "test_figures_that_a_signal_cut_off_are_drawn_by_resume[SIGTERM]",
+    "test_two_processes_never_share_a_folder",
+    "test_a_run_that_is_being_trained_is_not_resumed",
+    "test_a_run_of_two_devices_is_used_again[export-windows]",
+    "test_a_run_of_two_devices_is_loaded[2-shape]",
+    "test_an_interrupted_run_of_two_devices_goes_on_to_the_bit[10-windows]",
+    "test_a_killed_run_goes_on_to_the_bit[plain-rows-5]",
+    "test_a_killed_run_goes_on_to_the_bit[shape-rows-8]",
+    "test_a_killed_run_goes_on_to_the_bit[operator-rows-6]",
+    "test_a_killed_run_goes_on_to_the_bit[windows-rows-12]",
+    "test_a_full_disk[100]",
+    "test_a_log_on_a_full_disk",
+    "test_a_run_folder_that_becomes_read_only",
+    "test_what_is_deleted_while_training[]",
+    "test_files_that_a_problem_reads_by_itself_are_kept",
+    "test_something_is_said_within_two_seconds",
+)
+"""Parts of the names of these trials; the others are `long`."""
+
+
+def mark_the_others_long(items):
+    """Leave the other trials to a run that asks for them (`-m long`)."""
+    for item in items:
+        mine = Path(item.path).parent == Path(__file__).parent / "trials"
+        if mine and not any(part in item.nodeid for part in ALWAYS):
+            item.add_marker(pytest.mark.long)
+            item.add_marker(pytest.mark.slow)
