@@ -149,6 +149,12 @@ def evaluation(run, errors=None, *, accuracy=None, training=1.0, fresh=1.0, **sa
     return Evaluation(run, run.loop.start(), errors, {"decay": training}, {"decay": fresh}, **values)
 
 
+def test_an_error_against_zero_is_not_called_relative(run):
+    zero = replace(evaluation(run), errors={"u": FieldError(0.5, 0.7, absolute=True)})
+    assert "Root mean square error 5.00e-01" in zero.verdict and "Relative" not in zero.verdict
+    assert "The error of u is absolute: there the exact solution is zero everywhere." in zero.verdict
+
+
 @pytest.mark.parametrize(
     ("how", "status", "words"),
     [

@@ -407,6 +407,10 @@ def test_rows_of_a_file_are_points_in_any_order_of_columns(tmp_path):
         ("t,x,u_measured\n0,0,1\n", ("'slopes' asks for 's'", "columns u_measured")),
         ("t,x,u_measured,s\n0,0,1,1\n0.5,nan,1,1\n", ("Line 3, column 'x'", "sensors.csv:3", "asked for by 'sensors'")),
         ("t,x,u_measured,s\n0,0,1,1\n0.5,1.5,1,1\n", ("outside the domain: x = 1.5", "sensors.csv:3", "0 <= x <= 1")),
+        (
+            "# made by me\nt,x,u_measured,s\n\n0,0,1,1\n# gap\n0.5,1.5,1,1\n",
+            ("outside the domain: x = 1.5", "sensors.csv:6"),
+        ),
         ("t,x,u_measured,s,u\n0,0,1,1,1\n", ("Column 'u'", "u_measured")),
         ("t,x\n", ("no rows",)),
         ("", ("empty",)),

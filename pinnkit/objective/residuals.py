@@ -22,7 +22,7 @@ from pinnkit.multi_index import MultiIndex, closure
 from pinnkit.objective.network import FieldNetwork
 from pinnkit.objective.principal import PrincipalPart, principal_part
 from pinnkit.problem import Condition, Problem, Region, validated
-from pinnkit.references.columns import read_columns
+from pinnkit.references.columns import line_of, read_columns
 
 HIGHEST_ORDER = 12
 """Order of derivatives up to which a problem is accepted."""
@@ -289,7 +289,7 @@ class Equations:
                 row = int(np.argmax(outside))
                 raise UsageError(
                     f"The data file has a point outside the domain: {name} = {X[row, i]:g}.",
-                    where=f"{shown_path(path)}:{row + 2}",
+                    where=f"{shown_path(path)}:{line_of(path, row)}",
                     expected=f"{axis.lower:g} <= {name} <= {axis.upper:g}",
                     do="Check the units of the file, or make the domain larger.",
                 )

@@ -6,6 +6,7 @@ import csv
 import math
 import warnings
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
@@ -57,6 +58,13 @@ def read_columns(path: str | Path, asked: Collection[str] | None = None) -> dict
                 file, name, next((n, c[i], v) for (n, c), v in zip(rows, values, strict=True) if not _valid(v))
             )
     return columns
+
+
+def line_of(path: Path, row: int) -> int:
+    """The line of a CSV file on which a row of its numbers stands, both counted as `read_columns` reads them."""
+    _, header = _named_columns(path)
+    lines = (number for number, cells in _rows(path) if number > header and not _is_comment(cells))
+    return next(islice(lines, row, None))
 
 
 def _named_columns(file: Path) -> tuple[list[str], int]:

@@ -93,7 +93,8 @@ def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> No
     if summary["errors"]:
         errors = table("", "field", "relative L2 error", "largest error")
         for field, error in summary["errors"].items():
-            errors.add_row(field, number(error["relative_l2"]), number(error["max_abs"]))
+            absolute = " (absolute)" if error.get("absolute") else ""
+            errors.add_row(field, number(error["relative_l2"]) + absolute, number(error["max_abs"]))
         console.print(errors)
     for name, u in summary["unknowns"].items():
         console.print(f"  {name} = {number(u['value'], '.6g')}, {estimate_of(u)}", highlight=False, markup=False)

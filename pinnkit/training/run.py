@@ -295,7 +295,11 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         truth = e.run.accuracy.truth
         against = "the exact solution" if truth and truth.kind == "exact" else "the reference"
         size = f"{e.worst_error:.2e}" if e.worst_error < np.inf else "infinite (the solution is not finite everywhere)"
-        yield f"Relative L2 error {size} against {against}" + _field_note(e) + _request_note(e, wanted)
+        zero = [f for f, error in (e.errors or {}).items() if error.absolute]
+        kind = "Root mean square error" if len(zero) == len(e.errors or {}) else "Relative L2 error"
+        yield f"{kind} {size} against {against}" + _field_note(e) + _request_note(e, wanted)
+        if zero:
+            yield f"The error of {', '.join(zero)} is absolute: there {against} is zero everywhere."
         yield from _reference_note(e, wanted)
     if e.short is not None:
         yield from e.short.sentences()
