@@ -141,7 +141,7 @@ CIRCLE = pk.Box(t=(0, 1), theta=pk.Periodic(0, 1), nu=pk.Parameter(0, 1), x=(0, 
     [
         ("z", ("no boundary 'z'", "'x'", "'x+'", "'x-'")),
         ("X", ("no boundary 'X'",)),
-        ("t", ("no boundary 't'", "use @pk.initial", "rename it, tau say")),
+        ("t", ("no boundary 't'", "use @pk.initial", "rename it in the domain", "tau=(start, end)")),
         ("t-", ("no boundary 't-'", "use @pk.initial")),
         ("theta", ("no boundary 'theta'", "a periodic axis has none")),
         ("nu+", ("no boundary 'nu+'", "a parameter axis has none")),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ class Repeated:
         (name,) = [n for n in points if n.startswith("data")]
         points[name] = replace(points[name], columns={"y": jnp.asarray(y)})
         state = replace(self.state, points=points, optimiser=invalidate(self.run.loop.start().optimiser))
-        *_, report = self.run.loop.run(state.counted(stage=0, stage_step=0, step=0))
+        *_, report = self.run.loop.run(state.counted(stage=0, stage_step=0, step=0, over=False))
         self.state = report.state
         return report.state
 
@@ -157,10 +158,9 @@ def test_over_repeated_noise_it_holds_the_truth_as_often_as_it_says(kind, reques
 def test_where_training_has_not_come_to_rest_the_rest_of_the_way_counts(firm):
     state = firm.trained(firm.values(np.random.default_rng(5)))
     there = firm.estimates(state)["a"]
-    away = {
-        **state.params,
-        "unknowns": {**state.params["unknowns"], "a": state.params["unknowns"]["a"] + 10 * there.deviation},
-    }
+    unknown, z = firm.run.problem.unknowns()["a"], state.params["unknowns"]["a"]
+    step = 10 * there.deviation / jax.grad(unknown.value)(z)  # z is in other units than the parameter
+    away = {**state.params, "unknowns": {**state.params["unknowns"], "a": z + step}}
     found = firm.estimates(replace(state, params=away))["a"]
     assert found.deviation == pytest.approx(np.hypot(10, 1) * there.deviation, rel=0.05)
     assert found.lower < there.value < found.upper

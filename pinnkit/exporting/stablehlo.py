@@ -39,7 +39,9 @@ def exported(found: Evaluation) -> tuple[bytes, float]:
     network = run.loop.network
     dtype = run.objective.network.dtype
     (points,) = export.symbolic_shape("points")
-    program = export.export(jax.jit(network.fields(params)), platforms=PLATFORMS)(
+    # On one device: arrays that lie on all cores here would make a program that runs on as many devices only.
+    constants = jax.device_put(jax.tree.map(np.asarray, params), jax.devices()[0])
+    program = export.export(jax.jit(network.fields(constants)), platforms=PLATFORMS)(
         jax.ShapeDtypeStruct((points, run.problem.domain.dim), dtype)
     )
     written = bytes(program.serialize(vjp_order=DERIVATIVES))

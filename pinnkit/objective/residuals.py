@@ -63,6 +63,7 @@ class Equations:
         conditions = problem.conditions()
         hard = [(c, self._region(c)) for c in conditions if c.mark.hard]
         self.ansatz = Ansatz(problem, self.catalogue, hard)
+        self._halves: dict[str, tuple[Residuals, Residuals]] = {}
         self.groups = self._grouped([c for c in conditions if not c.mark.hard])
         self.hard = self._grouped([c for c, _ in hard])
         self._refuse_idle_fields()
@@ -181,6 +182,11 @@ class Equations:
 
     def _on_halves(self, group: Group) -> tuple[Residuals, Residuals]:
         """Residuals of some points, and those of their two halves, each half by itself, one after the other."""
+        if group.name not in self._halves:  # once: it is asked for within compiled programs too
+            self._halves[group.name] = self._evaluated_on_halves(group)
+        return self._halves[group.name]
+
+    def _evaluated_on_halves(self, group: Group) -> tuple[Residuals, Residuals]:
         rng = np.random.default_rng(0)
         count, domain = 6, self.problem.domain
         # About a period along each axis: fields that hardly vary would have hardly any means to tell from values.
