@@ -41,6 +41,6 @@ def test_new_check_and_list(tmp_path):
     assert run(tmp_path, "new", "rod").returncode == 0
     checked = run(tmp_path, "check", "rod")
     assert checked.returncode == 0, checked.stderr
-    assert "reaction: order 2" in checked.stdout
+    assert "heat: order 2" in checked.stdout
     listed = run(tmp_path, "list").stdout
     assert "rod" in listed and "kovasznay" in listed
