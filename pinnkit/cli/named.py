@@ -73,12 +73,12 @@ def refuse_idle(
 
 def idle_options(arguments: Sequence[str], known: Collection[str], labels: Sequence[str]) -> dict[str, str]:
     """The first option on a command line of each known name that is not among the labels: {"adam": "--adam.steps"}."""
-    found: dict[str, str] = {}
+    idle: dict[str, str] = {}
     for argument in arguments:
         name, dot, _ = argument.removeprefix("--").partition(".")
         if argument.startswith("--") and dot and name in known and name not in labels:
-            found.setdefault(name, argument.partition("=")[0])
-    return found
+            idle.setdefault(name, argument.partition("=")[0])
+    return idle
 
 
 def without(arguments: Sequence[str], groups: Sequence[str]) -> list[str]:

@@ -67,7 +67,7 @@ class Estimate:
     @property
     def at_bound(self) -> str:
         """The bound to which the parameter has run: "lower", "upper" or ""."""
-        return next((end for end in ("lower", "upper") if self.reason.startswith(f"it ran to its {end} bound")), "")
+        return next((end for end in ("lower", "upper") if self.reason == RAN_TO_BOUND.format(end)), "")
 
     def __str__(self) -> str:
         """The interval in words, or why there is none."""
@@ -77,6 +77,7 @@ class Estimate:
 
 
 UNDETERMINED = "nothing determines it"
+RAN_TO_BOUND = "it ran to its {} bound: not found"
 
 
 def without_interval(unknown: Unknown, value: float, reason: str) -> Estimate:
@@ -141,7 +142,7 @@ def estimates(
         # The Jacobian is per unit of the trained number z; the chain rule brings it to the parameter's own units.
         value, slope = float(u.value(z)), abs(float(jax.grad(u.value)(z)))
         if end := u.bound_reached(value):
-            result[name] = without_interval(u, value, f"it ran to its {end} bound: not found")
+            result[name] = without_interval(u, value, RAN_TO_BOUND.format(end))
             continue
         # A deviation beyond every number: nothing determines the parameter, also where the slope is zero.
         deviation = float(np.sqrt(variance)) * slope if np.isfinite(variance) else np.inf

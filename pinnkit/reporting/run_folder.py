@@ -131,7 +131,7 @@ class RunFolder:
 
     def append(self, rows: Sequence[dict[str, Any]]) -> None:
         """Add rows to metrics.jsonl, all of them or none. Raises OSError."""
-        text = "".join(json.dumps(plain(row)) + "\n" for row in rows).encode()
+        text = _lines(rows).encode()
         with (self.path / METRICS).open("ab") as file:
             size = file.tell()
             try:
@@ -148,7 +148,7 @@ class RunFolder:
         """
         (self.path / SUMMARY).unlink(missing_ok=True)
         rows = [row for row in self.metrics() if row["step"] <= step]
-        write_whole(self.path / METRICS, "".join(json.dumps(row) + "\n" for row in rows))
+        write_whole(self.path / METRICS, _lines(rows))
         return rows
 
     def set_aside(self, name: str) -> Path:
@@ -183,7 +183,7 @@ class RunFolder:
                 (self.path / name).parent.mkdir(parents=True, exist_ok=True)
                 write_whole(self.path / name, content)
         if not (self.path / METRICS).exists():
-            write_whole(self.path / METRICS, "".join(json.dumps(plain(row)) + "\n" for row in rows))
+            write_whole(self.path / METRICS, _lines(rows))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -303,6 +303,11 @@ def reserved(path: Path, *, numbered: bool = True) -> Path:
             if not numbered:
                 raise
     raise AssertionError("there is always another number")
+
+
+def _lines(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of metrics as the lines of metrics.jsonl."""
+    return "".join(json.dumps(plain(row)) + "\n" for row in rows)
 
 
 def _candidates(path: Path) -> Iterator[Path]:
