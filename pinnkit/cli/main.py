@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 from pinnkit.stopping import Stopped, signals_exit, signals_raise
 
 BAD_INPUT = 2
-UNWRITTEN = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -57,6 +56,7 @@ def run(arguments: list[str]) -> int:
         keep_digits()
         from pinnkit.cli import commands
         from pinnkit.errors import UsageError
+        from pinnkit.reporting.session import UNWRITTEN
 
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         commands.usage()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -163,8 +162,6 @@ class Session:
             self.console.print(Text(text, style=style), soft_wrap=True)
 
     def _say_stop(self, signum: int) -> None:
-        if signum != signal.SIGINT and sys.stdout.isatty():  # nobody reads any more, and writing would fail
-            sys.stdout = open("/dev/null", "w")  # noqa: SIM115
         again = " (press Ctrl-C again to stop at once)" if signum == signal.SIGINT else ""
         self._say(f"{SIGNALS[signal.Signals(signum)]}: saving after these steps{again}", "yellow")
 
