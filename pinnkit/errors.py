@@ -20,6 +20,32 @@ LIBRARIES = tuple(
     }
 )
 """Folders whose code is not the user's."""
+SYNONYMS = {
+    "batch_size": "interior",
+    "callback": "hooks",
+    "callbacks": "hooks",
+    "epochs": "steps",
+    "hidden_layers": "depth",
+    "iterations": "steps",
+    "layers": "depth",
+    "lr": "learning_rate",
+    "max_iter": "steps",
+    "maxiter": "steps",
+    "n_epochs": "steps",
+    "n_points": "interior",
+    "net": "model",
+    "network": "model",
+    "neurons": "width",
+    "num_epochs": "steps",
+    "output": "out",
+    "optimizer": "stages",
+    "optimiser": "stages",
+    "points": "interior",
+    "tol": "accuracy",
+    "tolerance": "accuracy",
+    "verbose": "progress",
+}
+"""What other libraries call it, and what it is called here: for the advice about names that do not exist."""
 
 
 class UsageError(Exception):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from importlib.metadata import version
 
@@ -34,6 +35,12 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", os.path.join(CACHE, "jax"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+# nohup and & start a program that ignores signals, and so would the programs that tests start and send signals to.
+# A handler of Python, unlike that, is not inherited.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else lambda *_: None)
 
 
 def shapes(function):

@@ -14,6 +14,7 @@ import pytest
 from cli import everything_in, pinnkit
 
 import pinnkit as pk
+from pinnkit.cli.main import warn_in_words
 from pinnkit.reporting.restore import restored
 from pinnkit.reporting.run_folder import RunFolder
 
@@ -362,3 +363,10 @@ def test_parameters_and_seed_make_the_numbers_they_should(trained):
     u, exact = run.accuracy.fields(state.params, x[:, None])[:, 0], np.exp(-2 * x)
     measured = np.linalg.norm(u - exact) / np.linalg.norm(exact)
     assert read(folder.path, "summary.json")["errors"]["u"]["relative_l2"] == pytest.approx(measured, rel=1e-12)
+
+
+@pytest.mark.parametrize(("inside", "place"), [(True, ""), (False, "rod.py:7")])
+def test_a_warning_of_a_command_has_a_place_if_that_is_the_users(inside, place, capsys):
+    file = pk.__file__ if inside else "rod.py"
+    warn_in_words(UserWarning("the cache is not used"), UserWarning, file, 7)
+    assert capsys.readouterr().err == "warning: the cache is not used" + (f" ({place})" if place else "") + "\n"

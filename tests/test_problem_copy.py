@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -16,6 +17,8 @@ from pinnkit.problem.watching import Opened, opened_files
 from pinnkit.reporting.problem_copy import Source, copy_problem, files_of, problem_class_of
 from pinnkit.reporting.restore import differences, from_json, restored, restored_problem, to_json
 from pinnkit.reporting.run_folder import RunFolder
+from pinnkit.reporting.session import Session
+from pinnkit.training.checkpoint import Checkpoints
 
 FILE = """from pathlib import Path
 
@@ -260,3 +263,26 @@ def test_an_untrained_network_is_no_solution(run):
         assert pk.load("run", untrained=True)(x=0.5)["u"].shape == ()
     status, out, err = pinnkit("export", "run")
     assert status == 2 and "no trained network" in err, out
+
+
+OTHER = ("--adam.steps", "9", "--weights.start", "5", "--sampling.interior", "12")
+
+
+@pytest.mark.parametrize("saved", [False, True], ids=["no checkpoint of it yet", "a damaged checkpoint of it"])
+def test_a_state_of_the_recipe_before_is_carried_over(saved, run, monkeypatch):
+    shutil.copytree("run", "straight")
+    assert pinnkit("resume", "straight", *OTHER)[0] == 0
+    with monkeypatch.context() as patch:
+        train = Session._save if saved else lambda session, state: None
+        patch.setattr(Session, "train", train)
+        assert pinnkit("resume", "run", *OTHER)[0] == 0
+    if saved:
+        newest = max((run.path / "checkpoints").iterdir(), key=lambda path: int(path.name))
+        (newest / "state.npz").write_bytes(b"")
+    with pytest.warns(UserWarning, match="cannot be read") if saved else nullcontext():
+        assert pk.load("run")(x=0.5)["u"].shape == ()
+    status, out, err = pinnkit("resume", "run")
+    assert status == 0 and "going on at step 4 of 9" in out and ("cannot be read" in out) == saved, out + err
+    ours, theirs = (Checkpoints(Path(name) / "checkpoints").read() for name in ("run", "straight"))
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours if "seconds" not in name)

@@ -18,7 +18,7 @@ from tiny import Decay
 
 import pinnkit as pk
 from pinnkit.diagnostics.uncertainty import Estimate
-from pinnkit.reporting.keywords import SYNONYMS
+from pinnkit.errors import SYNONYMS
 from pinnkit.training.checkpoint import Checkpoints
 from pinnkit.training.run import Run
 
@@ -125,7 +125,7 @@ def test_wrong_arguments_are_refused_with_what_to_write(call, words):
 
 
 def test_what_to_write_instead_of_a_wrong_argument_works():
-    for name in (*SYNONYMS, "width", "windows", "warmup", "redraw"):
+    for name in (*(n for n, option in SYNONYMS.items() if option != "out"), "width", "windows", "warmup", "redraw"):
         do = refused(lambda name=name: pk.train(Decay(), **{name: 3}), f"'{name}'").do
         if "pk.Recipe" in do or "pk.MLP" in do:
             arguments = do.removeprefix("Write pk.train(problem, ").removesuffix(").")

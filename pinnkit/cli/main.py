@@ -6,6 +6,7 @@ import io
 import os
 import platform
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 outlive(stream)
             with signals_exit(), _loading():
                 from pinnkit.cli import commands  # noqa: F401
+            warnings.showwarning = warn_in_words
         with signals_raise():
             status = run(list(sys.argv[1:] if arguments is None else arguments))
     except Stopped as stop:  # outside of training, which ends cleanly by itself
@@ -93,6 +95,25 @@ def _say_error(message: str) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def warn_in_words(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning (in place of `warnings.showwarning`): with a place if that is the user's, not one in a library."""
+    from pinnkit.errors import LIBRARIES, printable
+
+    if filename.startswith(LIBRARIES) or filename.startswith("<"):
+        text = f"warning: {message}"
+    else:
+        text = f"warning: {message} ({filename}:{lineno})"
+    with suppress(OSError, ValueError):  # as Python does it: a warning that cannot be shown stops nothing
+        print(printable(text), file=file or sys.stderr)
 
 
 def outlive(stream: Any) -> None:

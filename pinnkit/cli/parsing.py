@@ -13,22 +13,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import tyro
 
-from pinnkit.errors import UsageError, advice
+from pinnkit.errors import SYNONYMS, UsageError, advice
 
 PLACE = "command line"
-OTHER_NAMES = {
-    "lr": "learning_rate",
-    "epochs": "steps",
-    "iterations": "steps",
-    "optimizer": "stages",
-    "optimiser": "stages",
-    "network": "model",
-    "points": "interior",
-    "batch_size": "interior",
-    "output": "out",
-    "tolerance": "accuracy",
-}
-"""What other programs call some options."""
 KINDS = {int: "a whole number", float: "a number", str: "a word", Path: "a path", bool: "True or False"}
 
 
@@ -120,7 +107,7 @@ def _refuse_unknown(word: str, options: dict[str, Any], command: str) -> None:
 def _nearest(name: str, options: dict[str, Any], near: list[str], command: str) -> str:
     """What was probably meant: an option with the same last part, or one of a similar name."""
     last = name.rpartition(".")[2].lstrip("-").replace("-", "_")
-    same = [option for option in options if option.rpartition(".")[2].lstrip("-") == OTHER_NAMES.get(last, last)]
+    same = [option for option in options if option.rpartition(".")[2].lstrip("-") == SYNONYMS.get(last, last)]
     if same:
         return "Did you mean " + " or ".join(f"'{option}'" for option in same[:3]) + "?"
     stem = name.rpartition(".")[0] + "." if near else ""  # only what differs is compared

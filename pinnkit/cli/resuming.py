@@ -9,10 +9,11 @@ from rich.console import Console
 
 from pinnkit.cli.options import Options, read_onto
 from pinnkit.errors import UsageError, shown_path
-from pinnkit.reporting.restore import differences, restored
-from pinnkit.reporting.run_folder import METRICS, SUMMARY, RunFolder
+from pinnkit.reporting.restore import differences, restored, restored_state
+from pinnkit.reporting.run_folder import CHECKPOINTS, METRICS, SUMMARY, RunFolder
 from pinnkit.reporting.session import Session, changed_settings, note_change
 from pinnkit.reporting.tables import usable_summary
+from pinnkit.training.checkpoint import Checkpoints
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.run import Run
 from pinnkit.training.state import TrainState
@@ -41,14 +42,14 @@ def resume(console: Console, arguments: Sequence[str]) -> int:
         for sentence in differences(folder):
             _warn(console, sentence)
         recipe = _changed_recipe(run, folder, arguments[1:])
+        summary = _summary(console, folder)
         if recipe == run.recipe:
-            return _go_on(console, run, folder)
+            return _go_on(console, run, folder, summary)
         return _go_on_with(console, run, recipe, folder, arguments[1:])
 
 
-def _go_on(console: Console, run: Run, folder: RunFolder) -> int:
+def _go_on(console: Console, run: Run, folder: RunFolder, summary: dict[str, Any] | None) -> int:
     """The run as it was asked for; the exit status."""
-    summary = _summary(console, folder)
     session = Session(run, folder, console)
     if summary is not None and not summary["interrupted"] and not session.checkpoints.numbers():
         raise UsageError(
@@ -57,7 +58,7 @@ def _go_on(console: Console, run: Run, folder: RunFolder) -> int:
             expected="the checkpoints that pinnkit train wrote",
             do="Bring the folder's checkpoints back, or train again: pinnkit train.",
         )
-    state = _state(console, run, session)
+    state = _state(console, run, folder)
     if run.loop.over(state):
         if summary is None or _missing_figures(folder, summary):
             console.print("the run is over; its results are written again")
@@ -103,7 +104,7 @@ def _changed_recipe(run: Run, folder: RunFolder, options: Sequence[str]) -> Reci
 
 def _go_on_with(console: Console, run: Run, recipe: Recipe, folder: RunFolder, options: Sequence[str]) -> int:
     """The run with another recipe, kept in its history; the exit status."""
-    state = _state(console, run, Session(run, folder, console))
+    state = _state(console, run, folder)
     if run.loop.over(state) and recipe.windows > 1:
         raise UsageError(
             "A run in windows of time that is over cannot go on: each window is built on the end of the one before.",
@@ -123,15 +124,15 @@ def _go_on_with(console: Console, run: Run, recipe: Recipe, folder: RunFolder, o
     return session.status
 
 
-def _state(console: Console, run: Run, session: Session) -> TrainState:
+def _state(console: Console, run: Run, folder: RunFolder) -> TrainState:
     """The newest state of a run that can be read; the one before the first step where none has been saved yet."""
-    if not session.checkpoints.numbers():
+    if not Checkpoints(folder.path / CHECKPOINTS).numbers():
         console.print("no checkpoint has been saved yet: starting at step 0")
         return run.loop.start()
-    restored_state = session.checkpoints.restore(run.loop)
-    if restored_state.remark:
-        _warn(console, restored_state.remark)
-    return restored_state.state
+    newest = restored_state(folder, run)
+    if newest.remark:
+        _warn(console, newest.remark)
+    return newest.state
 
 
 def _summary(console: Console, folder: RunFolder) -> dict[str, Any] | None:

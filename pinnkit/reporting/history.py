@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from pinnkit.diagnostics.accuracy import FieldError
 from pinnkit.objective import Objective
-from pinnkit.optim.loss_scaling import ScaledState
+from pinnkit.optim.loss_scaling import described_scale
 from pinnkit.training.loop import Report
 from pinnkit.training.run import Run
 
@@ -41,15 +41,14 @@ class History:
                 row["errors"] = {f: e.relative_l2 for f, e in self.errors.items()}
         if unknowns := self.run.problem.unknowns():
             row["unknowns"] = {n: float(u.value(state.params["unknowns"][n])) for n, u in unknowns.items()}
-        if isinstance(state.optimiser, ScaledState):
-            row |= {"loss_scale": float(state.optimiser.scale), "skipped": int(state.optimiser.skipped)}
+        row |= described_scale(state.optimiser)
         if report.event:
             row["event"] = report.event
         every = self.run.recipe.gradients
         if every and int(state.step) - self._measured >= every:
             self._measured = int(state.step)
-            found = self._gradients(state.params, state.points)
-            row["gradients"] = {term: jax.tree.map(float, found[term]) for term in self.run.objective.terms}
+            norms = self._gradients(state.params, state.points)
+            row["gradients"] = {term: jax.tree.map(float, norms[term]) for term in self.run.objective.terms}
         return row
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, ParamSpec, TypeVar
 
-from pinnkit.errors import UsageError, advice
+from pinnkit.errors import SYNONYMS, UsageError, advice
 from pinnkit.models import MLP
 from pinnkit.optim import Adam, Auto
 from pinnkit.sampling import Sampling
@@ -25,30 +25,6 @@ HOMES: tuple[tuple[type, str, str], ...] = (
     (Adam, "recipe", "recipe=pk.Recipe(stages=(pk.Adam({}),))"),
 )
 """Where an option belongs that is given to `train` itself: the class that has it, the argument, and how it is written."""
-SYNONYMS = {
-    "callback": "hooks",
-    "callbacks": "hooks",
-    "epochs": "steps",
-    "hidden_layers": "depth",
-    "iterations": "steps",
-    "layers": "depth",
-    "lr": "learning_rate",
-    "max_iter": "steps",
-    "maxiter": "steps",
-    "n_epochs": "steps",
-    "n_points": "interior",
-    "net": "model",
-    "network": "model",
-    "neurons": "width",
-    "num_epochs": "steps",
-    "optimizer": "stages",
-    "optimiser": "stages",
-    "points": "interior",
-    "tol": "accuracy",
-    "tolerance": "accuracy",
-    "verbose": "progress",
-}
-"""What other libraries call it, and what it is called here."""
 CHOICES = {"stages": "(pk.Adam(), pk.SSBroyden())"}
 """Values that can be copied for options that are neither numbers nor texts."""
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from pinnkit.models import MODELS
 from pinnkit.optim import STAGES
 from pinnkit.problem import Problem
 from pinnkit.reporting.problem_copy import Source, fingerprints, problem_class_of
-from pinnkit.reporting.run_folder import CONFIG, RunFolder, plain
+from pinnkit.reporting.run_folder import CHECKPOINTS, CONFIG, RunFolder, plain
 from pinnkit.reporting.versions import versions
 from pinnkit.sampling import Sampling
+from pinnkit.training.checkpoint import Checkpoints, Restored
 from pinnkit.training.curriculum import Curriculum
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.run import Run
@@ -44,8 +46,12 @@ def restored_problem(folder: RunFolder) -> Problem:
         raise _undescribed(folder, error) from None
 
 
-def restored(folder: RunFolder) -> Run:
-    """The run of a folder. Raises UsageError where run.json does not describe one."""
+def restored(folder: RunFolder, described: dict[str, Any] | None = None) -> Run:
+    """The run of a folder. Raises UsageError where run.json does not describe one.
+
+    Args:
+        described: the recipe as run.json holds it, where it is not the present one.
+    """
     config, problem = folder.config(), restored_problem(folder)
     try:
         options = dict(config["model"])
@@ -54,9 +60,29 @@ def restored(folder: RunFolder) -> Run:
         # JSON has no tuples: each option is of the kind of its default.
         likes = {spec.name: spec.default for spec in dataclasses.fields(model)}
         model = model(**{n: from_json(v, likes.get(n)) for n, v in options.items()})
-        return Run(problem, model, _recipe(config["recipe"], problem), seed=int(config["seed"]))
+        return Run(problem, model, _recipe(described or config["recipe"], problem), seed=int(config["seed"]))
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError) as error:
         raise _undescribed(folder, error) from None
+
+
+def restored_state(folder: RunFolder, run: Run) -> Restored:
+    """The newest state of a run that can be read; one of an earlier recipe is carried over to the present one.
+
+    Such a state is the newest where training was killed before the first checkpoint with the new recipe, or where the later
+    checkpoints cannot be read.
+
+    Raises UsageError where no state can be read.
+    """
+    changes = folder.config().get("history") or []
+    try:
+        runs = [*(restored(folder, entry["before"]) for entry in changes), run]
+    except (KeyError, TypeError) as error:
+        raise _undescribed(folder, error) from None
+    result = Checkpoints(folder.path / CHECKPOINTS).restore(*(r.loop for r in runs))
+    state = result.state
+    for before, after in pairwise(runs[result.changes :]):
+        state = after.loop.adopt(state, before.recipe)
+    return dataclasses.replace(result, state=state)
 
 
 def _undescribed(folder: RunFolder, error: Exception) -> UsageError:

@@ -14,6 +14,7 @@ import jax
 from rich.console import Console
 from rich.text import Text
 
+from pinnkit.optim.loss_scaling import described_scale
 from pinnkit.reporting.history import History
 from pinnkit.reporting.intervals import counted_intervals
 from pinnkit.reporting.problem_copy import Source, fingerprints
@@ -42,7 +43,7 @@ class Session:
 
     def __init__(self, run: Run, folder: RunFolder, console: Console) -> None:
         self.run, self.folder, self.console = run, folder, console
-        self.checkpoints = Checkpoints(folder.path / CHECKPOINTS)
+        self.checkpoints = Checkpoints(folder.path / CHECKPOINTS, changes=len(folder.config().get("history") or []))
         self.history = History(run)
         self.status = 0
         """The exit status, once training is over."""
@@ -185,7 +186,6 @@ class Session:
 def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     """What summary.json holds."""
     state, errors, short = evaluation.state, evaluation.errors, evaluation.short
-    scale = evaluation.loss_scale
     return {
         "problem": evaluation.run.problem.name,
         "verdict": evaluation.verdict,
@@ -201,7 +201,7 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[st
         "compile_seconds": float(state.compile_seconds),
         "rescues": int(state.rescues),
         "events": [m["event"] for m in metrics if "event" in m],
-        **({"short": dataclasses.asdict(short) | (scale or {})} if short else {}),
+        **({"short": dataclasses.asdict(short) | described_scale(state.optimiser)} if short else {}),
         "diverged": evaluation.diverged,
         "interrupted": evaluation.interrupted,
         "exit_status": evaluation.exit_status(),
@@ -229,12 +229,13 @@ def write_config(run: Run, folder: RunFolder, source: Source, command: list[str]
 def note_change(
     folder: RunFolder, run: Run, step: int, changes: Mapping[str, tuple[Any, Any]], command: Sequence[str]
 ) -> None:
-    """Put another recipe into run.json, and what it changes at which step into the run's history.
+    """Put another recipe into run.json, and into the run's history the one before, what is changed, and at which step.
 
     Raises UsageError where the folder cannot be written.
     """
     config = folder.config()
     entry = {"step": step, "changes": {n: list(pair) for n, pair in changes.items()}, "command": list(command)}
+    entry["before"] = config["recipe"]
     config |= {"recipe": described_recipe(run.recipe), "history": [*(config.get("history") or []), entry]}
     folder.start(config | {"fingerprint": fingerprint(config)})
 

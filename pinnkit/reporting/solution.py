@@ -32,11 +32,10 @@ from pinnkit.reporting.intervals import counted_intervals
 from pinnkit.reporting.keywords import user_call
 from pinnkit.reporting.overview import as_html, as_text
 from pinnkit.reporting.progress import Progress
-from pinnkit.reporting.restore import restored
-from pinnkit.reporting.run_folder import CHECKPOINTS, RunFolder
+from pinnkit.reporting.restore import restored, restored_state
+from pinnkit.reporting.run_folder import RunFolder
 from pinnkit.reporting.tables import estimate_of, print_check
 from pinnkit.stopping import signals_request
-from pinnkit.training.checkpoint import Checkpoints
 from pinnkit.training.loop import Report
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.run import LEFT_OUT, Evaluation, Run, described, own_settings
@@ -293,20 +292,19 @@ def load(folder: str | Path, *, untrained: bool = False) -> Solution:
     """
     source = RunFolder.open(str(folder))
     run = restored(source)
-    checkpoints = Checkpoints(source.path / CHECKPOINTS)
-    restored_state = checkpoints.restore(run.loop)
-    state = restored_state.state
+    newest = restored_state(source, run)
+    state = newest.state
     if int(state.step) == 0 and run.recipe.steps and not untrained:
         raise UsageError(
             "The run folder holds no trained network: the only state that can be read is that before the first step."
-            + (f" {restored_state.remark}" if restored_state.remark else ""),
+            + (f" {newest.remark}" if newest.remark else ""),
             where=shown_path(source.path),
             expected="a run that has been trained",
             do=f"Train it: pinnkit resume {shown_path(source.path)}. For the untrained network: pk.load(..., untrained=True), "
             "or pinnkit export --untrained.",
         )
-    if restored_state.remark:
-        warnings.warn(restored_state.remark, stacklevel=CALLER)
+    if newest.remark:
+        warnings.warn(newest.remark, stacklevel=CALLER)
     summary = source.summary() or {}
     ended = run.loop.over(state) or bool(summary.get("diverged"))
     unknowns = _known_intervals(run, summary, int(state.step))

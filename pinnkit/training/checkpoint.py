@@ -26,6 +26,8 @@ KEPT = 2
 """Checkpoints that are kept: where the last cannot be read, the one before is used."""
 FILE, NAMES = "state.npz", "names"
 """The file of a checkpoint, and the entry that names its arrays: their own names may hold any character."""
+CHANGES = "changes"
+"""The entry that tells how often the run's recipe had been changed when the state was saved."""
 DAMAGED = (
     OSError,
     EOFError,
@@ -46,6 +48,8 @@ class Restored:
 
     state: TrainState
     unreadable: dict[int, str]
+    changes: int
+    """How often the run's recipe had been changed when the state was saved."""
 
     @property
     def remark(self) -> str:
@@ -63,10 +67,14 @@ class Checkpoints:
     """The checkpoints of one run folder, numbered 1, 2, ... (a rescued run goes back: its steps would not do).
 
     Each is read and written by itself: what happened to one says nothing of the others.
+
+    Args:
+        folder: where they are.
+        changes: how often the recipe of the run has been changed; a state belongs to one recipe.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, changes: int = 0) -> None:
+        self.folder, self.changes = folder, changes
 
     def numbers(self) -> list[int]:
         """Numbers of the checkpoints that are there, whole or not, the newest first."""
@@ -76,6 +84,7 @@ class Checkpoints:
     def save(self, state: TrainState) -> None:
         """Write a state; it is complete on disk when this returns. Raises OSError where it cannot be written."""
         arrays = {name: np.asarray(leaf) for name, leaf in _named(state).items()}
+        arrays[CHANGES] = np.asarray(self.changes)
         numbers = self.numbers()
         place = self.folder / str((numbers[0] if numbers else 0) + 1)
         try:
@@ -87,8 +96,11 @@ class Checkpoints:
         for number in numbers[KEPT - 1 :]:
             shutil.rmtree(self.folder / str(number), ignore_errors=True)
 
-    def restore(self, loop: Loop | Parts) -> Restored:
+    def restore(self, *loops: Loop | Parts) -> Restored:
         """The newest state that can be read.
+
+        Args:
+            loops: those of the run's recipes, one after the other, the present one last.
 
         Raises:
             UsageError: none can be read, with the reason for each, or there is none.
@@ -96,7 +108,11 @@ class Checkpoints:
         unreadable: dict[int, str] = {}
         for number in self.numbers():
             try:
-                return Restored(_rebuilt(self.read(number), loop), unreadable)
+                arrays = self.read(number)
+                changes = int(arrays.pop(CHANGES, 0))
+                if changes not in range(len(loops)):
+                    raise _Unfit("it belongs to a recipe of which run.json does not tell")
+                return Restored(_rebuilt(arrays, loops[changes]), unreadable, changes)
             except _Unfit as error:
                 unreadable[number] = str(error)
             except DAMAGED as error:

@@ -23,7 +23,6 @@ from pinnkit.models import MLP, Model
 from pinnkit.models.grid import AnyModel, GridModel
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Objective, Parameters, SurrogateEquations, equations_of
-from pinnkit.optim.loss_scaling import ScaledState
 from pinnkit.problem import Problem, Surrogate
 from pinnkit.problem.domain import require_resolution
 from pinnkit.problem.lines import line_of
@@ -220,14 +219,6 @@ class Evaluation:
 
     def __repr__(self) -> str:
         return f"Evaluation of {self.run.problem.name}: {self.verdict}"
-
-    @property
-    def loss_scale(self) -> dict[str, Any] | None:
-        """Factor of the loss at the end and number of steps left out for overflow, in float16; None otherwise."""
-        scaled = self.state.optimiser
-        if not isinstance(scaled, ScaledState):
-            return None
-        return {"loss_scale": float(scaled.scale), "skipped": int(scaled.skipped)}
 
     @property
     def worst_error(self) -> float | None:
