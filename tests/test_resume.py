@@ -271,6 +271,31 @@ def test_a_longer_recipe_may_have_further_stages_and_other_points(run):
     assert last.state.points["interior"].X.shape == (50, 1)
 
 
+@pytest.mark.parametrize("changes", [{"weights": {"start": 5.0}}, {}], ids=["other weights", "the same loss"])
+def test_a_run_that_ended_for_want_of_progress_is_given_another_chance(changes):
+    slow = pk.Adam(steps=200, learning_rate=1e-12, patience=2)
+    recipe = pk.Recipe(stages=(slow,), sampling=pk.Sampling(interior=32, boundary=1, redraw=10))
+    first = Run(Decay(), recipe=recipe)
+    *_, ended = first.loop.run(first.loop.start())
+    assert "no progress" in ended.event and int(ended.state.step) < 50
+    second = Run(Decay(), recipe=replace(recipe, stages=(replace(slow, steps=300),), **changes))
+    *_, last = second.loop.run(second.loop.adopt(ended.state, recipe))
+    assert int(last.state.step) - int(ended.state.step) >= 20
+
+
+def test_a_run_goes_on_with_a_longer_memory():
+    def run(steps, memory):
+        recipe = pk.Recipe(
+            stages=(pk.LBFGS(steps=steps, memory=memory),), sampling=pk.Sampling(interior=32, boundary=1, redraw=10)
+        )
+        return Run(Decay(), recipe=recipe)
+
+    first, second = run(10, 5), run(20, 8)
+    *_, ended = first.loop.run(first.loop.start())
+    *_, last = second.loop.run(second.loop.adopt(ended.state, first.recipe))
+    assert int(last.state.step) == 20 and last.loss < ended.loss
+
+
 def test_the_better_of_the_best_and_the_last_state_is_kept():
     """Training that was set back by its last draws must not end there."""
     recipe = pk.Recipe(

@@ -180,28 +180,33 @@ class Loop:
             before: the recipe with which the state was made; its stages are the first of this recipe's.
         """
         over, step = bool(state.over), int(state.step)
+        early = over and int(state.stage_step) < before.stages[int(state.stage)].steps
         if over and len(self.recipe.stages) > len(before.stages):
             state = self._entered(state, int(state.stage) + 1)
         state = state.counted(over=False)
         stage = self._stage(state)
-        if 0 < stage.patience <= int(state.fruitless):
-            state = state.counted(fruitless=0)
         resampled = self.recipe.sampling != before.sampling or self.recipe.weightings != before.weightings
+        another_loss = resampled or self.recipe.fixed_weights != before.fixed_weights
+        if another_loss:  # what the losses were says nothing about those to come
+            state = replace(state, best=replace(state.best, loss=np.asarray(np.inf))).marked(np.inf)
+        if another_loss or early:
+            state = state.counted(fruitless=0, fresh_loss=np.inf)
+        if not _same_shapes(jax.eval_shape(self._program(state).init, state.params), state.optimiser):
+            state = self._begun(state)
         if resampled:
             points = placed(self.sampler.init(self._key(step), self.past))
             weighting, points = placed(self.weigher.init(state.params, points))
             state = replace(state, points=points, weighting=weighting).counted(drawn=step).marked(np.inf)
         elif over and step:
-            draw = (redraw := self._redraw(stage)) > 0 and step % redraw == 0
+            redraw = self._redraw(stage)
+            draw = redraw > 0 and step % redraw == 0
             if draw or any(self.weigher.due(step)):
-                return self._renewed(state, draw)
-        if not _same_shapes(jax.eval_shape(self._program(state).init, state.params), state.optimiser):
-            return self._begun(state)
-        if resampled or self.recipe.fixed_weights != before.fixed_weights:
-            return (
-                replace(state, optimiser=invalidate(state.optimiser)) if stage.outlives_points else self._begun(state)
-            )
-        return state
+                state = self._renewed(state, draw)
+        if another_loss:
+            keeps = stage.outlives_points
+            state = replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._begun(state)
+        # Somebody asked for it to go on: patience begins anew.
+        return state.counted(fruitless=0) if 0 < stage.patience <= int(state.fruitless) else state
 
     def unseen(self, count: int) -> list[PointSets]:
         """Draws of points, as many in each as in training, that no training of this seed sees."""
