@@ -93,7 +93,7 @@ def slices(evaluation: Evaluation, measured: Measured | None = None) -> Picture:
         values, truth = _values(evaluation, X)
         colour, last = _colour(k / (SNAPSHOTS - 1)), k == SNAPSHOTS - 1
         for i, (field, axes) in enumerate(zip(problem.fields, all_axes, strict=True)):
-            axes.plot(xs, values[:, i], color=colour, label=f"t = {moment:.3g}", **_line(truth))
+            axes.plot(xs, values[:, i], color=colour, label=f"t = {moment:.4g}", **_line(truth))
             if truth is not None:
                 axes.plot(xs, truth[:, i], label=_truth_name(evaluation) if last else None, **TRUTH)
             if rows := _of_slice(measured.get(field), time, moment, moments):
@@ -101,7 +101,7 @@ def slices(evaluation: Evaluation, measured: Measured | None = None) -> Picture:
                 axes.plot(rows.X[:, space], rows.values, "o", color=colour, ms=4, mec="k", mew=0.4)
     for field, axes in zip(problem.fields, all_axes, strict=True):
         if field in reach:
-            label = f"measured,\n$\\pm${reach[field]:.2g} in time"
+            label = f"measured,\n$\\pm${reach[field]:.3g} in time"
             axes.plot([], [], "o", color="w", ms=4, mec="k", mew=0.6, label=label)
         axes.set(xlabel=problem.domain.names[space], ylabel=field)
         axes.grid(alpha=0.3)
@@ -168,7 +168,7 @@ def _maps(evaluation: Evaluation, field: int, measured: Measurements | None) -> 
     figure = Picture(figsize=(4.4 * columns, (3.4 * ratio + 0.7) * len(rows) + 0.3), layout="constrained")
     panels = figure.subplots(len(rows), columns, squeeze=False)
     for row, error, place, line in zip(rows, errors, places, panels, strict=True):
-        where = "" if place is None else f" at {problem.domain.names[along]} = {place:.3g}"
+        where = "" if place is None else f" at {problem.domain.names[along]} = {place:.4g}"
         seen = _near(measured, along, place, places)
         dots, values = ("", None) if seen is None else (f"; dots: {_count(seen, DOTS)} measurements", seen.values)
         _image(line[0], row[0], problem, across, up, f"{name}, solution{where}{dots}", name, values, **shade)
@@ -250,7 +250,7 @@ def _map_values(
 def _held(problem: Problem, *shown: int) -> str:
     """At which values the axes that are not shown are held."""
     axes = zip(problem.domain.names, problem.domain.axes, strict=True)
-    held = [f"{n} = {(a.lower + a.upper) / 2:.3g}" for i, (n, a) in enumerate(axes) if i not in shown]
+    held = [f"{n} = {(a.lower + a.upper) / 2:.4g}" for i, (n, a) in enumerate(axes) if i not in shown]
     return " at " + ", ".join(held) if held else ""
 
 
