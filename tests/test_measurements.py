@@ -142,7 +142,7 @@ def test_no_more_measurements_are_drawn_than_can_be_seen(tmp_path, monkeypatch):
     np.testing.assert_allclose(first.get_ydata(), earliest[:, 2], rtol=1e-12)
     assert all(len(line.get_xdata()) == 2 for line in others)
     farthest = max(np.sort(np.abs(rows[:, 0] - t))[1] for t in np.linspace(0, 1, 5))
-    assert axes.get_legend().get_texts()[-1].get_text() == f"measured,\n$\\pm${farthest:.2g} in time"
+    assert axes.get_legend().get_texts()[-1].get_text() == f"measured,\n$\\pm${farthest:.3g} in time"
 
 
 def test_curves_show_what_was_measured(tmp_path):
