@@ -8,7 +8,7 @@ ALWAYS = (
     "test_mistakes_in",  # refused before anything is compiled
     "test_a_damaged_run_that_is_over[run.json",
     "test_the_checkpoint_before_a_damaged_one_is_used[newest with zeros]",
-    "test_the_checkpoint_before_a_damaged_one_is_used[newest without default]",
+    "test_the_checkpoint_before_a_damaged_one_is_used[newest without its file]",
     "test_where_no_checkpoint_can_be_read_the_reason_of_each_is_said[cut]",
     "test_a_run_without_a_checkpoint_starts_from_step_0",
     "test_a_solution_of_step_0_is_not_taken_for_a_trained_one",

@@ -1,6 +1,6 @@
 """Checkpoints of the complete training state, each one file of numpy's: a resumed run goes on to the bit.
 
-A file is written beside its place, brought to the disk, and then renamed: it is whole or not there. Its checksums (those of
+A checkpoint is written beside its place, brought to the disk, and then renamed: it is whole or not there. Its checksums (those of
 the zip format) tell of flipped bits. Nothing in it is executed when it is read.
 """
 
@@ -26,6 +26,8 @@ KEPT = 2
 """Checkpoints that are kept: where the last cannot be read, the one before is used."""
 FILE, NAMES = "state.npz", "names"
 """The file of a checkpoint, and the entry that names its arrays: their own names may hold any character."""
+DRAFT = "draft"
+"""The name of a checkpoint while it is written."""
 CHANGES = "changes"
 """The entry that tells how often the run's recipe had been changed when the state was saved."""
 DAMAGED = (
@@ -86,12 +88,14 @@ class Checkpoints:
         arrays = {name: np.asarray(leaf) for name, leaf in _named(state).items()}
         arrays[CHANGES] = np.asarray(self.changes)
         numbers = self.numbers()
-        place = self.folder / str((numbers[0] if numbers else 0) + 1)
+        draft = self.folder / DRAFT
+        shutil.rmtree(draft, ignore_errors=True)  # that of a process that was killed
         try:
-            place.mkdir(parents=True)
-            _write(place / FILE, arrays)
+            draft.mkdir(parents=True)
+            _write(draft / FILE, arrays)
+            draft.rename(self.folder / str((numbers[0] if numbers else 0) + 1))
         except BaseException:  # Ctrl-C too
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(draft, ignore_errors=True)
             raise
         for number in numbers[KEPT - 1 :]:
             shutil.rmtree(self.folder / str(number), ignore_errors=True)
@@ -145,15 +149,13 @@ class _Unfit(Exception):
 
 
 def _write(file: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays by number, beside their names, so that the file is whole or not there. Raises OSError."""
-    draft = file.with_name(file.name + ".draft")
+    """Write arrays by number, beside their names, as far as the disk. Raises OSError."""
     numbered: dict[str, Any] = {str(i): array for i, array in enumerate(arrays.values())}
     numbered[NAMES] = np.array(list(arrays))
-    with draft.open("wb") as stream:
+    with file.open("wb") as stream:
         np.savez(stream, **numbered)
         stream.flush()
         os.fsync(stream.fileno())
-    os.replace(draft, file)
 
 
 def _named(state: Any) -> dict[str, Any]:

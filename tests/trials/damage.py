@@ -97,8 +97,8 @@ def at_newest(damage, folder):
     damage(newest(folder))
 
 
-def without_default(checkpoint):
-    """As a checkpoint that was being written when its process was killed."""
+def without_its_file(checkpoint):
+    """As a checkpoint that was copied while it was written."""
     (checkpoint / "state.npz").rename(checkpoint / "state.npz.draft")
 
 
@@ -195,7 +195,7 @@ METRICS = {
     **{f"metrics.jsonl without {key}": partial(without_only, key, "metrics.jsonl") for key in ("step", "terms", "seconds")},
 }  # fmt: skip
 ONE_CHECKPOINT = {
-    "newest without default": without_default,
+    "newest without its file": without_its_file,
     "newest empty": empty,
     "newest with zeros": zero,
     "newest with empty files": truncate,

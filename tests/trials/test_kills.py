@@ -47,10 +47,12 @@ def at_checkpoints(*numbers):
 
 
 FOLDER, SUMMARY = (Kill("folder"),), (Kill("rename", name="summary.json"),)
+FIRST_CHECKPOINT = (Kill("rename", name="1"),)
 FIGURE, SECOND_FIGURE = (Kill("figure", 1),), (Kill("figure", 2),)
 TWICE = (Kill("rows", 4), Kill("rows", 12))
 PLACES = {
-    "plain": [*at_rows(5), *at_rows(1, 11, 17), *at_checkpoints(1, 2, 9), FOLDER, FIGURE, SECOND_FIGURE, SUMMARY, TWICE],
+    "plain": [*at_rows(5), *at_rows(1, 11, 17), *at_checkpoints(1, 2, 9), FOLDER, FIRST_CHECKPOINT, FIGURE,
+              SECOND_FIGURE, SUMMARY, TWICE],
     "weighting": [*at_rows(7), *at_rows(2, 13), *at_checkpoints(5, 11), SECOND_FIGURE],
     "curriculum": [*at_rows(9), *at_rows(3, 15), *at_checkpoints(4, 12), FIGURE],
     "float16": [*at_rows(6), *at_rows(12), *at_checkpoints(3, 8), FIGURE],
