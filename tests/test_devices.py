@@ -36,11 +36,13 @@ def test_open_gates_are_unfit():
     assert found.verdict == "unfit" and "not zero" in found.message
 
 
+@pytest.mark.slow
 def test_gates_before_layers_of_zeros_cannot_open():
     slope = gates.gates(objective(Rod(), pk.ResNet(width=8, depth=1, init_scale=0.0)), QUICK, 0).findings[1]
     assert slope.verdict == "unfit" and "cannot open" in slope.message
 
 
+@pytest.mark.slow
 # ----------------------------------------------------------------------- normalisation
 def test_variance_one_however_many_inputs():
     report = normalisation.normalisation(objective(Rod(), pk.MLP(width=64, depth=1, activation="relu")), QUICK, 0)
@@ -78,6 +80,7 @@ def test_sharp_attention_is_unfit():
     assert entropy.mean() == pytest.approx(attention.predicted_entropy(independent_tokens(), 40.0, 1), abs=0.03)
 
 
+@pytest.mark.slow
 def test_attention_on_a_problem():
     made = objective(Rod(), pk.MLP(width=30, depth=1))
     tokens = attention.sequences(made, 32, 5, 0)

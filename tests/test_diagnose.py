@@ -220,6 +220,7 @@ def _normals(points):
     return [None] * len(points.X) if points.normals is None else points.normals
 
 
+@pytest.mark.slow
 def test_one_term_needs_no_balance_and_a_sound_start_no_advice():
     alone = type("P", (Advection,), {"start": pk.initial(hard=True)(lambda self, u, x: u - jnp.sin(x))})
     made = objective(alone(), SMALL)
@@ -403,6 +404,7 @@ def test_a_radius_by_power_iteration():
     assert chain[2, 0] == pytest.approx(float(jnp.linalg.norm(gradient)), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scale", "fit"), [(1.0, True), (2**0.5, False), (0.5**0.5, False)])
 def test_twice_and_half_the_variance_are_unfit_in_depth(scale, fit):
     model = pk.MLP(width=64, depth=16, activation="relu", init_scale=scale)
@@ -489,6 +491,7 @@ def test_gradients_in_the_metrics(tmp_path):
         assert told[-1]["gradients"]["decay"]["layer 1"] == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_without_gradients_says_so(tmp_path):
     assert pinnkit("train", TINY, "--adam.steps", "2", "--out", "run", folder=tmp_path)[0] == 0
     status, _, err = pinnkit("show", "run", "--gradients", folder=tmp_path)

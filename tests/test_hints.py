@@ -138,6 +138,7 @@ class Robertson(pk.Problem):
         return {"a": a - 1.0, "b": b, "c": c}
 
 
+@pytest.mark.slow
 def test_terms_that_dominate_together_do_not_hide_each_other():
     made = objective(Robertson())
     (told,) = dominated(made, sizes_at_start(made))

@@ -130,6 +130,7 @@ def test_points_are_drawn_more_often_where_a_step_stands_for_several():
     assert draws(found, run) == [20, 32, 36, 40]
 
 
+@pytest.mark.slow
 def test_weights_are_updated_at_the_right_steps_and_at_redraws():
     sampling = pk.Sampling(interior=32, boundary=1, redraw=20)
     run, found = reports(Descent(steps=50), sampling=sampling, weighting=pk.ResidualAttention(every=15))
@@ -142,6 +143,7 @@ def test_weights_are_updated_at_the_right_steps_and_at_redraws():
     assert steps == [15, 20, 30, 40, 45]
 
 
+@pytest.mark.slow
 def test_between_two_updates_the_optimiser_sees_one_function():
     """Losses by hand: descent on the weighted loss, whose weights are those of the last update."""
     run, found = reports(Descent(steps=12), weighting=pk.ResidualAttention(every=5), weights={"start": 3.0})
@@ -249,6 +251,7 @@ def test_the_error_is_looked_at_when_points_are_drawn_but_not_at_every_step(redr
     assert counts == looks
 
 
+@pytest.mark.slow
 def test_a_stage_ends_without_progress_on_fresh_points():
     idle = pk.Adam(steps=400, learning_rate=1e-12, patience=3)
     sampling = pk.Sampling(interior=32, boundary=1, redraw=20)

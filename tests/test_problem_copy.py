@@ -4,6 +4,7 @@ import json
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,9 +16,10 @@ import pinnkit as pk
 from pinnkit.problem.find import opened_by, problem_class
 from pinnkit.problem.watching import Opened, opened_files
 from pinnkit.reporting.problem_copy import Source, copy_problem, files_of, problem_class_of
-from pinnkit.reporting.restore import differences, from_json, restored, restored_problem, to_json
+from pinnkit.reporting.restore import differences, restored, restored_problem
 from pinnkit.reporting.run_folder import RunFolder
 from pinnkit.reporting.session import Session
+from pinnkit.settings import from_plain, to_plain
 from pinnkit.training.checkpoint import Checkpoints
 
 FILE = """from pathlib import Path
@@ -164,12 +166,12 @@ def test_no_file_outside_of_the_folder_is_executed(place):
     ids=repr,
 )  # fmt: skip
 def test_parameters_survive_json(value):
-    assert repr(from_json(json.loads(json.dumps(to_json(value))), value)) == repr(value)
+    assert repr(from_plain(json.loads(json.dumps(to_plain(value))), Any, like=value)) == repr(value)
 
 
 def test_arrays_survive_json_with_their_kind():
     for value in (np.array([1.0, np.inf]), jnp.arange(3)):
-        again = from_json(json.loads(json.dumps(to_json(value))), value)
+        again = from_plain(json.loads(json.dumps(to_plain(value))), Any, like=value)
         assert type(again) is type(value) and again.dtype == value.dtype and bool((again == value).all())
 
 
@@ -197,7 +199,7 @@ def test_infinite_parameters_and_tuples_can_be_resumed(k):
     file = write(body="ks: tuple[float, ...] = (1.0, 2.0)", k=k)
     cls = problem_class(str(file))
     source = copy_problem(cls(), file, folder, Opened())
-    folder.start({"problem": source.plain(), "parameters": to_json(cls().parameters())})
+    folder.start({"problem": source.plain(), "parameters": to_plain(cls().parameters())})
     assert restored_problem(folder).parameters() == cls().parameters()
 
 
@@ -268,6 +270,7 @@ def test_an_untrained_network_is_no_solution(run):
 OTHER = ("--adam.steps", "9", "--weights.start", "5", "--sampling.interior", "12")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saved", [False, True], ids=["no checkpoint of it yet", "a damaged checkpoint of it"])
 def test_a_state_of_the_recipe_before_is_carried_over(saved, run, monkeypatch):
     shutil.copytree("run", "straight")

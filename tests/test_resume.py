@@ -283,6 +283,7 @@ def test_a_run_that_ended_for_want_of_progress_is_given_another_chance(changes):
     assert int(last.state.step) - int(ended.state.step) >= 20
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_a_longer_memory():
     def run(steps, memory):
         recipe = pk.Recipe(

@@ -79,6 +79,7 @@ def test_the_largest_of_each_unit():
     assert largest(W, 1.0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parametrisation", ["standard", "ntk", "rwf"])
 def test_pruned_weights_start_where_they_started(parametrisation):
     run = Run(Rod(), pk.MLP(width=8, depth=3, parametrisation=parametrisation), seed=3)

@@ -157,6 +157,7 @@ def test_the_loss_is_the_mean_over_tiles_and_cells():
     assert along == pytest.approx(float(moved[0] - moved[1]) / 2e-8, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_sample_is_mapped_alike_whatever_it_is_asked_with():
     made = objective_of(Screened())
     X = np.asarray(made.equations.drawn(jax.random.key(3), 5, jnp.float64).X)

@@ -118,6 +118,7 @@ def test_with_firm_equations_it_is_the_interval_of_least_squares(firm):
             assert estimate.value - estimate.lower == pytest.approx(reach[i], rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "start",
     [lambda self, u_at: u_at(x=0.0) - self.b, lambda self, u: jnp.mean(u) - self.b],
@@ -264,6 +265,7 @@ class Backwards(Line):
         return u - self.D
 
 
+@pytest.mark.slow
 def test_each_unknown_has_its_own_interval_in_whatever_order_they_are_declared(tmp_path):
     repeated = Repeated(tmp_path, 1e3, Backwards)
     y = repeated.values(np.random.default_rng(2))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 from pinnkit.errors import UsageError, advice
 from pinnkit.models import MODELS, Model
 from pinnkit.models import model as model_called
-from pinnkit.optim import STAGES, Stage
+from pinnkit.settings import Setting
 from pinnkit.training.recipe import Recipe
-from pinnkit.weighting import WEIGHTINGS, Causality, Weighting
+from pinnkit.weighting import Causality, Weighting
 
+S = TypeVar("S", bound=Setting)
 NONE = "none"
 """What `--weighting` is called with for none."""
 
@@ -93,8 +95,14 @@ def without(arguments: Sequence[str], groups: Sequence[str]) -> list[str]:
     return rest
 
 
-def chosen_model(arguments: Sequence[str], own: Model) -> tuple[Model, list[str]]:
-    """Take `--model resnet` out; the problem's own model where there is none, and where it is of the same kind."""
+def chosen_model(arguments: Sequence[str], own: Model, beside: Mapping[str, Any]) -> tuple[Model, list[str]]:
+    """Take `--model resnet` out; the problem's own model where there is none, and where it is of the same kind.
+
+    Args:
+        arguments: the words of the command line.
+        own: the problem's own model.
+        beside: further models by name, those of the problem file.
+    """
     names, rest = _words(arguments, "--model", most=1)
     if names is None:
         return own, rest
@@ -102,10 +110,10 @@ def chosen_model(arguments: Sequence[str], own: Model) -> tuple[Model, list[str]
         raise UsageError(
             "--model names no network.",
             where="--model",
-            expected="one of " + ", ".join(MODELS),
+            expected="one of " + ", ".join([*MODELS, *beside]),
             do=f"Write --model {next(iter(MODELS))}.",
         )
-    cls = model_called(names[0], where="--model")
+    cls = model_called(names[0], where="--model", own=beside)
     return own if type(own) is cls else cls(), rest
 
 
@@ -114,12 +122,14 @@ def name_of_model(model: Model) -> str:
     return next((name for name, cls in MODELS.items() if type(model) is cls), type(model).__name__)
 
 
-def stage_named(name: str, recipe: Recipe) -> Stage:
-    """The optimiser of a name, with the recipe's settings where it has them."""
-    return next((s for s in recipe.stages if s.name == name), STAGES[name]())
+def named(name: str, own: Sequence[S], known: Mapping[str, type[S]]) -> S:
+    """The setting of a name: the recipe's own one where it has it, else that of the defaults of the class."""
+    return next((s for s in own if s.name == name), None) or known[name]()
 
 
-def weightings_named(names: Sequence[str], recipe: Recipe) -> tuple[Weighting, ...]:
+def weightings_named(
+    names: Sequence[str], recipe: Recipe, known: Mapping[str, type[Weighting]]
+) -> tuple[Weighting, ...]:
     """The weightings of some names, with the recipe's settings where it has them; causality first."""
     if NONE in names and len(names) > 1:
         raise UsageError(f"--weighting has '{NONE}' beside others.", where="--weighting", expected=f"'{NONE}' alone",
@@ -131,6 +141,5 @@ def weightings_named(names: Sequence[str], recipe: Recipe) -> tuple[Weighting, .
             expected="each weighting once: their factors are multiplied",
             do=f"Write --weighting {' '.join(dict.fromkeys(names))}.",
         )
-    own = {w.name: w for w in recipe.weightings}
-    found = [own.get(name) or WEIGHTINGS[name]() for name in names if name != NONE]
-    return tuple(sorted(found, key=lambda w: not isinstance(w, Causality)))
+    weightings = [named(name, recipe.weightings, known) for name in names if name != NONE]
+    return tuple(sorted(weightings, key=lambda w: not isinstance(w, Causality)))

@@ -16,27 +16,26 @@ from pinnkit.cli.named import (
     chosen_model,
     idle_options,
     name_of_model,
+    named,
     refuse_idle,
-    stage_named,
     taken,
     weightings_named,
     without,
 )
 from pinnkit.cli.parsing import parse
 from pinnkit.errors import UsageError
-from pinnkit.models import MLP, MODELS, Model
+from pinnkit.models import MLP, MODELS, Model, networks_beside
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Equations, SurrogateEquations, equations_of
 from pinnkit.optim import STAGES, Auto, Stage
 from pinnkit.problem import Problem
 from pinnkit.problem.lines import line_of
-from pinnkit.training.recipe import Precision, Recipe
+from pinnkit.settings import choices
+from pinnkit.training.recipe import Recipe, SingleOptions
 from pinnkit.training.run import own_settings
 from pinnkit.weighting import WEIGHTINGS, Causality, Weighting
 
 NETWORKS = f"network, one of {', '.join(MODELS)}; each has its own options --model.NAME"
-PRECISION = "number format; the 16-bit formats apply only to the network's matrix products"
-ACCURACY = "stop when the relative L2 error of every field is below this; exit status 1 if it is not reached"
 OPTIMISERS = f"optimisers, one after the other: {', '.join(STAGES)}"
 AUTOMATIC = "; an automatic stage takes the options of the optimiser that it stands for (--ssbroyden.steps 6000)"
 
@@ -67,12 +66,13 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
 def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
     """Read options whose defaults are what `own` says: those of a problem, or of a run that goes on."""
     problem, recipe, further = own.problem, own.recipe, own.further
-    model, arguments = chosen_model(arguments, own.model)
-    chosen, rest = taken(arguments, "--stages", "optimiser", STAGES)
-    stages = tuple(stage_named(name, recipe) for name in chosen) if chosen else recipe.stages
-    chosen, rest = taken(rest, "--weighting", "weighting", (*WEIGHTINGS, NONE))
-    weightings = weightings_named(chosen, recipe) if chosen else recipe.weightings
-    refuse_idle(rest, "--weighting", "a weighting", WEIGHTINGS, [w.name for w in weightings])
+    optimisers, weighters = choices(STAGES, type(problem), Stage), choices(WEIGHTINGS, type(problem), Weighting)
+    model, arguments = chosen_model(arguments, own.model, networks_beside(type(problem)))
+    chosen, rest = taken(arguments, "--stages", "optimiser", optimisers)
+    stages = tuple(named(name, recipe.stages, optimisers) for name in chosen) if chosen else recipe.stages
+    chosen, rest = taken(rest, "--weighting", "weighting", (*weighters, NONE))
+    weightings = weightings_named(chosen, recipe, weighters) if chosen else recipe.weightings
+    refuse_idle(rest, "--weighting", "a weighting", weighters, [w.name for w in weightings])
     equations = equations_of(problem)
     terms = [term for group in equations.groups for term in equations.terms(group)]
     description = (type(problem).__doc__ or "").strip()
@@ -81,13 +81,13 @@ def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
         kind = _options_type(replace(own, model=model), stages, weightings, terms)
         return parse(kind, words, command, description, (tyro.conf.SuppressFixed,))
 
-    meant = [n for n in idle_options(rest, STAGES, _labels(stages)) if any(isinstance(s, Auto) for s in stages)]
+    meant = [n for n in idle_options(rest, optimisers, _labels(stages)) if any(isinstance(s, Auto) for s in stages)]
     if meant:  # options of an optimiser that an automatic stage may stand for: which, the other options decide
         first = parsed_with(stages, without(rest, meant))
         automatic = [getattr(first, label) for label in _labels(stages)]
-        stages = _resolved(equations, first.model, replace(recipe, precision=first.precision), automatic)
+        stages = _resolved(equations, first.model, replace(recipe, precision=first.single.precision), automatic)
         rest = without(rest, ["auto"])
-    refuse_idle(rest, "--stages", "an optimiser", STAGES, _labels(stages), instead=bool(meant))
+    refuse_idle(rest, "--stages", "an optimiser", optimisers, _labels(stages), instead=bool(meant))
     parsed = parsed_with(stages, rest)
     return _assembled(parsed, recipe, stages, weightings, further)
 
@@ -115,11 +115,8 @@ def _assembled(
         weights=recipe.weights if not chosen_weights else {**recipe.fixed_weights, **chosen_weights},
         weighting=tuple(w for w in weighed if not isinstance(w, Causality)),
         causality=next((w for w in weighed if isinstance(w, Causality)), None),
-        precision=parsed.precision,
-        windows=parsed.windows,
         curriculum=parsed.curriculum if recipe.curriculum else None,
-        accuracy=parsed.accuracy,
-        gradients=parsed.gradients,
+        **vars(parsed.single),
     )
     return Options(parsed.problem, parsed.model, changed, parsed.seed, parsed.out, parsed.further if further else None)
 
@@ -165,10 +162,7 @@ def _options_type(own: Options, stages: Sequence[Stage], weightings: Sequence[We
         _option(
             "weighting", tuple[str, ...], weighed, f"weights that follow the residuals: {', '.join(WEIGHTINGS)}, {NONE}"
         ),
-        _option("precision", Precision, recipe.precision, PRECISION),
-        _option("windows", int, recipe.windows, "number of equal windows of time, trained one after the other"),
-        _option("accuracy", float | None, recipe.accuracy, ACCURACY),
-        _option("gradients", int, recipe.gradients, "steps between measurements of each layer's gradients; 0: never"),
+        _group("single", _single(recipe), Annotated[SingleOptions, tyro.conf.arg(name="")]),
         _option("seed", int, own.seed, "random seed of the initial weights and of the collocation points"),
         _option("out", Path | None, None, "folder for the results, instead of runs/NAME/TIME"),
         # name="": its fields are options of their own, --widths and not --diagnosis.widths.
@@ -179,6 +173,10 @@ def _options_type(own: Options, stages: Sequence[Stage], weightings: Sequence[We
 
 def _group(name: str, value: Any, kind: Any = None) -> tuple[str, Any, Any]:
     return name, kind or type(value), field(default_factory=lambda: value)
+
+
+def _single(recipe: Recipe) -> SingleOptions:
+    return SingleOptions(**{spec.name: getattr(recipe, spec.name) for spec in dataclasses.fields(SingleOptions)})
 
 
 def _option(name: str, kind: Any, default: Any, meaning: str) -> tuple[str, Any, Any]:

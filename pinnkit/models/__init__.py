@@ -9,7 +9,7 @@ from pinnkit.models.layered import Layer, LayeredModel
 from pinnkit.models.mlp import MLP
 from pinnkit.models.modified_mlp import ModifiedMLP
 from pinnkit.models.piratenet import PirateNet
-from pinnkit.models.registry import LAYERED, MODELS, ON_GRIDS, model
+from pinnkit.models.registry import LAYERED, MODELS, ON_GRIDS, model, networks_beside
 from pinnkit.models.resnet import ResNet
 from pinnkit.models.sparse import Mask
 from pinnkit.models.transformer import Transformer
@@ -37,5 +37,6 @@ __all__ = [
     "filled",
     "max_useful_derivative",
     "model",
+    "networks_beside",
     "split",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pinnkit.init.names import lookup
@@ -15,6 +16,7 @@ from pinnkit.models.modified_mlp import ModifiedMLP
 from pinnkit.models.piratenet import PirateNet
 from pinnkit.models.resnet import ResNet
 from pinnkit.models.transformer import Transformer
+from pinnkit.settings import dataclasses_beside
 
 LAYERED: dict[str, type[LayeredModel]] = {
     "mlp": MLP,
@@ -29,16 +31,22 @@ ON_GRIDS: dict[str, type[GridModel]] = {"dense_convolutional": DenseConvolutiona
 MODELS: dict[str, Any] = {**LAYERED, "transformer": Transformer, **ON_GRIDS}
 
 
-def model(name: str, *, where: str = "") -> type[Model]:
+def networks_beside(own: type) -> dict[str, Any]:
+    """The classes of hyper-parameters by name that the file of a problem's class defines or imports."""
+    return {n: c for n, c in dataclasses_beside(own).items() if hasattr(c, "build") and hasattr(c, "parameters")}
+
+
+def model(name: str, *, where: str = "", own: Mapping[str, Any] | None = None) -> type[Model]:
     """The class of hyper-parameters called `name`; capitals count for nothing, and a class may be called by its own name.
 
     Arguments
         name: a key of `MODELS`, or the name of a class there.
         where: the option or field that held the name; empty where there is none.
+        own: further classes by name, such as `networks_beside` gives.
 
     Raises
         UsageError: unknown name.
     """
-    own = {cls.__name__.lower(): key for key, cls in MODELS.items()}
-    lowered = name.lower()
-    return lookup(MODELS, own.get(lowered, lowered), "model", where=where)
+    known = {**MODELS, **(own or {})}
+    keys = {cls.__name__.lower(): key for key, cls in known.items()} | {key.lower(): key for key in known}
+    return lookup(known, keys.get(name.lower(), name), "model", where=where)

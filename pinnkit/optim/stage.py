@@ -14,14 +14,14 @@ import jax.numpy as jnp
 import optax
 
 from pinnkit.errors import UsageError
-from pinnkit.validation import refuse_value, require_number
+from pinnkit.settings import Setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage(ABC):
+class Stage(Setting, ABC):
     """One optimiser for a number of steps. Abstract."""
 
-    name: ClassVar[str]
+    role: ClassVar[str] = "stage"
     keeps_value: ClassVar[bool] = False
     """Whether the optimiser's state holds `value` and `grad` at the new parameters, as line-search methods do."""
     wants_residuals: ClassVar[bool] = False
@@ -72,18 +72,6 @@ class Stage(ABC):
     def require_count(self, option: str, least: int) -> None:
         """Raise UsageError unless the option is a whole number, at least `least`."""
         self.require(option, whole=True, least=least)
-
-    def require(self, option: str, **valid: Any) -> None:
-        """Raise UsageError unless the option is a number in a range, given as `pinnkit.validation.is_number` takes it."""
-        require_number(getattr(self, option), f"{self.name}.{option}", where=self._place, **valid)
-
-    def refuse(self, option: str, expected: str) -> None:
-        """Raise the UsageError for a bad option value."""
-        refuse_value(getattr(self, option), f"{self.name}.{option}", where=self._place, expected=expected)
-
-    @property
-    def _place(self) -> str:
-        return f"stage '{self.name}' of the recipe"
 
 
 @dataclass(frozen=True, kw_only=True)

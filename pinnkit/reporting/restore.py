@@ -5,31 +5,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from pinnkit.errors import UsageError, shown_path
-from pinnkit.models import MODELS
-from pinnkit.optim import STAGES
+from pinnkit.models import MODELS, Model
 from pinnkit.problem import Problem
 from pinnkit.reporting.problem_copy import Source, fingerprints, problem_class_of
 from pinnkit.reporting.run_folder import CHECKPOINTS, CONFIG, RunFolder, plain
 from pinnkit.reporting.versions import versions
-from pinnkit.sampling import Sampling
+from pinnkit.settings import from_plain, settings_of, to_plain
 from pinnkit.training.checkpoint import Checkpoints, Restored
-from pinnkit.training.curriculum import Curriculum
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.run import Run
-from pinnkit.weighting import WEIGHTINGS, Causality
 
 OPTIONS = ("parameters", "model", "recipe", "seed")
 """What of run.json decides a run's numbers."""
-INFINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 
 
 def restored_problem(folder: RunFolder) -> Problem:
@@ -41,7 +35,7 @@ def restored_problem(folder: RunFolder) -> Problem:
         specs: dict[str, Any] = {spec.name: spec.default for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
         if strange := set(parameters) - set(specs):
             raise KeyError(min(strange))
-        return cls(**{name: from_json(value, specs[name]) for name, value in parameters.items()})
+        return cls(**{name: from_plain(value, Any, like=specs[name]) for name, value in parameters.items()})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _undescribed(folder, error) from None
 
@@ -54,15 +48,21 @@ def restored(folder: RunFolder, described: dict[str, Any] | None = None) -> Run:
     """
     config, problem = folder.config(), restored_problem(folder)
     try:
-        options = dict(config["model"])
-        models = {m.__name__: m for m in (*MODELS.values(), type(problem.model))}
-        model: Any = models[options.pop("name")]
-        # JSON has no tuples: each option is of the kind of its default.
-        likes = {spec.name: spec.default for spec in dataclasses.fields(model)}
-        model = model(**{n: from_json(v, likes.get(n)) for n, v in options.items()})
-        return Run(problem, model, _recipe(described or config["recipe"], problem), seed=int(config["seed"]))
+        model, recipe = settings_in(config if described is None else config | {"recipe": described}, problem)
+        return Run(problem, model, recipe, seed=int(config["seed"]))
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError) as error:
         raise _undescribed(folder, error) from None
+
+
+def settings_in(config: dict[str, Any], problem: Problem) -> tuple[Any, Recipe]:
+    """The model and the recipe that run.json describes; what it cannot hold is taken from the problem's own ones."""
+    own = settings_of(type(problem), problem.model, problem.recipe)
+    networks = {cls.__name__: cls for cls in MODELS.values()} | own
+    model = from_plain(config["model"], Model, classes=networks, like=problem.model)
+    recipe = from_plain(config["recipe"], Recipe, classes=own, like=problem.recipe)
+    if not isinstance(recipe, Recipe):
+        raise TypeError("the recipe is no object")
+    return model, recipe
 
 
 def restored_state(folder: RunFolder, run: Run) -> Restored:
@@ -94,30 +94,12 @@ def _undescribed(folder: RunFolder, error: Exception) -> UsageError:
     )
 
 
-def to_json(value: Any) -> Any:
-    """A parameter as JSON can hold it; `from_json` reads it back."""
-    if isinstance(value, (list, tuple)):
-        return [to_json(v) for v in value]
-    if isinstance(value, dict):
-        return {str(k): to_json(v) for k, v in value.items()}
-    if isinstance(value, (float, np.floating)) and not math.isfinite(value):
-        return repr(float(value))
-    if isinstance(value, (np.ndarray, jax.Array)):
-        return to_json(np.asarray(value).tolist())
-    return plain(value)
-
-
-def from_json(value: Any, like: Any) -> Any:
-    """A parameter from JSON, of the kind of the class's own default."""
-    if isinstance(like, (np.ndarray, jax.Array)):
-        array = np.asarray(from_json(value, [0.0]), like.dtype)
-        return array if isinstance(like, np.ndarray) else jax.numpy.asarray(array)
-    if isinstance(value, list):
-        first = like[0] if isinstance(like, (list, tuple)) and len(like) else 0.0
-        return (list if isinstance(like, list) else tuple)(from_json(v, first) for v in value)
-    if isinstance(value, dict):
-        return {k: from_json(v, like.get(k, 0.0) if isinstance(like, dict) else 0.0) for k, v in value.items()}
-    return INFINITE[value] if isinstance(value, str) and value in INFINITE and not isinstance(like, str) else value
+def kept_parameter(value: Any) -> Any:
+    """A physical parameter as run.json holds it; in words where it is something that JSON cannot hold."""
+    try:
+        return to_plain(value)
+    except TypeError:
+        return str(value)
 
 
 def differences(folder: RunFolder) -> list[str]:
@@ -164,30 +146,3 @@ def fingerprint(config: dict[str, Any]) -> str:
     """SHA-256 of what decides the numbers of a run."""
     told = json.dumps(plain({name: config.get(name) for name in OPTIONS}), sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
-
-
-def _recipe(described: dict[str, Any], problem: Problem) -> Recipe:
-    """The recipe of run.json; a stage with an optax transformation takes that from the problem file."""
-    stages = []
-    own = problem.recipe.stages if problem.recipe is not None else ()
-    for position, entry in enumerate(described["stages"]):
-        options = {k: v for k, v in entry.items() if k != "name"}
-        if entry["name"] in STAGES:
-            stages.append(STAGES[entry["name"]](**options))
-        else:
-            stages.append(dataclasses.replace(own[position], **options))
-    causality, curriculum = described.get("causality"), described.get("curriculum")
-    return Recipe(
-        stages=tuple(stages),
-        sampling=Sampling(**described["sampling"]),
-        weights=described["weights"],
-        weighting=tuple(
-            WEIGHTINGS[w["name"]](**{k: v for k, v in w.items() if k != "name"}) for w in described.get("weighting", [])
-        ),
-        causality=Causality(**causality) if causality else None,
-        precision=described["precision"],
-        windows=described.get("windows", 1),
-        curriculum=Curriculum(**curriculum) if curriculum else None,
-        accuracy=described["accuracy"],
-        gradients=described.get("gradients", 0),
-    )

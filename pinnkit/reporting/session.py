@@ -14,15 +14,17 @@ import jax
 from rich.console import Console
 from rich.text import Text
 
+from pinnkit.models import Model
 from pinnkit.optim.loss_scaling import described_scale
 from pinnkit.reporting.history import History
 from pinnkit.reporting.intervals import counted_intervals
 from pinnkit.reporting.problem_copy import Source, fingerprints
 from pinnkit.reporting.progress import Progress
-from pinnkit.reporting.restore import fingerprint, to_json
+from pinnkit.reporting.restore import fingerprint, kept_parameter
 from pinnkit.reporting.run_folder import CHECKPOINTS, SUMMARY, RunFolder
 from pinnkit.reporting.tables import print_summary
 from pinnkit.reporting.versions import versions
+from pinnkit.settings import to_plain
 from pinnkit.stopping import SIGNALS, Request, Stopped, heed_signals, signals_raise, signals_request
 from pinnkit.training.checkpoint import Checkpoints
 from pinnkit.training.recipe import Recipe
@@ -212,9 +214,9 @@ def write_config(run: Run, folder: RunFolder, source: Source, command: list[str]
     """Write run.json: everything that is needed to repeat the run. Raises UsageError where the folder is full."""
     config: dict[str, Any] = {
         "problem": source.plain(),
-        "parameters": to_json(run.problem.parameters()),
-        "model": {"name": type(run.model).__name__, **dataclasses.asdict(run.model)},  # type: ignore[call-overload]
-        "recipe": described_recipe(run.recipe),
+        "parameters": {n: kept_parameter(v) for n, v in run.problem.parameters().items()},
+        "model": to_plain(run.model, Model),
+        "recipe": to_plain(run.recipe),
         "seed": run.seed,
         "command": command,
         "versions": versions(),
@@ -236,13 +238,13 @@ def note_change(
     config = folder.config()
     entry = {"step": step, "changes": {n: list(pair) for n, pair in changes.items()}, "command": list(command)}
     entry["before"] = config["recipe"]
-    config |= {"recipe": described_recipe(run.recipe), "history": [*(config.get("history") or []), entry]}
+    config |= {"recipe": to_plain(run.recipe), "history": [*(config.get("history") or []), entry]}
     folder.start(config | {"fingerprint": fingerprint(config)})
 
 
 def changed_settings(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
     """Settings that differ between two recipes, by the names of their options: {"ssbroyden.steps": (3000, 9000)}."""
-    old, new = (_flat(described_recipe(recipe)) for recipe in (before, after))
+    old, new = (_flat(to_plain(recipe)) for recipe in (before, after))
     return {n: (old.get(n), new.get(n)) for n in {**old, **new} if old.get(n) != new.get(n)}
 
 
@@ -258,25 +260,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + name] = value
     return flat
-
-
-def described_recipe(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as run.json holds it."""
-    return {
-        "stages": [{"name": s.name, **plain_options(s)} for s in recipe.stages],
-        "sampling": dataclasses.asdict(recipe.sampling),
-        "weights": dict(recipe.fixed_weights),
-        "weighting": [{"name": w.name, **dataclasses.asdict(w)} for w in recipe.weighting],
-        "causality": dataclasses.asdict(recipe.causality) if recipe.causality else None,
-        "precision": recipe.precision,
-        "windows": recipe.windows,
-        "curriculum": dataclasses.asdict(recipe.curriculum) if recipe.curriculum else None,
-        "accuracy": recipe.accuracy,
-        "gradients": recipe.gradients,
-    }
-
-
-def plain_options(stage: Any) -> dict[str, Any]:
-    """The options of a stage that a command line or a JSON file can hold."""
-    values = {f.name: getattr(stage, f.name) for f in dataclasses.fields(stage)}
-    return {n: v for n, v in values.items() if isinstance(v, (int, float, str, bool, type(None)))}

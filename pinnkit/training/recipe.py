@@ -25,7 +25,22 @@ SHORT = ("bfloat16", "float16")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class SingleOptions:
+    """What a recipe says in one value each; on the command line these options have no prefix."""
+
+    precision: Precision = "float64"
+    """Number format; the 16-bit formats apply only to the network's matrix products and activations."""
+    windows: int = 1
+    """Number of equal windows of time, each with a network of its own, trained one after the other: for long or chaotic
+    evolutions."""
+    accuracy: float | None = None
+    """Stop when the relative L2 error of every field is below this; exit status 1 if it is not reached."""
+    gradients: int = 0
+    """Steps between two measurements of each term's gradient by layer, for the metrics of a run; 0 for never."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(SingleOptions):
     """A list of stages, with the collocation points, the weights of the terms and the precision."""
 
     stages: tuple[Stage, ...] = (Auto(),)
@@ -39,16 +54,8 @@ class Recipe:
     """Weights that follow the residuals, on top of the fixed ones: their factors are multiplied, in this order."""
     causality: Causality | None = None
     """Causal weights of the interior points, before all others."""
-    precision: Precision = "float64"
-    """Of parameters, points and derivatives; bfloat16 and float16 of the network's products and activations alone."""
-    windows: int = 1
-    """Equal parts of time, each with a network of its own, trained one after the other: for long or chaotic evolutions."""
     curriculum: Curriculum | None = None
     """Trainings with easier values of a parameter first."""
-    accuracy: float | None = None
-    """Requested relative L2 error, of every field."""
-    gradients: int = 0
-    """Steps between two measurements of each term's gradient by layer, for the metrics of a run; 0 for never."""
 
     def __post_init__(self) -> None:
         stages = (self.stages,) if isinstance(self.stages, Stage) else self.stages

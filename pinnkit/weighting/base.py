@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from jaxtyping import Array, Float
 
 from pinnkit.objective import Group, Objective, Parameters, PointSets
-from pinnkit.validation import refuse_value, require_number
+from pinnkit.settings import Setting
 
 Factors = dict[str, Float[Array, " points"]]
 """Factors of the points' weights, {term: (points,)}; terms that are not named keep theirs."""
@@ -22,14 +22,14 @@ Where = Literal["interior", "all"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weighting(ABC):
+class Weighting(Setting, ABC):
     """A way to weigh terms or points by their residuals. Abstract.
 
     `points` have the weights that the weightings before this one gave them: a weighting of terms sees what the
     weightings of points left of each term.
     """
 
-    name: ClassVar[str]
+    role: ClassVar[str] = "weighting"
 
     every: int = 100
     """Steps between two updates; 0 for none but the first and what new points need."""
@@ -53,20 +53,8 @@ class Weighting(ABC):
         """The state on points that were just drawn; a state of terms outlives the points."""
         return state
 
-    def fits(self, objective: Objective) -> None:  # noqa: B027 (most have nothing to say)
+    def fits(self, objective: Objective) -> None:
         """Raise UsageError where the weighting cannot be used for a problem."""
-
-    def require(self, option: str, **valid: Any) -> None:
-        """Raise UsageError unless the option is a number in a range, given as `pinnkit.validation.is_number` takes it."""
-        require_number(getattr(self, option), f"{self.name}.{option}", where=self._place, **valid)
-
-    def refuse(self, option: str, expected: str) -> None:
-        """Raise the UsageError for a bad option value."""
-        refuse_value(getattr(self, option), f"{self.name}.{option}", where=self._place, expected=expected)
-
-    @property
-    def _place(self) -> str:
-        return f"weighting '{self.name}' of the recipe"
 
 
 def groups_of(objective: Objective, where: Where) -> list[Group]:
