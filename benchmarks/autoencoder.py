@@ -17,7 +17,7 @@ import tyro
 
 import pinnkit as pk
 from pinnkit.problem import problem_class
-from pinnkit.training.run import Run
+from pinnkit.runs.run import Run
 
 STARTS = {
     "He": {},

@@ -34,14 +34,15 @@ from pinnkit.diagnostics.first_step import first_step
 from pinnkit.diagnostics.gates import gates
 from pinnkit.diagnostics.grid_signal import BACKWARD, FORWARD, grid_signal
 from pinnkit.diagnostics.normalisation import ALL, ONE, normalisation
-from pinnkit.diagnostics.number_formats import BELOW, BEYOND, INT8, LEAST, number_formats
+from pinnkit.diagnostics.number_formats import INT8, LEAST, number_formats
 from pinnkit.diagnostics.operator import operator
-from pinnkit.diagnostics.points import points_of
 from pinnkit.diagnostics.random_matrices import random_matrices
 from pinnkit.diagnostics.sparsity import sparsity
 from pinnkit.diagnostics.width_study import predictions_of, squared_gradients
+from pinnkit.evaluation.half_precision import BELOW, BEYOND
+from pinnkit.objective.probe_points import points_of
 from pinnkit.problem import problem_class
-from pinnkit.training.run import described
+from pinnkit.runs.run import described
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "docs" / "diagnostics.md"

@@ -17,12 +17,12 @@ from dataclasses import replace
 import jax
 
 import pinnkit as pk
-from pinnkit.diagnostics.accuracy import Accuracy
-from pinnkit.diagnostics.truth import truth_of
+from pinnkit.evaluation.accuracy import Accuracy
+from pinnkit.evaluation.truth import truth_of
 from pinnkit.parallel import use_all_cores
 from pinnkit.problem.find import problem_class
+from pinnkit.runs.run import described
 from pinnkit.training.loop import Loop, Report
-from pinnkit.training.run import described
 
 MANY = 10**6
 STAGES: dict[str, tuple[tuple[pk.LevenbergMarquardt | pk.SSBroyden | pk.Adam | pk.LBFGS, ...], int]] = {

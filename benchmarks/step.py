@@ -27,9 +27,9 @@ import tyro
 
 import pinnkit as pk
 from pinnkit.objective import Equations, FieldNetwork, Objective, PointSets
+from pinnkit.objective.collocation import point_sampler
 from pinnkit.parallel import cores, placed, use_all_cores
 from pinnkit.products import keep_digits
-from pinnkit.sampling import collocation
 
 MODEL = pk.MLP(width=128, depth=4)
 NU = 0.01 / np.pi
@@ -187,7 +187,7 @@ def prepared(name: str, interior: int, others: int) -> tuple[Objective, Any, Poi
     network = FieldNetwork(problem, MODEL, equations.ansatz, dtype=jnp.float32, seed=0)
     objective = Objective(equations, network, {})
     sampling = pk.Sampling(interior=interior, initial=others, boundary=others)
-    points = collocation(objective, sampling).init(jax.random.key(0))
+    points = point_sampler(objective, sampling).init(jax.random.key(0))
     return objective, placed(network.initial_parameters), placed(points)
 
 

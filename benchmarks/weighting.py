@@ -17,7 +17,7 @@ import tyro
 
 import pinnkit as pk
 from pinnkit.problem import problem_class
-from pinnkit.training.run import Run
+from pinnkit.runs.run import Run
 
 SAMPLING = pk.Sampling(interior=1500, initial=200, redraw=300)
 CHOICES: dict[str, dict[str, Any]] = {

@@ -2,6 +2,7 @@
 
 from pinnkit.errors import UsageError
 from pinnkit.models import MLP, Autoencoder, DenseConvolutional, ModifiedMLP, PirateNet, ResNet, Transformer
+from pinnkit.objective.collocation import Sampling
 from pinnkit.optim import LBFGS, SOAP, Adam, Auto, LevenbergMarquardt, Muon, Optax, SSBroyden
 from pinnkit.parallel import use_all_cores
 from pinnkit.problem import (
@@ -21,8 +22,7 @@ from pinnkit.problem import (
     quantity,
     unknown,
 )
-from pinnkit.reporting.solution import Solution, check, diagnose, load, train
-from pinnkit.sampling import Sampling
+from pinnkit.runs.solution import Solution, check, diagnose, load, train
 from pinnkit.training.curriculum import Curriculum
 from pinnkit.training.recipe import Recipe
 from pinnkit.weighting import NTK, Causality, GradientNorm, ResidualAttention, SelfAdaptive, VariationalAttention

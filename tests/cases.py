@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import pinnkit as pk
+from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.fields import Catalogue, Points
 from pinnkit.objective import Equations, FieldNetwork, Objective
-from pinnkit.training.run import Evaluation, Run
+from pinnkit.runs.run import Run
 
 SMALL = pk.MLP(width=5, depth=2)
 

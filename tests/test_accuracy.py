@@ -10,10 +10,12 @@ from cases import refused
 from tiny import Decay
 
 import pinnkit as pk
-from pinnkit.diagnostics.accuracy import FieldError, evaluation_points, field_errors, residual_rms
-from pinnkit.diagnostics.truth import Truth
-from pinnkit.reporting.session import summary_of
-from pinnkit.training.run import Evaluation, Run
+from pinnkit.evaluation.accuracy import FieldError, evaluation_points, field_errors
+from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.truth import Truth
+from pinnkit.objective.loss import residual_rms
+from pinnkit.runs.run import Run
+from pinnkit.runs.summary import summary_of
 
 SAMPLING = pk.Sampling(interior=32, boundary=1, redraw=0)
 
@@ -192,7 +194,7 @@ def test_the_verdict_says_it_plainly_and_the_exit_status_agrees(how, status, wor
 )
 def test_the_verdict_states_the_error_of_the_reference(run, own, error, accuracy, status, words):
     found = evaluation(run, error, accuracy=accuracy)
-    found.run.accuracy.truth = Truth("reference", lambda X: X, error=own)
+    found.accuracy.truth = Truth("reference", lambda X: X, error=own)
     assert words in found.verdict
     assert ("cannot be verified" in found.verdict) == (own == 1e-5 and error == 1e-7)
     assert found.exit_status() == status

@@ -9,7 +9,7 @@ from cases import objective, random_parameters, refused, scattered
 import pinnkit as pk
 from pinnkit.fields import partial_derivatives
 from pinnkit.objective import Equations
-from pinnkit.sampling import draw
+from pinnkit.objective.collocation import draw
 
 LINE = pk.Box(t=(0.5, 1.5), x=(-1.0, 2.0))
 SQUARE = pk.Box(x=(0.0, 1.0), y=(-1.0, 1.0))

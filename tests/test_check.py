@@ -8,10 +8,10 @@ import pytest
 from cases import SMALL, Rod, objective, refused
 
 import pinnkit as pk
-from pinnkit.diagnostics.check import check, smooth_enough
-from pinnkit.diagnostics.hints import notes, warnings
-from pinnkit.diagnostics.misfits import corner_misfits, edge_misfits, exact_misfits, hard_misfits
-from pinnkit.diagnostics.start import sizes_at_start
+from pinnkit.checking.check import check, smooth_enough
+from pinnkit.checking.hints import notes, warnings
+from pinnkit.checking.initial_residuals import sizes_at_start
+from pinnkit.checking.misfits import corner_misfits, edge_misfits, exact_misfits, hard_misfits
 from pinnkit.objective import Equations
 from pinnkit.problem import problem_class
 

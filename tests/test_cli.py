@@ -15,8 +15,8 @@ from cli import everything_in, pinnkit
 
 import pinnkit as pk
 from pinnkit.cli.main import warn_in_words
-from pinnkit.reporting.restore import restored
-from pinnkit.reporting.run_folder import RunFolder
+from pinnkit.runs.folder import RunFolder
+from pinnkit.runs.restore import restored
 
 TESTS = Path(__file__).parent
 TINY = TESTS / "tiny.py"
@@ -123,7 +123,7 @@ def test_a_network_by_name(tmp_path):
     described = read(tmp_path / "run", "run.json")["model"]
     assert (described.pop("name"), pk.ResNet(**described)) == ("ResNet", network)
     solution = pk.load(tmp_path / "run")
-    assert solution.evaluation.run.model == network
+    assert solution.run.model == network
     assert solution.errors["u"].relative_l2 == read(tmp_path / "run", "summary.json")["errors"]["u"]["relative_l2"]
     assert pinnkit("resume", "run", folder=tmp_path)[1].startswith("the run is over")
 
@@ -352,9 +352,9 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
 
 def test_parameters_and_seed_make_the_numbers_they_should(trained):
     """k = 2 was asked for: the error in the summary is against exp(-2 x)."""
-    from pinnkit.reporting.restore import restored
-    from pinnkit.reporting.run_folder import RunFolder
-    from pinnkit.training.checkpoint import Checkpoints
+    from pinnkit.runs.checkpoint import Checkpoints
+    from pinnkit.runs.folder import RunFolder
+    from pinnkit.runs.restore import restored
 
     folder = RunFolder(trained["folder"])
     run = restored(folder)

@@ -13,8 +13,8 @@ from test_windows import Growth
 
 import pinnkit as pk
 from pinnkit.cli.main import main
-from pinnkit.training.checkpoint import Checkpoints
-from pinnkit.training.run import Run
+from pinnkit.runs.checkpoint import Checkpoints
+from pinnkit.runs.run import Run
 
 RECIPE = pk.Recipe(
     stages=(pk.SSBroyden(steps=40), pk.SSBroyden(steps=10)),

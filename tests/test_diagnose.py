@@ -12,20 +12,24 @@ from cases import Rod, objective, refused
 from cli import pinnkit
 
 import pinnkit as pk
-from pinnkit.diagnostics.check import check
+from pinnkit.checking.check import check
+from pinnkit.checking.recommendation import recommendation
+from pinnkit.checking.start_signal import at_start
 from pinnkit.diagnostics.finding import Settings, bootstrap, interval
 from pinnkit.diagnostics.first_step import first_step
-from pinnkit.diagnostics.kernel import balance, kernel_weights, mean_traces, points_at, spectrum
-from pinnkit.diagnostics.points import interior_points, points_of
+from pinnkit.diagnostics.kernel import balance, spectrum
 from pinnkit.diagnostics.random_matrices import measured, random_matrices
 from pinnkit.diagnostics.registry import DIAGNOSTICS, FURTHER, diagnose
-from pinnkit.diagnostics.signal import at_start, recommendation, signal
+from pinnkit.diagnostics.signal import signal
 from pinnkit.diagnostics.width_study import squared_gradients, width_study
 from pinnkit.fields import Points
-from pinnkit.objective.drawn import Drawn
+from pinnkit.figures.diagnosis import diagnosis_figures
+from pinnkit.objective.jacobians import mean_traces, points_at
+from pinnkit.objective.probe_points import interior_points, points_of
+from pinnkit.objective.random_network import Drawn
 from pinnkit.problem import problem_class, shipped
-from pinnkit.reporting.diagnosis import diagnosis_figures
-from pinnkit.training.run import Run, described
+from pinnkit.runs.run import Run, described
+from pinnkit.weighting.kernel_weights import kernel_weights
 
 TINY = Path(__file__).with_name("tiny.py")
 QUICK = Settings(widths=(16, 64), draws=24, points=4, rows=12)
@@ -483,7 +487,7 @@ def test_gradients_in_the_metrics(tmp_path):
     assert status == 0 and (tmp_path / "run" / "figures" / "gradients.png").is_file()
     # The last of them, against the finished network.
     solution = pk.load(tmp_path / "run")
-    run, state = solution.evaluation.run, solution.evaluation.state
+    run, state = solution.run, solution.evaluation.state
     slope = jax.grad(lambda p: run.objective.mean_squares(p, state.points)["decay"])(state.params)
     layer = slope["network"]["layers"][0]
     expected = float(jnp.sqrt(jnp.sum(layer["kernel"] ** 2) + jnp.sum(layer["bias"] ** 2)))

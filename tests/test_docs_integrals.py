@@ -9,7 +9,7 @@ import pytest
 
 import pinnkit as pk
 from pinnkit.problem import problem_class
-from pinnkit.training.run import Run
+from pinnkit.runs.run import Run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "integrals.md").read_text()
 SECTIONS = dict(part.split("\n", 1) for part in PAGE.split("\n## ")[1:])

@@ -7,7 +7,7 @@ import pytest
 from cases import refused
 
 import pinnkit as pk
-from pinnkit.sampling import sobol
+from pinnkit.objective.sobol import sobol
 
 PLANE = pk.Box(t=(0.0, 2.0), x=(-1.0, 3.0), y=(5.0, 6.0))
 

@@ -17,7 +17,7 @@ import pinnkit as pk
 from pinnkit.exporting import Surrogate, exported, int8, quantised, reader
 from pinnkit.models import LAYERED
 from pinnkit.models.activations import ACTIVATIONS
-from pinnkit.training.run import Run
+from pinnkit.runs.run import Run
 
 TINY = Path(__file__).with_name("tiny.py")
 
@@ -105,9 +105,9 @@ def test_the_program_has_values_and_derivatives():
     written, difference = exported(found)
     assert difference < 1e-12
     u = jax.export.deserialize(bytearray(written)).call
-    X = scattered(found.run.problem.domain, 5)
+    X = scattered(found.problem.domain, 5)
     solution = pk.Solution(found)
-    np.testing.assert_allclose(u(X), found.run.accuracy.fields(found.state.params, X), rtol=1e-12)
+    np.testing.assert_allclose(u(X), found.accuracy.fields(found.state.params, X), rtol=1e-12)
 
     def slope(X):
         return jax.grad(lambda X: jnp.sum(u(X)))(X)

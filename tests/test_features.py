@@ -9,7 +9,7 @@ from cases import objective, random_parameters, refused
 import pinnkit as pk
 from pinnkit.fields import partial_derivatives
 from pinnkit.fields.derivatives import nested
-from pinnkit.training.run import Run
+from pinnkit.runs.run import Run
 
 
 class Corner(pk.Problem):

@@ -1,5 +1,7 @@
 """The figures: there is one for every kind of problem, and what they show are the numbers."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,10 +9,11 @@ from cases import Rod, evaluation, panels
 from tiny import Decay
 
 import pinnkit as pk
-from pinnkit.diagnostics.accuracy import Accuracy
-from pinnkit.diagnostics.truth import Truth
-from pinnkit.diagnostics.uncertainty import Estimate
-from pinnkit.reporting import courses, figures, pictures
+from pinnkit.evaluation.accuracy import Accuracy
+from pinnkit.evaluation.truth import Truth
+from pinnkit.evaluation.uncertainty import Estimate
+from pinnkit.figures import courses, pictures
+from pinnkit.figures import solution as figures
 
 
 class Plate(pk.Problem):
@@ -119,7 +122,7 @@ def test_a_map_shows_solution_truth_and_error_over_named_axes():
     shown = panels(figures.fields(found)["solution"])
     assert list(shown) == ["u, solution", "u, exact", "|u - exact|"]
     t, x = np.meshgrid(np.linspace(0, 1, 201), np.linspace(0, 1, 201))
-    u = found.run.accuracy.fields(found.state.params, np.stack([t.ravel(), x.ravel()], axis=1)).reshape(201, 201)
+    u = found.accuracy.fields(found.state.params, np.stack([t.ravel(), x.ravel()], axis=1)).reshape(201, 201)
     exact = np.exp(-0.1 * np.pi**2 * t) * np.sin(np.pi * x)
     for axes, values in zip(shown.values(), (u, exact, np.abs(u - exact)), strict=True):
         np.testing.assert_allclose(
@@ -257,10 +260,9 @@ def test_losses_against_steps_and_seconds_with_errors_and_unknowns_where_there_a
 
 def test_a_truth_known_at_points_only_has_no_map(monkeypatch):
     found = evaluation(Rod)
-    known = Accuracy(found.run.loop.network, None)
+    known = Accuracy(found.network, None)
     known.truth = Truth("reference", lambda X: X, np.zeros((3, 2)))
-    monkeypatch.setitem(found.run.__dict__, "accuracy", known)
-    assert list(panels(figures.fields(found)["solution"])) == ["u, solution"]
+    assert list(panels(figures.fields(replace(found, accuracy=known))["solution"])) == ["u, solution"]
 
 
 def test_the_truth_stands_out_from_the_solution_below_it():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pinnkit.reporting.files import write_whole
+from pinnkit.files import write_whole
 
 
 def test_text_and_bytes_replace_what_was_there(tmp_path):

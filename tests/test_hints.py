@@ -9,9 +9,9 @@ from cases import Rod, objective
 from cli import pinnkit
 
 import pinnkit as pk
-from pinnkit.diagnostics.check import check
-from pinnkit.diagnostics.hints import notes, warnings
-from pinnkit.diagnostics.start import dominated, sizes_at_start
+from pinnkit.checking.check import check
+from pinnkit.checking.hints import notes, warnings
+from pinnkit.checking.initial_residuals import dominated, sizes_at_start
 from pinnkit.objective import Equations
 
 

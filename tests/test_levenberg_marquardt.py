@@ -15,11 +15,11 @@ from jax.flatten_util import ravel_pytree
 
 import pinnkit as pk
 from pinnkit.fields import Points
+from pinnkit.objective.collocation import point_sampler
 from pinnkit.optim import invalidate, levenberg_marquardt
 from pinnkit.optim.damped import DENSE, chosen, linear_problem, residuals_in
 from pinnkit.optim.jacobian import Products, gram_matrix, jacobian, mirrored
 from pinnkit.optim.residual_blocks import ResidualVector, blocks_of
-from pinnkit.sampling import collocation
 
 FORMS = ["normal", "sample", "cg", "sketch"]
 
@@ -51,7 +51,7 @@ def case(problem, interior=41):
     found = objective(problem(), weights={"at_rest" if problem is Flow else "cold_ends": 3.0})
     inside = found.equations.interior.name
     found._rows[inside] = 16
-    points = collocation(found, pk.Sampling(interior=interior, initial=7, boundary=6)).init(jax.random.key(0))
+    points = point_sampler(found, pk.Sampling(interior=interior, initial=7, boundary=6)).init(jax.random.key(0))
     term = "balance.mass" if problem is Flow else "heat"
     points[inside] = Points(points[inside].X, weights={term: jnp.linspace(0.5, 2.0, interior)})
     return found, points, random_parameters(found.network)

@@ -13,8 +13,8 @@ from tiny import Decay
 
 import pinnkit as pk
 from pinnkit.optim import Stage
+from pinnkit.runs.run import Run
 from pinnkit.training import loop as loop_module
-from pinnkit.training.run import Run
 from pinnkit.training.step import LONGEST
 
 POINTS = pk.Sampling(interior=32, boundary=1, redraw=0)

@@ -9,8 +9,8 @@ from cases import Rod, evaluation, panels
 from tiny import Decay
 
 import pinnkit as pk
-from pinnkit.reporting import figures
-from pinnkit.reporting.measurements import measurements
+from pinnkit.figures import solution as figures
+from pinnkit.figures.measurements import measurements
 
 
 def data(file, method):

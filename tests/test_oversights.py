@@ -5,9 +5,9 @@ import pytest
 from cases import refused
 
 import pinnkit as pk
-from pinnkit.diagnostics.oversights import oversights
+from pinnkit.checking.oversights import oversights
 from pinnkit.objective import Equations
-from pinnkit.training.run import Run
+from pinnkit.runs.run import Run
 
 
 class Square(pk.Problem):

@@ -14,10 +14,10 @@ from cases import SMALL, Rod, objective, random_parameters
 import pinnkit as pk
 from pinnkit import parallel
 from pinnkit.fields import Points
+from pinnkit.objective.collocation import point_sampler
 from pinnkit.optim.shared_matrix import identity, product, rescaled_plus_squares
 from pinnkit.parallel import ROWS, cores, placed, use_all_cores
-from pinnkit.sampling import collocation
-from pinnkit.training.run import Run
+from pinnkit.runs.run import Run
 
 SAMPLING = pk.Sampling(interior=301, initial=33, boundary=40)
 SIZE = 11 * ROWS - 5
@@ -27,7 +27,7 @@ SIZE = 11 * ROWS - 5
 def on_points():
     """Loss, gradient, term sizes and energies of a small problem, with weights at points."""
     rod = objective(Rod(), SMALL, weights={"cold_ends": 3.0})
-    points = collocation(rod, SAMPLING).init(jax.random.key(0))
+    points = point_sampler(rod, SAMPLING).init(jax.random.key(0))
     inside = points["interior"]
     weights = {"heat": 1.0 + inside.X[:, 0]}
     points["interior"] = type(inside)(inside.X, weights=weights)
@@ -108,7 +108,7 @@ def test_weights_at_points_and_means_by_tiles():
     """Against the residuals themselves, with a tile that does not divide the points."""
     rod = objective(Rod(), SMALL, weights={"cold_ends": 3.0})
     rod._rows = dict.fromkeys(rod._rows, 32)
-    points = collocation(rod, SAMPLING).init(jax.random.key(0))
+    points = point_sampler(rod, SAMPLING).init(jax.random.key(0))
     X = points["interior"].X
     points["interior"] = type(points["interior"])(X, weights={"heat": X[:, 0] ** 2})
     params = random_parameters(rod.network)

@@ -15,7 +15,7 @@ import pinnkit as pk
 from pinnkit.diagnostics import number_formats as formats
 from pinnkit.objective import Objective
 from pinnkit.optim.loss_scaling import FIRST, GROWS_AFTER, LARGEST, loss_scaled
-from pinnkit.training.run import Run
+from pinnkit.runs.run import Run
 
 TINY = Path(__file__).with_name("tiny.py")
 FEW = pk.Sampling(interior=64, initial=16, boundary=16)

@@ -15,12 +15,12 @@ from cli import pinnkit
 import pinnkit as pk
 from pinnkit.problem.find import opened_by, problem_class
 from pinnkit.problem.watching import Opened, opened_files
-from pinnkit.reporting.problem_copy import Source, copy_problem, files_of, problem_class_of
-from pinnkit.reporting.restore import differences, restored, restored_problem
-from pinnkit.reporting.run_folder import RunFolder
-from pinnkit.reporting.session import Session
+from pinnkit.runs.checkpoint import Checkpoints
+from pinnkit.runs.folder import RunFolder
+from pinnkit.runs.problem_copy import Source, copy_problem, files_of, problem_class_of
+from pinnkit.runs.restore import differences, restored, restored_problem
+from pinnkit.runs.session import Session
 from pinnkit.settings import from_plain, to_plain
-from pinnkit.training.checkpoint import Checkpoints
 
 FILE = """from pathlib import Path
 

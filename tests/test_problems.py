@@ -7,7 +7,7 @@ import pytest
 
 import pinnkit as pk
 from pinnkit.problem import problem_class, shipped
-from pinnkit.training.run import Run
+from pinnkit.runs.run import Run
 
 # Width and depth of a small network, steps, interior points, and the relative L2 error of every field that it must reach:
 # about ten times what it reaches with seed 0.

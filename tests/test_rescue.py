@@ -12,9 +12,9 @@ from tiny import Decay
 
 import pinnkit as pk
 from pinnkit.optim import Stage
+from pinnkit.runs.run import Run
 from pinnkit.training import loop
 from pinnkit.training.loop import RESCUES
-from pinnkit.training.run import Run
 from pinnkit.training.state import all_finite
 
 POINTS = pk.Sampling(interior=16, boundary=1, redraw=0)

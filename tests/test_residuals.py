@@ -9,7 +9,7 @@ from cases import Rod, Wave, objective, random_parameters, refused
 import pinnkit as pk
 from pinnkit.fields import Points
 from pinnkit.objective import Equations
-from pinnkit.sampling import draw
+from pinnkit.objective.collocation import draw
 
 F = Wave((1.0, 2.0), (-1.0, 0.5), phases=(0.3, 0.0))
 BOX = pk.Box(t=(0.0, 1.0), x=(0.0, 2.0))

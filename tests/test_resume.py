@@ -19,10 +19,10 @@ from tiny import Decay
 
 import pinnkit as pk
 from pinnkit.cli import main
-from pinnkit.reporting import session
+from pinnkit.runs import session
+from pinnkit.runs.checkpoint import Checkpoints
+from pinnkit.runs.run import Run
 from pinnkit.training import loop as loop_module
-from pinnkit.training.checkpoint import Checkpoints
-from pinnkit.training.run import Run
 
 TINY = Path(__file__).with_name("tiny.py")
 RECIPE = pk.Recipe(

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from cases import refused
 
+from pinnkit.files import plain
 from pinnkit.problem.unknown import Unknown
-from pinnkit.reporting.run_folder import RunFolder, all_runs, plain
+from pinnkit.runs.folder import RunFolder, all_runs
 
 CONFIG = {"problem": {"name": "rod"}}
 
@@ -175,7 +176,7 @@ def test_only_one_process_trains_in_a_folder():
     script = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from pinnkit.reporting.run_folder import RunFolder\n"
+        "from pinnkit.runs.folder import RunFolder\n"
         f"with RunFolder(Path({str(folder.path)!r})).lock():\n"
         "    print('locked', flush=True)\n"
         "    time.sleep(60)\n"

@@ -10,8 +10,8 @@ from scipy.stats import qmc
 import pinnkit as pk
 from pinnkit.fields import Points
 from pinnkit.objective import Equations
-from pinnkit.sampling import Sampling, collocation, draw, sobol, where_large
-from pinnkit.sampling.collocation import retained
+from pinnkit.objective.collocation import Sampling, draw, point_sampler, retained, where_large
+from pinnkit.objective.sobol import sobol
 
 KEY = jax.random.key(4)
 
@@ -112,7 +112,7 @@ def test_a_share_of_the_interior_is_drawn_where_the_residual_is_large(rod, monke
     energy = lambda params, points: (points.X[:, 1] < 0.1).astype(points.X.dtype)  # noqa: E731
     monkeypatch.setattr(rod, "interior_energy", energy)
     params = rod.network.initial_parameters
-    sampler = collocation(rod, Sampling(interior=2000, adaptive=0.5))
+    sampler = point_sampler(rod, Sampling(interior=2000, adaptive=0.5))
     X = np.asarray(sampler.update(KEY, params, sampler.init(KEY))["interior"].X)
     assert X.shape == (2000, 2) and len(np.unique(X, axis=0)) == 2000
     first, driven = X[:1000], X[1000:]
@@ -125,7 +125,7 @@ def test_a_share_of_the_interior_is_drawn_where_the_residual_is_large(rod, monke
 @pytest.mark.parametrize(("adaptive", "driven"), [(0.0, 0), (0.25, 10), (1.0, 40)])
 def test_the_share_is_what_was_asked_for(rod, adaptive, driven, monkeypatch):
     monkeypatch.setattr(rod, "interior_energy", lambda params, points: points.X[:, 1])
-    sampler = collocation(rod, Sampling(interior=40, adaptive=adaptive))
+    sampler = point_sampler(rod, Sampling(interior=40, adaptive=adaptive))
     fresh, _ = jax.random.split(KEY)
     plain = np.asarray(sampler.init(fresh)["interior"].X)
     X = np.asarray(sampler.update(KEY, rod.network.initial_parameters, sampler.init(KEY))["interior"].X)
@@ -135,7 +135,7 @@ def test_the_share_is_what_was_asked_for(rod, adaptive, driven, monkeypatch):
 
 def test_sobol_is_even_whatever_the_residual(rod, monkeypatch):
     monkeypatch.setattr(rod, "interior_energy", lambda params, points: (points.X[:, 1] < 0.1).astype(float))
-    sampler = collocation(rod, Sampling(interior=500, method="sobol"))
+    sampler = point_sampler(rod, Sampling(interior=500, method="sobol"))
     X = np.asarray(sampler.update(KEY, rod.network.initial_parameters, sampler.init(KEY))["interior"].X)
     np.testing.assert_array_equal(X, sampler.init(jax.random.split(KEY)[0])["interior"].X)
 
@@ -144,7 +144,7 @@ def test_r3_retains_what_is_above_the_mean_and_draws_the_rest_anew(rod, monkeypa
     """Residual x: the mean is 1/2. After n draws a share of 1 - 2^-(n+1) of the points lies above it."""
     monkeypatch.setattr(rod, "interior_energy", lambda params, points: (points.X[:, 1] > 0.5).astype(float))
     params = rod.network.initial_parameters
-    sampler = collocation(rod, Sampling(interior=2000, method="r3"))
+    sampler = point_sampler(rod, Sampling(interior=2000, method="r3"))
     points = sampler.init(KEY)
     before = np.asarray(points["interior"].X)
     for draws in (1, 2, 3):
@@ -180,7 +180,7 @@ def test_no_energy_anywhere_or_no_number_is_an_even_draw(rod, monkeypatch, value
 
 
 def test_a_draw_is_deterministic_and_new_with_every_key(rod):
-    sampler = collocation(rod, Sampling(interior=64))
+    sampler = point_sampler(rod, Sampling(interior=64))
     params = rod.network.initial_parameters
     a, b, c = (sampler.update(jax.random.key(k), params, sampler.init(KEY)) for k in (1, 1, 2))
     for name in a:
@@ -230,7 +230,7 @@ def test_chebyshevs_density_along_space(dtype):
     assert points[:, 1].min() >= -1.0 and points[:, 1].max() < 3.0
     on_end = np.asarray(draw(KEY, end, 512, dtype, "chebyshev").X)
     np.testing.assert_array_equal(on_end, np.asarray(draw(KEY, end, 512, dtype).X))  # t and an angle: nothing gathers
-    drawn = collocation(plate, Sampling(interior=64, density="chebyshev")).init(KEY)[inside.name].X
+    drawn = point_sampler(plate, Sampling(interior=64, density="chebyshev")).init(KEY)[inside.name].X
     assert np.mean(np.abs(np.asarray(drawn)[:, 1] - 1.0) > 1.8) == pytest.approx(2 * np.arccos(0.9) / np.pi, abs=0.05)
 
 
@@ -248,4 +248,6 @@ def test_a_density_that_cannot_be():
         def end(self, u):
             return u
 
-    refused(lambda: collocation(objective(Holed()), Sampling(density="chebyshev")), "plain pk.Box", 'density="uniform"')
+    refused(
+        lambda: point_sampler(objective(Holed()), Sampling(density="chebyshev")), "plain pk.Box", 'density="uniform"'
+    )

@@ -11,11 +11,11 @@ from cli import pinnkit
 import pinnkit as pk
 from pinnkit.models import MODELS, Model
 from pinnkit.problem.find import problem_class
-from pinnkit.reporting.restore import restored
-from pinnkit.reporting.run_folder import RunFolder
+from pinnkit.runs.folder import RunFolder
+from pinnkit.runs.restore import restored
+from pinnkit.runs.run import Run
 from pinnkit.settings import from_plain, to_plain
 from pinnkit.training.recipe import Recipe
-from pinnkit.training.run import Run
 
 FILE = '''"""Decay, with an optimiser, a weighting and a network of its own."""
 

@@ -17,10 +17,10 @@ from cli import pinnkit
 from tiny import Decay
 
 import pinnkit as pk
-from pinnkit.diagnostics.uncertainty import Estimate
 from pinnkit.errors import SYNONYMS
-from pinnkit.training.checkpoint import Checkpoints
-from pinnkit.training.run import Run
+from pinnkit.evaluation.uncertainty import Estimate
+from pinnkit.runs.checkpoint import Checkpoints
+from pinnkit.runs.run import Run
 
 RECIPE = pk.Recipe(
     stages=(pk.LBFGS(steps=200),), sampling=pk.Sampling(interior=32, boundary=1, redraw=0), accuracy=1e-2
@@ -65,7 +65,7 @@ def test_unknowns_are_shown_with_their_intervals(solution):
         "c": Estimate(1.0, np.inf, -np.inf, np.inf),
         "b": Bounded(2.0, np.inf, -np.inf, np.inf),
     }
-    shown = pk.Solution(dataclasses.replace(solution.evaluation, unknowns=unknowns))
+    shown = pk.Solution(solution.run, dataclasses.replace(solution.evaluation, unknowns=unknowns))
     expected = ("0.02", "[0.0180001, 0.022]", "none: nothing determines it", "none: it ended at its upper bound")
     assert all(word in repr(shown) and word in shown._repr_html_() for word in expected)
     assert "k&lt;1" in shown._repr_html_()
@@ -77,7 +77,7 @@ def test_a_solution_is_a_function_of_named_coordinates(solution):
     assert u.shape == (3, 4) and u.dtype == np.float64
     np.testing.assert_allclose(u, np.exp(-2 * x), atol=2e-2)
     assert solution(x=0.5)["u"].shape == ()
-    network, state = solution.evaluation.run.objective.network, solution.evaluation.state
+    network, state = solution.evaluation.network, solution.evaluation.state
     whole = network.fields(state.params)(jnp.asarray(x.reshape(-1, 1)))
     np.testing.assert_allclose(u.ravel(), np.asarray(whole)[:, 0], rtol=1e-12)
 
@@ -170,7 +170,7 @@ def test_coordinates_are_broadcast_together():
             return jnp.exp(-self.k * x) + 0 * t
 
     run = Run(Plane(), recipe=pk.Recipe(stages=(pk.Adam(steps=0),), sampling=RECIPE.sampling))
-    made = pk.Solution(run.evaluate(run.loop.start()))
+    made = pk.Solution(run, run.evaluate(run.loop.start()))
     t, x = np.linspace(0, 1, 3)[:, None], np.linspace(0, 1, 4)
     whole = made(t=t, x=x)["u"]
     assert whole.shape == (3, 4)
@@ -179,7 +179,7 @@ def test_coordinates_are_broadcast_together():
 
 def test_hooks_see_every_chunk(solution, calls):
     state = solution.evaluation.state
-    assert all(run is solution.evaluation.run for run, _ in calls)
+    assert all(run is solution.run for run, _ in calls)
     assert sum(report.losses.size for _, report in calls) == int(state.step)
     assert calls[-1][1].state is state
 
@@ -252,7 +252,7 @@ class Rope(pk.Problem):
 @pytest.fixture(scope="module")
 def rope():
     run = Run(Rope(), pk.MLP(width=6, depth=2), pk.Recipe(stages=(pk.Adam(steps=0),), sampling=RECIPE.sampling))
-    return pk.Solution(run.evaluate(run.loop.start()))
+    return pk.Solution(run, run.evaluate(run.loop.start()))
 
 
 def test_derivatives_and_quantities_at_points(rope):
@@ -336,6 +336,6 @@ def test_a_run_folder_is_loaded(tmp_path):
     solution = pk.load(tmp_path / "run")
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert solution.errors["u"].relative_l2 == pytest.approx(summary["errors"]["u"]["relative_l2"], rel=1e-9)
-    assert solution.evaluation.run.problem.k == 2.0 and solution.verdict == summary["verdict"]
+    assert solution.evaluation.problem.k == 2.0 and solution.verdict == summary["verdict"]
     assert len(solution.history) == len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
     refused(lambda: pk.load(tmp_path / "nowhere"), "no run folder")

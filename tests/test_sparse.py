@@ -18,8 +18,8 @@ import pinnkit as pk
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.sparsity import sparsity
 from pinnkit.models import LAYERED, Mask, split
-from pinnkit.training.pruning import largest, pruned
-from pinnkit.training.run import Run
+from pinnkit.runs.pruning import largest, pruned
+from pinnkit.runs.run import Run
 
 TINY = Path(__file__).with_name("tiny.py")
 
@@ -155,6 +155,6 @@ def test_the_command(tmp_path):
     solution = pk.load(folder / "largest_0.5")
     summary = json.loads((folder / "largest_0.5" / "summary.json").read_text())
     assert solution.errors["u"].relative_l2 == pytest.approx(summary["errors"]["u"]["relative_l2"], rel=1e-6)
-    assert solution.evaluation.run.objective.network.count() == summary["parameters"] == 4 + 4 + 2 + 1
+    assert solution.evaluation.network.count() == summary["parameters"] == 4 + 4 + 2 + 1
     status, _, err = pinnkit("prune", "run/prune/at_random_0.5", folder=tmp_path)
     assert status == 2 and "sparse from the start" in err

@@ -12,16 +12,16 @@ from cli import pinnkit
 from flax import nnx
 
 import pinnkit as pk
+from pinnkit.checking.surrogates import check_surrogate
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import diagnose
-from pinnkit.diagnostics.surrogates import check_surrogate
 from pinnkit.exporting import exported
 from pinnkit.init import layers
 from pinnkit.models.convolutions import Doubling, convolved
 from pinnkit.objective import Objective, equations_of
 from pinnkit.objective.surrogate import TOGETHER
 from pinnkit.problem import problem_class
-from pinnkit.training.run import Run
+from pinnkit.runs.run import Run
 
 SMALL = pk.DenseConvolutional(growth=2, layers=(1, 1), channels=3)
 

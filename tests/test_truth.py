@@ -7,7 +7,7 @@ import pytest
 from cases import Rod, refused, scattered
 
 import pinnkit as pk
-from pinnkit.diagnostics.truth import exact_fields, truth_of
+from pinnkit.evaluation.truth import exact_fields, truth_of
 
 X = np.asarray(scattered(Rod.domain, 9))
 

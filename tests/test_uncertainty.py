@@ -10,9 +10,10 @@ from scipy import stats
 from tiny import Decay
 
 import pinnkit as pk
-from pinnkit.diagnostics.uncertainty import draws_needed, estimates, jacobians
+from pinnkit.evaluation.uncertainty import draws_needed, estimates
+from pinnkit.objective.jacobians import jacobians
 from pinnkit.optim import invalidate
-from pinnkit.training.run import Run
+from pinnkit.runs.run import Run
 
 ROWS, NOISE, TRUTH = 15, 0.1, {"a": 2.0, "b": -1.0}
 STEPS = 150

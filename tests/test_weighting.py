@@ -11,8 +11,8 @@ from tiny import Decay
 
 import pinnkit as pk
 from pinnkit.fields import Points
-from pinnkit.sampling import Sampling, collocation
-from pinnkit.training.run import Run
+from pinnkit.objective.collocation import Sampling, point_sampler
+from pinnkit.runs.run import Run
 from pinnkit.weighting import WEIGHTINGS, Weighting, unweighted
 from pinnkit.weighting import weigher as plain_weigher
 from pinnkit.weighting.causal import causal_weights
@@ -33,7 +33,7 @@ class Loaded(Rod):
 def rod():
     """An objective with fixed weights too, parameters, and points."""
     made = objective(Rod(), weights={"heat": 3.0, "cold_ends": 0.5})
-    return made, random_parameters(made.network), collocation(made, SAMPLING).init(jax.random.key(0))
+    return made, random_parameters(made.network), point_sampler(made, SAMPLING).init(jax.random.key(0))
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def rows_of(tree):
 def test_a_term_that_nothing_moves_keeps_its_weight():
     made = objective(Rod())
     still = jax.tree.map(jnp.zeros_like, made.network.initial_parameters)
-    points = collocation(made, SAMPLING).init(jax.random.key(0))
+    points = point_sampler(made, SAMPLING).init(jax.random.key(0))
     for weighting in (pk.GradientNorm(), pk.NTK()):
         (state,), weighed = weigher(made, (weighting,)).init(still, points)
         assert all(np.isfinite(v).all() for v in weights_of(weighed).values())
@@ -252,7 +252,7 @@ def test_new_points_start_again_and_terms_go_on(rod, weighting):
     states, weighed = pair.init(params, points)
     other = jax.tree.map(lambda a: 0.5 * a, params)
     states, weighed = pair.update(states, other, weighed, (True,), False)
-    new = collocation(made, SAMPLING).init(jax.random.key(9))
+    new = point_sampler(made, SAMPLING).init(jax.random.key(9))
     renewed, _ = pair.update(states, other, new, (False,), True)
     expected = states if getattr(weighting, "per", "") == "term" else pair.init(other, new)[0]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), renewed, expected)
@@ -262,7 +262,7 @@ def test_new_points_start_again_and_terms_go_on(rod, weighting):
 def test_where_the_residual_is_zero_everywhere_nothing_is_divided_by_it():
     made = objective(Decay())
     params = jax.tree.map(jnp.zeros_like, made.network.initial_parameters)  # u = 0 solves u_x = -k u
-    points = collocation(made, SAMPLING).init(jax.random.key(0))
+    points = point_sampler(made, SAMPLING).init(jax.random.key(0))
     for weighting in (pk.ResidualAttention(), pk.VariationalAttention(potential="quadratic"), pk.SelfAdaptive()):
         pair = weigher(made, (weighting,))
         _, weighed = pair.update(*pair.init(params, points)[:1], params, points, (True,), False)
@@ -305,7 +305,7 @@ def test_causal_weights_go_to_one_with_the_residual():
 
 def test_epsilon_grows_when_all_slices_count_and_not_before():
     made = objective(Rod())
-    points = collocation(made, SAMPLING).init(jax.random.key(0))
+    points = point_sampler(made, SAMPLING).init(jax.random.key(0))
     causality = pk.Causality(epsilon=0.5, growth=4.0, largest=5.0, threshold=0.9)
     pair = weigher(made, (causality,))
     still = jax.tree.map(jnp.zeros_like, made.network.initial_parameters)  # no residual

@@ -16,8 +16,8 @@ import pinnkit as pk
 from pinnkit.cli.main import main
 from pinnkit.fields import Points, partial_derivatives
 from pinnkit.fields.derivatives import nested
-from pinnkit.training.checkpoint import Checkpoints
-from pinnkit.training.run import Run
+from pinnkit.runs.checkpoint import Checkpoints
+from pinnkit.runs.run import Run
 
 
 class Growth(pk.Problem):

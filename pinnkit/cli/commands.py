@@ -22,14 +22,15 @@ from pinnkit.cli.template import problem_file
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import diagnose as diagnose_objective
 from pinnkit.errors import UsageError, advice, printable, shown_path
+from pinnkit.figures.terminal import print_check, print_conclusion, print_summary, table
 from pinnkit.objective import equations_of
 from pinnkit.problem import Surrogate, known, problem_class
 from pinnkit.problem.watching import opened_files
-from pinnkit.reporting.run_folder import RunFolder, all_runs, refuse_taken, unused
-from pinnkit.reporting.session import Session
-from pinnkit.reporting.tables import print_check, print_conclusion, print_summary, table, usable_summary
+from pinnkit.runs.folder import RunFolder, all_runs, refuse_taken, unused
+from pinnkit.runs.run import Run, described
+from pinnkit.runs.session import Session
+from pinnkit.runs.summary import usable_summary
 from pinnkit.stopping import heed_signals
-from pinnkit.training.run import Run, described
 
 SLOW_ORDER = 10
 """Order of derivatives from which on a user is told why nothing seems to happen."""
@@ -90,7 +91,7 @@ def diagnose(arguments: Sequence[str]) -> int:
         announce("building the network")
         objective, _ = described(options.problem, options.model, options.recipe, options.seed)
         found = diagnose_objective(objective, options.further, options.seed, announce)
-    from pinnkit.reporting.diagnosis import print_diagnosis, write_diagnosis  # matplotlib
+    from pinnkit.figures.diagnosis import print_diagnosis, write_diagnosis  # matplotlib
 
     print_diagnosis(console, found)
     paths = write_diagnosis(found, folder)
@@ -139,7 +140,7 @@ def show(arguments: Sequence[str]) -> int:
 
 def _draw_gradients(folder: RunFolder) -> None:
     """Draw the gradients of a run from its metrics. Raises UsageError where it has none."""
-    from pinnkit.reporting.figures import gradients, save
+    from pinnkit.figures.solution import gradients, save
 
     metrics = list(folder.metrics())
     if not any("gradients" in m for m in metrics):

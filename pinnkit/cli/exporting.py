@@ -12,11 +12,11 @@ import tyro
 from rich.console import Console
 
 from pinnkit.cli.parsing import parse
+from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.exporting import Quantised, exported, quantised, reader
-from pinnkit.reporting.run_folder import RunFolder, refuse_taken, unused
-from pinnkit.reporting.solution import load
-from pinnkit.reporting.tables import number, table
-from pinnkit.training.run import Evaluation
+from pinnkit.figures.terminal import number, table
+from pinnkit.runs.folder import RunFolder, refuse_taken, unused
+from pinnkit.runs.solution import load
 
 PROGRAM, SURROGATE, READER, ABOUT = "solution.stablehlo", "surrogate_int8.npz", "int8_reader.py", "export.json"
 
@@ -48,9 +48,7 @@ def export(console: Console, arguments: Sequence[str]) -> int:
     (folder / PROGRAM).write_bytes(program)
     about = _about(found, difference)
     console.print(f"{folder / PROGRAM}: {len(program) / 1000:.0f} kB", soft_wrap=True)
-    console.print(
-        f"  read back, it differs by {difference:.1e} from the run at {len(found.run.accuracy.points)} points"
-    )
+    console.print(f"  read back, it differs by {difference:.1e} from the run at {len(found.accuracy.points)} points")
     _print_use(console, found, folder)
     if small is not None:
         (folder / SURROGATE).write_bytes(small.content)
@@ -62,12 +60,12 @@ def export(console: Console, arguments: Sequence[str]) -> int:
 
 
 def _about(found: Evaluation, difference: float) -> dict[str, Any]:
-    problem = found.run.problem
+    problem = found.problem
     return {
         "problem": problem.name,
         "inputs": {"shape": ["points", problem.domain.dim], "columns": list(problem.domain.names)},
         "outputs": {"shape": ["points", len(problem.fields)], "columns": list(problem.fields)},
-        "dtype": str(found.run.objective.network.dtype),
+        "dtype": str(found.network.dtype),
         "domain": {a: [x.lower, x.upper] for a, x in zip(problem.domain.names, problem.domain.axes, strict=True)},
         "errors": {f: asdict(e) for f, e in found.errors.items()} if found.errors else None,
         "largest_difference": difference,
@@ -76,20 +74,20 @@ def _about(found: Evaluation, difference: float) -> dict[str, Any]:
 
 def _print_use(console: Console, found: Evaluation, folder: Path) -> None:
     """How to call the program, to copy from the terminal."""
-    domain = found.run.problem.domain
+    domain = found.problem.domain
     lines = ["import jax"]
-    if found.run.objective.network.dtype.itemsize == 8:
+    if found.network.dtype.itemsize == 8:
         lines.append('jax.config.update("jax_enable_x64", True)')
     lines += [
         f'u = jax.export.deserialize(bytearray(open("{folder / PROGRAM}", "rb").read()))',
-        f"u.call(X)  # X: (points, {domain.dim}), columns {', '.join(domain.names)}; gives {', '.join(found.run.problem.fields)}",
+        f"u.call(X)  # X: (points, {domain.dim}), columns {', '.join(domain.names)}; gives {', '.join(found.problem.fields)}",
     ]
     for line in lines:
         console.print(f"    {line}", style="dim", soft_wrap=True)
 
 
 def _print_surrogate(console: Console, small: Quantised, found: Evaluation, folder: Path) -> None:
-    count = found.run.objective.network.count()
+    count = found.network.count()
     size = f"{len(small.content) / 1000:.1f} kB, {small.small} of {count} parameters in eight bits"
     console.print(f"{folder / SURROGATE}: {size}", soft_wrap=True)
     console.print(f"  read by {folder / READER}, which needs numpy only", soft_wrap=True)

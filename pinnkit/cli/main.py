@@ -58,13 +58,13 @@ def run(arguments: list[str]) -> int:
         keep_digits()
         from pinnkit.cli import commands
         from pinnkit.errors import UsageError
-        from pinnkit.reporting.session import UNWRITTEN
+        from pinnkit.runs.session import UNWRITTEN
 
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         commands.usage()
         return 0 if arguments else BAD_INPUT
     if arguments[0] == "--version":
-        from pinnkit.reporting.versions import version_of
+        from pinnkit.runs.versions import version_of
 
         print("pinnkit", version_of("pinnkit"))
         return 0

@@ -30,9 +30,9 @@ from pinnkit.objective import Equations, SurrogateEquations, equations_of
 from pinnkit.optim import STAGES, Auto, Stage
 from pinnkit.problem import Problem
 from pinnkit.problem.lines import line_of
+from pinnkit.runs.run import own_settings
 from pinnkit.settings import choices
 from pinnkit.training.recipe import Recipe, SingleOptions
-from pinnkit.training.run import own_settings
 from pinnkit.weighting import WEIGHTINGS, Causality, Weighting
 
 NETWORKS = f"network, one of {', '.join(MODELS)}; each has its own options --model.NAME"

@@ -12,13 +12,14 @@ from rich.console import Console
 
 from pinnkit.cli.parsing import parse
 from pinnkit.diagnostics.chart import Chart, Line
-from pinnkit.reporting.problem_copy import Source
-from pinnkit.reporting.run_folder import RunFolder, refuse_taken, unused
-from pinnkit.reporting.session import Session, write_config
-from pinnkit.reporting.solution import load
-from pinnkit.reporting.tables import number, table
-from pinnkit.training.pruning import at_random, pruned
-from pinnkit.training.run import Evaluation, Run
+from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.figures.terminal import number, table
+from pinnkit.runs.folder import RunFolder, refuse_taken, unused
+from pinnkit.runs.problem_copy import Source
+from pinnkit.runs.pruning import at_random, pruned
+from pinnkit.runs.run import Run
+from pinnkit.runs.session import Session, write_config
+from pinnkit.runs.solution import load
 
 LARGEST, DRAWN = "largest", "at random"
 
@@ -54,8 +55,8 @@ def prune(console: Console, arguments: Sequence[str]) -> int:
     asked = parse(Pruning, arguments, "pinnkit prune", config=(tyro.conf.FlagCreatePairsOff,))
     refuse_taken(asked.out)
     source = RunFolder.open(asked.run)
-    found = load(source.path).evaluation
-    run, state = found.run, found.state
+    solution = load(source.path)
+    run, found, state = solution.run, solution.evaluation, solution.evaluation.state
     kept = sorted(set(asked.keep), reverse=True)
     models = {(LARGEST, keep): pruned(run, state.params, keep) for keep in kept}
     if asked.random:
@@ -86,14 +87,14 @@ def _session(run: Run, source: RunFolder, folder: RunFolder, console: Console, a
 
 
 def _trial(which: str, keep: float, found: Evaluation, folder: Path) -> Trial:
-    count = found.run.loop.network.count()
+    count = found.network.count()
     return Trial(which, keep, count, found.worst_error, float(found.state.seconds), folder)
 
 
 def _report(console: Console, trials: list[Trial], out: Path) -> None:
     """The table, and the figure where errors are known."""
-    from pinnkit.reporting.charts import figure  # matplotlib takes most of a second
-    from pinnkit.reporting.figures import save
+    from pinnkit.figures.charts import figure  # matplotlib takes most of a second
+    from pinnkit.figures.solution import save
 
     shown = table("error against sparsity", "weights", "kept", "parameters", "worst error", "training [s]", "run")
     for t in trials:

@@ -9,13 +9,13 @@ from rich.console import Console
 
 from pinnkit.cli.options import Options, read_onto
 from pinnkit.errors import UsageError, shown_path
-from pinnkit.reporting.restore import differences, restored, restored_state
-from pinnkit.reporting.run_folder import CHECKPOINTS, METRICS, SUMMARY, RunFolder
-from pinnkit.reporting.session import Session, changed_settings, note_change
-from pinnkit.reporting.tables import usable_summary
-from pinnkit.training.checkpoint import Checkpoints
+from pinnkit.runs.checkpoint import Checkpoints
+from pinnkit.runs.folder import CHECKPOINTS, METRICS, SUMMARY, RunFolder
+from pinnkit.runs.restore import differences, restored, restored_state
+from pinnkit.runs.run import Run
+from pinnkit.runs.session import Session, changed_settings, note_change
+from pinnkit.runs.summary import usable_summary
 from pinnkit.training.recipe import Recipe
-from pinnkit.training.run import Run
 from pinnkit.training.state import TrainState
 
 

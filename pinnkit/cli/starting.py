@@ -9,12 +9,12 @@ from typing import Any
 from pinnkit.errors import UsageError, location
 from pinnkit.problem import Problem
 from pinnkit.problem.watching import Opened
-from pinnkit.reporting.problem_copy import copy_problem
-from pinnkit.reporting.restore import restored_problem, settings_in
-from pinnkit.reporting.run_folder import RunFolder
-from pinnkit.reporting.session import write_config
+from pinnkit.runs.folder import RunFolder
+from pinnkit.runs.problem_copy import copy_problem
+from pinnkit.runs.restore import restored_problem, settings_in
+from pinnkit.runs.run import Run
+from pinnkit.runs.session import write_config
 from pinnkit.settings import to_plain
-from pinnkit.training.run import Run
 
 
 def describe_run(run: Run, folder: RunFolder, file: Path, opened: Opened, command: Sequence[str]) -> None:

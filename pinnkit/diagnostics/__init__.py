@@ -1,1 +1,1 @@
-"""What is measured and judged: the check before training, accuracy after it, intervals of unknowns."""
+"""The theory of the start, predicted and measured: one module per diagnostic, all with one interface."""

@@ -19,10 +19,10 @@ from jaxtyping import Array, Float
 
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
-from pinnkit.diagnostics.points import interior_points
 from pinnkit.init.layers import dense, projection
 from pinnkit.models import LayeredModel
 from pinnkit.objective import Objective
+from pinnkit.objective.probe_points import interior_points
 
 NAME = "attention"
 TOKENS = 8

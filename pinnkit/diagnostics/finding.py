@@ -14,6 +14,7 @@ from pinnkit.diagnostics.chart import Bars, Chart
 from pinnkit.errors import UsageError
 from pinnkit.objective import Objective
 from pinnkit.validation import require_number
+from pinnkit.weighting.kernel_weights import ROWS
 
 PLACE = "settings of the diagnosis"
 
@@ -84,7 +85,7 @@ class Settings:
     """Random networks at each width."""
     points: int = 8
     """Points of the domain at which each network is looked at."""
-    rows: int = 128
+    rows: int = ROWS
     """Points of each term in the kernel."""
     all: bool = False
     """Further diagnostics as well: Adam's first step, spectral radii; weights left out, number formats, gates, normalisation and

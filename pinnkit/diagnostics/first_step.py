@@ -20,10 +20,11 @@ from jaxtyping import Float
 from pinnkit.compiling import jit_once
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict
-from pinnkit.diagnostics.kernel import points_at, with_model
-from pinnkit.diagnostics.rows import GATES, felt, layers_of
+from pinnkit.diagnostics.kernel import with_model
 from pinnkit.models import LayeredModel
 from pinnkit.objective import Objective
+from pinnkit.objective.jacobians import points_at
+from pinnkit.objective.network_layers import GATES, felt, layers_of
 
 NAME = "first step"
 B1, B2, EPS = 0.9, 0.999, 1e-8

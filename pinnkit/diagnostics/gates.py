@@ -17,12 +17,13 @@ from jaxtyping import Array, Float
 
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict, bootstrap, interval
-from pinnkit.diagnostics.kernel import points_at, with_model
-from pinnkit.diagnostics.points import interior_points
-from pinnkit.diagnostics.rows import layers_of
+from pinnkit.diagnostics.kernel import with_model
 from pinnkit.models import LayeredModel, ResNet
 from pinnkit.objective import Objective
-from pinnkit.objective.drawn import Drawn
+from pinnkit.objective.jacobians import points_at
+from pinnkit.objective.network_layers import layers_of
+from pinnkit.objective.probe_points import interior_points
+from pinnkit.objective.random_network import Drawn
 
 NAME = "gates"
 OUTPUT, GRADIENT = "output", "gates"

@@ -8,27 +8,23 @@ Source: Jacot et al. 2018; for the weights of a PINN Wang, Yu and Perdikaris 202
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from pinnkit.diagnostics.chart import Bars, Chart, Line
 from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict
-from pinnkit.diagnostics.uncertainty import jacobians
 from pinnkit.models import LayeredModel
 from pinnkit.objective import Objective, PointSets
-from pinnkit.sampling import draw
+from pinnkit.objective.jacobians import _rows, mean_traces, points_at
+from pinnkit.weighting.kernel_weights import kernel_weights
 
 BALANCE, SPECTRUM = "balance", "spectrum"
 SCHEMES = ("he", "lecun", "glorot")
 """Initialisations whose traces are compared."""
-CHUNK_BYTES = 256 * 1024**2
-"""Of Jacobian rows at a time."""
 
 
 def balance(objective: Objective, settings: Settings, seed: int) -> Report:
@@ -124,41 +120,6 @@ def spectrum(objective: Objective, settings: Settings, seed: int) -> Report:
         curves={"eigenvalues": curves, "traces": compared},
         panels=(chart,),
     )
-
-
-def kernel_weights(traces: Mapping[str, float]) -> dict[str, float]:
-    """trace(K)/trace(K_i), K with all terms; 1 where a term has no trace."""
-    total = sum(traces.values())
-    return {t: float(f"{total / v:.4g}") if v > 0 and np.isfinite(total / v) else 1.0 for t, v in traces.items()}
-
-
-def mean_traces(objective: Objective, rows: int, seed: int) -> dict[str, float]:
-    """trace(K_i)/N_i at the start, exact for these points, from Jacobian rows by chunks."""
-    return {
-        t: float(np.mean(np.sum(J**2, axis=1))) for t, J in _rows(objective, points_at(objective, rows, seed)).items()
-    }
-
-
-def points_at(objective: Objective, count: int, seed: int) -> PointSets:
-    """Points of every group, `count` of each; of a data file at most so many rows."""
-    keys = jax.random.split(jax.random.key(seed), len(objective.equations.groups))
-    dtype = objective.network.dtype
-    sets = {g.name: draw(k, g, count, dtype) for k, g in zip(keys, objective.equations.groups, strict=True)}
-    return {name: jax.tree.map(lambda a: a[:count], points) for name, points in sets.items()}
-
-
-def _rows(objective: Objective, points: PointSets) -> dict[str, Float[np.ndarray, "points parameters"]]:
-    """Jacobian rows of every term at the start, chunk by chunk."""
-    params, compiled = objective.network.initial_parameters, jacobians(objective)
-    size = max(1, CHUNK_BYTES // (8 * objective.network.count()))
-    found: dict[str, list[np.ndarray]] = {}
-    for group in objective.equations.groups:
-        there = points[group.name]
-        for begin in range(0, len(there.X), size):
-            part = jax.tree.map(lambda a, b=begin: a[b : b + size], there)
-            for term, J in compiled[group.name](params, part)[1].items():
-                found.setdefault(term, []).append(np.asarray(J, np.float64))
-    return {t: np.concatenate(found[t]) for t in objective.terms}
 
 
 def _sizes(objective: Objective) -> Any:

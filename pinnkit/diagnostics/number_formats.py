@@ -19,34 +19,30 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
-from scipy.special import erf, erfc, erfcinv
+from jaxtyping import Float
+from scipy.special import erf, erfc
 
+from pinnkit.checking.start_signal import mean_squares
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
-from pinnkit.diagnostics.points import interior_points
-from pinnkit.diagnostics.rows import layers_of, predictable, unpredicted
-from pinnkit.diagnostics.signal import channel_name, channels_of, forward_variances, mean_squares, unit_factor
+from pinnkit.diagnostics.signal import forward_variances
+from pinnkit.evaluation.half_precision import BELOW, BEYOND, LARGEST, POINTS, SMALLEST, lost
 from pinnkit.fields import Points
-from pinnkit.fields.derivatives import partial_derivatives
+from pinnkit.init.quantisation import SATURATED, tail
 from pinnkit.models import LayeredModel
-from pinnkit.models.layered import LayeredModule
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Objective
-from pinnkit.objective.drawn import Drawn
+from pinnkit.objective.needed_derivatives import channel_name, channels_of, unit_factor
+from pinnkit.objective.network_layers import layers_of, predictable, unpredicted
+from pinnkit.objective.probe_points import interior_points
+from pinnkit.objective.random_network import Drawn
 
 NAME = "number formats"
-SMALLEST, LARGEST = 2.0**-14, 65504.0
-"""Normal numbers of float16."""
 MOST_BELOW, MOST_BEYOND = 1e-2, 1e-4
 """Shares of a channel that may be subnormal, and infinite, in float16."""
-SATURATED = 1e-3
-"""delta, the share of an int8 tensor that its scale lets saturate,"""
 MOST_SATURATED = 1e-2
-"""and the share beyond which the scale is no good."""
-POINTS = 128
-"""Points of the domain at which numbers are counted: losses are rare."""
-BELOW, BEYOND, INT8 = "float16, subnormal", "float16, infinite", "int8, saturated"
+"""Share of an int8 tensor's numbers that saturate beyond which its scale is no good."""
+INT8 = "int8, saturated"
 LEAST = "float16, share of the variance that is enough"
 
 
@@ -97,11 +93,6 @@ def number_formats(objective: Objective, settings: Settings, seed: int) -> Repor
     )
 
 
-def tail(share: float) -> float:
-    """Standard deviations beyond which a share of a Gaussian lies, both sides together: Phi^-1(1 - share / 2)."""
-    return math.sqrt(2) * float(erfcinv(share))
-
-
 def predicted(
     which: str, deviations: Float[np.ndarray, "points layers channels"]
 ) -> Float[np.ndarray, "layers channels"]:
@@ -131,43 +122,6 @@ def counts(
     keys = jax.random.split(jax.random.key(seed), draws)
     found = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
     return {which: np.asarray(share, np.float64) for which, share in found.items()}
-
-
-def lost(preactivations: Any, X: Any, channels: tuple[MultiIndex, ...]) -> dict[str, Float[Array, "layers channels"]]:
-    """Shares of a network's pre-activations and their derivatives that float16 would not hold.
-
-    preactivations: of each layer, (points, dim) -> [(points, units), ...].
-    """
-    cuts = np.cumsum([z.shape[1] for z in jax.eval_shape(preactivations, X)])[:-1]
-    found = partial_derivatives(lambda Y: jnp.concatenate(preactivations(Y), axis=1), X, channels)
-    sizes = [jnp.split(jnp.abs(found[c]), cuts, axis=1) for c in channels]
-
-    def each(is_lost: Any) -> Any:
-        return jnp.stack([jnp.stack([jnp.mean(is_lost(part)) for part in parts]) for parts in sizes], axis=1)
-
-    return {
-        BELOW: each(lambda a: (a < SMALLEST) & (a > 0)),
-        BEYOND: each(lambda a: jnp.isinf(a.astype(jnp.float16))),  # from 65520 on
-    }
-
-
-def lost_by(objective: Objective, params: Any) -> dict[str, tuple[float, str]]:
-    """The largest share of a trained network's numbers that float16 does not hold, and which these are; {} for others."""
-    module, channels = objective.network.module(params), channels_of(objective)
-    if not isinstance(module, LayeredModule) or not isinstance(objective.network.model, LayeredModel):
-        return {}
-    X = jnp.asarray(interior_points(objective, POINTS).X, objective.network.dtype)
-    embedding = objective.network.embedding
-    shares = jax.jit(lambda X: lost(lambda Y: module.preactivations(embedding(Y)), X, channels))(X)
-    layers = layers_of(objective, objective.network.model)
-    found = {}
-    for which, share in shares.items():
-        layer, channel = np.unravel_index(int(np.argmax(share)), share.shape)
-        found[which] = (
-            float(share[layer, channel]),
-            f"{channel_name(objective, channels[channel])}, {layers[layer].name}",
-        )
-    return found
 
 
 def least_scale(objective: Objective, model: LayeredModel, points: Points) -> float:

@@ -16,12 +16,12 @@ from jaxtyping import Float
 
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict, bootstrap, interval
-from pinnkit.diagnostics.points import interior_points
-from pinnkit.diagnostics.rows import felt, layers_of
 from pinnkit.init.gains import CHANNELS, Elementwise, normal_expectation
 from pinnkit.models import LayeredModel, activation
 from pinnkit.objective import Objective
-from pinnkit.objective.drawn import Drawn
+from pinnkit.objective.network_layers import felt, layers_of
+from pinnkit.objective.probe_points import interior_points
+from pinnkit.objective.random_network import Drawn
 
 NAME = "random matrices"
 MOST = 10.0

@@ -13,14 +13,15 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from pinnkit.checking.start_signal import BOUNDS, mean_squares
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
-from pinnkit.diagnostics.points import interior_points
-from pinnkit.diagnostics.rows import layers_of, unpredicted
-from pinnkit.diagnostics.signal import BOUNDS, mean_squares, predicted
+from pinnkit.diagnostics.signal import predicted
 from pinnkit.models import LayeredModel, Mask
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Objective
+from pinnkit.objective.network_layers import layers_of, unpredicted
+from pinnkit.objective.probe_points import interior_points
 
 NAME = "sparsity"
 KEEP = 0.2

@@ -19,14 +19,14 @@ from jaxtyping import Float
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Interval, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.diagnostics.operator import Operator, operator
-from pinnkit.diagnostics.points import points_of
-from pinnkit.diagnostics.rows import Rows, layers_of, predictable, rows_of, unpredicted
 from pinnkit.fields import Points
 from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.init.mean_field import Prediction, predict
 from pinnkit.models import LayeredModel, activation
 from pinnkit.objective import Group, Objective
-from pinnkit.objective.drawn import Drawn
+from pinnkit.objective.network_layers import Rows, layers_of, predictable, rows_of, unpredicted
+from pinnkit.objective.probe_points import points_of
+from pinnkit.objective.random_network import Drawn
 
 NAME = "width study"
 TOLERANCE = 0.15

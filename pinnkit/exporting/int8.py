@@ -22,17 +22,16 @@ import numpy as np
 from jaxtyping import Float
 from scipy.fft import dct
 
-from pinnkit.diagnostics.accuracy import FieldError, field_errors
-from pinnkit.diagnostics.number_formats import SATURATED, tail
 from pinnkit.errors import UsageError
+from pinnkit.evaluation.accuracy import FieldError, field_errors
 from pinnkit.exporting.reader import LEVELS, WALKS, Surrogate
+from pinnkit.init.quantisation import SATURATED, tail
 from pinnkit.models import LayeredModel
 from pinnkit.models.layered import LayeredModule
 from pinnkit.objective import FieldNetwork
-from pinnkit.training.windows import Windows
 
 if TYPE_CHECKING:
-    from pinnkit.training.run import Evaluation
+    from pinnkit.evaluation.evaluation import Evaluation
 
 FACTORS = np.geomspace(0.2, 2.0, 24)
 """Of the predicted step, among which calibration chooses."""
@@ -65,34 +64,34 @@ def quantised(found: Evaluation) -> Quantised:
     Raises UsageError for several networks in windows of time, one that is not known layer by layer, and more than three axes
     where hard conditions or features would have to be tabulated.
     """
-    run = found.run
-    network, model = run.objective.network, run.model
-    if isinstance(run.loop, Windows) or not isinstance(model, LayeredModel) or type(model).__name__ not in WALKS:
+    network, problem = found.network, found.problem
+    model = network.model if isinstance(network, FieldNetwork) else None
+    if not isinstance(model, LayeredModel) or type(model).__name__ not in WALKS:
         raise UsageError(
-            "This solution has no eight-bit surrogate: it is " + _hindrance(run) + ".",
+            "This solution has no eight-bit surrogate: it is " + _hindrance(model) + ".",
             expected="one network, one of " + ", ".join(WALKS),
             do="Export it without --int8: any solution has a StableHLO program.",
         )
     params = found.state.params
     exact, about = contents(network, params)
-    entries = [layer.entry for layer in model.layers(network.embedding.features, len(network.problem.fields))]
+    entries = [layer.entry for layer in model.layers(network.embedding.features, len(problem.fields))]
     arrays = dict(exact)
     for i in (i for i, entry in enumerate(entries) if not entry):
         W = exact[f"W{i}"]
         steps = np.maximum(np.abs(W).max(axis=0), 1e-30) / LEVELS
         arrays[f"W{i}"], arrays[f"s{i}"] = np.rint(W / steps).astype(np.int8), steps.astype(np.float32)
-    predicted, chosen, saturated = _calibrated(exact, about, entries, run.accuracy.points)
+    predicted, chosen, saturated = _calibrated(exact, about, entries, found.accuracy.points)
     arrays["steps"] = np.array(chosen, np.float32)
     content = written(arrays, about)
-    values, own = Surrogate(io.BytesIO(content)).values(run.accuracy.points), run.accuracy.fields(params)
-    truth = run.accuracy.expected
+    values, own = Surrogate(io.BytesIO(content)).values(found.accuracy.points), found.accuracy.fields(params)
+    truth = found.accuracy.expected
     return Quantised(
         content,
         predicted,
         chosen,
         saturated,
-        field_errors(run.problem, values, own),
-        None if truth is None else field_errors(run.problem, values, truth),
+        field_errors(problem, values, own),
+        None if truth is None else field_errors(problem, values, truth),
         sum(a.size for a in arrays.values() if a.dtype == np.int8),
     )
 
@@ -111,10 +110,8 @@ def contents(network: FieldNetwork, params: Any) -> tuple[dict[str, np.ndarray],
     return arrays, _about(network, model)
 
 
-def _hindrance(run: Any) -> str:
-    if isinstance(run.loop, Windows):
-        return "made of several networks, one for each window of time"
-    return f"a {type(run.model).__name__}"
+def _hindrance(model: Any) -> str:
+    return "a solution in windows of time, with a network in each" if model is None else f"a {type(model).__name__}"
 
 
 def _about(network: FieldNetwork, model: LayeredModel) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pinnkit.errors import UsageError
 from pinnkit.problem import Surrogate
 
 if TYPE_CHECKING:
-    from pinnkit.training.run import Evaluation
+    from pinnkit.evaluation.evaluation import Evaluation
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 DERIVATIVES = 2
@@ -29,23 +29,22 @@ def exported(found: Evaluation) -> tuple[bytes, float]:
 
     Raises UsageError where the two differ by more than rounding, and for a surrogate, whose normalisation draws inputs.
     """
-    run, params = found.run, found.state.params
-    if isinstance(run.problem, Surrogate):
+    problem, network, params = found.problem, found.network, found.state.params
+    if isinstance(problem, Surrogate):
         raise UsageError(
             "A surrogate cannot be exported.",
             expected="a solution at points of a domain",
-            do='Use it from Python: pk.load("runs/NAME")(' + ", ".join(f"{n}=..." for n in run.problem.inputs) + ").",
+            do='Use it from Python: pk.load("runs/NAME")(' + ", ".join(f"{n}=..." for n in problem.inputs) + ").",
         )
-    network = run.loop.network
-    dtype = run.objective.network.dtype
+    dtype = network.dtype
     (points,) = export.symbolic_shape("points")
     # On one device: arrays that lie on all cores here would make a program that runs on as many devices only.
     constants = jax.device_put(jax.tree.map(np.asarray, params), jax.devices()[0])
     program = export.export(jax.jit(network.fields(constants)), platforms=PLATFORMS)(
-        jax.ShapeDtypeStruct((points, run.problem.domain.dim), dtype)
+        jax.ShapeDtypeStruct((points, problem.domain.dim), dtype)
     )
     written = bytes(program.serialize(vjp_order=DERIVATIVES))
-    X = run.accuracy.points
+    X = found.accuracy.points
     own = network.values(params, X)
     again = np.asarray(export.deserialize(bytearray(written)).call(X.astype(dtype)), np.float64)
     difference = float(np.max(np.abs(own - again)))

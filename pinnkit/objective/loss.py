@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError, advice
@@ -205,3 +206,13 @@ def _own_shares(points: Points, term: str, shares: Any) -> Any:
     """The points' shares in the mean, times the weights that they have for a term."""
     own = points.weights or {}
     return shares * own[term] if term in own else shares
+
+
+MeanSquares = Callable[[Parameters, PointSets], dict[str, Any]]
+"""Mean squared residual of each term, {term: ()}, from network parameters and points."""
+
+
+def residual_rms(mean_squares: MeanSquares, params: Parameters, draws: Sequence[PointSets]) -> dict[str, float]:
+    """RMS of each named residual over several draws of points."""
+    squares = [mean_squares(params, points) for points in draws]
+    return {term: float(np.sqrt(np.mean([s[term] for s in squares]))) for term in squares[0]}

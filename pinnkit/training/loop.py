@@ -11,11 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from pinnkit.diagnostics.accuracy import residual_rms
 from pinnkit.objective import FieldNetwork, Objective, Parameters, Past, PointSets
+from pinnkit.objective.collocation import point_sampler
+from pinnkit.objective.loss import residual_rms
 from pinnkit.optim import Stage, invalidate
 from pinnkit.parallel import placed
-from pinnkit.sampling import collocation
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import BestPlace, GoodPlace, TrainState, all_finite
 from pinnkit.training.step import LONGEST, Chunk, ChunkResult, compiled_chunk
@@ -98,7 +98,7 @@ class Loop:
     ) -> None:
         self.objective, self.recipe, self.seed, self.reached = objective, recipe, seed, reached
         self.past, self.initial_parameters = placed(past), objective.network.initial_parameters
-        self.sampler = collocation(objective, recipe.sampling)
+        self.sampler = point_sampler(objective, recipe.sampling)
         self.weigher = weigher(objective, recipe.weightings)
         self.key = jax.random.key(seed)
         self._mean_squares = jax.jit(objective.mean_squares)

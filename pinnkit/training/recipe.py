@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 from pinnkit import products
 from pinnkit.errors import UsageError
+from pinnkit.objective.collocation import Sampling
 from pinnkit.optim import Auto, Stage
-from pinnkit.sampling import Sampling
 from pinnkit.training.curriculum import Curriculum
 from pinnkit.validation import require_number
 from pinnkit.weighting import Causality, Weighting

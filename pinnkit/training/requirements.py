@@ -12,10 +12,10 @@ import jax.numpy as jnp
 from pinnkit.memory import largest_that_fits, require_memory
 from pinnkit.models import LayeredModel, Model, Transformer
 from pinnkit.objective import Equations
+from pinnkit.objective.collocation import CANDIDATES, Sampling
 from pinnkit.optim import LBFGS, SSBroyden, Stage
 from pinnkit.optim.self_scaled_broyden import matrix_bytes
 from pinnkit.problem import Problem
-from pinnkit.sampling.collocation import CANDIDATES, Sampling
 from pinnkit.training.recipe import Recipe
 
 NUMBERS_OF_A_POINT = 14

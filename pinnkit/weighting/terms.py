@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pinnkit.diagnostics.uncertainty import jacobians
 from pinnkit.objective import Objective, Parameters, PointSets
+from pinnkit.objective.jacobians import jacobians
 from pinnkit.weighting.base import Factors, Weighting
 
 Scalars = dict[str, Float[Array, ""]]

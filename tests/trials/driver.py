@@ -62,7 +62,7 @@ def die_in_figure(number):
 
 
 def die_in_checkpoint(number, seconds):
-    from pinnkit.training.checkpoint import Checkpoints
+    from pinnkit.runs.checkpoint import Checkpoints
 
     write = Checkpoints.save
 
@@ -94,7 +94,7 @@ def interrupt(place, number, signal_number):
     """Send a signal to this process before the n-th row of metrics, or figure, is made."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    from pinnkit.reporting.history import History
+    from pinnkit.runs.history import History
 
     owner, name = {"row": (History, "row"), "figure": (FigureCanvasAgg, "print_figure")}[place]
     call = getattr(owner, name)
@@ -111,7 +111,7 @@ DEATHS = {"figure": die_in_figure, "checkpoint": die_in_checkpoint, "rename": di
 
 def main():
     choices = json.loads(sys.argv[1])
-    from pinnkit.reporting import session
+    from pinnkit.runs import session
     from pinnkit.training import loop
 
     if length := choices.get("chunk"):

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pinnkit as pk
-from pinnkit.reporting.run_folder import RunFolder
+from pinnkit.runs.folder import RunFolder
 
 INTERVAL = 0.02
 

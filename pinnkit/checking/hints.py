@@ -1,0 +1,170 @@
+"""What looks like an oversight in a problem, but may be meant: told after a check, never refused.
+
+`warnings`: training would probably end with a wrong answer. `notes`: the rest.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterator, Sequence
+
+from pinnkit.checking.initial_conditions import prescribed_at_start
+from pinnkit.errors import UsageError
+from pinnkit.fields import Partial
+from pinnkit.fields.calls import ONE_NUMBER
+from pinnkit.fields.names import FieldFunction
+from pinnkit.objective import Equations, Group
+from pinnkit.problem import Problem
+from pinnkit.problem.conditions import MARK, method_arguments
+
+
+def warnings(equations: Equations) -> tuple[str, ...]:
+    """What is probably missing, one sentence each."""
+    return (
+        *_misspelt(equations.problem),
+        *_undecorated(equations),
+        *_unfelt_axes(equations),
+        *_missing_conditions(equations),
+        *_means_over_points(equations),
+    )
+
+
+def notes(equations: Equations) -> tuple[str, ...]:
+    """What could be said better, one sentence each."""
+    return tuple(_constants(equations.problem))
+
+
+def _misspelt(problem: Problem) -> Iterator[str]:
+    """Members that are almost called as something that a problem has: `field`, `exakt`, `recipes`."""
+    meant = ("domain", "fields", "up_to_constant", "model", "recipe", "exact", "reference", "reference_error")
+    for name, member in _own(problem).items():
+        close = difflib.get_close_matches(name, meant, n=1, cutoff=0.8)
+        if close and not hasattr(member, MARK) and name not in problem.parameters():
+            yield f"'{name}' has no meaning in a problem: did you mean '{close[0]}'?"
+
+
+def _constants(problem: Problem) -> Iterator[str]:
+    for name, value in _own(problem).items():
+        if isinstance(value, (int, float)) and name not in problem.parameters():
+            yield f"{name} = {value} is a constant; `{name}: float = {value}` makes it a parameter that can be set."
+
+
+def _undecorated(equations: Equations) -> Iterator[str]:
+    """Methods that ask for fields by name as equations do, have no decorator, and are called by no other method."""
+    methods = {n: m for n, m in _own(equations.problem).items() if inspect.isfunction(m)}
+    used = {name for m in methods.values() for name in _names_in(m.__code__)}
+    for name, method in methods.items():
+        if hasattr(method, MARK) or name in used or hasattr(Problem, name):
+            continue
+        try:
+            asked = [equations.catalogue.names.resolve(a, has_normal=True) for a in method_arguments(method)]
+        except UsageError:
+            continue
+        if any(isinstance(r, Partial) for r in asked):
+            yield f"The method '{name}' asks for fields but has no decorator, so it is no equation."
+
+
+def _unfelt_axes(equations: Equations) -> Iterator[str]:
+    """Coordinates along which no equation has a derivative."""
+    requests = list(equations.interior.requests.values())
+    if any(isinstance(r, FieldFunction) for r in requests):
+        return
+    felt = {axis for index in equations.catalogue.highest_orders(requests) for axis in index}
+    domain = equations.problem.domain
+    for i, (name, axis) in enumerate(zip(domain.names, domain.axes, strict=True)):
+        if i not in felt and axis.kind != "parameter":
+            yield f"No equation has a derivative with respect to {name}; `{name}=pk.Parameter(...)` if that is meant."
+
+
+def _missing_conditions(equations: Equations) -> Iterator[str]:
+    """Fewer initial conditions than time derivatives, or none at either end of an axis."""
+    groups, domain = (*equations.groups, *equations.hard), equations.problem.domain
+    if any(g.kind in ("at", "data") for g in groups):
+        return
+    inside = list(equations.interior.requests.values())
+    orders = {name: _orders_of(equations, name, inside) for name in equations.problem.fields}
+    if domain.time is not None and domain.axes[domain.time].kind == "interval":
+        in_time = {name: order[domain.time] for name, order in orders.items() if order[domain.time]}
+        yield from _missing_at_start(equations, [g for g in groups if _fixes(g, domain.time)], in_time)
+    for axis in range(domain.dim):
+        if axis == domain.time or domain.axes[axis].kind != "interval":
+            continue
+        there = [
+            equations.catalogue.fields_behind([g.requests[a] for a in c.arguments])
+            for g in groups
+            if _fixes(g, axis)
+            for c in g.conditions
+        ]
+        for name, order in orders.items():
+            given = any(name in fields for fields in there)
+            # A field of first order, such as a pressure, may follow from the others.
+            if order[axis] and not given and (order[axis] > 1 or not there):
+                yield (
+                    f"No condition on {name} holds at the ends of {domain.names[axis]}: "
+                    "the solution is probably not unique, and training would settle on any."
+                )
+
+
+def _missing_at_start(equations: Equations, groups: Sequence[Group], orders: dict[str, int]) -> Iterator[str]:
+    """Fields of which less is prescribed at the start of time than their time derivatives need."""
+    domain = equations.problem.domain
+    assert domain.time is not None
+    t = domain.names[domain.time]
+    asked = [[g.requests[a] for a in c.arguments] for g in groups for c in g.conditions]
+    still = [r for r in asked if not any(domain.time in index for index in equations.catalogue.highest_orders(r))]
+    # Where one condition is needed and a method asks for values alone, nothing has to be computed.
+    valued = {name for name in orders if any(name in equations.catalogue.fields_behind(r) for r in still)}
+    undecided = {name: order for name, order in orders.items() if order > 1 or name not in valued}
+    for name, given in prescribed_at_start(equations, groups, undecided).items():
+        order, count = orders[name], given.count
+        if count < order:
+            joint = "" if len(t) == 1 else "_"
+            absent = [name + ("_" + joint.join([t] * k) if k else "") for k in given.untouched]
+            yield (
+                f"{name} has derivatives of order {order} in {t} and {count or 'no'} initial condition{'s' * (count != 1)}: "
+                "the solution is not unique, and training would settle on any. "
+                + (
+                    f"No initial condition says what {' or '.join(absent)} is."
+                    if absent
+                    else "The conditions are not independent, or one ties the derivatives together."
+                )
+            )
+
+
+def _means_over_points(equations: Equations) -> Iterator[str]:
+    """Residuals that are one number made of the values at the collocation points."""
+    for group in equations.groups:
+        for term in equations.means_over_points(group) if group.kind in ONE_NUMBER else ():
+            yield (
+                f"'{term}' is one number made of the values at the collocation points, such as their mean: training makes "
+                "that number zero, not the residual of each point. Return an elementwise expression, if that was meant; an "
+                "integral needs nodes of its own: u_at(x=nodes)."
+            )
+
+
+def _fixes(group: Group, axis: int) -> bool:
+    """Whether a group's region fixes a coordinate; the surface of a shape, which has no faces, fixes them all in turn."""
+    region = group.region
+    if region is None:
+        return False
+    return any(axis in dict(face) for face in region.faces) or (not region.faces and axis in region.domain.space)
+
+
+def _orders_of(equations: Equations, name: str, requests: Sequence[object]) -> list[int]:
+    """The highest order of the derivatives of one field along each axis that requests need, quantities unfolded."""
+    asked = [r for r in requests if isinstance(r, Partial) and name in equations.catalogue.fields_behind([r])]
+    indices = equations.catalogue.highest_orders(asked)
+    return [max((index.count(axis) for index in indices), default=0) for axis in range(equations.problem.domain.dim)]
+
+
+def _own(problem: Problem) -> dict[str, object]:
+    """What the problem's class and those between it and `Problem` define."""
+    classes = [c for c in reversed(type(problem).__mro__) if issubclass(c, Problem) and c is not Problem]
+    return {n: m for c in classes for n, m in vars(c).items() if not n.startswith("_") and not hasattr(Problem, n)}
+
+
+def _names_in(code: object) -> set[str]:
+    """Attribute and global names that a function uses, those of functions inside it included."""
+    names = set(getattr(code, "co_names", ()))
+    return names.union(*(_names_in(c) for c in getattr(code, "co_consts", ()) if inspect.iscode(c)))

@@ -1,0 +1,124 @@
+"""How good is the answer: errors against the truth, and residuals on points that training has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pinnkit.errors import UsageError, location
+from pinnkit.evaluation.truth import Truth
+from pinnkit.objective import Parameters
+from pinnkit.objective.sobol import sobol
+from pinnkit.problem import Problem
+
+SIDE = {1: 2001, 2: 201}
+"""Points a side of the evaluation grid, by number of axes."""
+SCATTERED = 2**15
+"""Evaluation points where a grid would be too large (three axes or more)."""
+
+
+class Fields(Protocol):
+    """Whatever has the fields of a problem: one network, or one a window of time."""
+
+    problem: Problem
+
+    def values(self, params: Parameters, X: np.ndarray) -> np.ndarray:
+        """The fields at points, (points, fields)."""
+        ...
+
+    def come_to(self, params: Parameters, X: np.ndarray) -> np.ndarray:
+        """At which of the points training has come to."""
+        ...
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """Error of one field: ||u - truth|| / ||truth|| over the evaluation points, and the largest |u - truth|.
+
+    Both are infinite where the field is not finite. Where the truth is zero everywhere there is no relative error: the first
+    is then the root mean square of u - truth, in the units of the field, and `absolute` is True.
+    """
+
+    relative_l2: float
+    max_abs: float
+    absolute: bool = False
+
+
+def evaluation_points(problem: Problem, truth: Truth | None = None) -> np.ndarray:
+    """Points (points, dim) to measure errors at: a grid, ends included (one or two axes), scattered ones otherwise.
+
+    Where the truth is known at points of its own only, these. Only points inside the domain.
+    """
+    axes = problem.domain.axes
+    if truth is not None and truth.points is not None:
+        return truth.points
+    if problem.domain.dim in SIDE:
+        sides = tuple(np.linspace(a.lower, a.upper, SIDE[problem.domain.dim]) for a in axes)
+        X = np.stack([m.ravel() for m in np.meshgrid(*sides, indexing="ij")], axis=1)
+        return X[np.asarray(problem.domain.contains(X))]
+    unit = np.asarray(sobol(jax.random.key(7), SCATTERED, len(axes), jnp.zeros(()).dtype), np.float64)
+    lower, length = np.array([a.lower for a in axes]), np.array([a.length for a in axes])
+    X = lower + length * unit
+    return X[np.asarray(problem.domain.contains(X))]
+
+
+class Accuracy:
+    """Measures errors of given parameters against the truth, on one grid, the truth evaluated once."""
+
+    def __init__(self, network: Fields, truth: Truth | None) -> None:
+        self.network, self.truth = network, truth
+        self.points = evaluation_points(network.problem, truth)
+        self.expected = None if truth is None else self._known(truth)
+
+    def _known(self, truth: Truth) -> np.ndarray:
+        """The truth at the points. Raises UsageError where it is not a number: no error could be measured."""
+        values, problem = truth.at(self.points), self.network.problem
+        bad = ~np.isfinite(values).all(axis=1)
+        if bad.any():
+            place = dict(zip(problem.domain.names, self.points[int(np.argmax(bad))], strict=True))
+            raise UsageError(
+                f"'{truth.kind}' is not finite at {int(bad.sum())} of {bad.size} points, the first at "
+                + ", ".join(f"{n}={v:.4g}" for n, v in place.items())
+                + ".",
+                where=location(getattr(problem, truth.kind)) or location(type(problem)),
+                expected="a finite value at every point of the domain, ends included",
+                do="Write the limit where the formula divides by zero (jnp.where needs safe values in both branches).",
+            )
+        return values
+
+    def fields(self, params: Parameters, X: np.ndarray | None = None) -> np.ndarray:
+        """The network's fields at points (the grid unless given), (points, fields), float64 numpy."""
+        return self.network.values(params, self.points if X is None else X)
+
+    def errors(self, params: Parameters) -> dict[str, FieldError] | None:
+        """The error of each field, None without a truth. A field known up to a constant is compared without its mean."""
+        if self.expected is None:
+            return None
+        return field_errors(self.network.problem, self.fields(params), self.expected)
+
+    def errors_so_far(self, params: Parameters) -> dict[str, FieldError] | None:
+        """The same where training has come to, while it goes on: in windows of time not to the end."""
+        there = self.network.come_to(params, self.points)
+        if self.expected is None or there.all():
+            return self.errors(params)
+        return field_errors(self.network.problem, self.fields(params, self.points[there]), self.expected[there])
+
+
+def field_errors(problem: Problem, found: np.ndarray, expected: np.ndarray) -> dict[str, FieldError]:
+    """Errors by field of (points, fields) arrays."""
+    errors = {}
+    for i, name in enumerate(problem.fields):
+        a, b = found[:, i], expected[:, i]
+        if name in problem.up_to_constant:
+            a, b = a - a.mean(), b - b.mean()
+        norm, difference = np.linalg.norm(b), np.linalg.norm(a - b)
+        largest = np.max(np.abs(a - b))
+        known = np.isfinite(difference)  # NaN would compare as neither good nor bad
+        size = difference / norm if norm else difference / len(b) ** 0.5
+        relative, most = (float(v) if known else np.inf for v in (size, largest))
+        errors[name] = FieldError(relative, most, absolute=not norm)
+    return errors

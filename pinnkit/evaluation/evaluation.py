@@ -1,0 +1,156 @@
+"""How good a trained state is, and the verdict in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pinnkit.evaluation.accuracy import Accuracy, FieldError
+from pinnkit.evaluation.half_precision import ShortPrecision
+from pinnkit.evaluation.uncertainty import Estimate
+from pinnkit.problem import Problem
+from pinnkit.training.state import TrainState
+
+OVERFITTED = 3.0
+"""Residuals on held-out points this many times those on the training points mean that the points were over-fitted."""
+AT_THE_FLOOR = 3.0
+"""A measured error below this many times the reference's own says more of the reference than of the network."""
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation:
+    """How good a trained state is."""
+
+    problem: Problem
+    equations: Any
+    """The equations of the problem, as the network was trained on them."""
+    accuracy: Accuracy
+    """Fields of the trained network, and their errors against the truth."""
+    requested: float | None
+    """Relative L2 error that was asked for."""
+    state: TrainState
+    errors: dict[str, FieldError] | None
+    training_residuals: dict[str, float]
+    residuals: dict[str, float]
+    """RMS of each term on fresh points."""
+    unknowns: dict[str, Estimate]
+    diverged: bool
+    interrupted: bool
+    short: ShortPrecision | None = None
+    """What 16-bit products cost, where there are any."""
+    point_options: Mapping[str, str] = field(default_factory=dict)
+    """Option of the sampling that says how many points a term has, by term."""
+
+    @property
+    def network(self) -> Any:
+        """The network whose fields these are."""
+        return self.accuracy.network
+
+    def __repr__(self) -> str:
+        return f"Evaluation of {self.problem.name}: {self.verdict}"
+
+    @property
+    def worst_error(self) -> float | None:
+        """The largest relative L2 error of a field; None where it is not known, infinite where it is not a number."""
+        if self.errors is None:
+            return None
+        worst = np.array([e.relative_l2 for e in self.errors.values()])
+        return float(np.max(worst)) if np.isfinite(worst).all() else float("inf")
+
+    @property
+    def reference_error(self) -> float | None:
+        """The relative L2 error of the reference itself: 0 for an exact solution, None where it is not known."""
+        truth = self.accuracy.truth
+        return None if truth is None else 0.0 if truth.kind == "exact" else truth.error
+
+    @property
+    def accurate(self) -> bool:
+        """Whether the requested accuracy is met, and the reference good enough to tell (True where none is requested)."""
+        wanted = self.requested
+        if wanted is None:
+            return True
+        return self.worst_error is not None and max(self.worst_error, self.reference_error or 0.0) <= wanted
+
+    @property
+    def overfitted(self) -> dict[str, float]:
+        """Terms whose residual is much larger on fresh points than on the training points, with the ratio."""
+        ratios = {t: v / max(self.training_residuals[t], 1e-300) for t, v in self.residuals.items()}
+        return {t: r if r < np.inf else np.inf for t, r in ratios.items() if not r <= OVERFITTED}  # NaN is infinite
+
+    @property
+    def verdict(self) -> str:
+        """One sentence that says plainly how good the answer is."""
+        return " ".join(_sentences(self))
+
+    def exit_status(self) -> int:
+        """0 trained and accurate enough, 1 accuracy missed or not verifiable when asked for, 3 diverged."""
+        return 3 if self.diverged else 0 if self.accurate else 1
+
+
+def _sentences(e: Evaluation) -> Iterator[str]:
+    wanted = e.requested
+    if e.diverged:
+        yield "Training diverged and could not be rescued; this is the last good state."
+    if e.interrupted:
+        yield "Training was interrupted before the recipe was over."
+        best = e.state.best
+        if e.state.params is best.params and int(best.step) != int(e.state.step):
+            yield f"These are the parameters of step {int(best.step)}: on held-out points they are better than the last ones."
+    if e.worst_error is None:
+        yield "The error is not verified: the problem has no exact solution and no reference."
+        if wanted is not None:
+            yield f"The requested accuracy of {wanted:.1e} cannot be verified."
+    else:
+        truth = e.accuracy.truth
+        against = "the exact solution" if truth and truth.kind == "exact" else "the reference"
+        size = f"{e.worst_error:.2e}" if e.worst_error < np.inf else "infinite (the solution is not finite everywhere)"
+        zero = [f for f, error in (e.errors or {}).items() if error.absolute]
+        kind = "Root mean square error" if len(zero) == len(e.errors or {}) else "Relative L2 error"
+        yield f"{kind} {size} against {against}" + _field_note(e) + _request_note(e, wanted)
+        if zero:
+            yield f"The error of {', '.join(zero)} is absolute: there {against} is zero everywhere."
+        yield from _reference_note(e, wanted)
+    if e.short is not None:
+        yield from e.short.sentences()
+    if e.overfitted:
+        worst = max(e.overfitted, key=lambda t: e.overfitted[t])
+        ratio = e.overfitted[worst]
+        much = (
+            f"{_times(ratio)} times larger on fresh points than on the training points: over-fitted"
+            f" (more of them: --sampling.{e.point_options[worst]})"
+            if ratio < np.inf
+            else "not finite on fresh points"
+        )
+        yield f"The residual of '{worst}' is {much}."
+    for name, u in e.unknowns.items():
+        yield f"{name} = {u.value:.6g}, {u}."
+
+
+def _times(ratio: float) -> str:
+    """A ratio as a person says it."""
+    return f"{ratio:.1f}" if ratio < 100 else f"{ratio:.1e}"
+
+
+def _field_note(e: Evaluation) -> str:
+    return " (the worst of " + ", ".join(e.errors) + ")" if e.errors and len(e.errors) > 1 else ""
+
+
+def _request_note(e: Evaluation, wanted: float | None) -> str:
+    if wanted is None:
+        return "."
+    return f": the requested {wanted:.1e} is " + ("met." if e.worst_error <= wanted else "NOT met.")  # type: ignore[operator]
+
+
+def _reference_note(e: Evaluation, wanted: float | None) -> Iterator[str]:
+    """What the reference's own error, where it is stated, means for the one that was measured."""
+    own, found = e.reference_error, e.worst_error
+    if not own or found is None:
+        return
+    yield f"The reference's own error is {own:.1e}" + (
+        "." if found > AT_THE_FLOOR * own else f": the true error may be anything up to {found + own:.1e}."
+    )
+    if wanted is not None and found <= wanted < own:
+        yield f"So the requested accuracy of {wanted:.1e} cannot be verified."

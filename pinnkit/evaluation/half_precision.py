@@ -1,0 +1,101 @@
+"""What 16 bits cost: the same weights in float32, the numbers out of range, the steps that loss scaling left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinnkit.evaluation.accuracy import Accuracy, FieldError
+from pinnkit.evaluation.truth import Truth
+from pinnkit.fields.derivatives import partial_derivatives
+from pinnkit.models import LayeredModel
+from pinnkit.models.layered import LayeredModule
+from pinnkit.multi_index import MultiIndex
+from pinnkit.objective import FieldNetwork, Objective
+from pinnkit.objective.needed_derivatives import channel_name, channels_of
+from pinnkit.objective.network_layers import layers_of
+from pinnkit.objective.probe_points import interior_points
+
+SMALLEST, LARGEST = 2.0**-14, 65504.0
+"""Normal numbers of float16."""
+POINTS = 128
+"""Points of the domain at which numbers are counted: losses are rare."""
+BELOW, BEYOND = "float16, subnormal", "float16, infinite"
+
+
+@dataclass(frozen=True)
+class ShortPrecision:
+    """A network whose products and activations have 16 bits.
+
+    full: its errors with the same weights and products in float32, None without a truth. difference: the largest between
+    the fields of the two. lost: the largest shares of its numbers that float16 does not hold, and which they are.
+    """
+
+    name: str
+    full: dict[str, FieldError] | None
+    difference: float
+    lost: dict[str, tuple[float, str]]
+
+    def sentences(self) -> Iterator[str]:
+        """For the verdict."""
+        if self.full is not None:
+            worst = max(e.relative_l2 for e in self.full.values())
+            yield f"With the same weights and products in float32 instead of {self.name} it is {worst:.2e}."
+        below, beyond = (self.lost.get(which, (0.0, "")) for which in (BELOW, BEYOND))
+        if self.name == "float16" and (below[0] > 0 or beyond[0] > 0):
+            share, where = beyond if beyond[0] > 0 else below
+            kind = "beyond the largest" if beyond[0] > 0 else "below the smallest normal"
+            yield f"Of {where}, {share:.1%} are {kind} number of float16."
+
+
+def short_of(objective: Objective, truth: Truth | None, params: Any, errors: Accuracy) -> ShortPrecision | None:
+    """What the precision costs; None where it is that of the parameters, and for several networks in windows of time."""
+    network = errors.network
+    if not isinstance(network, FieldNetwork) or network.working == network.dtype:
+        return None
+    full = Accuracy(network.changed(working=network.dtype), truth)
+    difference = float(abs(full.fields(params) - errors.fields(params)).max())
+    return ShortPrecision(str(network.working), full.errors(params), difference, lost_by(objective, params))
+
+
+def lost(preactivations: Any, X: Any, channels: tuple[MultiIndex, ...]) -> dict[str, Float[Array, "layers channels"]]:
+    """Shares of a network's pre-activations and their derivatives that float16 would not hold.
+
+    preactivations: of each layer, (points, dim) -> [(points, units), ...].
+    """
+    cuts = np.cumsum([z.shape[1] for z in jax.eval_shape(preactivations, X)])[:-1]
+    found = partial_derivatives(lambda Y: jnp.concatenate(preactivations(Y), axis=1), X, channels)
+    sizes = [jnp.split(jnp.abs(found[c]), cuts, axis=1) for c in channels]
+
+    def each(is_lost: Any) -> Any:
+        return jnp.stack([jnp.stack([jnp.mean(is_lost(part)) for part in parts]) for parts in sizes], axis=1)
+
+    return {
+        BELOW: each(lambda a: (a < SMALLEST) & (a > 0)),
+        BEYOND: each(lambda a: jnp.isinf(a.astype(jnp.float16))),  # from 65520 on
+    }
+
+
+def lost_by(objective: Objective, params: Any) -> dict[str, tuple[float, str]]:
+    """The largest share of a trained network's numbers that float16 does not hold, and which these are; {} for others."""
+    module, channels = objective.network.module(params), channels_of(objective)
+    if not isinstance(module, LayeredModule) or not isinstance(objective.network.model, LayeredModel):
+        return {}
+    X = jnp.asarray(interior_points(objective, POINTS).X, objective.network.dtype)
+    embedding = objective.network.embedding
+    shares = jax.jit(lambda X: lost(lambda Y: module.preactivations(embedding(Y)), X, channels))(X)
+    layers = layers_of(objective, objective.network.model)
+    found = {}
+    for which, share in shares.items():
+        layer, channel = np.unravel_index(int(np.argmax(share)), share.shape)
+        found[which] = (
+            float(share[layer, channel]),
+            f"{channel_name(objective, channels[channel])}, {layers[layer].name}",
+        )
+    return found

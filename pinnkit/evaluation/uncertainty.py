@@ -1,0 +1,252 @@
+"""The interval of unknown parameters: what noise in the data does to them when the network's parameters are free too.
+
+Training makes L = sum_t w_t mean(r_t^2) small, with noise in the rows of data only: an equation that is asked for at
+more points is not better known. With J = [J_net, J_u] the Jacobian of all residuals, each row times sqrt(w_t / N_t), noise
+e in the data moves the unknowns by S^-1 F^T e, where F = (I - P) J_u, S = F^T F and P is the projection on the columns
+of J_net. Hence their covariance is S^-1 (F_data^T diag(w_t / N_t sigma_t^2) F_data) S^-1: Gauss-Newton at the solution
+(Seber and Wild 2003, section 2.1) of an estimator whose weights need not be those of the noise (White 1980). sigma_t
+comes from the residuals of the data, less the degrees of freedom that the fit has used. Where equations are weighty and
+well resolved, this is the textbook interval of least squares on the solutions of the PDE.
+
+What is left of the equations beyond what the noise explains is an error of the model (the network has not solved them): it
+counts as one value that is wrong everywhere alike, the worst that it can do to the unknowns.
+
+Directions of the network that change the loss by less than its rounding are left out: no training has moved along them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from scipy import linalg, special
+
+from pinnkit.objective import Group, Objective, Parameters, PointSets
+from pinnkit.objective.jacobians import Jacobian, Jacobians, jacobians
+from pinnkit.problem import Unknown
+
+LEVEL = 0.95
+ROWS = 6
+"""Rows of the Jacobian for each parameter of the network: fewer, and the network could bend between the points."""
+DETERMINED = 1e-12
+"""Share of an unknown's effect (squared) that the network must be unable to imitate."""
+
+
+EXPLAINED = 2.0
+"""Residuals of an equation up to this many times what noise in the data explains are put down to the noise."""
+
+Tick = Callable[[float], None]
+"""Gets the share of the work that is done, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An unknown parameter with its standard deviation and 95% interval, in the parameter's own units.
+
+    Without an interval the deviation is infinite, lower and upper are the bounds of the parameter, and `reason` says why.
+    """
+
+    value: float
+    deviation: float
+    lower: float
+    upper: float
+    reason: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval."""
+        return not self.reason and bool(np.isfinite(self.deviation))
+
+    @property
+    def at_bound(self) -> str:
+        """The bound to which the parameter has run: "lower", "upper" or ""."""
+        return next((end for end in ("lower", "upper") if self.reason == RAN_TO_BOUND.format(end)), "")
+
+    def __str__(self) -> str:
+        """The interval in words, or why there is none."""
+        if self.known:
+            return f"95% interval [{self.lower:.6g}, {self.upper:.6g}]"
+        return f"no interval: {self.reason or UNDETERMINED}"
+
+
+UNDETERMINED = "nothing determines it"
+RAN_TO_BOUND = "it ran to its {} bound: not found"
+
+
+def without_interval(unknown: Unknown, value: float, reason: str) -> Estimate:
+    """The estimate of a parameter of which no interval is known."""
+    return Estimate(value, np.inf, unknown.lower, unknown.upper, reason)
+
+
+def estimate_of(entry: Mapping[str, Any]) -> Estimate:
+    """An estimate as summary.json holds it, where infinite numbers are null."""
+    value, deviation, lower, upper = (entry[n] for n in ("value", "deviation", "lower", "upper"))
+    return Estimate(
+        math.nan if value is None else value,
+        math.inf if deviation is None else deviation,
+        -math.inf if lower is None else lower,
+        math.inf if upper is None else upper,
+        entry.get("reason", ""),
+    )
+
+
+@dataclass(frozen=True)
+class _Term:
+    """One term of the loss on some points: w mean(r^2) = r.r and its Jacobian, rows and residuals times sqrt(w / N)."""
+
+    J: np.ndarray
+    r: np.ndarray
+    data: bool
+
+
+def draws_needed(objective: Objective, points: PointSets) -> int:
+    """How many draws of collocation points like these give the Jacobian enough rows."""
+    rows = sum(len(points[g.name].X) for g in objective.equations.groups if g.region is not None)
+    return -(-ROWS * objective.network.count() // rows)
+
+
+def estimates(
+    objective: Objective,
+    params: Parameters,
+    draws: Sequence[PointSets],
+    compiled: Jacobians | None = None,
+    tick: Tick = lambda share: None,
+) -> dict[str, Estimate]:
+    """Value and 95% interval of each unknown parameter; {} where there are none.
+
+    Without any data there is no noise: the residuals of all terms stand in for it, each as one value that is wrong
+    everywhere alike, and the interval says how far such an error could move the unknowns. A parameter that has run to one
+    of its bounds has no interval: there the loss says nothing about it.
+
+    Args:
+        draws: collocation points as training draws them, several times over (`draws_needed`).
+        compiled: `jacobians(objective)`, where there are several calls.
+        tick: called between the pieces of the work.
+    """
+    unknowns = objective.network.problem.unknowns()
+    if not unknowns:
+        return {}
+    compiled = compiled or jacobians(objective)
+    terms = _all_terms(objective, draws, params, compiled, tick)
+    if not all(np.isfinite(t.r).all() and np.isfinite(t.J).all() for t in terms):
+        values = {name: float(u.value(params["unknowns"][name])) for name, u in unknowns.items()}
+        return {n: without_interval(u, values[n], "residuals are not finite") for n, u in unknowns.items()}
+    covariance, freedom = _covariance(terms, len(unknowns), float(np.finfo(objective.network.dtype).eps) ** 0.5)
+    tick(1.0)
+    share = (1 + LEVEL) / 2
+    # Student's t with the degrees of freedom of the noise; the normal distribution without data.
+    quantile = float(special.stdtrit(freedom, share) if np.isfinite(freedom) else special.ndtri(share))
+    result = {}
+    for (name, u), variance in zip(unknowns.items(), np.diag(covariance), strict=True):
+        z = params["unknowns"][name]
+        # The Jacobian is per unit of the trained number z; the chain rule brings it to the parameter's own units.
+        value, slope = float(u.value(z)), abs(float(jax.grad(u.value)(z)))
+        if end := u.bound_reached(value):
+            result[name] = without_interval(u, value, RAN_TO_BOUND.format(end))
+            continue
+        # A deviation beyond every number: nothing determines the parameter, also where the slope is zero.
+        deviation = float(np.sqrt(variance)) * slope if np.isfinite(variance) else np.inf
+        reach = quantile * deviation
+        result[name] = Estimate(value, deviation, max(value - reach, u.lower), min(value + reach, u.upper))
+        if not np.isfinite(deviation):
+            result[name] = without_interval(u, value, UNDETERMINED)
+    return result
+
+
+def _covariance(terms: Sequence[_Term], unknowns: int, cut: float) -> tuple[np.ndarray, float]:
+    """The covariance of the unknowns (in units of z), and the degrees of freedom that the noise was measured with."""
+    R = np.asarray(np.linalg.qr(np.concatenate([t.J for t in terms]), mode="r"))
+    own = R[:, -unknowns:]
+    Q, T, order = linalg.qr(R[:, :-unknowns], mode="economic", pivoting=True)
+    rank = int(np.sum(np.abs(np.diag(T)) > cut * abs(T[0, 0])))
+    Q, T, order = Q[:, :rank], T[:rank, :rank], order[:rank]
+    F = own - Q @ (Q.T @ own)
+    Z = np.concatenate([np.zeros((R.shape[1] - unknowns, unknowns)), np.eye(unknowns)])  # F = R Z
+    Z[order] = -linalg.solve_triangular(T, Q.T @ own)
+    inverse, determined = _inverse(F.T @ F, np.sum(own**2, axis=0))
+    root = _root(inverse)
+
+    # H = G G^T is what the fit makes of an error e in the rows of all terms; G of one term are its rows.
+    G = [
+        np.concatenate([linalg.solve_triangular(T, t.J[:, order].T, trans="T").T, t.J @ Z @ root], axis=1)
+        for t in terms
+    ]
+    ahead = sum(g.T @ t.r for g, t in zip(G, terms, strict=True))
+
+    noise, freedom = np.zeros((unknowns, unknowns)), 0.0
+    explaining = np.zeros((rank + unknowns, rank + unknowns))  # the noise of all data, as the fit spreads it
+    for term, g in ((t, g) for t, g in zip(terms, G, strict=True) if t.data):
+        moved, gram = term.J @ Z, g.T @ g
+        # E |e - H e|^2 = sigma^2 |1 - H|^2.
+        left = len(term.r) - 2 * np.trace(gram) + np.sum(gram**2)
+        freedom += left
+        variance = (term.r @ term.r) / max(left, 1e-300)
+        explaining += variance * gram
+        noise += variance * moved.T @ moved
+    for term, g in ((t, g) for t, g in zip(terms, G, strict=True) if not t.data):
+        # What the linear model still takes away belongs to the rest of the way, below.
+        moved, size = term.J @ Z, np.sum((term.r - g @ ahead) ** 2)
+        noise += max(0.0, size - EXPLAINED * np.sum((g.T @ g) * explaining)) * moved.T @ moved
+    # Where training has not come to rest, what is left of the way counts as well.
+    rest = inverse @ sum(Z.T @ (t.J.T @ t.r) for t in terms)
+    covariance = inverse @ noise @ inverse + np.outer(rest, rest)
+    covariance[~determined, ~determined] = np.inf
+    return covariance, float(freedom) if any(t.data for t in terms) else np.inf
+
+
+def _root(S: np.ndarray) -> np.ndarray:
+    """The symmetric square root of a symmetric matrix without negative eigenvalues, but for rounding."""
+    values, vectors = np.linalg.eigh(S)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+
+
+def _inverse(S: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The inverse of S on what is determined, and which unknowns are. `sizes`: S if the network could imitate nothing."""
+    scale = np.sqrt(np.where(sizes > 0, sizes, 1.0))
+    values, vectors = np.linalg.eigh(S / np.outer(scale, scale))
+    good = values > DETERMINED
+    inverse = (vectors[:, good] / values[good]) @ vectors[:, good].T / np.outer(scale, scale)
+    return inverse, np.all(np.abs(vectors[:, ~good]) < 1e-6, axis=1)
+
+
+def _all_terms(
+    objective: Objective, draws: Sequence[PointSets], params: Parameters, compiled: Jacobians, tick: Tick
+) -> list[_Term]:
+    """The terms of all groups, with the share of the work said after each draw."""
+    groups, terms = objective.equations.groups, list[_Term]()
+    pieces, done = sum(1 if g.region is None else len(draws) for g in groups) + 1, 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        tick(done / (pieces + 1))
+
+    for group in groups:
+        terms += _terms(objective, group, draws, params, compiled[group.name], step)
+    return terms
+
+
+def _terms(
+    objective: Objective,
+    group: Group,
+    draws: Sequence[PointSets],
+    params: Parameters,
+    rows: Jacobian,
+    step: Callable[[], None],
+) -> list[_Term]:
+    """The terms of one group, from all draws; data rows are the same in each, so one is enough."""
+    data, parts, terms = group.region is None, [], []
+    for points in draws[:1] if data else draws:
+        parts.append(jax.block_until_ready(rows(params, points[group.name])))
+        step()
+    for term in objective.equations.terms(group):
+        r, J = (np.concatenate([np.asarray(part[i][term], np.float64) for part in parts]) for i in (0, 1))
+        used = [(points[group.name].weights or {}).get(term) for points in (draws[:1] if data else draws)]
+        own = np.concatenate([np.ones(len(r) // len(used)) if v is None else np.asarray(v, np.float64) for v in used])
+        scale = np.sqrt(objective.weights[term] * own / len(r))
+        terms.append(_Term(scale[:, None] * J, scale * r, data))
+    return terms

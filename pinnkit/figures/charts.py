@@ -1,0 +1,73 @@
+"""Charts as figures: what diagnostics and comparisons give as data, drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from pinnkit.diagnostics.chart import Bars, Chart
+from pinnkit.figures.pictures import Picture
+
+
+def figure(panels: Sequence[Chart] | Sequence[Bars]) -> Picture:
+    """Charts in two columns, or bars side by side."""
+    bars = [p for p in panels if isinstance(p, Bars)]
+    charts = [p for p in panels if isinstance(p, Chart)]
+    if bars:
+        made = Picture(figsize=(3.75 * len(bars), 1.2 + 0.45 * len(bars[0].names)), layout="constrained")
+        for axes, bar in zip(made.subplots(1, len(bars), sharey=True, squeeze=False)[0], bars, strict=True):
+            axes.barh(bar.names, _positive(bar.values), color="tab:blue", height=0.6)
+            axes.set(xscale="log", xlabel=bar.xlabel)
+            axes.grid(alpha=0.3, axis="x")
+        made.axes[0].invert_yaxis()
+        return made
+    rows, columns = (len(charts) + 1) // 2, min(2, len(charts))
+    made = Picture(figsize=(6.8 * columns, 4.1 * rows), layout="constrained")
+    every = made.subplots(rows, columns, squeeze=False).ravel()
+    for axes, chart in zip(every, charts, strict=False):
+        _draw(axes, chart)
+    for axes in every[len(charts) :]:
+        axes.remove()
+    return made
+
+
+def _draw(axes: Axes, chart: Chart) -> None:
+    shown = _positive if chart.yscale == "log" else np.asarray
+    named = False
+    for line in chart.lines:
+        if line.theory:
+            axes.plot(line.x, shown(line.y), "k--", lw=0.8, label=None if named else line.label)
+            named = True
+            continue
+        (drawn,) = axes.plot(line.x, shown(line.y), "o-" if line.marked else "-", ms=3, lw=1.4, label=line.label)
+        if line.lower is not None and line.upper is not None:
+            ends = shown(line.lower), shown(line.upper)
+            axes.fill_between(line.x, *ends, color=drawn.get_color(), alpha=0.2, lw=0)
+    there = any(np.isfinite(shown(line.y)).any() for line in chart.lines)
+    axes.set(xscale=chart.xscale, yscale=chart.yscale if there else "linear", title=chart.title)
+    axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel)
+    if chart.ticks is not None:
+        axes.set_xticks(chart.ticks, [str(t) for t in chart.ticks], minor=False)
+        axes.xaxis.minorticks_off()
+    if axes.get_yscale() == "log":
+        _at_least_a_decade(axes)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    axes.grid(alpha=0.3)
+
+
+def _positive(values: Any) -> Any:
+    """What a logarithmic axis can show."""
+    array = np.array(values, float)
+    return np.where(array > 0, array, np.nan)
+
+
+def _at_least_a_decade(axes: Axes) -> None:
+    """A logarithmic scale that does not magnify what hardly changes."""
+    low, high = axes.get_ylim()
+    if not 0 < low < high < np.inf:
+        return
+    middle, half = np.sqrt(low * high), max(np.sqrt(high / low), 10**0.75)
+    axes.set_ylim(middle / half, middle * half)

@@ -1,0 +1,90 @@
+"""A solution in numbers, as a notebook or a prompt shows it: errors, residuals and unknown parameters in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.uncertainty import Estimate
+from pinnkit.problem import Surrogate
+
+Table = Sequence[Sequence[str]]
+"""Rows of texts, the first of them the names of the columns."""
+CELL = "padding: 0.1em 1em 0.1em 0; text-align: "
+
+
+def as_text(evaluation: Evaluation) -> str:
+    """The overview as plain text: a title, tables with aligned columns, and the verdict."""
+    lines = [title(evaluation), f"  {call(evaluation)}"]
+    for table in tables(evaluation):
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines.append("")
+        for row in table:
+            aligned = (c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+            lines.append("  " + "  ".join(aligned))
+    return "\n".join([*lines, "", evaluation.verdict])
+
+
+def as_html(evaluation: Evaluation) -> str:
+    """The same as HTML."""
+    parts = [f"<p><b>{escape(title(evaluation))}</b>, <code>{escape(call(evaluation))}</code></p>"]
+    for head, *rows in tables(evaluation):
+        body = [_html_row("th", head), *(_html_row("td", row) for row in rows)]
+        parts.append(f'<table style="margin-left: 0">{"".join(body)}</table>')
+    return "".join([*parts, f"<p>{escape(evaluation.verdict)}</p>"])
+
+
+def title(evaluation: Evaluation) -> str:
+    """What it is, e.g. 'Solution of rod: u(t, x)'."""
+    problem = evaluation.problem
+    of = ", ".join(_arguments(evaluation))
+    return f"Solution of {problem.name}: " + ", ".join(f"{field}({of})" for field in problem.fields)
+
+
+def call(evaluation: Evaluation) -> str:
+    """How the fields are asked for, e.g. 'solution(t=..., x=...)["u"]'."""
+    names = ", ".join(f"{name}=..." for name in _arguments(evaluation))
+    return f'solution({names})["{evaluation.problem.fields[0]}"]'
+
+
+def tables(evaluation: Evaluation) -> list[Table]:
+    """Errors by field and unknown parameters where there are any, and residuals by term."""
+    made: list[Table] = []
+    if evaluation.errors:
+        errors = [[name, f"{e.relative_l2:.2e}", f"{e.max_abs:.2e}"] for name, e in evaluation.errors.items()]
+        made.append([["field", "relative L2 error", "largest error"], *errors])
+    if evaluation.unknowns:
+        unknowns = [[name, f"{u.value:.6g}", interval(u)] for name, u in evaluation.unknowns.items()]
+        made.append([["unknown", "value", "95% interval"], *unknowns])
+    if evaluation.residuals:
+        training = evaluation.training_residuals
+        residuals = [[term, f"{training[term]:.2e}", f"{rms:.2e}"] for term, rms in evaluation.residuals.items()]
+        made.append([["residual (RMS)", "training points", "held-out points"], *residuals])
+    return made
+
+
+def interval(estimate: Estimate) -> str:
+    """The 95% interval in figures, or in words why there is none."""
+    if bound := getattr(estimate, "at_bound", ""):
+        return f"none: it ended at its {bound} bound"
+    if not np.isfinite(estimate.deviation):
+        return "none: nothing determines it"
+    return f"[{estimate.lower:.6g}, {estimate.upper:.6g}]"
+
+
+def _arguments(evaluation: Evaluation) -> tuple[str, ...]:
+    """The names of the coordinates, or of a neural operator's inputs."""
+    problem = evaluation.problem
+    return tuple(problem.inputs) if isinstance(problem, Surrogate) else tuple(problem.domain.names)
+
+
+def _html_row(tag: str, row: Sequence[str]) -> str:
+    sides = ["left"] + ["right"] * (len(row) - 1)
+    return (
+        "<tr>"
+        + "".join(f'<{tag} style="{CELL}{side}">{escape(c)}</{tag}>' for c, side in zip(row, sides, strict=True))
+        + "</tr>"
+    )

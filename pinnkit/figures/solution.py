@@ -1,0 +1,332 @@
+"""The figures of a run: solution, truth and error; slices in time; losses against steps and seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.patheffects import Normal, Stroke
+
+from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.figures.courses import gradients, losses
+from pinnkit.figures.measurements import Measurements, measurements
+from pinnkit.figures.pictures import Picture, Pictures, save
+from pinnkit.figures.surrogates import samples
+from pinnkit.problem import Problem, Surrogate
+
+SIDE = 201
+SNAPSHOTS = 5
+FEW = 0.01
+"""Share of a map's values that may lie beyond the colours,"""
+MOST_OF_THE_RANGE = 3.0
+"""where the range with them is so many times as large."""
+Measured = Mapping[str, Measurements]
+"""The measurements of each field."""
+TRUTH: dict[str, Any] = {"color": "k", "ls": (0, (4, 3)), "lw": 1}
+"""The look of the truth: thin black dashes, on a solution that is wide and pale (`_line`)."""
+DOTS, DOTS_OF_A_SLICE = 400, 40
+"""Measurements that a map or a curve, and one slice, can show: more would hide the solution (and take minutes to draw)."""
+
+
+def save_all(evaluation: Evaluation, metrics: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
+    """Write every figure that suits the problem; returns their paths."""
+    return [save(figure, folder / f"{name}.png") for name, figure in all_figures(evaluation, metrics).items()]
+
+
+def all_figures(evaluation: Evaluation, metrics: Sequence[dict[str, Any]]) -> Pictures:
+    """Every figure that suits the problem, by name."""
+    problem = evaluation.problem
+    pictures = Pictures()
+    if isinstance(problem, Surrogate):
+        pictures["samples"] = samples(evaluation)
+    else:
+        measured = measured_values(evaluation)
+        pictures |= fields(evaluation, measured)
+        if problem.domain.time is not None and len(problem.domain.space) == 1:
+            pictures["slices"] = slices(evaluation, measured)
+    if metrics:
+        pictures["losses"] = losses(metrics, evaluation.unknowns, problem.name)
+    if any("gradients" in m for m in metrics):
+        pictures["gradients"] = gradients(metrics)
+    return pictures
+
+
+def measured_values(evaluation: Evaluation) -> Measured:
+    """What data files say of each field, the unknown parameters at their estimates."""
+    return measurements(evaluation.equations, evaluation.network.bound(evaluation.state.params))
+
+
+def fields(evaluation: Evaluation, measured: Measured | None = None) -> dict[str, Picture]:
+    """For each field: the solution with what was measured, and beside it the truth and the error where they are known."""
+    problem = evaluation.problem
+    if problem.domain.dim > 3:  # the measurements were not made where the other axes are held
+        measured = {}
+    measured = measured_values(evaluation) if measured is None else measured
+    names = [""] if len(problem.fields) == 1 else [f"_{f}" for f in problem.fields]
+    draw = _curves if problem.domain.dim == 1 else _maps
+    return {f"solution{suffix}": draw(evaluation, i, measured.get(problem.fields[i])) for i, suffix in enumerate(names)}
+
+
+def slices(evaluation: Evaluation, measured: Measured | None = None) -> Picture:
+    """Each field over space at several times: solution as a line, truth dashed on top of it, measurements near it as dots."""
+    problem = evaluation.problem
+    if problem.domain.dim > 2:  # the measurements were not made where the other axes are held
+        measured = {}
+    measured = measured_values(evaluation) if measured is None else measured
+    time, space = problem.domain.time, problem.domain.space[0]
+    assert time is not None
+    figure = Picture(figsize=(7.5, 3.6 * len(problem.fields)), layout="constrained")
+    all_axes = figure.subplots(len(problem.fields), 1, squeeze=False)[:, 0]
+    axis = problem.domain.axes
+    xs = np.linspace(axis[space].lower, axis[space].upper, 4 * SIDE)
+    moments = np.linspace(axis[time].lower, axis[time].upper, SNAPSHOTS).tolist()
+    reach: dict[str, float] = {}
+    for k, moment in enumerate(moments):
+        X = _middle(problem, len(xs))
+        X[:, time], X[:, space] = moment, xs
+        values, truth = _values(evaluation, X)
+        colour, last = _colour(k / (SNAPSHOTS - 1)), k == SNAPSHOTS - 1
+        for i, (field, axes) in enumerate(zip(problem.fields, all_axes, strict=True)):
+            axes.plot(xs, values[:, i], color=colour, label=f"t = {moment:.4g}", **_line(truth))
+            if truth is not None:
+                axes.plot(xs, truth[:, i], label=_truth_name(evaluation) if last else None, **TRUTH)
+            if rows := _of_slice(measured.get(field), time, moment, moments):
+                reach[field] = max(reach.get(field, 0.0), float(np.abs(rows.X[:, time] - moment).max()))
+                axes.plot(rows.X[:, space], rows.values, "o", color=colour, ms=4, mec="k", mew=0.4)
+    for field, axes in zip(problem.fields, all_axes, strict=True):
+        if field in reach:
+            label = f"measured,\n$\\pm${reach[field]:.3g} in time"
+            axes.plot([], [], "o", color="w", ms=4, mec="k", mew=0.6, label=label)
+        axes.set(xlabel=problem.domain.names[space], ylabel=field)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    figure.suptitle(f"{problem.name}: slices in time" + _held(problem, time, space))
+    return figure
+
+
+def _curves(evaluation: Evaluation, field: int, measured: Measurements | None) -> Picture:
+    problem = evaluation.problem
+    axis, name = problem.domain.axes[0], problem.domain.names[0]
+    xs = np.linspace(axis.lower, axis.upper, 4 * SIDE)
+    values, truth = _values(evaluation, xs[:, None])
+    figure = Picture(figsize=(6.5, 5 if truth is not None else 3.4), layout="constrained")
+    panels = figure.subplots(2 if truth is not None else 1, 1, squeeze=False, sharex=True)[:, 0]
+    panels[0].plot(xs, values[:, field], label="solution", **_line(truth))
+    panels[0].set_ylabel(problem.fields[field])
+    if truth is not None:
+        panels[0].plot(xs, truth[:, field], label=_truth_name(evaluation), **TRUTH)
+        panels[1].semilogy(xs, np.maximum(np.abs(values - truth)[:, field], 1e-17), lw=1)
+        panels[1].set_ylabel("absolute error")
+    if measured is not None:
+        _marks(panels[0], measured)
+    panels[0].legend(fontsize=8)
+    panels[-1].set_xlabel(name)
+    for axes in panels:
+        axes.grid(alpha=0.3)
+    figure.suptitle(f"{problem.name}: {problem.fields[field]}")
+    return figure
+
+
+def _line(truth: np.ndarray | None) -> dict[str, Any]:
+    """The look of the solution as a line: where the truth lies on top of it, such that both can be seen."""
+    return {"lw": 2} if truth is None else {"lw": 4, "alpha": 0.55, "solid_capstyle": "butt"}
+
+
+def _marks(axes: Axes, measured: Measurements) -> None:
+    """Measurements on a curve: dots, and ticks at the bottom where the field's own value was not measured."""
+    count, every = _count(measured, DOTS), len(measured) <= DOTS
+    measured = measured.some(DOTS)
+    xs, known = measured.X[:, 0], measured.known
+    if known.any():
+        label = "measured" if every else f"measured ({count})"
+        axes.plot(xs[known], measured.values[known], "o", color="w", ms=4, mec="k", mew=0.8, label=label)
+    if not known.all():
+        bottom: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+        axes.plot(xs[~known], np.zeros((~known).sum()), "k|", ms=8, label="other measurements", **bottom)
+
+
+def _maps(evaluation: Evaluation, field: int, measured: Measurements | None) -> Picture:
+    """Colour maps over two axes; where there is a third, at several places along it. One scale for all of them."""
+    problem = evaluation.problem
+    across, up, along, places = _plane(problem)
+    rows = [_map_values(evaluation, field, across, up, along, place) for place in places]
+    known, name = rows[0][1] is not None, problem.fields[field]
+    low, high, colours = _colours(np.concatenate([np.ravel(a) for row in rows for a in row if a is not None]))
+    shade: dict[str, Any] = {"vmin": low, "vmax": high, "cmap": colours}
+    errors = [np.maximum(np.abs(row[0] - row[1]), 1e-17) if known else None for row in rows]
+    sizes = np.concatenate([[1e-16], *(e[np.isfinite(e)] for e in errors if e is not None)])
+    top = float(sizes.max())
+    depth: dict[str, Any] = {"norm": LogNorm(top * 1e-4, top), "cmap": "magma"}
+
+    columns, ratio = (3 if known else 1), _height(problem, across, up)
+    figure = Picture(figsize=(4.4 * columns, (3.4 * ratio + 0.7) * len(rows) + 0.3), layout="constrained")
+    panels = figure.subplots(len(rows), columns, squeeze=False)
+    for row, error, place, line in zip(rows, errors, places, panels, strict=True):
+        where = "" if place is None else f" at {problem.domain.names[along]} = {place:.4g}"
+        seen = _near(measured, along, place, places)
+        dots, values = ("", None) if seen is None else (f"; dots: {_count(seen, DOTS)} measurements", seen.values)
+        _image(line[0], row[0], problem, across, up, f"{name}, solution{where}{dots}", name, values, **shade)
+        if seen is not None:
+            _dots(line[0], seen, across, up, shade)
+        if error is not None:
+            truth = _truth_name(evaluation)
+            _image(line[1], row[1], problem, across, up, f"{name}, {truth}{where}", name, **shade)
+            _image(line[2], error, problem, across, up, f"|{name} - {truth}|{where}", "error", **depth)
+    figure.suptitle(problem.name + _held(problem, across, up, *([along] if places != [None] else [])))
+    return figure
+
+
+def _near(
+    measured: Measurements | None, along: int, place: float | None, places: Sequence[float | None]
+) -> Measurements | None:
+    """The measurements within half the distance between pictures of one at a place along an axis; None without any."""
+    if measured is None or place is None:
+        return measured
+    reach = abs(float(places[1]) - float(places[0])) / 2  # type: ignore[arg-type]
+    rows = measured.at(np.abs(measured.X[:, along] - place) <= reach)
+    return rows if len(rows) else None
+
+
+def _of_slice(measured: Measurements | None, time: int, moment: float, moments: Sequence[float]) -> Measurements | None:
+    """The measured values that a slice shows: those near it in time, and no more than fit; None without any."""
+    near = _near(measured, time, moment, moments)
+    if near is None or not near.known.any():
+        return None
+    known = near.at(near.known)
+    return known.at(np.argsort(np.abs(known.X[:, time] - moment), kind="stable")[:DOTS_OF_A_SLICE])
+
+
+def _count(measured: Measurements, most: int) -> str:
+    """How many measurements are shown, and of how many."""
+    return str(len(measured)) if len(measured) <= most else f"{most} of {len(measured)}"
+
+
+def _dots(axes: Axes, measured: Measurements, across: int, up: int, shade: Mapping[str, Any]) -> None:
+    """Measurements on a map: in the colour of what was measured, black where that is not a value of this field."""
+    measured = measured.some(DOTS)
+    size = float(np.clip(45.0 / len(measured) ** 0.5, 1.5, 5.5))
+    rim = [Stroke(linewidth=0.3 * size, foreground="w"), Normal()]  # a black edge alone were lost on a dark map
+    edge: dict[str, Any] = {"s": size**2, "edgecolors": "k", "linewidths": 0.11 * size, "path_effects": rim}
+    known = measured.known
+    for rows, look in ((measured.at(known), {"c": measured.values[known], **shade}), (measured.at(~known), {"c": "k"})):
+        if len(rows):
+            axes.scatter(rows.X[:, across], rows.X[:, up], **edge, **look)
+
+
+def _plane(problem: Problem) -> tuple[int, int, int, list[float | None]]:
+    """The axes across and up of a map, and the axis along which there are several maps, with the places."""
+    domain = problem.domain
+    space = list(domain.space)
+    order = [*space, *(i for i in range(domain.dim) if i not in space and i != domain.time)]
+    if domain.time is not None:
+        order.insert(0 if len(space) <= 1 else 2, domain.time)
+    if domain.dim == 2:
+        return order[0], order[1], order[0], [None]
+    axis = domain.axes[order[2]]
+    shares = (0.25, 0.5, 0.75) if order[2] in space else (0.0, 0.5, 1.0)  # the faces of space are known beforehand
+    return order[0], order[1], order[2], [axis.lower + share * axis.length for share in shares]
+
+
+def _map_values(
+    evaluation: Evaluation, field: int, across: int, up: int, along: int, place: float | None
+) -> tuple[Any, Any]:
+    problem = evaluation.problem
+    a, b = (problem.domain.axes[i] for i in (across, up))
+    A, B = np.meshgrid(np.linspace(a.lower, a.upper, SIDE), np.linspace(b.lower, b.upper, SIDE))
+    X = _middle(problem, A.size)
+    X[:, across], X[:, up] = A.ravel(), B.ravel()
+    if place is not None:
+        X[:, along] = place
+    values, truth = _values(evaluation, X)
+    return values[:, field].reshape(A.shape), None if truth is None else truth[:, field].reshape(A.shape)
+
+
+def _held(problem: Problem, *shown: int) -> str:
+    """At which values the axes that are not shown are held."""
+    axes = zip(problem.domain.names, problem.domain.axes, strict=True)
+    held = [f"{n} = {(a.lower + a.upper) / 2:.4g}" for i, (n, a) in enumerate(axes) if i not in shown]
+    return " at " + ", ".join(held) if held else ""
+
+
+def _height(problem: Problem, across: int, up: int) -> float:
+    """Height of a map by its width: true to scale where both are lengths."""
+    a, b = (problem.domain.axes[i] for i in (across, up))
+    both = {across, up} <= set(problem.domain.space)
+    return float(np.clip(b.length / a.length, 0.3, 2.5)) if both else 0.85
+
+
+def _values(evaluation: Evaluation, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """The fields and the truth at points; a field known up to a constant is moved to the truth's mean."""
+    problem, accuracy = evaluation.problem, evaluation.accuracy
+    # Outside the domain there is nothing to see.
+    inside = np.asarray(problem.domain.contains(X))[:, None]
+    values = np.where(inside, accuracy.fields(evaluation.state.params, X), np.nan)
+    truth = accuracy.truth
+    if truth is None or truth.points is not None:
+        return values, None
+    expected = np.where(inside, truth.at(X), np.nan)
+    for i, name in enumerate(problem.fields):
+        if name in problem.up_to_constant:
+            values[:, i] += np.nanmean(expected[:, i]) - np.nanmean(values[:, i])
+    return values, expected
+
+
+def _middle(problem: Problem, count: int) -> np.ndarray:
+    return np.tile([(a.lower + a.upper) / 2 for a in problem.domain.axes], (count, 1))
+
+
+def _image(
+    axes: Axes,
+    values: np.ndarray,
+    problem: Problem,
+    across: int,
+    up: int,
+    title: str,
+    label: str,
+    dots: np.ndarray | None = None,
+    **how: Any,
+) -> None:
+    """A map with its title, and a colour bar that says so where the values, or those of dots on it, lie beyond it."""
+    a, b = (problem.domain.axes[i] for i in (across, up))
+    extent = (a.lower, a.upper, b.lower, b.upper)
+    both_space = across in problem.domain.space and up in problem.domain.space
+    picture = axes.imshow(values, origin="lower", extent=extent, aspect="equal" if both_space else "auto", **how)
+    axes.set(xlabel=problem.domain.names[across], ylabel=problem.domain.names[up])
+    axes.set_title(title, fontsize=10)
+    low, high = picture.get_clim()
+    shown = np.concatenate([np.ravel(values), [] if dots is None else dots])
+    below, above = bool((shown < low).any()), bool((shown > high).any())  # not so for NaN, outside of the domain
+    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
+    bar = axes.figure.colorbar(picture, ax=axes, fraction=0.046, pad=0.02, extend=extend)
+    bar.ax.set_title(label, fontsize=9)
+
+
+def _colours(values: np.ndarray) -> tuple[float, float, str]:
+    """Limits and colour map: diverging and symmetric for a field about as negative as positive, else sequential.
+
+    Where a few values, as those beside a singular corner, take most of the range, the limits leave them out.
+    """
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if finite.size:
+        most = [float(q) for q in np.quantile(finite, [FEW / 2, 1 - FEW / 2])]
+        if high - low > MOST_OF_THE_RANGE * (most[1] - most[0]) > 0:
+            low, high = most
+    if low < 0 < high and 0.5 < -low / high < 2:
+        bound = max(-low, high)
+        return -bound, bound, "RdBu_r"
+    return low, high, "viridis"
+
+
+def _colour(share: float) -> Any:
+    return colormaps["viridis"](0.9 * share)
+
+
+def _truth_name(evaluation: Evaluation) -> str:
+    truth = evaluation.accuracy.truth
+    return truth.kind if truth else ""

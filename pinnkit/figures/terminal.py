@@ -1,0 +1,92 @@
+"""What a run says on the terminal: the check before it, the results after it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pinnkit.checking.check import Checked
+from pinnkit.errors import printable
+from pinnkit.evaluation.uncertainty import estimate_of
+
+SCALED = "coordinates scaled to [-sqrt 3, sqrt 3], or [0, 2 pi] where periodic"
+"""What derivatives of an untrained network are taken along."""
+
+
+def table(title: str, *columns: str) -> Table:
+    """An empty table: the first column to the left, numbers to the right."""
+    made = Table(
+        title=title or None, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 2)
+    )
+    for i, column in enumerate(columns):
+        made.add_column(column, justify="right" if i else "left", overflow="fold")
+    return made
+
+
+def print_check(console: Console, checked: Checked) -> None:
+    """The findings of a check that refused nothing."""
+    misfits = {p.term: p for p in checked.exact or ()}
+    shown = table(
+        "check", "equation or condition", "RMS at step 0", *(["residual of the exact solution"] if misfits else [])
+    )
+    for term in dict.fromkeys([*checked.initial_rms, *misfits]):
+        size = f"{checked.initial_rms[term]:.2e}" if term in checked.initial_rms else "met exactly"
+        shown.add_row(term, size, *([f"{misfits[term].size:.1e}" if term in misfits else ""] if misfits else []))
+    console.print(shown)
+    if checked.channels:
+        # No space within: a name and its number stay on one line.
+        sizes = ", ".join(f"{name}={size:.2g}" for name, size in checked.channels.items())
+        console.print(Text(f"  Untrained network, RMS: {sizes} ({SCALED})", style="dim"))
+    for warning in checked.warnings:
+        console.print(Text(f"warning: {warning}", style="yellow"))
+    for note in checked.notes:
+        console.print(Text(f"note: {note}", style="dim"))
+
+
+def print_conclusion(console: Console, checked: Checked) -> None:
+    """What a check has looked at, and what it has not."""
+    count = len(checked.warnings)
+    if count:
+        console.print(Text(f"{count} warning{'s' * (count > 1)} (training is not blocked)", style="yellow"))
+        return
+    exact = "; the exact solution satisfies every equation" if checked.exact is not None else ""
+    console.print(Text(f"Names, shapes and orders are consistent{exact}.", style="green"), soft_wrap=True)
+    console.print(Text("This does not check whether the solution is unique.", style="dim"))
+
+
+def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> None:
+    """Residuals, errors, unknown parameters, time, and the verdict."""
+    residuals = table(str(summary["problem"]), "residual (RMS)", "training points", "fresh points")
+    for term, value in summary["residuals"].items():
+        residuals.add_row(term, number(summary["training_residuals"][term]), number(value))
+    console.print(residuals)
+    if summary["errors"]:
+        errors = table("", "field", "relative L2 error", "largest error")
+        for field, error in summary["errors"].items():
+            absolute = " (absolute)" if error.get("absolute") else ""
+            errors.add_row(field, number(error["relative_l2"]) + absolute, number(error["max_abs"]))
+        console.print(errors)
+    for name, u in summary["unknowns"].items():
+        console.print(f"  {name} = {number(u['value'], '.6g')}, {estimate_of(u)}", highlight=False, markup=False)
+    if "loss_scale" in summary.get("short", {}):
+        scale, skipped = summary["short"]["loss_scale"], summary["short"]["skipped"]
+        console.print(f"  loss scaled by 2^{math.log2(scale):.0f} at the end, {skipped} steps left out for overflow")
+    console.print(
+        f"  {summary['steps']} steps, {summary['parameters']} parameters, {number(summary['wall_seconds'], '.1f')} s of training "
+        f"and {number(summary['compile_seconds'], '.1f')} s of compilation",
+        highlight=False,
+        style="dim",
+    )
+    good = "bold green" if summary["errors"] and not summary["interrupted"] else "bold yellow"
+    console.print(Text(summary["verdict"], style={0: good, 3: "bold red"}.get(summary["exit_status"], "bold yellow")))
+    console.print(f"run folder: {printable(str(folder))}", highlight=False, markup=False, soft_wrap=True)
+
+
+def number(value: float | None, form: str = ".2e", otherwise: str = "not finite") -> str:
+    """The number in a format; JSON has no numbers that are not finite."""
+    return otherwise if value is None else format(value, form)

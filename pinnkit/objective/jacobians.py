@@ -1,0 +1,88 @@
+"""Residuals with their Jacobian, one row per collocation point: what tangent kernels and intervals are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Float
+
+from pinnkit.fields import Points
+from pinnkit.objective.collocation import draw
+from pinnkit.objective.loss import Objective, PointSets
+from pinnkit.objective.network import Parameters
+from pinnkit.objective.residuals import Group
+
+Jacobian = Callable[[Parameters, Points], Any]
+Jacobians = dict[str, Jacobian]
+CHUNK_BYTES = 256 * 1024**2
+"""Size of the Jacobian rows that are held at a time."""
+
+
+def jacobians(objective: Objective) -> Jacobians:
+    """The compiled residuals and Jacobian of each group, for one or more calls of `estimates`."""
+    return {group.name: jax.jit(residual_rows(objective, group)) for group in objective.equations.groups}
+
+
+def residual_rows(objective: Objective, group: Group) -> Jacobian:
+    """Residuals {term: (points,)} and their Jacobian {term: (points, parameters)}; last columns: the unknowns as declared."""
+    equations, network = objective.equations, objective.network
+    pointwise = equations.pointwise(group)
+
+    # By name, in the order in which the problem declares them: a pytree would put them in the order of the alphabet.
+    names = tuple(network.problem.unknowns())
+
+    def rows(params: Parameters, points: Points) -> Any:
+        weights, restore = ravel_pytree(params["network"])
+        values = [jnp.asarray(params["unknowns"][name], weights.dtype)[None] for name in names]
+        flat = jnp.concatenate([weights, *values])
+        arrays, structure = jax.tree.flatten(points)
+
+        def both(some: Points) -> Any:
+            def residuals(z: Any) -> Any:
+                unknowns = {name: z[len(weights) + i] for i, name in enumerate(names)}
+                tree = {"network": restore(z[: len(weights)]), "unknowns": unknowns}
+                return equations.evaluate(network.bound(tree), network.fields(tree), group, some)
+
+            return residuals(flat), jax.jacrev(residuals)(flat)
+
+        def one(*row: Any) -> Any:
+            return jax.tree.map(lambda a: a[0], both(jax.tree.unflatten(structure, [a[None] for a in row])))
+
+        # A condition that ties points together has no residual of one point.
+        return jax.vmap(one)(*arrays) if pointwise else both(points)
+
+    return rows
+
+
+def mean_traces(objective: Objective, rows: int, seed: int) -> dict[str, float]:
+    """trace(K_i)/N_i at the start, exact for these points, from Jacobian rows by chunks."""
+    return {
+        t: float(np.mean(np.sum(J**2, axis=1))) for t, J in _rows(objective, points_at(objective, rows, seed)).items()
+    }
+
+
+def points_at(objective: Objective, count: int, seed: int) -> PointSets:
+    """Points of every group, `count` of each; of a data file at most so many rows."""
+    keys = jax.random.split(jax.random.key(seed), len(objective.equations.groups))
+    dtype = objective.network.dtype
+    sets = {g.name: draw(k, g, count, dtype) for k, g in zip(keys, objective.equations.groups, strict=True)}
+    return {name: jax.tree.map(lambda a: a[:count], points) for name, points in sets.items()}
+
+
+def _rows(objective: Objective, points: PointSets) -> dict[str, Float[np.ndarray, "points parameters"]]:
+    """Jacobian rows of every term at the start, chunk by chunk."""
+    params, compiled = objective.network.initial_parameters, jacobians(objective)
+    size = max(1, CHUNK_BYTES // (8 * objective.network.count()))
+    chunks: dict[str, list[np.ndarray]] = {}
+    for group in objective.equations.groups:
+        there = points[group.name]
+        for begin in range(0, len(there.X), size):
+            part = jax.tree.map(lambda a, b=begin: a[b : b + size], there)
+            for term, J in compiled[group.name](params, part)[1].items():
+                chunks.setdefault(term, []).append(np.asarray(J, np.float64))
+    return {t: np.concatenate(chunks[t]) for t in objective.terms}

@@ -1,0 +1,55 @@
+"""What a diagnosis has a row for: the layers that a gradient reaches at the start, and the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeGuard
+
+from pinnkit.models import MLP, Layer, LayeredModel
+from pinnkit.objective.loss import Objective
+
+GATES = "gates"
+
+
+class Rows(NamedTuple):
+    """The rows of a width study."""
+
+    open: list[int]
+    """The layers by number, those behind closed gates left out; the gates, where there are any, come after all layers."""
+    names: tuple[str, ...]
+    grows: tuple[bool, ...]
+    """Whether the fan-in grows with width."""
+    closed: int
+    """The number of layers behind closed gates."""
+
+
+def rows_of(narrow: Sequence[Layer], wide: Sequence[Layer], gated: bool) -> Rows:
+    """The rows of a model, from its layers at two widths."""
+    names = [layer.name for layer in narrow] + [GATES]
+    grows = [a.n_in < b.n_in for a, b in zip(narrow, wide, strict=True)] + [False]
+    there = felt(narrow) + ([len(narrow)] if gated else [])
+    return Rows(there, tuple(names[i] for i in there), tuple(grows[i] for i in there), sum(x.closed for x in narrow))
+
+
+def felt(layers: Sequence[Layer]) -> list[int]:
+    """The layers, by number, that a gradient reaches at the start."""
+    return [i for i, layer in enumerate(layers) if not layer.closed]
+
+
+def layers_of(objective: Objective, model: LayeredModel) -> tuple[Layer, ...]:
+    """The layers of a model on a problem."""
+    return model.layers(objective.network.embedding.features, len(objective.network.problem.fields))
+
+
+def predictable(model: LayeredModel) -> TypeGuard[MLP]:
+    """Whether mean-field theory knows the model: an MLP without random features."""
+    return isinstance(model, MLP) and not model.fourier_features
+
+
+def unpredicted(model: LayeredModel) -> str:
+    """A sentence where mean-field theory says nothing of a model."""
+    if isinstance(model, MLP):
+        return (
+            "The weights that pruning kept are no random ones: they are measured, not predicted." if model.masks else ""
+        )
+    return f"Mean-field theory is known for an MLP only: a {type(model).__name__} is measured, not predicted."

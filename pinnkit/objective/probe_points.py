@@ -1,0 +1,41 @@
+"""Points that diagnostics look at, and how a message names one of them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pinnkit.compiling import jit_once
+from pinnkit.fields import Points
+from pinnkit.objective.collocation import draw
+from pinnkit.objective.loss import Objective
+from pinnkit.objective.residuals import Equations, Group
+
+POINTS = 1024
+
+
+@lru_cache(maxsize=64)
+def points_of(group: Group, count: int = POINTS, key: int = 20) -> Points:
+    """Points of a group that training does not see."""
+    dtype = jnp.zeros(()).dtype
+    # Compiled as a whole: the dozens of small operations would each be compiled by itself.
+    return jit_once(lambda key: draw(key, group, count, dtype))(jax.random.key(key))
+
+
+def interior_points(objective: Objective, count: int = POINTS) -> Points:
+    """Such points of the interior equations."""
+    return points_of(objective.equations.interior, count)
+
+
+def coordinates(equations: Equations, point: Any) -> dict[str, float]:
+    """A point (dim,) by the names of its coordinates."""
+    return {n: float(v) for n, v in zip(equations.problem.domain.names, np.asarray(point), strict=True)}
+
+
+def named(equations: Equations, point: Any) -> str:
+    """The same in words: `t=0.5, x=0.25`."""
+    return ", ".join(f"{n}={v:.4g}" for n, v in coordinates(equations, point).items())

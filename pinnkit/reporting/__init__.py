@@ -1,1 +1,0 @@
-"""What a run leaves behind and says: run folder, figures, progress, tables."""

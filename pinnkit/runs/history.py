@@ -1,0 +1,63 @@
+"""The course of a training: one row a report, as metrics.jsonl holds them and the figures draw them."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from pinnkit.evaluation.accuracy import FieldError
+from pinnkit.objective import Objective
+from pinnkit.optim.loss_scaling import described_scale
+from pinnkit.training.loop import Report
+from pinnkit.runs.run import Run
+
+EVALUATE_SECONDS = 2.0
+"""Between two measurements of the error during training."""
+
+
+class History:
+    """Makes the rows of one training, and measures the error now and then and wherever something happened."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.errors: dict[str, FieldError] | None = None
+        """Those measured last."""
+        self._evaluated = 0.0
+        self._measured = 0
+        self._gradients = jax.jit(partial(gradient_norms, run.objective))
+
+    def row(self, report: Report) -> dict[str, Any]:
+        """Step, seconds, stage, loss and terms; errors, unknowns, gradients and an event where there are any."""
+        state, row = report.state, dict[str, Any]()
+        row |= {"step": int(state.step), "seconds": float(state.seconds), "stage": report.stage}
+        row |= {"loss": report.loss, "terms": report.mean_squares}
+        if time.monotonic() - self._evaluated > EVALUATE_SECONDS or report.event:
+            self.errors, self._evaluated = self.run.accuracy.errors_so_far(state.params), time.monotonic()
+            if self.errors:
+                row["errors"] = {f: e.relative_l2 for f, e in self.errors.items()}
+        if unknowns := self.run.problem.unknowns():
+            row["unknowns"] = {n: float(u.value(state.params["unknowns"][n])) for n, u in unknowns.items()}
+        row |= described_scale(state.optimiser)
+        if report.event:
+            row["event"] = report.event
+        every = self.run.recipe.gradients
+        if every and int(state.step) - self._measured >= every:
+            self._measured = int(state.step)
+            norms = self._gradients(state.params, state.points)
+            row["gradients"] = {term: jax.tree.map(float, norms[term]) for term in self.run.objective.terms}
+        return row
+
+
+def gradient_norms(objective: Objective, params: Any, points: Any) -> dict[str, dict[str, Any]]:
+    """||d(w mean(r^2))/dtheta|| of each term, by layer: {term: {layer: norm}}."""
+    slopes = jax.jacrev(lambda p: objective.mean_squares(p, points))(params)
+    norms = {}
+    for term, slope in slopes.items():
+        layers = slope["network"].get("layers", [slope["network"]])
+        squares = [sum(jnp.sum(g**2) for g in jax.tree.leaves(layer)) for layer in layers]
+        norms[term] = {f"layer {i + 1}": objective.weights[term] * jnp.sqrt(s) for i, s in enumerate(squares)}
+    return norms

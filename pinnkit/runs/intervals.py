@@ -1,0 +1,27 @@
+"""The progress of the intervals of unknown parameters: they take a while, and can be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from pinnkit.evaluation.uncertainty import Tick
+from pinnkit.runs.run import Run
+
+
+@contextmanager
+def counted_intervals(console: Console, run: Run) -> Iterator[Tick]:
+    """Within this, what the tick is told is shown: a live percentage on a terminal, one line elsewhere."""
+    unknowns = run.problem.unknowns()
+    if not unknowns:
+        yield lambda share: None
+        return
+    text = f"computing the 95% interval of {', '.join(unknowns)} (Ctrl-C leaves it out)"
+    if not console.is_terminal:
+        console.print(text)
+        yield lambda share: None
+        return
+    with console.status(text) as status:
+        yield lambda share: status.update(f"{text}: {share:.0%}")

@@ -1,0 +1,69 @@
+"""Pruning: which weights of a trained network are kept. They start again from where they started before.
+
+Source: Frankle and Carbin 2019 (arXiv 1803.03635): train, keep the largest, go back to the initial values, train again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pinnkit.errors import UsageError
+from pinnkit.models import LayeredModel, Mask
+from pinnkit.objective import Parameters
+from pinnkit.runs.run import Run
+from pinnkit.training.windows import Windows
+
+
+def pruned(run: Run, params: Parameters, keep: float) -> LayeredModel:
+    """The model of a run with a mask on every layer: of the trained weights that a unit sums a share is kept, the largest.
+
+    Unit by unit, because the largest of a layer may all lead to units that are not read: of 20 x 20 weights 80 were kept so, of
+    which one led to the output. Layers that read the coordinates are left whole. With the seed of the run the weights that are
+    kept start where they started.
+
+    Arguments
+        params: trained parameters of that run.
+        keep: of the weights of a network with none left out, above 0, below 1.
+
+    Raises UsageError for another keep, and for a network without dense layers, sparse from the start, or cut into windows.
+    """
+    model = run.model
+    if not isinstance(model, LayeredModel) or model.keep < 1 or isinstance(run.loop, Windows):
+        raise UsageError(
+            "This network cannot be pruned: it is " + _hindrance(run) + ".",
+            expected="one network of dense layers, trained with all its weights",
+            do="Train the problem so first.",
+        )
+    if not 0 < keep < 1:
+        raise UsageError(f"Pruning cannot keep a share of {keep}.", expected="above 0, below 1", do="Change --keep.")
+    sizes = run.objective.network.embedding.features, len(run.problem.fields)
+    module: Any = run.objective.network.module(params)
+    masks = tuple(
+        Mask.of(largest(np.asarray(dense.kernel_used()), 1.0 if layer.entry else keep))
+        for dense, layer in zip(module.layers, model.layers(*sizes), strict=True)
+    )
+    return replace(model, masks=masks)
+
+
+def largest(W: Float[np.ndarray, "n_in n_out"], keep: float) -> Bool[np.ndarray, "n_in n_out"]:
+    """True for a share of each column, at least one, the largest in size."""
+    count = max(1, round(keep * len(W)))
+    there = np.zeros(W.shape, bool)
+    np.put_along_axis(there, np.argsort(-np.abs(W), axis=0, kind="stable")[:count], True, axis=0)
+    return there
+
+
+def at_random(run: Run, keep: float) -> LayeredModel:
+    """The model of a run with as many weights, drawn at random: what pruning has to be better than."""
+    assert isinstance(run.model, LayeredModel)
+    return replace(run.model, masks=(), keep=keep)
+
+
+def _hindrance(run: Run) -> str:
+    if not isinstance(run.model, LayeredModel):
+        return f"a {type(run.model).__name__}"
+    return "sparse from the start" if run.model.keep < 1 else "one of several, one for each window of time"

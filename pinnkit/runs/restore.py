@@ -1,0 +1,149 @@
+"""A run as its folder describes it, built again from the folder's own copy of the problem file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from pinnkit.errors import UsageError, shown_path
+from pinnkit.models import MODELS, Model
+from pinnkit.problem import Problem
+from pinnkit.runs.problem_copy import Source, fingerprints, problem_class_of
+from pinnkit.runs.folder import CHECKPOINTS, CONFIG, RunFolder
+from pinnkit.files import plain
+from pinnkit.runs.versions import versions
+from pinnkit.settings import from_plain, settings_of, to_plain
+from pinnkit.runs.checkpoint import Checkpoints, Restored
+from pinnkit.training.recipe import Recipe
+from pinnkit.runs.run import Run
+
+OPTIONS = ("parameters", "model", "recipe", "seed")
+"""What of run.json decides a run's numbers."""
+
+
+def restored_problem(folder: RunFolder) -> Problem:
+    """The problem of a run, with its parameters. This executes the problem file in the folder. Raises UsageError."""
+    config = folder.config()
+    try:
+        source, parameters = Source.of(config), config["parameters"]
+        cls = problem_class_of(source, folder)
+        specs: dict[str, Any] = {spec.name: spec.default for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        if strange := set(parameters) - set(specs):
+            raise KeyError(min(strange))
+        return cls(**{name: from_plain(value, Any, like=specs[name]) for name, value in parameters.items()})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _undescribed(folder, error) from None
+
+
+def restored(folder: RunFolder, described: dict[str, Any] | None = None) -> Run:
+    """The run of a folder. Raises UsageError where run.json does not describe one.
+
+    Args:
+        described: the recipe as run.json holds it, where it is not the present one.
+    """
+    config, problem = folder.config(), restored_problem(folder)
+    try:
+        model, recipe = settings_in(config if described is None else config | {"recipe": described}, problem)
+        return Run(problem, model, recipe, seed=int(config["seed"]))
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError) as error:
+        raise _undescribed(folder, error) from None
+
+
+def settings_in(config: dict[str, Any], problem: Problem) -> tuple[Any, Recipe]:
+    """The model and the recipe that run.json describes; what it cannot hold is taken from the problem's own ones."""
+    own = settings_of(type(problem), problem.model, problem.recipe)
+    networks = {cls.__name__: cls for cls in MODELS.values()} | own
+    model = from_plain(config["model"], Model, classes=networks, like=problem.model)
+    recipe = from_plain(config["recipe"], Recipe, classes=own, like=problem.recipe)
+    if not isinstance(recipe, Recipe):
+        raise TypeError("the recipe is no object")
+    return model, recipe
+
+
+def restored_state(folder: RunFolder, run: Run) -> Restored:
+    """The newest state of a run that can be read; one of an earlier recipe is carried over to the present one.
+
+    Such a state is the newest where training was killed before the first checkpoint with the new recipe, or where the later
+    checkpoints cannot be read.
+
+    Raises UsageError where no state can be read.
+    """
+    changes = folder.config().get("history") or []
+    try:
+        runs = [*(restored(folder, entry["before"]) for entry in changes), run]
+    except (KeyError, TypeError) as error:
+        raise _undescribed(folder, error) from None
+    result = Checkpoints(folder.path / CHECKPOINTS).restore(*(r.loop for r in runs))
+    state = result.state
+    for before, after in pairwise(runs[result.changes :]):
+        state = after.loop.adopt(state, before.recipe)
+    return dataclasses.replace(result, state=state)
+
+
+def _undescribed(folder: RunFolder, error: Exception) -> UsageError:
+    return UsageError(
+        f"The run folder is damaged: run.json does not describe a run ({type(error).__name__}: {error}).",
+        where=shown_path(folder.path / CONFIG),
+        expected="the file as pinnkit train wrote it",
+        do="Train again.",
+    )
+
+
+def kept_parameter(value: Any) -> Any:
+    """A physical parameter as run.json holds it; in words where it is something that JSON cannot hold."""
+    try:
+        return to_plain(value)
+    except TypeError:
+        return str(value)
+
+
+def differences(folder: RunFolder) -> list[str]:
+    """What is not as it was when the run was started, a sentence each."""
+    config, said = folder.config(), []
+    before, now = config.get("versions") or {}, versions()
+    if changed := [f"{p} {v} (now {now[p]})" for p, v in before.items() if p in now and now[p] != v]:
+        said.append(
+            f"The run was started with {', '.join(changed)}: its numbers will not be equal to the bit to those of a run "
+            "without a break."
+        )
+    devices = config.get("devices")
+    if devices is not None and devices != jax.device_count():
+        said.append(
+            f"The run was started on {devices} device(s), and there are {jax.device_count()} now: sums are rounded in "
+            "another order, which quasi-Newton methods amplify."
+        )
+    files, kept = config.get("files"), fingerprints(folder)
+    if isinstance(files, dict):
+        changed = sorted(name for name in files.keys() | kept.keys() if files.get(name) != kept.get(name))
+        if changed:
+            said.append(f"The run's own copy of {', '.join(changed)} was changed after the run was started.")
+    if (given := config.get("fingerprint")) is not None and given != fingerprint(config):
+        said.append("run.json was edited: the run goes on with other parameters or settings than it was started with.")
+    said += _changed_original(folder, config)
+    return said
+
+
+def _changed_original(folder: RunFolder, config: dict[str, Any]) -> list[str]:
+    """Whether the problem file from which the run was made says something else by now."""
+    try:
+        source = Source.of(config)
+        original = Path(source.original)
+        if not original.is_file() or original.read_bytes() == (folder.problem / source.file).read_bytes():
+            return []
+    except (KeyError, TypeError, ValueError, OSError):
+        return []
+    return [
+        f"{source.original} has changed since: the run goes on with its own copy of it, {folder.problem / source.file}."
+    ]
+
+
+def fingerprint(config: dict[str, Any]) -> str:
+    """SHA-256 of what decides the numbers of a run."""
+    told = json.dumps(plain({name: config.get(name) for name in OPTIONS}), sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()

@@ -1,0 +1,238 @@
+"""From a problem to a solution: check, train, evaluate. What the command line and a notebook both call."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pinnkit.evaluation.accuracy import Accuracy, FieldError
+from pinnkit.checking.check import Checked, check
+from pinnkit.weighting.kernel_weights import ROWS, kernel_weights
+from pinnkit.objective.jacobians import mean_traces
+from pinnkit.checking.recommendation import recommendation
+from pinnkit.checking.surrogates import check_surrogate, solver
+from pinnkit.evaluation.truth import truth_of
+from pinnkit.evaluation.uncertainty import Estimate, Tick, draws_needed, estimates, without_interval
+from pinnkit.errors import UsageError
+from pinnkit.models import MLP, Model
+from pinnkit.models.grid import AnyModel, GridModel
+from pinnkit.models.mlp import AUTO
+from pinnkit.objective import Objective, Parameters, SurrogateEquations, equations_of
+from pinnkit.problem import Problem, Surrogate
+from pinnkit.problem.domain import require_resolution
+from pinnkit.problem.lines import line_of
+from pinnkit.training.curriculum_loop import CurriculumLoop
+from pinnkit.training.loop import Loop
+from pinnkit.training.recipe import NTK, SHORT, Recipe
+from pinnkit.training.requirements import require_memory_for, require_memory_of_stages
+from pinnkit.evaluation.half_precision import ShortPrecision, short_of
+from pinnkit.training.state import TrainState
+from pinnkit.training.windows import Windows
+from pinnkit.validation import require_number
+from pinnkit.evaluation.evaluation import Evaluation
+
+FRESH = 4
+"""Draws of fresh points on which the residuals are measured."""
+LEFT_OUT = "its computation was interrupted"
+
+
+class Run:
+    """One problem with one model and one recipe: everything that training needs, built and checked before it starts.
+
+    Raises UsageError for every mistake in the problem, the model or the recipe.
+    """
+
+    def __init__(
+        self, problem: Problem, model: AnyModel | None = None, recipe: Recipe | None = None, *, seed: int = 0
+    ) -> None:
+        _require(problem, Problem, "a problem", "an instance: pk.train(Rod()), with the brackets")
+        _require(model, (Model, GridModel, type(None)), "a model", "pk.MLP(...)")
+        _require(recipe, (Recipe, type(None)), "a recipe", "pk.Recipe(...)")
+        own_model, own_recipe = own_settings(problem)
+        self.problem = problem
+        self.seed = seed
+        self.objective, self.recipe = described(problem, model or own_model, recipe or own_recipe, seed)
+        self.model: AnyModel = self.objective.network.model
+        self.equations = self.objective.equations
+        self.loop: Loop | Windows | CurriculumLoop
+        reached = None if self.recipe.accuracy is None else self._accurate
+        if self.recipe.windows > 1:
+            self.loop = Windows(self.objective, self.recipe, seed=seed)
+        elif self.recipe.curriculum:
+            self.loop = CurriculumLoop(self.objective, self.recipe, self.recipe.curriculum, seed=seed, reached=reached)
+        else:
+            self.loop = Loop(self.objective, self.recipe, seed=seed, reached=reached)
+
+    def check(self) -> Checked:
+        """The findings before training. Raises UsageError."""
+        found = check_surrogate(self.objective) if isinstance(self.problem, Surrogate) else check(self.objective)
+        wanted = self.recipe.accuracy
+        if wanted is None or self.problem.exact or self.problem.reference or getattr(self.problem, "solve", None):
+            return found
+        unverifiable = (
+            f"The requested accuracy of {wanted:.1e} cannot be verified: {type(self.problem).__name__} has neither `exact` "
+            "nor `reference`. Training runs to the end of the recipe, with exit status 1."
+        )
+        return replace(found, oversights=(*found.oversights, unverifiable))
+
+    @cached_property
+    def accuracy(self) -> Accuracy:
+        """Errors against the truth, where there is one."""
+        equations = self.equations
+        truth = solver(equations) if isinstance(equations, SurrogateEquations) else truth_of(self.problem)
+        return Accuracy(self.loop.network, truth)
+
+    def _accurate(self, params: Parameters) -> bool:
+        """Whether every field is as accurate as was asked for; no where that cannot be known."""
+        errors = self.accuracy.errors(params)
+        return errors is not None and all(e.relative_l2 <= (self.recipe.accuracy or 0.0) for e in errors.values())
+
+    def evaluate(
+        self,
+        state: TrainState,
+        *,
+        diverged: bool = False,
+        interrupted: bool = False,
+        unknowns: Mapping[str, Estimate] | None = None,
+        tick: Tick = lambda share: None,
+    ) -> Evaluation:
+        """Everything that can be said of a trained state.
+
+        Args:
+            interrupted: training has not come to its end; of its states the best is then looked at.
+            unknowns: estimates of the unknown parameters where they are known already.
+            tick: is told the share that is done of the intervals. Ctrl-C (KeyboardInterrupt) leaves these out.
+        """
+        if interrupted:
+            state = self.loop.better(state)
+        training, fresh = self.loop.residuals(state, FRESH)
+        errors = self.accuracy.errors(state.params)
+        known = dict(unknowns or {}) or self._estimates(state, tick)
+        short = short_of(self.objective, self.accuracy.truth, state.params, self.accuracy)
+        terms = [(term, group) for group in self.equations.groups for term in self.equations.terms(group)]
+        return Evaluation(
+            problem=self.problem,
+            equations=self.equations,
+            accuracy=self.accuracy,
+            requested=self.recipe.accuracy,
+            state=state,
+            errors=errors,
+            training_residuals=training,
+            residuals=fresh,
+            unknowns=known,
+            diverged=diverged,
+            interrupted=interrupted,
+            short=short,
+            point_options={term: self.recipe.sampling.option(group) for term, group in terms},
+        )
+
+    def _estimates(self, state: TrainState, tick: Tick) -> dict[str, Estimate]:
+        """The unknown parameters with their intervals; without these where Ctrl-C was pressed."""
+        unknowns = self.problem.unknowns()
+        if not unknowns or isinstance(self.loop, Windows):
+            return {}
+        try:
+            draws = self.loop.residual_driven(state, draws_needed(self.objective, state.points))
+            return estimates(self.objective, state.params, draws, tick=tick)
+        except KeyboardInterrupt as stop:
+            if getattr(stop, "signum", signal.SIGINT) != signal.SIGINT:
+                raise
+            values = {name: float(u.value(state.params["unknowns"][name])) for name, u in unknowns.items()}
+            return {n: without_interval(u, values[n], LEFT_OUT) for n, u in unknowns.items()}
+
+
+def own_settings(problem: Problem) -> tuple[AnyModel, Recipe]:
+    """The model and the recipe that a problem's class names, or the defaults. Raises UsageError for what is neither."""
+    for name, kind, example in (("model", (Model, GridModel), "pk.MLP(width=30)"), ("recipe", Recipe, "pk.Recipe()")):
+        value: Any = getattr(problem, name)
+        if value is None:
+            continue
+        if isinstance(value, type) or not isinstance(value, kind):
+            raise UsageError(
+                f"{name} = {value!r} is no {name}.",
+                where=line_of(type(problem), name),
+                expected=f"{name} = {example}, say",
+                do=f"Write {name} = pk.{value.__name__}(), with the brackets."
+                if isinstance(value, type)
+                else f"Write {name} = {example}, or remove the line.",
+            )
+    return problem.model or MLP(), problem.recipe or Recipe()
+
+
+def described(problem: Problem, model: AnyModel, recipe: Recipe, seed: int) -> tuple[Objective, Recipe]:
+    """The objective and the recipe, what is automatic in them resolved (`init`, `weights`, `stages`): a run says what it did."""
+    require_number(
+        seed, "seed", where="seed", whole=True, least=0, below=2**63, meaning="a whole number from 0 to 2^63 - 1"
+    )
+    equations, dtype = equations_of(problem), recipe.dtype
+    for name, axis in zip(problem.domain.names, problem.domain.axes, strict=True):
+        require_resolution(name, axis, dtype)
+    if not isinstance(problem, Surrogate):
+        require_memory_for(equations, model, recipe)  # type: ignore[arg-type]
+    if isinstance(problem, Surrogate):
+        _refuse_for_a_surrogate(recipe)
+
+    def objective(model: AnyModel, weights: Mapping[str, float]) -> Objective:
+        network = equations.network(model, dtype=dtype, seed=seed, working=recipe.working)
+        return Objective(equations, network, weights)
+
+    if isinstance(model, MLP) and model.init == AUTO:
+        init, gain = recommendation(objective(replace(model, init="he"), {}))
+        model = replace(model, init=init, gain=gain)  # type: ignore[arg-type]
+    if recipe.weights == NTK:
+        traces = mean_traces(objective(model, {}), ROWS, seed)
+        recipe = replace(recipe, weights=kernel_weights(traces))
+    found = objective(model, recipe.fixed_weights)
+    count = found.network.count()
+    stages = tuple(s for stage in recipe.stages for s in stage.resolved(count, recipe.working))
+    require_memory_of_stages(stages, count, dtype)
+    return found, replace(recipe, stages=stages)
+
+
+def _refuse_for_a_surrogate(recipe: Recipe) -> None:
+    """Raise UsageError for what needs points of a domain, or one residual a point."""
+    weighed = [w.name for w in recipe.weightings]
+    for has, what in (
+        (recipe.windows > 1 or recipe.curriculum is not None, "windows of time or a curriculum"),
+        (bool(weighed) or recipe.weights == NTK, f"the weighting {', '.join(weighed) or NTK}"),
+        (any(stage.wants_residuals for stage in recipe.stages), "an optimiser of residuals (lm)"),
+        (recipe.precision in SHORT, f"the precision {recipe.precision}"),
+        (recipe.sampling.method == "r3", "the sampling r3"),
+    ):
+        if has:
+            raise UsageError(
+                f"A surrogate cannot be trained with {what}.",
+                where="recipe",
+                expected="first-order or quasi-Newton stages, fixed weights, float32 or float64",
+                do="Leave it out.",
+            )
+
+
+
+
+def _require(value: Any, kind: Any, what: str, expected: str) -> None:
+    if not isinstance(value, kind) or isinstance(value, type):
+        raise UsageError(
+            f"{value!r} is not {what}.",
+            expected=expected,
+            do=f"Add the brackets: {value.__name__}()."
+            if isinstance(value, type)
+            else "Pass it by its name, as train(problem, model=..., recipe=...).",
+        )
+
+
+
+
+
+
+
+
+
+
+
+

@@ -1,0 +1,358 @@
+"""What scripts and notebooks work with: `check`, `diagnose`, `train`, `load`, and the solution that they give."""
+
+from __future__ import annotations
+
+import math
+import signal
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+
+from pinnkit.evaluation.accuracy import FieldError
+from pinnkit.checking.check import Checked
+from pinnkit.diagnostics.finding import Settings
+from pinnkit.diagnostics.registry import Diagnosis
+from pinnkit.diagnostics.registry import diagnose as diagnosis
+from pinnkit.evaluation.uncertainty import Estimate
+from pinnkit.errors import UsageError, shown_path
+from pinnkit.fields import Points
+from pinnkit.fields.names import FieldFunction
+from pinnkit.models.grid import AnyModel
+from pinnkit.objective import SurrogateEquations
+from pinnkit.problem import Problem, Surrogate
+from pinnkit.runs.history import History
+from pinnkit.runs.intervals import counted_intervals
+from pinnkit.runs.keywords import user_call
+from pinnkit.figures.overview import as_html, as_text
+from pinnkit.runs.progress import Progress
+from pinnkit.runs.restore import restored, restored_state
+from pinnkit.runs.folder import RunFolder
+from pinnkit.figures.terminal import print_check
+from pinnkit.evaluation.uncertainty import estimate_of
+from pinnkit.stopping import signals_request
+from pinnkit.training.loop import Report
+from pinnkit.training.recipe import Recipe
+from pinnkit.runs.run import LEFT_OUT, Run, described, own_settings
+from pinnkit.evaluation.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from pinnkit.figures.pictures import Pictures
+
+Hook = Callable[[Run, Report], None]
+STRAY = 1e-9
+"""Share of an axis' length by which a coordinate may lie outside the domain, for rounding."""
+
+CALLER = 3
+"""Of `warnings.warn`: the user's line, two frames above a function that `user_call` wraps."""
+
+
+class Solution:
+    """A trained solution: the fields as functions of named coordinates, and how good they are."""
+
+    def __init__(self, run: Run, evaluation: Evaluation, history: Sequence[dict[str, Any]] = ()) -> None:
+        self.run, self.evaluation = run, evaluation
+        self.history = list(history)
+        """Step, seconds, stage, loss, terms, errors and unknowns, one dict per report."""
+
+    @property
+    def verdict(self) -> str:
+        """How good the solution is, in a sentence or two."""
+        return self.evaluation.verdict
+
+    @property
+    def errors(self) -> dict[str, FieldError] | None:
+        """Relative L2 and largest error of each field; None where no truth is known."""
+        return self.evaluation.errors
+
+    @property
+    def residuals(self) -> dict[str, float]:
+        """RMS of each term on held-out points."""
+        return self.evaluation.residuals
+
+    @property
+    def unknowns(self) -> dict[str, Estimate]:
+        """The unknown parameters with their 95% intervals."""
+        return self.evaluation.unknowns
+
+    def __call__(self, *unnamed: Any, **coordinates: Any) -> dict[str, np.ndarray]:
+        """The fields at given coordinates (broadcast together): `solution(t=0.5, x=xs)["u"]`.
+
+        Of a surrogate, for given inputs, each (*cells) or (samples, *cells): `solution(log_k=log_k)["p"]`.
+        Warns of points outside the domain. Raises UsageError unless every coordinate, or every input, is given.
+        """
+        if unnamed:
+            self._refuse_unnamed(unnamed, f'solution({{}})["{self.evaluation.problem.fields[0]}"]')
+        equations = self.evaluation.equations
+        if isinstance(equations, SurrogateEquations):
+            return self._mapped(equations, coordinates)
+        X, shape = self._points(coordinates)
+        values = self.evaluation.accuracy.fields(self.evaluation.state.params, X)
+        return {f: values[:, i].reshape(shape) for i, f in enumerate(self.evaluation.problem.fields)}
+
+    def at(self, *names: str, **coordinates: Any) -> dict[str, np.ndarray]:
+        """Derivatives and quantities, by the names that a signature has: `solution.at("u_x", "flux", t=0.5, x=xs)`.
+
+        The values have the shape of the coordinates broadcast together; `u_grad` and `u_hessian` further axes.
+        Raises UsageError for an unknown name.
+        """
+        if unnamed := [name for name in names if not isinstance(name, str)]:
+            texts = ", ".join(f'"{name}"' for name in names if isinstance(name, str))
+            self._refuse_unnamed(unnamed, f"solution.at({texts}, {{}})")
+        if isinstance(self.evaluation.equations, SurrogateEquations):
+            raise UsageError(
+                "A surrogate has no derivatives: its fields are known on its cells.",
+                expected="solution(...) with its inputs",
+                do="Take differences of what that returns.",
+            )
+        (X, shape), network = self._points(coordinates), self.evaluation.network
+        catalogue = self.evaluation.equations.catalogue
+        requests = {name: catalogue.names.resolve(name, method="Solution.at") for name in names}
+        for name, request in requests.items():
+            if isinstance(request, FieldFunction):
+                raise UsageError(
+                    f"'{name}' is a function, not a value.",
+                    expected="fields, their derivatives, quantities",
+                    do="Call the solution at other coordinates.",
+                )
+
+        def values(params: Any, X: Any) -> Any:
+            return catalogue.compute(network.bound(params), network.fields(params), Points(X), requests)
+
+        arrays = jax.jit(values)(self.evaluation.state.params, jnp.asarray(X, network.dtype))
+        return {n: np.asarray(v, np.float64).reshape((*shape, *v.shape[1:])) for n, v in arrays.items()}
+
+    def plot(self) -> Pictures:
+        """The figures that `pinnkit train` writes, by name: `solution`, `slices`, `losses`; a notebook shows them all."""
+        from pinnkit.figures.solution import all_figures  # matplotlib takes most of a second
+
+        return all_figures(self.evaluation, self.history)
+
+    def __repr__(self) -> str:
+        return as_text(self.evaluation)
+
+    def _repr_html_(self) -> str:
+        return as_html(self.evaluation)
+
+    def _refuse_unnamed(self, values: Sequence[Any], form: str) -> NoReturn:
+        """Raise UsageError for coordinates without their names; `form`: the call, {} where they belong."""
+        problem = self.evaluation.problem
+        names = tuple(problem.inputs) if isinstance(problem, Surrogate) else problem.domain.names
+        numbers = len(values) == len(names) and all(isinstance(v, (int, float)) for v in values)
+        given = ", ".join(f"{n}={v}" for n, v in zip(names, values if numbers else ["..."] * len(names), strict=True))
+        raise UsageError(
+            f"The solution is called with {_counted(len(values), 'value')} without a name.",
+            expected="each coordinate by its name: " + ", ".join(names),
+            do=f"Write {form.format(given)}.",
+        )
+
+    def _mapped(self, equations: SurrogateEquations, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """A surrogate's fields for inputs."""
+        problem, evaluation = equations.problem, self.evaluation
+        arrays = {name: np.asarray(values, np.float64) for name, values in inputs.items()}
+        shapes = {a.shape for a in arrays.values()}
+        shape = next(iter(shapes), ())
+        if set(arrays) != set(problem.inputs) or len(shapes) != 1 or shape[-len(problem.cells) :] != problem.cells:
+            raise UsageError(
+                "The surrogate is called with "
+                + (", ".join(f"{n} of the shape {a.shape}" for n, a in arrays.items()) or "nothing")
+                + ".",
+                expected=" and ".join(problem.inputs) + f", each of the shape {problem.cells} or (samples, ...)",
+                do="Write solution(" + ", ".join(f"{n}=..." for n in problem.inputs) + ").",
+            )
+        X = np.concatenate([arrays[n].reshape(-1, math.prod(problem.cells)) for n in problem.inputs], axis=1)
+        values = evaluation.accuracy.fields(evaluation.state.params, X)
+        return {f: values[:, i].reshape(shape) for i, f in enumerate(problem.fields)}
+
+    def _points(self, coordinates: Mapping[str, Any]) -> tuple[np.ndarray, tuple[int, ...]]:
+        """Named coordinates as points (points, dim), and the shape that they broadcast to."""
+        domain = self.evaluation.problem.domain
+        names = domain.names
+        if set(coordinates) != set(names):
+            raise UsageError(
+                f"The solution is called with {', '.join(coordinates) or 'nothing'}.",
+                expected="each coordinate by its name: " + ", ".join(names),
+                do="Write solution(" + ", ".join(f"{n}=..." for n in names) + ").",
+            )
+        given = _broadcast({n: coordinates[n] for n in names})
+        X = np.stack([g.ravel() for g in given], axis=1)
+        lower, upper = (np.array([getattr(a, end) for a in domain.axes]) for end in ("lower", "upper"))
+        periodic = np.array([a.kind == "periodic" for a in domain.axes])
+        nearest = np.clip(X, lower, upper)
+        stray = (np.abs(X - nearest) > STRAY * (upper - lower)) & ~periodic
+        outside = ~np.asarray(domain.contains(nearest)) | stray.any(axis=1)
+        if outside.any():
+            place = ", ".join(f"{n}={v:.4g}" for n, v in zip(names, X[int(np.argmax(outside))], strict=True))
+            warnings.warn(
+                f"{int(outside.sum())} of {len(X)} points lie outside the domain, the first at {place}: "
+                "nothing was trained there, and the values mean nothing.",
+                stacklevel=3,
+            )
+        return X, given[0].shape
+
+
+@user_call
+def check(problem: Problem, *, model: AnyModel | None = None, recipe: Recipe | None = None) -> Checked:
+    """Everything that can be known before training: printed as a table, and returned.
+
+    Raises UsageError for what training could not mend.
+    """
+    checked = Run(problem, model, recipe).check()
+    print_check(_console(), checked)
+    return checked
+
+
+@user_call
+def diagnose(
+    problem: Problem,
+    *,
+    model: AnyModel | None = None,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    settings: Settings | None = None,
+) -> Diagnosis:
+    """Is the network, on this problem, fit to train? Tables are printed; findings returned.
+
+    `pinnkit.figures.diagnosis.diagnosis_figures(findings)` draws them. Raises UsageError for a mistake in the problem.
+    """
+    from pinnkit.figures.diagnosis import print_diagnosis  # matplotlib takes most of a second
+
+    own_model, own_recipe = own_settings(problem)
+    objective, _ = described(problem, model or own_model, recipe or own_recipe, seed)
+    findings = diagnosis(objective, settings or Settings(), seed)
+    print_diagnosis(_console(), findings)
+    return findings
+
+
+@user_call
+def train(
+    problem: Problem,
+    *,
+    model: AnyModel | None = None,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+    hooks: Sequence[Hook] = (),
+) -> Solution:
+    """Check, train and evaluate a problem. Ctrl-C (a notebook's stop button) ends training and keeps what there is.
+
+    Args:
+        problem: an instance of a pk.Problem.
+        model, recipe: instead of the problem's own.
+        seed: of the initial weights and of the collocation points.
+        progress: show loss, error, speed and time left; by default where someone is watching (terminal, notebook).
+        hooks: called with (run, report) after each chunk of steps.
+
+    Raises UsageError for a mistake in the problem; warns (`warnings.warn`) of what is probably one.
+    """
+    run = Run(problem, model, recipe, seed=seed)
+    for warning in run.check().warnings:
+        warnings.warn(warning, stacklevel=CALLER)
+    _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
+    console = _console()
+    watched = progress if progress is not None else console.is_terminal or Console().is_jupyter
+    shown = console if watched else Console(quiet=True)
+
+    def say_stop(_signum: int) -> None:
+        with suppress(RuntimeError):  # Python prints no line into another one
+            shown.print("interrupted: ending after these steps (press again to stop at once)", style="yellow")
+
+    history, rows, state, diverged = History(run), list[dict[str, Any]](), run.loop.start(), False
+    with signals_request(say_stop, [signal.SIGINT]) as interrupted, Progress(shown, run.recipe.steps) as line:
+        for report in run.loop.run(state):
+            state, diverged = report.state, report.diverged
+            rows.append(history.row(report))
+            line.show(report, history.errors)
+            for hook in hooks:
+                hook(run, report)
+            if interrupted:
+                break
+    stopped = bool(interrupted) and not diverged and not run.loop.over(state)
+    with counted_intervals(shown, run) as tick:
+        evaluation = run.evaluate(state, diverged=diverged, interrupted=stopped, tick=tick)
+    return Solution(run, evaluation, rows)
+
+
+@user_call
+def load(folder: str | Path, *, untrained: bool = False) -> Solution:
+    """The solution of a run folder that `pinnkit train` wrote (`runs/NAME` stands for its latest run).
+
+    This executes the problem file that the folder holds: load no folder from somebody whose code you would not run.
+
+    Args:
+        folder: of the run.
+        untrained: whether a network that has not been trained, the only one that can be read, will do.
+
+    Raises:
+        UsageError: the folder is missing or damaged, or holds no trained network that can be read.
+    """
+    source = RunFolder.open(str(folder))
+    run = restored(source)
+    newest = restored_state(source, run)
+    state = newest.state
+    if int(state.step) == 0 and run.recipe.steps and not untrained:
+        raise UsageError(
+            "The run folder holds no trained network: the only state that can be read is that before the first step."
+            + (f" {newest.remark}" if newest.remark else ""),
+            where=shown_path(source.path),
+            expected="a run that has been trained",
+            do=f"Train it: pinnkit resume {shown_path(source.path)}. For the untrained network: pk.load(..., untrained=True), "
+            "or pinnkit export --untrained.",
+        )
+    if newest.remark:
+        warnings.warn(newest.remark, stacklevel=CALLER)
+    summary = source.summary() or {}
+    ended = run.loop.over(state) or bool(summary.get("diverged"))
+    unknowns = _known_intervals(run, summary, int(state.step))
+    evaluation = run.evaluate(state, diverged=bool(summary.get("diverged")), interrupted=not ended, unknowns=unknowns)
+    return Solution(run, evaluation, list(source.metrics()))
+
+
+def _known_intervals(run: Run, summary: Mapping[str, Any], step: int) -> dict[str, Estimate]:
+    """The estimates that a summary of the same step holds, which take a while to compute again; {} where it has none."""
+    try:
+        entries = summary["unknowns"] if summary["steps"] == step else {}
+        known = {name: estimate_of(entries[name]) for name in run.problem.unknowns()}
+    except (KeyError, TypeError, AttributeError):
+        return {}
+    return {} if any(e.reason == LEFT_OUT for e in known.values()) else known
+
+
+def _broadcast(coordinates: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+    """Coordinates as arrays of one shape, float64. Raises UsageError for what is no number, and for shapes that do not fit."""
+    arrays = {}
+    for name, value in coordinates.items():
+        try:
+            arrays[name] = np.asarray(value, np.float64)
+        except (TypeError, ValueError):
+            raise UsageError(
+                f"The coordinate {name} = {value!r} is not a number.",
+                expected="a number or an array of numbers for each coordinate",
+                do="Convert it, e.g. with np.asarray(..., float).",
+            ) from None
+    try:
+        return tuple(np.broadcast_arrays(*arrays.values()))
+    except ValueError:
+        raise UsageError(
+            "The coordinates have shapes that do not fit together: "
+            + ", ".join(f"{n} {a.shape}" for n, a in arrays.items())
+            + ".",
+            expected="one shape, or shapes that broadcast: t[:, None] and x give a grid",
+            do="Write " + ", ".join(f"{n}[:, None]" for n in list(arrays)[:1]) + " for a value at each combination.",
+        ) from None
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
+def _console() -> Console:
+    # A notebook shows each printed line as an output of its own, and takes itself for a terminal: plain text for it.
+    notebook = Console().is_jupyter
+    return Console(markup=False, highlight=False, force_jupyter=False, force_terminal=False if notebook else None)
