@@ -74,7 +74,7 @@ def _unfelt_axes(equations: Equations) -> Iterator[str]:
     domain = equations.problem.domain
     for i, (name, axis) in enumerate(zip(domain.names, domain.axes, strict=True)):
         if i not in felt and axis.kind != "parameter":
-            yield f"No equation has a derivative with respect to {name}; `{name}=pk.Parameter(...)` if that is meant."
+            yield f"No equation has a derivative with respect to {name}; `{name}=pk.ParameterAxis(...)` if that is meant."
 
 
 def _missing_conditions(equations: Equations) -> Iterator[str]:

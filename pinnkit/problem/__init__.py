@@ -1,7 +1,7 @@
 """What the user writes: Problem, the decorators, domains, unknown parameters; finding problem files."""
 
 from pinnkit.problem.conditions import Condition, at, boundary, data, feature, initial, interior, quantity
-from pinnkit.problem.domain import Axis, Box, Parameter, Periodic, Region
+from pinnkit.problem.domain import Axis, Box, ParameterAxis, Periodic, Region
 from pinnkit.problem.find import find, known, problem_class, shipped
 from pinnkit.problem.geometry import Disk, Polygon
 from pinnkit.problem.problem import Problem, validated
@@ -13,7 +13,7 @@ __all__ = [
     "Box",
     "Condition",
     "Disk",
-    "Parameter",
+    "ParameterAxis",
     "Periodic",
     "Polygon",
     "Problem",

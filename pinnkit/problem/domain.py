@@ -49,9 +49,9 @@ def Periodic(lower: float, upper: float, *, modes: int = 1) -> Axis:
     return _axis_of("pk.Periodic", lower, upper, "periodic", modes)
 
 
-def Parameter(lower: float, upper: float) -> Axis:
-    """An axis that is a physical parameter: the network solves the whole family of PDEs at once."""
-    return _axis_of("pk.Parameter", lower, upper, "parameter")
+def ParameterAxis(lower: float, upper: float) -> Axis:
+    """A parameter axis: a coordinate that is a physical parameter, so that one network solves the family of PDEs."""
+    return _axis_of("pk.ParameterAxis", lower, upper, "parameter")
 
 
 def _axis_of(what: str, lower: float, upper: float, kind: Kind, modes: int = 1) -> Axis:
@@ -273,7 +273,7 @@ def _as_axis(name: str, value: tuple[float, float] | Axis) -> Axis:
         except (TypeError, ValueError, OverflowError):
             raise UsageError(
                 f"Axis '{name}' is {value!r}.",
-                expected="a pair (lower, upper), pk.Periodic(lower, upper) or pk.Parameter(lower, upper)",
+                expected="a pair (lower, upper), pk.Periodic(lower, upper) or pk.ParameterAxis(lower, upper)",
                 do=f"Write {name}=(0.0, 1.0), say.",
             ) from None
         axis = Axis(lower, upper)
@@ -330,4 +330,4 @@ def _exactly(value: float) -> str:
 
 def _shown(axis: Axis) -> str:
     ends = f"({axis.lower:g}, {axis.upper:g})"
-    return ends if axis.kind == "interval" else axis.kind.capitalize() + ends
+    return {"interval": "", "periodic": "Periodic", "parameter": "ParameterAxis"}[axis.kind] + ends
