@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, ClassVar, dataclass_transform
 
 from pinnkit.errors import UsageError, advice, location
+from pinnkit.problem.computed_domain import domain_member
 from pinnkit.problem.conditions import MARK, Condition, Mark, method_arguments
 from pinnkit.problem.domain import Axis, Box
-from pinnkit.problem.geometry import Shape
 from pinnkit.problem.lines import line_of
-from pinnkit.problem.shaped import as_domain
 from pinnkit.problem.slips import ProblemType, refuse_own_init, refuse_slips
 from pinnkit.problem.unknown import Unknown, unknown
 
@@ -32,7 +31,7 @@ class Problem(metaclass=ProblemType):
     """A PDE with its conditions. Subclass it; annotated class fields become parameters, keyword-only.
 
     Class attributes
-        domain: `pk.Box(...)`; required.
+        domain: `pk.Box(...)`, or a method `domain(self)` that returns one, computed from physical parameters; required.
         fields: names of the unknown functions; `("u",)` unless given.
         up_to_constant: fields that the equations fix only up to a constant (a pressure): compared without their mean.
         model, recipe: defaults for `pinnkit train`, both optional.
@@ -56,8 +55,8 @@ class Problem(metaclass=ProblemType):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         refuse_own_init(cls)
-        if isinstance(cls.__dict__.get("domain"), Shape):
-            cls.domain = as_domain(cls.domain)
+        if "domain" in vars(cls):
+            cls.domain = domain_member(cls, vars(cls)["domain"])
         dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(cls)
         refuse_slips(cls, Problem)
 
