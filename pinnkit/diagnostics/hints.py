@@ -9,6 +9,7 @@ import difflib
 import inspect
 from collections.abc import Iterator, Sequence
 
+from pinnkit.diagnostics.fixed_domains import fixed_domain_notes, fixed_domain_warnings
 from pinnkit.diagnostics.initial_conditions import prescribed_at_start
 from pinnkit.errors import UsageError
 from pinnkit.fields import Partial
@@ -27,12 +28,13 @@ def warnings(equations: Equations) -> tuple[str, ...]:
         *_unfelt_axes(equations),
         *_missing_conditions(equations),
         *_means_over_points(equations),
+        *fixed_domain_warnings(equations.problem),
     )
 
 
 def notes(equations: Equations) -> tuple[str, ...]:
     """What could be said better, one sentence each."""
-    return tuple(_constants(equations.problem))
+    return (*_constants(equations.problem), *fixed_domain_notes(equations.problem))
 
 
 def _misspelt(problem: Problem) -> Iterator[str]:

@@ -68,7 +68,7 @@ class DomainMethod:
             f"The domain depends on '{(needed or list(unknowns))[0]}', an unknown parameter.",
             where=location(self.method),
             expected="a domain that is known before training: points are sampled in it, and it scales the network's inputs",
-            do="Keep the domain fixed, and put the parameter into the equations: in the coordinate xi = x / L, u_x is u_xi / L.",
+            do="Keep the domain fixed, and put the parameter into the equations: derivatives in xi = x / L, over L.",
         )
 
     def _works(self, problem: Any) -> bool:
