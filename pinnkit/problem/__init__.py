@@ -4,7 +4,7 @@ from pinnkit.problem.conditions import Condition, at, boundary, data, feature, i
 from pinnkit.problem.domain import Axis, Box, ParameterAxis, Periodic, Region
 from pinnkit.problem.find import find, known, problem_class, shipped
 from pinnkit.problem.geometry import Disk, Polygon
-from pinnkit.problem.problem import Problem, validated
+from pinnkit.problem.problem import Problem, same_parameters, validated
 from pinnkit.problem.surrogate import Surrogate, validated_surrogate
 from pinnkit.problem.unknown import Unknown, unknown
 
@@ -30,6 +30,7 @@ __all__ = [
     "known",
     "problem_class",
     "quantity",
+    "same_parameters",
     "shipped",
     "unknown",
     "validated",

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, dataclass_transform
 
+import numpy as np
+
 from pinnkit.errors import UsageError, advice, location
 from pinnkit.problem.computed_domain import domain_member
 from pinnkit.problem.conditions import MARK, Condition, Mark, method_arguments
@@ -202,6 +204,17 @@ def validated(problem: Problem) -> Problem:
     return problem
 
 
+def same_parameters(a: Problem, b: Problem) -> bool:
+    """Whether two problems are of one class and have equal parameters; values that cannot be compared are not equal."""
+    try:
+        ours, theirs = a.parameters(), b.parameters()
+        return type(a) is type(b) and all(
+            type(ours[n]) is type(theirs[n]) and np.all(ours[n] == theirs[n]) for n in ours
+        )
+    except Exception:  # of an __eq__ of the user's own, or of arrays of different shapes
+        return False
+
+
 def _marked(cls: type) -> dict[str, tuple[Mark, Callable[..., Any]]]:
     found: dict[str, tuple[Mark, Callable[..., Any]]] = {}
     for base in reversed(cls.__mro__):
@@ -229,4 +242,4 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-__all__ = ["Axis", "Box", "Problem", "validated"]
+__all__ = ["Axis", "Box", "Problem", "same_parameters", "validated"]
