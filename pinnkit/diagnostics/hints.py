@@ -136,12 +136,13 @@ def _missing_at_start(equations: Equations, groups: Sequence[Group], orders: dic
 
 def _means_over_points(equations: Equations) -> Iterator[str]:
     """Residuals that are one number made of the values at the collocation points."""
+    elsewhere = f"{equations.problem.fields[0]}_at({equations.problem.domain.names[-1]}=nodes)"
     for group in equations.groups:
         for term in equations.means_over_points(group) if group.kind in ONE_NUMBER else ():
             yield (
                 f"'{term}' is one number made of the values at the collocation points, such as their mean: training makes "
                 "that number zero, not the residual of each point. Return an elementwise expression, if that was meant; an "
-                "integral needs nodes of its own: u_at(x=nodes)."
+                f"integral needs nodes of its own: {elsewhere}."
             )
 
 

@@ -259,7 +259,7 @@ def _refuse_boundary_of_time(target: str, where: str) -> NoReturn:
         expected="a condition at the start of time, or an axis with another name",
         do=f"For values at the start, use @pk.initial above the method, without brackets. If '{TIME}' is not the direction "
         f"in which the solution evolves, rename it in the domain and in the signatures: tau=(start, end) has the "
-        f'boundaries "tau", "tau-" and "tau+", and u_tau is its derivative.',
+        f'boundaries "tau", "tau-" and "tau+", and names of derivatives end in _tau.',
     )
 
 
@@ -305,16 +305,16 @@ def require_resolution(name: str, axis: Axis, dtype: Any) -> None:
 
 
 def _require_name(name: str, others: list[str]) -> None:
-    """Raise UsageError unless `u_NAME` can be read in one way only."""
+    """Raise UsageError unless FIELD_NAME, as in `u_x`, can be read in one way only."""
     reason = ""
     if not name.isidentifier() or keyword.iskeyword(name) or name == "self":
         reason = "it is no name that a Python method can ask for"
     elif "_" in name:
-        reason = "underscores separate the coordinates of a derivative, as in u_theta_theta"
+        reason = "underscores separate the coordinates in the name of a derivative"
     elif name in OPERATORS:
-        reason = f"u_{name} already has a meaning"
+        reason = f"_{name} behind the name of a field already has a meaning"
     elif len(name) > 1 and all(letter in others for letter in name):
-        reason = f"u_{name} is already a derivative by {', '.join(sorted(set(name)))}"
+        reason = f"_{name} behind the name of a field is already a derivative by {', '.join(sorted(set(name)))}"
     if reason:
         raise UsageError(
             f"'{name}' cannot name a coordinate: {reason}.",

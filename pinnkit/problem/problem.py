@@ -160,8 +160,8 @@ def validated(problem: Problem) -> Problem:
         raise UsageError(
             f"fields = {names!r} does not name fields.",
             where=line_of(cls, "fields"),
-            expected='a tuple of names, e.g. fields = ("u", "v", "p")',
-            do='Write fields = ("u",) for one field: mind the comma.',
+            expected='a tuple of names, e.g. fields = ("velocity", "pressure")',
+            do=f'Write fields = ("{names if _is_name(names) else "u"}",) for one field: mind the comma.',
         )
     clash = sorted(_twice([*names, *problem.quantities(), *problem.domain.names, *problem.parameters()]))
     if clash:
