@@ -8,7 +8,7 @@ from pinnkit.parallel import use_all_cores
 from pinnkit.problem import (
     Box,
     Disk,
-    Parameter,
+    ParameterAxis,
     Periodic,
     Polygon,
     Problem,
@@ -45,7 +45,7 @@ __all__ = [
     "ModifiedMLP",
     "Muon",
     "Optax",
-    "Parameter",
+    "ParameterAxis",
     "Periodic",
     "PirateNet",
     "Polygon",

@@ -85,7 +85,7 @@ class Plane(Decay):
 
 
 class Space(Decay):
-    domain = pk.Box(t=(0.0, 2.0), x=(-1.0, 3.0), nu=pk.Parameter(1.0, 2.0))
+    domain = pk.Box(t=(0.0, 2.0), x=(-1.0, 3.0), nu=pk.ParameterAxis(1.0, 2.0))
 
 
 @pytest.mark.parametrize(("problem", "count"), [(Decay(), 2001), (Plane(), 201**2), (Space(), 2**15)])

@@ -260,7 +260,7 @@ TWO = {"fields": ("u", "v")}
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (end(lambda self, u: u**2 - 1), ("not affine in u", "a(x) u + b(x)")),
+        (end(lambda self, u: u**2 - 1), ("not affine in u", "a u + b")),
         (start(lambda self, u, x: jnp.sin(u) - x), ("not affine in u",)),
         (end(lambda self, u, v: u * v, **TWO), ("returns 1 residuals for 2 fields (u, v)",)),
         (end(lambda self, u, v: {"a": u * v, "b": u - v}, **TWO), ("not affine in u, v",)),

@@ -124,7 +124,7 @@ def test_columns_of_a_data_file():
 
 
 def test_long_names_and_parameters_of_a_family():
-    domain = pk.Box(t=(0, 1), theta=pk.Periodic(0, 1), r=(1, 2), nu=pk.Parameter(0, 1))
+    domain = pk.Box(t=(0, 1), theta=pk.Periodic(0, 1), r=(1, 2), nu=pk.ParameterAxis(0, 1))
     problem = type("P", (Plane,), {"domain": domain, "fields": ("u",), **dict.fromkeys(("flux", "power", "slope"))})()
     f, X = Wave((1.0, 2.0, 3.0, 5.0)), scattered(domain)
     found = computed(problem, f, X, "u_theta_theta", "u_r_theta", "u_nu", "u_laplacian")

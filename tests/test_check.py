@@ -367,7 +367,7 @@ def test_long_names_parameters_and_unknowns_pass_the_whole_check():
         nu: float = pk.unknown(0.5, bounds=(0.0, None))
 
         domain = pk.Box(
-            t=(0.0, 1.0), radius=(1.0, 2.0), theta=pk.Periodic(0.0, 2 * jnp.pi), speed=pk.Parameter(0.5, 1.0)
+            t=(0.0, 1.0), radius=(1.0, 2.0), theta=pk.Periodic(0.0, 2 * jnp.pi), speed=pk.ParameterAxis(0.5, 1.0)
         )
 
         @pk.interior

@@ -18,11 +18,11 @@ def placed(region, count):
 
 
 def test_axes_in_the_order_given():
-    box = pk.Box(t=(0, 1), x=pk.Periodic(0, 2 * jnp.pi, modes=3), nu=pk.Parameter(0.1, 1))
+    box = pk.Box(t=(0, 1), x=pk.Periodic(0, 2 * jnp.pi, modes=3), nu=pk.ParameterAxis(0.1, 1))
     assert box.names == ("t", "x", "nu") and box.dim == 3 and box.time == 0
     assert box.space == (1,)
     assert box.axes[1].modes == 3 and box.axes[1].length == pytest.approx(2 * np.pi)
-    assert repr(box) == "Box(t=(0, 1), x=Periodic(0, 6.28319), nu=Parameter(0.1, 1))"
+    assert repr(box) == "Box(t=(0, 1), x=Periodic(0, 6.28319), nu=ParameterAxis(0.1, 1))"
     assert pk.Box(x=(0, 1)).time is None
 
 
@@ -37,7 +37,7 @@ def test_axes_in_the_order_given():
         (1.0, ("Axis 'x' is 1.0", "a pair")),
         (("a", "b"), ("Axis 'x'", "a pair")),
         (pk.Periodic(1.0, 0.0), ("axis 'x'", "reversed")),
-        (pk.Parameter(1.0, 1.0), ("axis 'x'", "empty")),
+        (pk.ParameterAxis(1.0, 1.0), ("axis 'x'", "empty")),
     ],
 )
 def test_intervals_that_are_none(interval, words):
@@ -133,7 +133,7 @@ def test_float32_points_and_normals():
     assert X.dtype == normals.dtype == jnp.float32
 
 
-CIRCLE = pk.Box(t=(0, 1), theta=pk.Periodic(0, 1), nu=pk.Parameter(0, 1), x=(0, 1))
+CIRCLE = pk.Box(t=(0, 1), theta=pk.Periodic(0, 1), nu=pk.ParameterAxis(0, 1), x=(0, 1))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_at_an_unknown_coordinate():
     refused(lambda: CIRCLE.at({"thet": 0.5}), "no coordinate 'thet'", "Did you mean 'theta'")
 
 
-@pytest.mark.parametrize("time", [None, pk.Periodic(0, 1), pk.Parameter(0, 1)])
+@pytest.mark.parametrize("time", [None, pk.Periodic(0, 1), pk.ParameterAxis(0, 1)])
 def test_initial_needs_a_time_that_starts(time):
     box = pk.Box(x=(0, 1)) if time is None else pk.Box(x=(0, 1), t=time)
     refused(lambda: box.initial("f.py:9"), "t=(start, end)", "f.py:9")

@@ -53,14 +53,14 @@ class Flow(Square):
 
 
 class Family(Rod):
-    domain = pk.Box(t=(0.0, 1.0), x=(0.0, 1.0), k=pk.Parameter(2.0, 4.0))
+    domain = pk.Box(t=(0.0, 1.0), x=(0.0, 1.0), k=pk.ParameterAxis(2.0, 4.0))
 
     def exact(self, t, x, k):
         return k * t * x
 
 
 class Cube(Plate):
-    domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0), z=(0.0, 4.0), k=pk.Parameter(2.0, 4.0))
+    domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0), z=(0.0, 4.0), k=pk.ParameterAxis(2.0, 4.0))
     exact = None
 
     @pk.interior

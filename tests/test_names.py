@@ -8,7 +8,7 @@ from pinnkit.fields import Names, Partial
 from pinnkit.fields.names import Column, Coordinate, FieldFunction, NormalComponent, partials
 
 PLANE = pk.Box(t=(0, 1), x=(0, 1), y=(0, 1))
-LONG = pk.Box(t=(0, 1), theta=pk.Periodic(0, 1), x=(0, 1), x1=(0, 1), nu=pk.Parameter(0, 1))
+LONG = pk.Box(t=(0, 1), theta=pk.Periodic(0, 1), x=(0, 1), x1=(0, 1), nu=pk.ParameterAxis(0, 1))
 U = Names(PLANE, ("u",))
 SYSTEM = Names(PLANE, ("u", "u_plus", "p"), ("flux", "flux_total"), ("alpha", "c"))
 
@@ -113,7 +113,7 @@ def test_the_listing_on_a_boundary_and_with_long_names():
 
 @pytest.mark.parametrize("argument", ["u_n", "u_laplacian", "u_grad", "u_hessian"])
 def test_no_operators_without_space(argument):
-    names = Names(pk.Box(t=(0, 1), nu=pk.Parameter(0, 1)), ("u",))
+    names = Names(pk.Box(t=(0, 1), nu=pk.ParameterAxis(0, 1)), ("u",))
     message = str(refused(lambda: names.resolve(argument, has_normal=True), "unknown"))
     assert "laplacian" not in message.partition("expected")[2]
 

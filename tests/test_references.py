@@ -423,7 +423,7 @@ def test_columns_are_read_by_name(tmp_path):
     [
         ("", ["empty", "header"]),
         ("t,x,u\n", ["header but no rows"]),
-        ("0,1,2\n3,4,5\n", ["no header", "d.csv:1", "t,x,u"]),
+        ("0,1,2\n3,4,5\n", ["no header", "d.csv:1", "into a first line"]),
         ("t,x,x\n0,1,2\n", ["Two columns are called 'x'", "d.csv:1"]),
         ("t,,u\n0,1,2\n", ["Column 2 has no name"]),
         ("t;x;u\n0;1;2\n", ["Separate the columns by commas"]),

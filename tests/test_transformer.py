@@ -1,5 +1,6 @@
 """The transformer in pseudo-time: what it computes, its size at the start, its derivatives, and its messages."""
 
+import json
 import math
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import Rod, objective, refused, scattered
+from cli import pinnkit
 from flax import nnx
 
 import pinnkit as pk
@@ -14,11 +16,12 @@ from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import diagnose
 from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.models import Transformer, split
+from pinnkit.models.transformer import Moved
 from pinnkit.problem import problem_class
 
 
-def built(model, seed=0, features=2, outputs=1):
-    return model.build(features, outputs, rngs=nnx.Rngs(seed), dtype=jnp.float64)
+def built(model, seed=0, features=2, outputs=1, **given):
+    return model.build(features, outputs, rngs=nnx.Rngs(seed), dtype=jnp.float64, **given)
 
 
 @pytest.mark.parametrize("model", [Transformer(width=8), Transformer(width=6, depth=3, heads=3, times=2)])
@@ -42,9 +45,81 @@ def test_attention_by_hand():
 
 
 def test_tokens_are_the_point_a_little_later():
-    module, X = built(Transformer(width=4, times=3, step=0.5, along=1)), jnp.asarray([[1.0, 2.0], [3.0, 4.0]])
+    module, X = built(Transformer(width=4, times=3, step=0.5), moved=Moved(1, 0)), jnp.asarray([[1.0, 2.0], [3.0, 4.0]])
     expected = [[[1, 2], [1, 2.5], [1, 3]], [[3, 4], [3, 4.5], [3, 5]]]
     np.testing.assert_allclose(module.tokens(X), expected)
+
+
+def on(domain, **options):
+    """A network on a domain, and its module."""
+    problem = type("P", (Rod,), {"domain": domain, "warm_start": None, "cold_ends": None})()
+    network = objective(problem, Transformer(width=4, times=4, step=0.3, **options)).network
+    return network, network.module(network.initial_parameters)
+
+
+BOXES = {
+    "time first": pk.Box(t=(0.0, 2.0), x=(-1.0, 3.0)),
+    "time last": pk.Box(x=(-1.0, 3.0), t=(0.0, 2.0)),
+    "behind a circle": pk.Box(x=pk.Periodic(-1.0, 3.0, modes=3), t=(0.0, 2.0)),
+    "before a circle": pk.Box(t=(0.0, 2.0), x=pk.Periodic(-1.0, 3.0, modes=2)),
+    "time a circle": pk.Box(k=pk.ParameterAxis(1.0, 2.0), x=(-1.0, 3.0), t=pk.Periodic(0.0, 2.0, modes=3)),
+}
+
+
+@pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
+@pytest.mark.parametrize("along", [None, "t", "x"])
+def test_tokens_are_embedded_points_moved_along_the_named_coordinate(box, along):
+    """Independent of columns: each token is the embedding of a point that was moved in its own coordinates."""
+    network, module = on(box, along=along)
+    X = np.asarray(scattered(box, 6))
+    axis = box.names.index(along or "t")
+    # One unit of a feature is length / (2 sqrt 3) of an interval, length / (2 pi) of a circle.
+    unit = box.axes[axis].length / (2 * math.pi if box.axes[axis].kind == "periodic" else 2 * math.sqrt(3))
+    tokens = np.asarray(module.tokens(network.embedding(jnp.asarray(X))))
+    for j in range(4):
+        later = X.copy()
+        later[:, axis] += 0.3 * j * unit
+        np.testing.assert_allclose(tokens[:, j], network.embedding(jnp.asarray(later)), rtol=1e-12, atol=1e-12)
+
+
+def test_the_order_of_the_axes_does_not_change_which_coordinate_is_moved():
+    """With the rows of the first layer exchanged as the axes are, the fields are the same, along each coordinate."""
+    for along in (None, "t", "x"):
+        (first, _), (last, _) = on(BOXES["time first"], along=along), on(BOXES["time last"], along=along)
+        params = first.initial_parameters
+        embed = {**params["network"]["embed"], "kernel": params["network"]["embed"]["kernel"][::-1]}
+        exchanged = {**params, "network": {**params["network"], "embed": embed}}
+        X = np.asarray(scattered(BOXES["time first"], 5))
+        np.testing.assert_allclose(first.values(params, X), last.values(exchanged, X[:, ::-1]), rtol=1e-12)
+
+
+def test_without_time_the_first_coordinate_is_moved():
+    class Plate(pk.Problem):
+        domain = pk.Box(y=(0.0, 1.0), x=(0.0, 1.0))
+
+        @pk.interior
+        def laplace(self, u_laplacian):
+            return u_laplacian
+
+    network = objective(Plate(), Transformer(width=4)).network
+    module = network.module(network.initial_parameters)
+    moved = np.ptp(np.asarray(module.tokens(jnp.zeros((1, 2)))), axis=1)
+    assert (moved > 0).tolist() == [[True, False]]
+
+
+@pytest.mark.slow
+def test_a_run_keeps_the_coordinate(tmp_path):
+    options = ("--model", "transformer", "--model.width", "4", "--model.times", "2", "--model.along", "x")
+    small = ("--stages", "adam", "--adam.steps", "2", "--sampling.interior", "16", "--out", "run")
+    status, _, err = pinnkit("train", "heat", *options, *small, folder=tmp_path)
+    assert status == 0, err
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["model"]["along"] == "x"
+    assert pk.load(tmp_path / "run").run.model.along == "x"
+
+
+def test_an_unknown_coordinate_on_the_command_line_is_refused(tmp_path):
+    status, _, err = pinnkit("check", "heat", "--model", "transformer", "--model.along", "y", folder=tmp_path)
+    assert status == 2 and "Transformer.along is 'y'" in err and "one of t, x" in " ".join(err.split())
 
 
 @pytest.mark.slow
@@ -59,8 +134,9 @@ def test_size_at_the_start_does_not_depend_on_depth(depth):
 
 
 @pytest.mark.slow
-def test_derivatives():
-    made = objective(Rod(), Transformer(width=6, depth=1, times=3))
+@pytest.mark.parametrize("box", [Rod.domain, pk.Box(t=pk.Periodic(0.0, 1.0, modes=2), x=(0.0, 1.0))])
+def test_derivatives(box):
+    made = objective(type("P", (Rod,), {"domain": box, "warm_start": None})(), Transformer(width=6, depth=1, times=3))
     f, X = made.network.fields(made.network.initial_parameters), scattered(made.network.problem.domain, 5)
     found = partial_derivatives(f, X, {(0,), (1,), (1, 1), (0, 1)})
 
@@ -78,7 +154,9 @@ def test_messages():
     refused(lambda: Transformer(width=7, heads=2), "Transformer.width is 7", "a multiple of the 2 heads")
     refused(lambda: Transformer(step=0.0), "Transformer.step is 0.0")
     refused(lambda: Transformer(attention="big"), "'big'", "xavier, he")
-    refused(lambda: built(Transformer(along=2)), "Transformer.along is 2", "from 0 on")
+    refused(lambda: Transformer(along=0), "Transformer.along is 0", "the name of a coordinate, such as 't'")
+    refused(lambda: on(Rod.domain, along="tt"), "Transformer.along is 'tt'", "one of t, x", "Did you mean 't'?")
+    refused(lambda: on(Rod.domain, along=""), "Transformer.along is ''", "one of t, x")
     made = objective(Rod(), Transformer(width=4))
     refused(lambda: diagnose(made, Settings(), 0), "does not know the layers of a Transformer")
 

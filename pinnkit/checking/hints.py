@@ -9,6 +9,7 @@ import difflib
 import inspect
 from collections.abc import Iterator, Sequence
 
+from pinnkit.checking.fixed_domains import fixed_domain_notes, fixed_domain_warnings
 from pinnkit.checking.initial_conditions import prescribed_at_start
 from pinnkit.errors import UsageError
 from pinnkit.fields import Partial
@@ -27,12 +28,13 @@ def warnings(equations: Equations) -> tuple[str, ...]:
         *_unfelt_axes(equations),
         *_missing_conditions(equations),
         *_means_over_points(equations),
+        *fixed_domain_warnings(equations.problem),
     )
 
 
 def notes(equations: Equations) -> tuple[str, ...]:
     """What could be said better, one sentence each."""
-    return tuple(_constants(equations.problem))
+    return (*_constants(equations.problem), *fixed_domain_notes(equations.problem))
 
 
 def _misspelt(problem: Problem) -> Iterator[str]:
@@ -74,7 +76,7 @@ def _unfelt_axes(equations: Equations) -> Iterator[str]:
     domain = equations.problem.domain
     for i, (name, axis) in enumerate(zip(domain.names, domain.axes, strict=True)):
         if i not in felt and axis.kind != "parameter":
-            yield f"No equation has a derivative with respect to {name}; `{name}=pk.Parameter(...)` if that is meant."
+            yield f"No equation has a derivative with respect to {name}; `{name}=pk.ParameterAxis(...)` if that is meant."
 
 
 def _missing_conditions(equations: Equations) -> Iterator[str]:
@@ -134,12 +136,13 @@ def _missing_at_start(equations: Equations, groups: Sequence[Group], orders: dic
 
 def _means_over_points(equations: Equations) -> Iterator[str]:
     """Residuals that are one number made of the values at the collocation points."""
+    elsewhere = f"{equations.problem.fields[0]}_at({equations.problem.domain.names[-1]}=nodes)"
     for group in equations.groups:
         for term in equations.means_over_points(group) if group.kind in ONE_NUMBER else ():
             yield (
                 f"'{term}' is one number made of the values at the collocation points, such as their mean: training makes "
                 "that number zero, not the residual of each point. Return an elementwise expression, if that was meant; an "
-                "integral needs nodes of its own: u_at(x=nodes)."
+                f"integral needs nodes of its own: {elsewhere}."
             )
 
 

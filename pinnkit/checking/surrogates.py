@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pinnkit.checking.check import Checked
+from pinnkit.checking.fixed_domains import fixed_domain_notes, fixed_domain_warnings
 from pinnkit.evaluation.truth import Truth, stated_error
 from pinnkit.objective import Objective, SurrogateEquations
 
@@ -46,7 +47,8 @@ def check_surrogate(objective: Objective) -> Checked:
     drawn = equations.drawn(jax.random.key(KEY), network.together or 1, network.dtype)
     squares = jax.jit(objective.mean_squares)(network.initial_parameters, {group.name: drawn})
     rms = {term: float(squares[term]) ** 0.5 for term in objective.terms}
-    oversights, notes = list[str](), _uneven(rms, objective.weights)
+    oversights = list(fixed_domain_warnings(equations.problem))
+    notes = [*_uneven(rms, objective.weights), *fixed_domain_notes(equations.problem)]
     if equations.problem.solve is None:
         notes.append("no `solve`: how good the surrogate is will not be known")
     else:

@@ -23,8 +23,8 @@ from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import diagnose as diagnose_objective
 from pinnkit.errors import UsageError, advice, printable, shown_path
 from pinnkit.figures.terminal import print_check, print_conclusion, print_summary, table
-from pinnkit.objective import equations_of
-from pinnkit.problem import Surrogate, known, problem_class
+from pinnkit.objective import Equations, equations_of
+from pinnkit.problem import known, problem_class
 from pinnkit.problem.watching import opened_files
 from pinnkit.runs.folder import RunFolder, all_runs, refuse_taken, unused
 from pinnkit.runs.run import Run, described
@@ -89,7 +89,7 @@ def diagnose(arguments: Sequence[str]) -> int:
                 console.print(line)
 
         announce("building the network")
-        objective, _ = described(options.problem, options.model, options.recipe, options.seed)
+        objective, _ = described(options.problem, options.model, options.recipe, options.seed, options.equations)
         found = diagnose_objective(objective, options.further, options.seed, announce)
     from pinnkit.figures.diagnosis import print_diagnosis, write_diagnosis  # matplotlib
 
@@ -283,10 +283,11 @@ def _one(command: str, arguments: Sequence[str]) -> str:
 
 
 def _run(options: Options) -> Run:
-    order = 0 if isinstance(options.problem, Surrogate) else equations_of(options.problem).highest_order
+    equations = options.equations or equations_of(options.problem)
+    order = equations.highest_order if isinstance(equations, Equations) else 0
     if order >= SLOW_ORDER:
         console.print(f"compiling derivatives of order {order}, which may take minutes", style="yellow")
-    return Run(options.problem, options.model, options.recipe, seed=options.seed)
+    return Run(options.problem, options.model, options.recipe, seed=options.seed, equations=equations)
 
 
 def _run_row(path: Path) -> tuple[str, str, str, str]:

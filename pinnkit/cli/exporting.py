@@ -79,8 +79,9 @@ def _print_use(console: Console, found: Evaluation, folder: Path) -> None:
     if found.network.dtype.itemsize == 8:
         lines.append('jax.config.update("jax_enable_x64", True)')
     lines += [
-        f'u = jax.export.deserialize(bytearray(open("{folder / PROGRAM}", "rb").read()))',
-        f"u.call(X)  # X: (points, {domain.dim}), columns {', '.join(domain.names)}; gives {', '.join(found.problem.fields)}",
+        f'program = jax.export.deserialize(bytearray(open("{folder / PROGRAM}", "rb").read()))',
+        f"program.call(X)  # X: (points, {domain.dim}), columns {', '.join(domain.names)}; "
+        f"gives {', '.join(found.problem.fields)}",
     ]
     for line in lines:
         console.print(f"    {line}", style="dim", soft_wrap=True)

@@ -22,13 +22,13 @@ from pinnkit.cli.named import (
     weightings_named,
     without,
 )
-from pinnkit.cli.parsing import parse
+from pinnkit.cli.parsing import parse, parse_early
 from pinnkit.errors import UsageError
 from pinnkit.models import MLP, MODELS, Model, networks_beside
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Equations, SurrogateEquations, equations_of
 from pinnkit.optim import STAGES, Auto, Stage
-from pinnkit.problem import Problem
+from pinnkit.problem import Problem, same_parameters
 from pinnkit.problem.lines import line_of
 from pinnkit.runs.run import own_settings
 from pinnkit.settings import choices
@@ -51,6 +51,8 @@ class Options:
     out: Path | None
     further: Any = None
     """An instance of the dataclass that `read` was given."""
+    equations: Equations | SurrogateEquations | None = None
+    """Those of `problem`, where they have been built: that takes a while, and a command needs them once."""
 
 
 def read(cls: type[Problem], arguments: Sequence[str], command: str, further: Any = None) -> Options:
@@ -73,7 +75,8 @@ def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
     chosen, rest = taken(rest, "--weighting", "weighting", (*weighters, NONE))
     weightings = weightings_named(chosen, recipe, weighters) if chosen else recipe.weightings
     refuse_idle(rest, "--weighting", "a weighting", weighters, [w.name for w in weightings])
-    equations = equations_of(problem)
+    chosen_problem = parse_early("problem", problem, rest)
+    equations = own.equations if own.equations and chosen_problem is problem else equations_of(chosen_problem)
     terms = [term for group in equations.groups for term in equations.terms(group)]
     description = (type(problem).__doc__ or "").strip()
 
@@ -89,7 +92,9 @@ def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
         rest = without(rest, ["auto"])
     refuse_idle(rest, "--stages", "an optimiser", optimisers, _labels(stages), instead=bool(meant))
     parsed = parsed_with(stages, rest)
-    return _assembled(parsed, recipe, stages, weightings, further)
+    options = _assembled(parsed, recipe, stages, weightings, further)
+    built = same_parameters(options.problem, equations.problem)
+    return replace(options, problem=equations.problem, equations=equations) if built else options
 
 
 def _resolved(

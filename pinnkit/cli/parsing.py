@@ -63,6 +63,29 @@ def parse(kind: Any, arguments: Sequence[str], command: str, description: str | 
     return parsed
 
 
+def parse_early(group: str, default: Any, arguments: Sequence[str]) -> Any:
+    """A dataclass whose options, `--group.name`, are read before the others; the default where they cannot be read.
+
+    What is wrong with them is for `parse` to say, and `--help` shows the defaults.
+    """
+    words: list[str] = []
+    own = False
+    for word in arguments:
+        if word.startswith("--"):
+            own = word.startswith(f"--{group}.")
+        words += [word] if own else []
+    if not words or {"-h", "--help"} & set(arguments):
+        return default
+    kind = dataclasses.make_dataclass(
+        "Early", [(group, type(default), dataclasses.field(default_factory=lambda: default))]
+    )
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            return getattr(tyro.cli(kind, args=words, use_underscores=True), group)
+    except (SystemExit, Exception):
+        return default
+
+
 def options_of(kind: Any, prefix: str = "") -> dict[str, Any]:
     """The type of each option by its name as it is typed, such as "--model.width"."""
     options: dict[str, Any] = {}

@@ -67,7 +67,13 @@ def prune(console: Console, arguments: Sequence[str]) -> int:
     for (which, keep), model in models.items():
         folder = RunFolder.create(run.problem.name, out / f"{which.replace(' ', '_')}_{keep:g}")
         console.print(f"\n{keep:.0%} of the weights, {which}", style="bold")
-        session = _session(Run(run.problem, model, run.recipe, seed=run.seed), source, folder, console, arguments)
+        session = _session(
+            Run(run.problem, model, run.recipe, seed=run.seed, equations=run.equations),
+            source,
+            folder,
+            console,
+            arguments,
+        )
         with folder.lock():
             again = session.train(session.run.loop.start())
         status = max(status, session.status)

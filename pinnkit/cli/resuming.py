@@ -75,7 +75,7 @@ def _changed_recipe(run: Run, folder: RunFolder, options: Sequence[str]) -> Reci
     """The recipe that the options ask for. Raises UsageError for what a run that has begun cannot change."""
     if not options:
         return run.recipe
-    own = Options(run.problem, run.model, run.recipe, run.seed, None)  # type: ignore[arg-type]
+    own = Options(run.problem, run.model, run.recipe, run.seed, None, equations=run.equations)  # type: ignore[arg-type]
     asked = read_onto(own, options, f"pinnkit resume {shown_path(folder.path)}")
     before, after = run.recipe, asked.recipe
     names = [[s.name for s in recipe.stages] for recipe in (before, after)]
@@ -112,7 +112,7 @@ def _go_on_with(console: Console, run: Run, recipe: Recipe, folder: RunFolder, o
             expected="a run that is not over, or one without windows",
             do="Train anew with more steps for each window: pinnkit train.",
         )
-    longer = Run(run.problem, run.model, recipe, seed=run.seed)
+    longer = Run(run.problem, run.model, recipe, seed=run.seed, equations=run.equations)
     changes = changed_settings(run.recipe, recipe)
     for name, (before, after) in changes.items():
         console.print(f"{name}: {before} -> {after}")

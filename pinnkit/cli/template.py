@@ -16,7 +16,8 @@ class {cls}(pk.Problem):
     # Physical parameters: a type, a default and, behind #, the unit. Each is an option: --problem.alpha 0.3
     alpha: float = 0.1  # diffusivity [length^2 / time]
 
-    # Named axes; `t` is time. Others: x=pk.Periodic(0.0, 1.0), k=pk.Parameter(0.1, 1.0).
+    # Named axes; `t` is time. Others: x=pk.Periodic(0.0, 1.0), k=pk.ParameterAxis(0.1, 1.0).
+    # Ends that depend on a parameter L need a method: def domain(self): return pk.Box(t=(0.0, 1.0), x=(0.0, self.L))
     domain = pk.Box(t=(0.0, 1.0), x=(0.0, 1.0))
 
     # Several unknown functions? fields = ("u", "v", "p")

@@ -60,7 +60,7 @@ def sparsity(objective: Objective, settings: Settings, seed: int) -> Report:
         curves[start] = {"measured": measured.tolist(), "predicted": None if expected is None else expected.tolist()}
     return Report(
         tuple(findings),
-        f"E u^2 with {keep:.0%} of the weights, over that with all of them",
+        f"mean square of the output with {keep:.0%} of the weights, over that with all of them",
         subjects="layer",
         curves={"keep": keep, "layers": names, **curves},
         panels=(_chart(lines, places, keep),),
@@ -89,7 +89,7 @@ def _finding(
     bound = BOUNDS[0] ** 2
     verdict: Verdict = "unfit" if not found > 0 or high < 1 / bound or low > bound else "fit"
     theory = None if expected is None else float(expected[-1])
-    said = f"{start}: with {keep:.0%} of the weights E u^2 is {found:.2g} times that with all"
+    said = f"{start}: with {keep:.0%} of the weights the mean square of the output is {found:.2g} times that with all"
     return Finding(
         diagnostic=NAME,
         equation=start,

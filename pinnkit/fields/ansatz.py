@@ -237,7 +237,7 @@ def _check_affine(problem: Problem, face: HardFace, region: Region) -> tuple[int
         raise UsageError(
             f"'{face.condition.name}' cannot be met exactly: it is not affine in {names}.",
             where=face.condition.where,
-            expected="a(x) u + b(x), so that u follows from it",
+            expected=f"{_affine_form(names, count)} + b, so that {names} can be computed from it",
             do=SOFT,
         )
     # Rows scaled to one: a determinant far below one, or of either sign, means that some point has no solution.
@@ -250,12 +250,17 @@ def _check_affine(problem: Problem, face: HardFace, region: Region) -> tuple[int
             f"'{face.condition.name}' cannot be met exactly: "
             f"it does not depend on {names} at some point of '{region.name}'.",
             where=face.condition.where,
-            expected="a(x) u + b(x) with a(x) nowhere zero",
+            expected=f"{_affine_form(names, count)} + b with {'a' if count == 1 else 'a determinant of A'} that is nowhere zero",
             do=SOFT,
         )
     coupled = np.any(A != 0, axis=0)
     alone = (coupled.sum(axis=0) == 1).all() and (coupled.sum(axis=1) == 1).all()
     return tuple(int(r) for r in np.argmax(coupled, axis=0)) if alone else ()
+
+
+def _affine_form(names: str, count: int) -> str:
+    """An expression that is linear in the fields, "a u" or "A (u, v)", with coefficients that depend on the coordinates."""
+    return f"a {names}" if count == 1 else f"A ({names})"
 
 
 def _trial_points(box: Box, rng: np.random.Generator) -> np.ndarray:

@@ -41,7 +41,9 @@ def called(
             if not single:
                 raise _one_number(term, problem, condition, arguments)
             value = jnp.broadcast_to(value, (count,))
-        residuals[term] = _one_per_point(value, f"residual of '{term}'", condition.where, count, dtype, single=single)
+        residuals[term] = _one_per_point(
+            value, f"residual of '{term}'", condition.where, count, dtype, problem.fields[0], single=single
+        )
     return residuals
 
 
@@ -136,7 +138,11 @@ def _remedy(error: BaseException, problem: Problem, arguments: Mapping[str, Any]
         case ValueError() if "truth value" in str(error):
             return BRANCHES
         case TypeError() if "not callable" in str(error):
-            return "Arguments are arrays of values, one per point; ask for `u_at` to evaluate u elsewhere: u_at(x=0.0)."
+            field, axis = problem.fields[0], problem.domain.names[-1]
+            return (
+                f"Arguments are arrays of values, one per point; ask for `{field}_at` to evaluate {field} elsewhere: "
+                f"{field}_at({axis}=0.0)."
+            )
     return "Mend the expression; use jnp functions, not np or math, and no `if` on array values."
 
 
@@ -147,7 +153,7 @@ def quantity_value(
     value = guarded(method, problem, arguments, f"The quantity '{name}'", "a value computed with jnp")
     if isinstance(value, (int, float)) or getattr(value, "shape", None) == ():
         value = jnp.broadcast_to(value, (count,))
-    return _one_per_point(value, f"quantity '{name}'", location(method), count, dtype)
+    return _one_per_point(value, f"quantity '{name}'", location(method), count, dtype, problem.fields[0])
 
 
 def feature_values(
@@ -157,14 +163,16 @@ def feature_values(
     where = location(method)
     result = guarded(method, problem, arguments, f"The feature '{name}'", "a value computed with jnp")
     parts = by_name(name, result, "feature", where)
-    return {key: _one_per_point(value, f"feature '{key}'", where, count, dtype) for key, value in parts.items()}
+    field = problem.fields[0]
+    return {key: _one_per_point(value, f"feature '{key}'", where, count, dtype, field) for key, value in parts.items()}
 
 
 def _one_per_point(
-    value: Any, what: str, where: str, count: int, dtype: DTypeLike, *, single: bool = False
+    value: Any, what: str, where: str, count: int, dtype: DTypeLike, field: str, *, single: bool = False
 ) -> Float[Array, " points"]:
     """The value in the dtype of the points. Raises UsageError for what is not one real number per point.
 
+    field: a field of the problem, for the example in the message.
     single: whether one number would have been fine here, which the message then says.
     """
     shape = getattr(value, "shape", None)
@@ -173,7 +181,7 @@ def _one_per_point(
             f"The {what} {_misshapen(value, shape, count)}.",
             where=where,
             expected="an array with one value per point, of the shape of the arguments"
-            + ("; or one number computed with jnp, such as an integral of `u_at`" if single else ""),
+            + (f"; or one number computed with jnp, such as an integral of `{field}_at`" if single else ""),
             do=_remedy_of_shape(shape, count, single=single),
         )
     if value.dtype == bool:
@@ -181,7 +189,7 @@ def _one_per_point(
             f"The {what} is true or false.",
             where=where,
             expected="real numbers, those of a residual zero where the equation holds",
-            do="Return a difference: u - 1.0, not u == 1.0.",
+            do=f"Return a difference: {field} - 1.0, not {field} == 1.0.",
         )
     if jnp.iscomplexobj(value):
         raise UsageError(

@@ -84,7 +84,7 @@ class Names:
                 raise UsageError(
                     f"The name '{name}' stands for two things: it is also made of another field or of a coordinate.",
                     where=where,
-                    expected="names of fields and quantities that are no derivatives, such as u, u_plus or flux",
+                    expected="names of fields and quantities that are not made of other fields and coordinates",
                     do="Rename the field or quantity.",
                 )
 

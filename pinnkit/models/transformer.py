@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -12,16 +13,29 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from pinnkit.errors import UsageError
+from pinnkit.errors import UsageError, advice
 from pinnkit.init.gains import gain as gain_of
 from pinnkit.init.initialisers import float_dtype
 from pinnkit.init.layers import dense, projection
 from pinnkit.models.activations import activation
+from pinnkit.models.embedding import Embedding
 from pinnkit.models.layered import require_count
 from pinnkit.validation import require_number
 
 ATTENTION = {"xavier": 1.0, "he": 2.0}
 """d sigma2 of queries and keys: the variance of the logits is its square."""
+
+
+class Moved(NamedTuple):
+    """The features that move when a coordinate does."""
+
+    column: int
+    """The first of them."""
+    modes: int
+    """Harmonics of a periodic coordinate, which has as many cosines and sines; 0 for one that is a feature itself."""
+
+
+FIRST = Moved(0, 0)
 
 
 @dataclass(frozen=True)
@@ -37,9 +51,9 @@ class Transformer:
     times: int = 5
     """Tokens of a point."""
     step: float = 0.2
-    """Between two of them, in the scaled coordinate, whose range is 3.5."""
-    along: int = 0
-    """Column of the embedded coordinates that is moved: 0 where time is the first coordinate."""
+    """Between two of them, in the scaled coordinate, whose range is 3.5 (of a periodic coordinate 2 pi)."""
+    along: str | None = None
+    """Coordinate that is moved, by its name in the domain; unless given, time, or the first one where there is no time."""
     activation: str = "tanh"
     """Activation of the dense layers."""
     attention: Literal["xavier", "he"] = "xavier"
@@ -48,7 +62,8 @@ class Transformer:
     def __post_init__(self) -> None:
         for option in ("width", "depth", "heads", "times"):
             require_count(getattr(self, option), 1, f"Transformer.{option}")
-        require_count(self.along, 0, "Transformer.along")
+        if self.along is not None and not isinstance(self.along, str):
+            _refuse("along", repr(self.along), "the name of a coordinate, such as 't', or None")
         activation(self.activation, where="Transformer.activation")
         if self.width % self.heads:
             _refuse("width", self.width, f"a multiple of the {self.heads} heads")
@@ -56,11 +71,26 @@ class Transformer:
         if self.attention not in ATTENTION:
             _refuse("attention", repr(self.attention), "one of " + ", ".join(ATTENTION))
 
-    def build(self, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> TransformerModule:
-        """The module, with its parameters drawn. Raises UsageError where the column that is moved is not there."""
-        if self.along >= features:
-            _refuse("along", self.along, f"a column of the {features} embedded coordinates, from 0 on")
-        return TransformerModule(self, features, outputs, rngs=rngs, dtype=dtype)
+    def build(
+        self, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike, moved: Moved = FIRST
+    ) -> TransformerModule:
+        """The module, with its parameters drawn; `moved` says where among the features the moved coordinate is."""
+        return TransformerModule(self, features, outputs, rngs=rngs, dtype=dtype, moved=moved)
+
+    def moved(self, names: Sequence[str], time: int | None, embedding: Embedding) -> Moved:
+        """The features of the coordinate that is moved. Raises UsageError where no coordinate has its name.
+
+        Args:
+            names: of the coordinates, in the order of the domain.
+            time: which of them is time; None where there is none.
+            embedding: the map from the coordinates to the features.
+        """
+        name = names[time or 0] if self.along is None else self.along
+        if name not in names:
+            _refuse("along", repr(name), "a coordinate of the domain, one of " + ", ".join(names), advice(name, names))
+        axis = names.index(name)
+        own = embedding.axes[axis]
+        return Moved(sum(before.features for before in embedding.axes[:axis]), own.modes if own.periodic else 0)
 
     def parameters(self, features: int, outputs: int) -> int:
         """The number of trainable parameters."""
@@ -77,7 +107,16 @@ class TransformerModule(nnx.Module):
     Source: Zhao, Ding and Prakash 2024 (PINNsFormer, arXiv 2307.11833) for the pseudo-times; here without its decoder.
     """
 
-    def __init__(self, config: Transformer, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
+    def __init__(
+        self,
+        config: Transformer,
+        features: int,
+        outputs: int,
+        *,
+        rngs: nnx.Rngs,
+        dtype: DTypeLike,
+        moved: Moved = FIRST,
+    ) -> None:
         n, kind = config.width, float_dtype(dtype)
         self.activation = activation(config.activation).function
         gain2, sharp = gain_of(self.activation), ATTENTION[config.attention]
@@ -106,7 +145,8 @@ class TransformerModule(nnx.Module):
             ]
         )
         self.hidden, self.readout = layer(n, n, 1.0), layer(n, outputs, gain2)
-        self.times, self.step, self.along = config.times, config.step, config.along
+        self.times, self.step = config.times, config.step
+        self.column, self.modes = moved
 
     def __call__(self, X: Float[Array, "points features"]) -> Float[Array, "points outputs"]:
         """Evaluate on a batch of embedded points."""
@@ -118,9 +158,18 @@ class TransformerModule(nnx.Module):
 
     def tokens(self, X: Float[Array, "points features"]) -> Float[Array, "points times features"]:
         """The points, and the points moved on."""
-        column = (jnp.arange(X.shape[1]) == self.along).astype(X.dtype)
-        later = self.step * jnp.arange(self.times, dtype=X.dtype)
-        return X[:, None, :] + later[None, :, None] * column[None, None, :]
+        later, columns = self.step * jnp.arange(self.times, dtype=X.dtype), jnp.arange(X.shape[1])
+        if not self.modes:
+            column = (columns == self.column).astype(X.dtype)
+            return X[:, None, :] + later[None, :, None] * column[None, None, :]
+        # Of a periodic coordinate: cos(k a) for k = 1..modes, then sin(k a). Where a grows by d, each pair turns by k d.
+        first, middle, last = self.column, self.column + self.modes, self.column + 2 * self.modes
+        cosines, sines = X[:, None, first:middle], X[:, None, middle:last]
+        turns = (later[:, None] * jnp.arange(1, self.modes + 1, dtype=X.dtype)[None, :])[None]
+        cosine, sine = jnp.cos(turns), jnp.sin(turns)
+        still = jnp.broadcast_to(X[:, None, :], (X.shape[0], self.times, X.shape[1]))
+        turned = [cosine * cosines - sine * sines, cosine * sines + sine * cosines]
+        return jnp.concatenate([still[..., :first], *turned, still[..., last:]], axis=2)
 
     def attend(self, h: Float[Array, "points times width"], block: Any) -> Float[Array, "points times width"]:
         """What each time takes from all of them."""
@@ -133,7 +182,5 @@ def _affine(h: Float[Array, "*batch n_in"], layer: Any) -> Float[Array, "*batch 
     return h @ layer["kernel"][...] + layer["bias"][...].reshape((1,) * (h.ndim - 1) + (-1,))
 
 
-def _refuse(option: str, value: object, expected: str) -> None:
-    raise UsageError(
-        f"Transformer.{option} is {value}.", where=f"Transformer.{option}", expected=expected, do="Change the value."
-    )
+def _refuse(option: str, value: object, expected: str, do: str = "Change the value.") -> NoReturn:
+    raise UsageError(f"Transformer.{option} is {value}.", where=f"Transformer.{option}", expected=expected, do=do)

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from pinnkit.errors import UsageError
 from pinnkit.fields import BatchFunction, Features, TrialSolution
-from pinnkit.models import AxisScale, Embedding, LayeredModel, Model, filled, split
+from pinnkit.models import AxisScale, Embedding, LayeredModel, Model, Transformer, filled, split
 from pinnkit.models.base import Network
 from pinnkit.problem import Problem
 
@@ -67,7 +67,10 @@ class FieldNetwork:
 
     def _drawn(self) -> Network:
         outputs, rngs = len(self.problem.fields), nnx.Rngs(self.seed)
-        return self.model.build(self.embedding.features, outputs, rngs=rngs, dtype=self.dtype)
+        given: dict[str, Any] = {"rngs": rngs, "dtype": self.dtype}
+        if isinstance(self.model, Transformer):
+            given["moved"] = self.model.moved(self.problem.domain.names, self.problem.domain.time, self.embedding)
+        return self.model.build(self.embedding.features, outputs, **given)
 
     def changed(self, **changes: Any) -> FieldNetwork:
         """Another network, with some arguments changed."""

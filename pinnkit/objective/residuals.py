@@ -132,11 +132,13 @@ class Equations:
                         for a in c.arguments
                         if _order(self, group.requests[a]) == len(index)
                     ]
+                    names, own = [self.problem.domain.names[axis] for axis in index[:4]], self.problem.fields
+                    lower = f"{base}_" + ("" if all(len(n) == 1 for n in names) else "_").join(names)
                     raise UsageError(
                         f"'{asking[0].name}' needs a derivative of '{base}' of order {len(index)}.",
                         where=asking[0].where,
                         expected=f"derivatives of order {HIGHEST_ORDER} or less",
-                        do='Make a field of a derivative, fields = ("u", "w"), with w - u_xxxx as an equation of its own.',
+                        do=f"Make a field of a derivative, fields = {(*own, 'w')!r}, with w - {lower} as an equation of its own.",
                     )
 
     def terms(self, group: Group) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
 """What the user writes: Problem, the decorators, domains, unknown parameters; finding problem files."""
 
 from pinnkit.problem.conditions import Condition, at, boundary, data, feature, initial, interior, quantity
-from pinnkit.problem.domain import Axis, Box, Parameter, Periodic, Region
+from pinnkit.problem.domain import Axis, Box, ParameterAxis, Periodic, Region
 from pinnkit.problem.find import find, known, problem_class, shipped
 from pinnkit.problem.geometry import Disk, Polygon
-from pinnkit.problem.problem import Problem, validated
+from pinnkit.problem.problem import Problem, same_parameters, validated
 from pinnkit.problem.surrogate import Surrogate, validated_surrogate
 from pinnkit.problem.unknown import Unknown, unknown
 
@@ -13,7 +13,7 @@ __all__ = [
     "Box",
     "Condition",
     "Disk",
-    "Parameter",
+    "ParameterAxis",
     "Periodic",
     "Polygon",
     "Problem",
@@ -30,6 +30,7 @@ __all__ = [
     "known",
     "problem_class",
     "quantity",
+    "same_parameters",
     "shipped",
     "unknown",
     "validated",

@@ -49,9 +49,9 @@ def Periodic(lower: float, upper: float, *, modes: int = 1) -> Axis:
     return _axis_of("pk.Periodic", lower, upper, "periodic", modes)
 
 
-def Parameter(lower: float, upper: float) -> Axis:
-    """An axis that is a physical parameter: the network solves the whole family of PDEs at once."""
-    return _axis_of("pk.Parameter", lower, upper, "parameter")
+def ParameterAxis(lower: float, upper: float) -> Axis:
+    """A parameter axis: a coordinate that is a physical parameter, so that one network solves the family of PDEs."""
+    return _axis_of("pk.ParameterAxis", lower, upper, "parameter")
 
 
 def _axis_of(what: str, lower: float, upper: float, kind: Kind, modes: int = 1) -> Axis:
@@ -259,7 +259,7 @@ def _refuse_boundary_of_time(target: str, where: str) -> NoReturn:
         expected="a condition at the start of time, or an axis with another name",
         do=f"For values at the start, use @pk.initial above the method, without brackets. If '{TIME}' is not the direction "
         f"in which the solution evolves, rename it in the domain and in the signatures: tau=(start, end) has the "
-        f'boundaries "tau", "tau-" and "tau+", and u_tau is its derivative.',
+        f'boundaries "tau", "tau-" and "tau+", and names of derivatives end in _tau.',
     )
 
 
@@ -273,7 +273,7 @@ def _as_axis(name: str, value: tuple[float, float] | Axis) -> Axis:
         except (TypeError, ValueError, OverflowError):
             raise UsageError(
                 f"Axis '{name}' is {value!r}.",
-                expected="a pair (lower, upper), pk.Periodic(lower, upper) or pk.Parameter(lower, upper)",
+                expected="a pair (lower, upper), pk.Periodic(lower, upper) or pk.ParameterAxis(lower, upper)",
                 do=f"Write {name}=(0.0, 1.0), say.",
             ) from None
         axis = Axis(lower, upper)
@@ -305,16 +305,16 @@ def require_resolution(name: str, axis: Axis, dtype: Any) -> None:
 
 
 def _require_name(name: str, others: list[str]) -> None:
-    """Raise UsageError unless `u_NAME` can be read in one way only."""
+    """Raise UsageError unless FIELD_NAME, as in `u_x`, can be read in one way only."""
     reason = ""
     if not name.isidentifier() or keyword.iskeyword(name) or name == "self":
         reason = "it is no name that a Python method can ask for"
     elif "_" in name:
-        reason = "underscores separate the coordinates of a derivative, as in u_theta_theta"
+        reason = "underscores separate the coordinates in the name of a derivative"
     elif name in OPERATORS:
-        reason = f"u_{name} already has a meaning"
+        reason = f"_{name} behind the name of a field already has a meaning"
     elif len(name) > 1 and all(letter in others for letter in name):
-        reason = f"u_{name} is already a derivative by {', '.join(sorted(set(name)))}"
+        reason = f"_{name} behind the name of a field is already a derivative by {', '.join(sorted(set(name)))}"
     if reason:
         raise UsageError(
             f"'{name}' cannot name a coordinate: {reason}.",
@@ -330,4 +330,4 @@ def _exactly(value: float) -> str:
 
 def _shown(axis: Axis) -> str:
     ends = f"({axis.lower:g}, {axis.upper:g})"
-    return ends if axis.kind == "interval" else axis.kind.capitalize() + ends
+    return {"interval": "", "periodic": "Periodic", "parameter": "ParameterAxis"}[axis.kind] + ends

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, dataclass_transform
 
+import numpy as np
+
 from pinnkit.errors import UsageError, advice, location
+from pinnkit.problem.computed_domain import domain_member
 from pinnkit.problem.conditions import MARK, Condition, Mark, method_arguments
 from pinnkit.problem.domain import Axis, Box
-from pinnkit.problem.geometry import Shape
 from pinnkit.problem.lines import line_of
-from pinnkit.problem.shaped import as_domain
 from pinnkit.problem.slips import ProblemType, refuse_own_init, refuse_slips
 from pinnkit.problem.unknown import Unknown, unknown
 
@@ -32,7 +33,7 @@ class Problem(metaclass=ProblemType):
     """A PDE with its conditions. Subclass it; annotated class fields become parameters, keyword-only.
 
     Class attributes
-        domain: `pk.Box(...)`; required.
+        domain: `pk.Box(...)`, or a method `domain(self)` that returns one, computed from physical parameters; required.
         fields: names of the unknown functions; `("u",)` unless given.
         up_to_constant: fields that the equations fix only up to a constant (a pressure): compared without their mean.
         model, recipe: defaults for `pinnkit train`, both optional.
@@ -56,8 +57,8 @@ class Problem(metaclass=ProblemType):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         refuse_own_init(cls)
-        if isinstance(cls.__dict__.get("domain"), Shape):
-            cls.domain = as_domain(cls.domain)
+        if "domain" in vars(cls):
+            cls.domain = domain_member(cls, vars(cls)["domain"])
         dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(cls)
         refuse_slips(cls, Problem)
 
@@ -159,8 +160,8 @@ def validated(problem: Problem) -> Problem:
         raise UsageError(
             f"fields = {names!r} does not name fields.",
             where=line_of(cls, "fields"),
-            expected='a tuple of names, e.g. fields = ("u", "v", "p")',
-            do='Write fields = ("u",) for one field: mind the comma.',
+            expected='a tuple of names, e.g. fields = ("velocity", "pressure")',
+            do=f'Write fields = ("{names if _is_name(names) else "u"}",) for one field: mind the comma.',
         )
     clash = sorted(_twice([*names, *problem.quantities(), *problem.domain.names, *problem.parameters()]))
     if clash:
@@ -203,6 +204,17 @@ def validated(problem: Problem) -> Problem:
     return problem
 
 
+def same_parameters(a: Problem, b: Problem) -> bool:
+    """Whether two problems are of one class and have equal parameters; values that cannot be compared are not equal."""
+    try:
+        ours, theirs = a.parameters(), b.parameters()
+        return type(a) is type(b) and all(
+            type(ours[n]) is type(theirs[n]) and np.all(ours[n] == theirs[n]) for n in ours
+        )
+    except Exception:  # of an __eq__ of the user's own, or of arrays of different shapes
+        return False
+
+
 def _marked(cls: type) -> dict[str, tuple[Mark, Callable[..., Any]]]:
     found: dict[str, tuple[Mark, Callable[..., Any]]] = {}
     for base in reversed(cls.__mro__):
@@ -230,4 +242,4 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-__all__ = ["Axis", "Box", "Problem", "validated"]
+__all__ = ["Axis", "Box", "Problem", "same_parameters", "validated"]

@@ -160,7 +160,7 @@ def _header(file: Path, line: int, cells: list[str]) -> list[str]:
             "The file has no header: the first line holds numbers.",
             where=where,
             expected=SHAPE,
-            do="Put the names of the columns into a first line, such as t,x,u.",
+            do="Put the names of the columns into a first line, separated by commas.",
         )
     names = [cells[0].lstrip("# "), *cells[1:]]
     if cells[0].startswith("#") and len(names) == 1 and not names[0].isidentifier():
@@ -168,7 +168,7 @@ def _header(file: Path, line: int, cells: list[str]) -> list[str]:
             "The file has no header: there are only comments above the numbers.",
             where=where,
             expected=SHAPE,
-            do="Put the names of the columns into a line above the numbers, such as t,x,u.",
+            do="Put the names of the columns into a line above the numbers, separated by commas.",
         )
     if len(names) == 1 and any(mark in names[0] for mark in ";\t "):
         raise UsageError(

@@ -211,7 +211,7 @@ def _project(initial: Callable[[Real], Real], x0: float, length: float, modes: i
         raise UsageError(
             "The initial value is not an array of finite numbers, one a point.",
             where="solve_periodic",
-            expected="a function x (points,) -> u (points,)",
+            expected="a function x (points,) -> values (points,)",
             do="Write it with numpy functions, and look for a division by zero.",
         )
     return np.asarray(scipy.fft.rfft(values, norm="forward")[: modes + 1])

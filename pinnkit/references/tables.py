@@ -212,7 +212,7 @@ def _read_npz(file: Path, wanted: Collection[str]) -> dict[str, Real]:
             f"The file cannot be read as arrays of numbers ({reason}).",
             where=shown_path(file),
             expected="what numpy.savez writes: real numbers, arrays by name",
-            do="Write it again with numpy.savez('name.npz', t=t, x=x, u=u).",
+            do=f"Write it again with numpy.savez('{file.name}', {', '.join(f'{name}={name}' for name in wanted)}).",
         ) from None
     for name, values in arrays.items():
         if name in wanted and values.dtype.kind not in "fiub":

@@ -22,7 +22,7 @@ from pinnkit.errors import UsageError
 from pinnkit.models import MLP, Model
 from pinnkit.models.grid import AnyModel, GridModel
 from pinnkit.models.mlp import AUTO
-from pinnkit.objective import Objective, Parameters, SurrogateEquations, equations_of
+from pinnkit.objective import Equations, Objective, Parameters, SurrogateEquations, equations_of
 from pinnkit.problem import Problem, Surrogate
 from pinnkit.problem.domain import require_resolution
 from pinnkit.problem.lines import line_of
@@ -44,11 +44,18 @@ LEFT_OUT = "its computation was interrupted"
 class Run:
     """One problem with one model and one recipe: everything that training needs, built and checked before it starts.
 
-    Raises UsageError for every mistake in the problem, the model or the recipe.
+    `equations`: those of this very problem, where they have been built. Raises UsageError for every mistake in the problem, the
+    model or the recipe.
     """
 
     def __init__(
-        self, problem: Problem, model: AnyModel | None = None, recipe: Recipe | None = None, *, seed: int = 0
+        self,
+        problem: Problem,
+        model: AnyModel | None = None,
+        recipe: Recipe | None = None,
+        *,
+        seed: int = 0,
+        equations: Equations | SurrogateEquations | None = None,
     ) -> None:
         _require(problem, Problem, "a problem", "an instance: pk.train(Rod()), with the brackets")
         _require(model, (Model, GridModel, type(None)), "a model", "pk.MLP(...)")
@@ -56,7 +63,7 @@ class Run:
         own_model, own_recipe = own_settings(problem)
         self.problem = problem
         self.seed = seed
-        self.objective, self.recipe = described(problem, model or own_model, recipe or own_recipe, seed)
+        self.objective, self.recipe = described(problem, model or own_model, recipe or own_recipe, seed, equations)
         self.model: AnyModel = self.objective.network.model
         self.equations = self.objective.equations
         self.loop: Loop | Windows | CurriculumLoop
@@ -164,12 +171,23 @@ def own_settings(problem: Problem) -> tuple[AnyModel, Recipe]:
     return problem.model or MLP(), problem.recipe or Recipe()
 
 
-def described(problem: Problem, model: AnyModel, recipe: Recipe, seed: int) -> tuple[Objective, Recipe]:
-    """The objective and the recipe, what is automatic in them resolved (`init`, `weights`, `stages`): a run says what it did."""
+def described(
+    problem: Problem,
+    model: AnyModel,
+    recipe: Recipe,
+    seed: int,
+    equations: Equations | SurrogateEquations | None = None,
+) -> tuple[Objective, Recipe]:
+    """The objective and the recipe, what is automatic in them resolved (`init`, `weights`, `stages`): a run says what it did.
+
+    `equations`: those of this very problem, where they have been built.
+    """
     require_number(
         seed, "seed", where="seed", whole=True, least=0, below=2**63, meaning="a whole number from 0 to 2^63 - 1"
     )
-    equations, dtype = equations_of(problem), recipe.dtype
+    if equations is None or equations.problem is not problem:
+        equations = equations_of(problem)
+    dtype = recipe.dtype
     for name, axis in zip(problem.domain.names, problem.domain.axes, strict=True):
         require_resolution(name, axis, dtype)
     if not isinstance(problem, Surrogate):

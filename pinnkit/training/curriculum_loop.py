@@ -10,7 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from pinnkit.errors import UsageError
 from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters, PointSets
+from pinnkit.problem import Problem
+from pinnkit.problem.domain import require_resolution
 from pinnkit.training.curriculum import Curriculum
 from pinnkit.training.loop import Loop
 from pinnkit.training.parts import Parts
@@ -43,6 +46,7 @@ class CurriculumLoop(Parts):
         self._first = replace(recipe, stages=short, curriculum=None)
         self._last = Loop(objective, replace(recipe, curriculum=None), seed=seed, reached=reached)
         self._loops: dict[int, Loop] = {}
+        self._equations = self._on_other_domains()
 
     @property
     def network(self) -> FieldNetwork:
@@ -74,11 +78,35 @@ class CurriculumLoop(Parts):
     def _made(self, k: int) -> Loop:
         if k == len(self.values):
             return self._last
-        network = self._objective.network
-        problem = dataclasses.replace(network.problem, **{self._parameter: self.values[k]})  # type: ignore[type-var]
-        equations = Equations(problem)
-        easier = network.changed(problem=problem, ansatz=equations.ansatz)
+        equations = self._equations.pop(k, None) or Equations(self._problem(k))
+        easier = self._objective.network.changed(problem=equations.problem, ansatz=equations.ansatz)
         return Loop(Objective(equations, easier, self._objective.weights), self._first, seed=self._seed)
+
+    def _problem(self, k: int) -> Problem:
+        """The problem with the k-th value, on the domain that belongs to it."""
+        return dataclasses.replace(self._objective.network.problem, **{self._parameter: self.values[k]})  # type: ignore[type-var]
+
+    def _on_other_domains(self) -> dict[int, Equations]:
+        """The equations for each value where the domain is computed from parameters; none where it is the same for all values.
+
+        Each value's network has inputs scaled to its own domain: the weights that are handed on mean the same function of the
+        scaled coordinates. Raises UsageError, before training, for a value with which the domain does not fit the conditions:
+        a place of `@pk.at`, say, may lie outside of a smaller domain.
+        """
+        built: dict[int, Equations] = {}
+        own, dtype = self._objective.network.problem.domain, self._objective.network.dtype
+        for k, value in enumerate(self.values):
+            try:
+                problem = self._problem(k)
+                if problem.domain is own:  # that of the class
+                    break
+                for name, axis in zip(problem.domain.names, problem.domain.axes, strict=True):
+                    require_resolution(name, axis, dtype)
+                built[k] = Equations(problem)
+            except UsageError as error:
+                what = f"The curriculum cannot be trained with {self._parameter} = {value:g}: {error.what}"
+                raise UsageError(what, where=error.where, expected=error.expected, do=error.do) from None
+        return built
 
     def _title(self, k: int) -> str:
         own = self._objective.network.problem.parameters()[self._parameter]

@@ -1,0 +1,114 @@
+"""Domains that are lines of the class, and look as if they should follow a physical parameter: told of, never refused.
+
+Such a domain is computed once, when the class is read, from the default of the parameter: `--problem.L 3` does not change it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+from pinnkit.problem import Axis, Problem
+from pinnkit.problem.computed_domain import DomainMethod
+from pinnkit.problem.domain import TIME
+from pinnkit.problem.lines import names_behind
+from pinnkit.problem.unknown import Unknown
+from pinnkit.validation import is_number
+
+LENGTHS = re.compile(r"[LHWR]|l|.*(length|width|height|depth|radius|diameter|thickness|extent|span|distance|side).*")
+"""Names of parameters that are probably lengths. Single letters have to be as in the literature: `r` and `h` are often rates."""
+TIMES = re.compile(
+    r"T|t|.*(duration|horizon|period).*|(t|time)_?(end|max|final|stop|f)|(end|max|final|stop|total)_?(t|time)"
+)
+"""Names of parameters that are probably the end of time."""
+ENDS = "{axis}_?(end|max|min|left|right|lower|upper|0|1)|[LHWR]_?{axis}"
+"""Names of parameters that probably belong to one axis: `x_max`, `Lx`."""
+
+
+def fixed_domain_warnings(problem: Problem) -> tuple[str, ...]:
+    """Parameters by which the domain was written, and parameters that were changed and equal an end, a sentence each."""
+    written = _written_with(problem)
+    return (*(_written(problem, name) for name in written), *_coincidences(problem, written, changed=True))
+
+
+def fixed_domain_notes(problem: Problem) -> tuple[str, ...]:
+    """Parameters with their default that equal an end of an axis, a sentence each."""
+    return tuple(_coincidences(problem, _written_with(problem), changed=False))
+
+
+def _written_with(problem: Problem) -> list[str]:
+    """The parameters in the line `domain = ...` of the class, or in the lines behind it."""
+    owner = _class_with_domain(problem)
+    names = names_behind(owner, "domain") if owner else set()
+    return [name for name, value in problem.parameters().items() if name in names and is_number(value)]
+
+
+def _class_with_domain(problem: Problem) -> type | None:
+    """The class that has the domain as one of its lines; None where the domain is computed by a method."""
+    owner = next(cls for cls in type(problem).__mro__ if "domain" in vars(cls))
+    return None if isinstance(vars(owner)["domain"], DomainMethod) else owner
+
+
+def _written(problem: Problem, name: str) -> str:
+    value = problem.parameters()[name]
+    if isinstance(value, Unknown):
+        return (
+            f"The domain is computed from the first guess of the unknown '{name}', and stays so while '{name}' is found. If "
+            f"'{name}' is to scale the domain, put it into the equations: derivatives in xi = x / {name}, over {name}."
+        )
+    default = _default(problem, name)
+    now = f", and {name} is {value:g} here" if value != default else ""
+    return (
+        f"The domain is computed from the default of '{name}', {default:g}, when the class is read{now}: --problem.{name} does "
+        f"not change it. Write a method, `def domain(self)`, that returns the pk.Box with self.{name} in it."
+    )
+
+
+def _coincidences(problem: Problem, written: list[str], *, changed: bool) -> Iterator[str]:
+    """Parameters of a telling name or a telling value that equal an end or the length of an axis of the class."""
+    if _class_with_domain(problem) is None:
+        return
+    for name, value in problem.parameters().items():
+        default = _default(problem, name)
+        if name in written or not is_number(default) or isinstance(value, Unknown) or (value != default) != changed:
+            continue
+        for axis_name, axis in zip(problem.domain.names, problem.domain.axes, strict=True):
+            what = _equal(axis, default)
+            if not what or not (_suggests(name, axis_name) or _telling(default)):
+                continue
+            if changed:
+                yield (
+                    f"{axis_name} {what} {default:g}, the default of '{name}', and {name} is {value:g} here: the domain is a "
+                    f"line of the class and has not changed. If '{name}' belongs to {axis_name}, write a method, "
+                    f"`def domain(self)`, that returns the pk.Box with self.{name} in it."
+                )
+            else:
+                yield (
+                    f"{axis_name} {what} {default:g}, which is the default of '{name}'. --problem.{name} does not change a "
+                    f"domain that is a line of the class: if '{name}' belongs to {axis_name}, write a method, `def domain(self)`."
+                )
+            break
+
+
+def _equal(axis: Axis, number: float) -> str:
+    """What of an axis a number is: "ends at", "begins at", "has the length", or "" for nothing."""
+    if axis.kind == "parameter" or number == 0:
+        return ""
+    of_axis = {"ends at": axis.upper, "begins at": axis.lower, "has the length": axis.length}
+    return next((what for what, own in of_axis.items() if math.isclose(own, number, rel_tol=1e-9)), "")
+
+
+def _suggests(parameter: str, axis: str) -> bool:
+    """Whether the name of a parameter says that it belongs to an axis."""
+    kind = TIMES if axis == TIME else LENGTHS
+    return bool(kind.fullmatch(parameter) or re.fullmatch(ENDS.format(axis=re.escape(axis)), parameter))
+
+
+def _telling(number: float) -> bool:
+    """Whether two equal numbers of this value are hardly so by chance: neither 0.5 and 20 nor 2 pi, but 1.37 and 0.0254."""
+    return all(not math.isclose(part, float(f"{part:.2g}"), rel_tol=1e-9) for part in (number, number / math.pi))
+
+
+def _default(problem: Problem, name: str) -> float:
+    return type(problem).__dataclass_fields__[name].default  # type: ignore[attr-defined]
