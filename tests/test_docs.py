@@ -71,6 +71,18 @@ def test_scripts_of_the_pages(block, data, tmp_path):
     assert solution.residuals["decay"] < 0.1
 
 
+@pytest.mark.slow
+def test_the_exported_program_runs_as_the_page_says(tmp_path, monkeypatch):
+    options = ("--ssbroyden.steps", "10", "--model.width", "6", "--out", "run")
+    assert pinnkit("train", "heat", *options, folder=tmp_path)[0] == 0
+    assert pinnkit("export", "run", folder=tmp_path)[0] == 0
+    monkeypatch.chdir(tmp_path / "run")
+    (program,) = blocks("python", page("export"))
+    names = {"X": np.array([[0.0, 0.5], [0.0, 0.25]])}
+    exec(program.replace("u.call(X)", "fields = u.call(X)"), names)
+    np.testing.assert_allclose(np.asarray(names["fields"])[:, 0], [1.0, 0.5**0.5], atol=1e-9)  # sin(pi x), hard
+
+
 def page(name):
     return (DOCS / f"{name}.md").read_text()
 
