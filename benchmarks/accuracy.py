@@ -244,13 +244,21 @@ def report(measured: Measured, on_gpu: Measured) -> str:
     lines = [
         "# Measured results",
         "",
-        f"Default recipes, on {os.cpu_count()} CPU cores; Python {platform.python_version()}, jax {version('jax')}. Made by",
-        "`python benchmarks/accuracy.py`, which runs `pinnkit train NAME --seed S` for three seeds. Seconds are of training,",
-        "after compilation (whose time has a column of its own); the error is the relative L2 error on a 201 x 201 grid (or at",
-        "the reference's own points), of the worst field; for the inverse problem the relative error of nu. A target is met",
-        "where the median of the seeds is below it within its time. Load: the machine's, before each run; 2 is a busy machine.",
-        "Rows of more steps are the default recipe with `--ssbroyden.steps` of the column 'steps'. An error of inf: windows of",
-        "time that were not done within the time (the end may be known: see below).",
+        "Look up how accurate each shipped problem is with its default recipe, how long it takes, and whether its target is met.",
+        "What was tried beyond these tables, and what is out of reach, is on the page [Limits](limits.md).",
+        "",
+        f"Measured on {os.cpu_count()} CPU cores; Python {platform.python_version()}, jax {version('jax')}. Made by",
+        "`python benchmarks/accuracy.py`, which runs `pinnkit train NAME --seed S` for three seeds.",
+        "",
+        "| column | what |",
+        "|---|---|",
+        "| best, median, worst | relative L2 error of the worst field on a 201 x 201 grid, or at the reference's own points;"
+        " for the inverse problem the relative error of nu. inf: windows of time that were not done within the time (the end"
+        " may be known: Limits) |",
+        "| seconds | of training, after compilation |",
+        "| met | whether the median of the seeds is below the target within its time |",
+        "| steps | for rows of more steps: the value of `--ssbroyden.steps` |",
+        "| load | the machine's, before each run; 2 is a busy machine |",
         "",
         *targets_table(measured),
     ]
@@ -259,7 +267,7 @@ def report(measured: Measured, on_gpu: Measured) -> str:
         devices = sorted({run["device"] for runs in on_gpu.values() for run in runs.values()})
         lines += ["", "## On a GPU", "", f"The same command on another machine ({'; '.join(devices)}).", ""]
         lines += targets_table(on_gpu)
-    return "\n".join([*lines, *limits()]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def targets_table(measured: Measured) -> list[str]:
@@ -334,12 +342,6 @@ def networks_table(measured: Measured) -> list[str]:
             cells += [_range(runs, "wall_seconds"), f"`{' '.join(network.options)}`" if network.options else ""]
             lines.append("| " + " | ".join(cells) + " |")
     return lines
-
-
-def limits() -> list[str]:
-    """What is known of the targets that are missed: written by hand, in a file of its own."""
-    notes = ROOT / "docs" / "limits.md"
-    return ["", *notes.read_text().splitlines()] if notes.is_file() else []
 
 
 def file_name(name: str) -> str:

@@ -359,6 +359,9 @@ def main(parts: Annotated[tuple[str, ...], tyro.conf.Positional] = ()) -> None:
     head = [
         "# What the diagnosis shows, measured",
         "",
+        "See how far the predictions of `pinnkit diagnose` and its verdicts can be trusted: each was compared with measurements,",
+        "and with starts that must come out unfit. How to use the command is on the page [Diagnose the start](diagnose.md).",
+        "",
         f"Two CPU cores; Python {platform.python_version()}, jax {version('jax')}. Made by `python benchmarks/diagnostics.py`.",
         "How each number is made is in the modules of `pinnkit/diagnostics/`; the theory is in `pinnkit/init/mean_field.py`.",
         "A verdict rests on 99.9% bootstrap intervals over random networks: a sound network should be called unfit in at most",

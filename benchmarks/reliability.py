@@ -87,7 +87,7 @@ def counted(results: tuple[Path, ...]) -> dict[str, Count]:
 def table(counts: dict[str, Count]) -> str:
     """The counts as Markdown, with a row of sums."""
     rows = [
-        [subject(m), c.trials, len(c.kinds), c.skipped, len(c.failures), f"[{m}](../tests/trials/{m}.py)"]
+        [subject(m), c.trials, len(c.kinds), c.skipped, len(c.failures), f"`tests/trials/{m}.py`"]
         for m, c in counts.items()
     ]
     rows.append(["all", *(sum(row[i] for row in rows) for i in range(1, 5)), ""])

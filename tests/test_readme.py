@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from cli import pinnkit
 
-from pinnkit.cli.template import problem_file
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
 
-
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language, text=README):
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 def class_of(text):
@@ -22,27 +21,19 @@ def class_of(text):
     return [ast.unparse(s) for s in cls.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
 
 
-def test_the_template_is_the_problem_that_the_readme_shows():
-    (shown,) = [block for block in blocks("python") if "class Rod" in block]
-    assert class_of(problem_file("rod")) == class_of(shown)
-
-
-def commands():
-    (block,) = [block for block in blocks("bash") if "problems/rod.py" in block]
-    return [line.partition("#")[0].split() for line in block.splitlines()]
-
-
-def test_the_readme_checks_diagnoses_and_trains_its_problem():
-    assert [words[:3] for words in commands()] == [
-        ["pinnkit", command, "problems/rod.py"] for command in ("check", "diagnose", "train")
-    ]
+def test_the_readmes_links_lead_to_files():
+    links = re.findall(r"\]\(([^)#]+)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).is_file()] == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["check", "train"])
-def test_the_readmes_commands_work_on_the_template(command, tmp_path):
-    assert pinnkit("new", "rod", folder=tmp_path)[0] == 0
-    (words,) = [words for words in commands() if words[1] == command]
-    status, out, err = pinnkit(*words[1:], folder=tmp_path)
+@pytest.mark.parametrize("options", [("check",), ("train", "--auto.steps", "10", "--model.width", "8")])
+def test_the_readmes_commands_work_on_its_problem(options, tmp_path):
+    (problem,) = blocks("python")
+    (tmp_path / "cooling.py").write_text(problem)
+    (shown,) = [block for block in blocks("bash") if "cooling.py" in block]
+    (words,) = [w for line in shown.splitlines() if (w := line.partition("#")[0].split())[1] == options[0]]
+    status, out, err = pinnkit(*words[1:], *options[1:], folder=tmp_path)
     assert (status, err) == (0, "")
     assert "warning" not in out
