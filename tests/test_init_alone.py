@@ -10,7 +10,7 @@ import pinnkit
 from pinnkit.errors import UsageError
 from pinnkit.init import dense, gain, initialise
 
-DEPTH, WIDTH, SEEDS = 30, 128, 12
+DEPTH, WIDTH, SEEDS = 30, 128, 6
 
 
 class Deep(nnx.Module):
