@@ -59,7 +59,10 @@ class UsageError(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", expected: str = "", do: str = "") -> None:
-        self.what, self.where, self.expected, self.do = what, where, expected, do
+        self.what: str = what
+        self.where: str = where
+        self.expected: str = expected
+        self.do: str = do
         super().__init__(what)
 
     def __str__(self) -> str:

@@ -1,9 +1,22 @@
-"""How weights are drawn: gains, effective fan-in, schemes and parametrisations."""
+"""Initialisation of layers by their effective fan-in: He's principle, for any flax model or plain JAX layer.
+
+He et al. (2015) give a layer weights of variance gain2 / n_in: n_in terms are summed into one output, and gain2 is what the
+activation takes away. Then the signal keeps its size through any number of layers.
+
+    gain(activation)            gain2 of any elementwise JAX function: 2 for ReLU
+    initialise(model, gain2)    draws all kernels of a flax.nnx module anew, each by its own fan-in
+    dense, convolution, ...     initialisers for one layer: `nnx.Linear(..., kernel_init=dense(gain(jnp.tanh)))`
+    initialiser(scheme, gain2)  the same by the name of a scheme ("he", "lecun", "glorot", "orthogonal") and a kind of layer
+    weight_variance             the variance that an initialiser draws with
+    dense_fans, Convolution, .. kinds of layers: from the shape of a kernel to its fan-in and fan-out
+
+None of it needs a `pinnkit.Problem`. `parametrise` is what the models of pinnkit store beside plain weights.
+"""
 
 from pinnkit.init.fan_in import Convolution, Depthwise, Fans, Kind, Masked, Projection, Transposed, dense_fans
 from pinnkit.init.gains import gain
 from pinnkit.init.gates import gate_gain
-from pinnkit.init.initialisers import SCHEMES, Initialiser, initialiser, weight_variance
+from pinnkit.init.initialisers import SCHEMES, Initialiser, LayerInitialiser, initialiser, weight_variance
 from pinnkit.init.layers import (
     convolution,
     dense,
@@ -15,6 +28,7 @@ from pinnkit.init.layers import (
     transposed,
     weight_norm_scale,
 )
+from pinnkit.init.modules import initialise
 from pinnkit.init.parametrisations import PARAMETRISATIONS, Parametrised, parametrise
 
 __all__ = [
@@ -25,6 +39,7 @@ __all__ = [
     "Fans",
     "Initialiser",
     "Kind",
+    "LayerInitialiser",
     "Masked",
     "Parametrised",
     "Projection",
@@ -35,6 +50,7 @@ __all__ = [
     "depthwise",
     "gain",
     "gate_gain",
+    "initialise",
     "initialiser",
     "mask",
     "masked",

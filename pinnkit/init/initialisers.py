@@ -25,6 +25,15 @@ class Initialiser(Protocol):
         ...
 
 
+@runtime_checkable
+class LayerInitialiser(Initialiser, Protocol):
+    """Draws the weights of a layer as the initialisers of `jax.nn.initializers` do; the dtype may be left out."""
+
+    def __call__(self, key: PRNGKeyArray, shape: Shape, dtype: DTypeLike | None = None) -> Float[Array, "*shape"]:
+        """Weights of the given shape; without a dtype in JAX's default for floating-point numbers."""
+        ...
+
+
 class Scheme(NamedTuple):
     """A variance for the weights, from (fans, gain2), and a draw whose entries have variance one."""
 
@@ -88,23 +97,28 @@ def unit_initialiser(scheme: str) -> Initialiser:
     return lookup(SCHEMES, scheme, "initialisation").unit_draw
 
 
-def initialiser(scheme: str, gain2: float, *, kind: Kind = dense_fans, backward: bool = False) -> Initialiser:
-    """The initialiser `init(key, shape, dtype)` of a scheme, with the variance `weight_variance`.
+def initialiser(scheme: str, gain2: float, *, kind: Kind = dense_fans, backward: bool = False) -> LayerInitialiser:
+    """The initialiser `init(key, shape, dtype=None)` of a scheme, with the variance `weight_variance`.
 
-    Arguments
-        scheme: a key of `SCHEMES`.
-        gain2: squared gain of the activation, see `gain`.
-        kind, backward: see `weight_variance`.
+    It serves as `kernel_init` of a flax layer and wherever JAX takes one of `jax.nn.initializers`.
 
-    Raises
-        UsageError: unknown scheme; when called also an impossible shape, or a dtype that is not there.
+    Args:
+        scheme: A key of `SCHEMES`.
+        gain2: Squared gain of the activation, see `gain`.
+        kind: Kind of layer, see `fan_in`.
+        backward: Whether the size of gradients is kept on their way back, instead of that of the signal.
+
+    Returns:
+        A function that draws weights.
+
+    Raises:
+        UsageError: Unknown scheme; when called also an impossible shape, or a dtype that is not there.
     """
     unit_draw = unit_initialiser(scheme)
 
-    def init(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike, /) -> Float[Array, "*shape"]:
-        return math.sqrt(weight_variance(scheme, shape, gain2, kind=kind, backward=backward)) * unit_draw(
-            key, shape, dtype
-        )
+    def init(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike | None = None) -> Float[Array, "*shape"]:
+        variance = weight_variance(scheme, shape, gain2, kind=kind, backward=backward)
+        return math.sqrt(variance) * unit_draw(key, shape, jnp.result_type(float) if dtype is None else dtype)
 
     return init
 

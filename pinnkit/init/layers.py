@@ -2,7 +2,7 @@
 
     nnx.ConvTranspose(8, 16, (3, 3), strides=2, kernel_init=pinnkit.init.transposed(gain(nnx.gelu), strides=2), rngs=rngs)
 
-Each gives `init(key, shape, dtype)`, as those of `jax.nn.initializers` are, and has the arguments
+Each gives `init(key, shape, dtype=None)`, as those of `jax.nn.initializers` are, and has the arguments
 
     gain2: squared gain of the activation that the layer reads, `pinnkit.init.gain`: 2 for ReLU, 1 for what is not activated.
     scheme: "he", or another of `pinnkit.init.SCHEMES`.
@@ -23,19 +23,19 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pinnkit.init.fan_in import Convolution, Depthwise, Kind, Masked, Projection, Shape, Transposed, dense_fans
-from pinnkit.init.initialisers import Initialiser, float_dtype, initialiser
+from pinnkit.init.initialisers import LayerInitialiser, float_dtype, initialiser
 
 Strides = int | tuple[int, ...]
 
 
-def dense(gain2: float = 2.0, *, scheme: str = "he", backward: bool = False) -> Initialiser:
+def dense(gain2: float = 2.0, *, scheme: str = "he", backward: bool = False) -> LayerInitialiser:
     """Fully connected, (inputs, outputs): n_in = inputs."""
     return initialiser(scheme, gain2, kind=dense_fans, backward=backward)
 
 
 def convolution(
     gain2: float = 2.0, *, groups: int = 1, strides: Strides = 1, scheme: str = "he", backward: bool = False
-) -> Initialiser:
+) -> LayerInitialiser:
     """(*window, inputs / groups, outputs): n_in = window inputs / groups; pointwise, strided and dilated ones too.
 
     `groups` and `strides` matter to the fan-out only; dilation to neither.
@@ -43,12 +43,14 @@ def convolution(
     return initialiser(scheme, gain2, kind=Convolution(groups, strides), backward=backward)
 
 
-def pointwise(gain2: float = 2.0, *, scheme: str = "he", backward: bool = False) -> Initialiser:
+def pointwise(gain2: float = 2.0, *, scheme: str = "he", backward: bool = False) -> LayerInitialiser:
     """A convolution with a window of one, (1, 1, inputs, outputs): n_in = inputs."""
     return convolution(gain2, scheme=scheme, backward=backward)
 
 
-def depthwise(gain2: float = 2.0, *, strides: Strides = 1, scheme: str = "he", backward: bool = False) -> Initialiser:
+def depthwise(
+    gain2: float = 2.0, *, strides: Strides = 1, scheme: str = "he", backward: bool = False
+) -> LayerInitialiser:
     """Each channel by itself, (*window, 1, channels): n_in = window."""
     return initialiser(scheme, gain2, kind=Depthwise(strides), backward=backward)
 
@@ -60,7 +62,7 @@ def transposed(
     transposed_kernel: bool = False,
     scheme: str = "he",
     backward: bool = False,
-) -> Initialiser:
+) -> LayerInitialiser:
     """Transposed convolution, (*window, inputs, outputs): n_in = window inputs / strides, the mean where it varies.
 
     `jax.nn.initializers.he_normal` counts taps that meet no input: its variance is too small by the product of the strides.
@@ -69,7 +71,9 @@ def transposed(
     return initialiser(scheme, gain2, kind=Transposed(strides, transposed_kernel), backward=backward)
 
 
-def projection(gain2: float = 1.0, *, output: bool = False, scheme: str = "he", backward: bool = False) -> Initialiser:
+def projection(
+    gain2: float = 1.0, *, output: bool = False, scheme: str = "he", backward: bool = False
+) -> LayerInitialiser:
     """Of attention: queries, keys and values, (token, heads, size), or with `output` (heads, size, token).
 
     n_in is all of the token. The variance of the logits q.k / sqrt(size) is (token sigma2)^2 for tokens of unit variance:
@@ -80,7 +84,7 @@ def projection(gain2: float = 1.0, *, output: bool = False, scheme: str = "he", 
 
 def masked(
     gain2: float = 2.0, *, keep: float, full: Kind = dense_fans, scheme: str = "he", backward: bool = False
-) -> Initialiser:
+) -> LayerInitialiser:
     """A layer of which a share `keep` of the weights is kept: variance gain2 / (n_in keep), of all weights.
 
     The mask is the layer's own, `mask` for instance. `full`: the kind without a mask. Raises UsageError for keep outside (0, 1].

@@ -1,8 +1,19 @@
-"""Optimisers as optax transformations, and the stages of a recipe that use them."""
+"""Optimisers as optax transformations, and the stages of a recipe that use them.
+
+The transformations train any JAX function, without a `pinnkit.Problem`:
+
+    self_scaled_broyden   any scalar function; the full inverse Hessian
+    levenberg_marquardt   a sum of squares, given by its residuals
+    scale_by_soap         any scalar function with noisy gradients; the eigenbasis of Shampoo's preconditioner
+    value_and_grad        value and gradient, from the state of the first two where it holds them
+    invalidate            to be called on the state when the function changes (other data)
+
+The classes (`Adam`, `SSBroyden`, ...) are the stages of a `pinnkit.Recipe`.
+"""
 
 from pinnkit.optim.auto import Auto
 from pinnkit.optim.first_order import SOAP, Adam, Muon
-from pinnkit.optim.kept_values import invalidate
+from pinnkit.optim.kept_values import invalidate, value_and_grad
 from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
 from pinnkit.optim.second_order import LBFGS, LevenbergMarquardt, SSBroyden
 from pinnkit.optim.self_scaled_broyden import self_scaled_broyden
@@ -25,4 +36,5 @@ __all__ = [
     "levenberg_marquardt",
     "scale_by_soap",
     "self_scaled_broyden",
+    "value_and_grad",
 ]

@@ -10,16 +10,44 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from pinnkit.errors import UsageError
+
 
 def value_and_grad(
     loss: Callable[[Any], Float[Array, ""]], params: Any, state: optax.OptState
 ) -> tuple[Float[Array, ""], Any]:
-    """Those of the state at the present parameters; computed where the state's value is not finite.
+    """Value and gradient at the present parameters, from the optimiser's state where it holds them.
 
-    As `optax.value_and_grad_from_state`, which takes a parameter called "value" for the value.
+    The use is that of `optax.value_and_grad_from_state`, which however cannot tell a parameter called "value" from the
+    value, and refuses a value that has another type than the parameters.
+
+    Args:
+        loss: Function that maps the parameters to one number.
+        params: Any pytree of arrays.
+        state: State of `self_scaled_broyden`, `levenberg_marquardt` or `optax.lbfgs`. What it holds is used unless its value
+            is infinite, as it is at the start and after `invalidate`.
+
+    Returns:
+        The value and its gradient, in the types that the state has.
+
+    Raises:
+        UsageError: The state holds no value, as that of Adam.
     """
     value, grad = (optax.tree_utils.tree_get(state, name, filtering=_is_field) for name in ("value", "grad"))
-    return jax.lax.cond(jnp.isfinite(value), lambda: (value, grad), lambda: jax.value_and_grad(loss)(params))
+    if value is None or grad is None:
+        raise UsageError(
+            "The optimiser's state holds no value and gradient.",
+            where="value_and_grad",
+            expected="the state of self_scaled_broyden, levenberg_marquardt or optax.lbfgs",
+            do="Write: value, grad = jax.value_and_grad(loss)(params)",
+        )
+
+    def compute() -> Any:
+        return jax.tree.map(
+            lambda new, old: jnp.asarray(new, old.dtype), jax.value_and_grad(loss)(params), (value, grad)
+        )
+
+    return jax.lax.cond(jnp.isfinite(value), lambda: (value, grad), compute)
 
 
 def invalidate(state: optax.OptState) -> optax.OptState:

@@ -26,10 +26,12 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Int
 
+from pinnkit.errors import UsageError, advice
+from pinnkit.optim.arguments import bind_extra, require_arguments, require_parameters
 from pinnkit.optim.damped import Form, Linear, Solver, linear_problem
 from pinnkit.optim.jacobian import Products
 from pinnkit.optim.line_search import Now, Scalar, ValueAndGrad, Vector, flat_value_and_grad
-from pinnkit.optim.residual_blocks import blocks_of
+from pinnkit.optim.residual_blocks import ResidualVector, blocks_of
 
 LEAST_GAIN = 1e-4
 """A step is taken where the value falls by this share of what the linear model promises."""
@@ -37,6 +39,8 @@ CONTRACTION = 0.5
 """Corrections go on while each is at most this part of the one before, the first of p: else they do not converge."""
 ENOUGH = 1e-3
 """They end where one is this part of p."""
+ROUNDING = 1e-3
+"""A value and a sum of squares that differ by less than this part are one number, computed in two ways."""
 FASTEST = 1 / 3
 """The damping falls to this part of itself at the most, after a step as good as the model promised (Nielsen)."""
 
@@ -44,7 +48,7 @@ FASTEST = 1 / 3
 class LevenbergMarquardtState(NamedTuple):
     """What is kept between steps; `value` and `grad` are those at the new parameters.
 
-    damping: mu is this times the value. gain: what the value fell by over what the linear model promised, in the last trial.
+    damping: mu is this times ||rho||^2. gain: what the value fell by over what the linear model promised, in the last trial.
     stalled: no trial made the value smaller; the parameters did not move.
     evaluations: how often value and gradient were computed so far.
     """
@@ -68,33 +72,80 @@ def levenberg_marquardt(
     sketch_rows: int = 500,
     corrections: int = 4,
 ) -> optax.GradientTransformationExtraArgs:
-    """Damped Gauss-Newton steps for f(x) = ||rho(x)||^2.
+    """Minimise a sum of squares f(x) = ||rho(x)||^2 of any residuals rho of a pytree, by damped Gauss-Newton steps.
 
-    A step makes J once, and one Cholesky factorisation a trial. Time and memory of each form are in `damped.py`; with P
-    parameters and N residuals the usual ones take 2 min(N, P)^2 max(N, P) operations.
+    A step makes the Jacobian J once, and one Cholesky factorisation per trial. With P parameters and N residuals the dense
+    forms take 2 min(N, P)^2 max(N, P) operations; time and memory of each form are in `damped.py`.
 
-    Arguments
-        form: how the linear problem is solved: "normal" (J^T J), "sample" (J J^T), "cg" (products with J only), "sketch"
+    Args:
+        form: How the linear problem is solved: "normal" (J^T J), "sample" (J J^T), "cg" (products with J only), "sketch"
             (cg, preconditioned by some rows of J); "auto" takes one of the first three by N and P.
-        initial_damping: of the first step; mu is this times the value.
-        max_trials: dampings that a step tries; after each refusal the damping grows 2, 4, 8, ... times.
-        cg_iterations, cg_tolerance: of "cg" and "sketch": steps at the most, and the relative residual that is enough.
-        sketch_rows: residuals whose gradients make the preconditioner of "sketch", drawn anew each step.
-        corrections: at the most, of each trial; with "cg" and "sketch" each takes as long as the trial itself.
+        initial_damping: Damping of the first step: mu is this times ||rho||^2.
+        max_trials: Dampings that a step tries; after each rejected one the damping grows 2, 4, 8, ... times.
+        cg_iterations: Largest number of iterations of "cg" and "sketch".
+        cg_tolerance: Relative residual of the linear problem at which "cg" and "sketch" end.
+        sketch_rows: Residuals whose gradients make the preconditioner of "sketch", sampled anew in each step.
+        corrections: Largest number of corrections per trial; with "cg" and "sketch" each takes as long as the trial itself.
 
-    Returns
-        A transformation: `update(grad, state, params, value=, grad=, value_fn=, residual_fn=, **extra)`. `value` and
-        `grad` are those at params, as `optax.value_and_grad_from_state(value_fn)` gives them, and value_fn(params) is
-        ||residual_fn(params)||^2; residual_fn may be a `ResidualVector`, whose tiles are walked. Extra arguments go to
-        value_fn where it has arguments of that name. The first argument is ignored.
+    Returns:
+        A transformation with `init(params)` and `update(grad, state, params, value=, grad=, value_fn=, residual_fn=, **extra)`.
+        residual_fn maps parameters to one array of residuals (or is a `ResidualVector`, whose tiles are evaluated one after
+        the other). value_fn(params) is the sum of their squares, or a constant multiple of it (a half, a mean). `value`
+        and `grad` are those of value_fn at params, as `pinnkit.optim.value_and_grad(value_fn, params, state)` gives them;
+        the first argument is ignored. Both functions also get those of the extra arguments that they name. In
+        `optax.chain` the transformation comes last. `state.stalled` says that no damping gave a smaller value.
 
-    Raises
-        ValueError: the form is not known; update lacks params or residual_fn. UsageError: the matrices do not fit.
+    Raises:
+        UsageError: An unknown form; parameters that are not real or have fewer than 32 bits; a missing argument of update;
+            residuals that are no real array; matrices that do not fit into memory.
+
+    Example:
+        import jax
+        import jax.numpy as jnp
+        import optax
+
+        from pinnkit.optim import levenberg_marquardt, value_and_grad
+
+        t = jnp.linspace(0.0, 2.0, 30)
+        measured = 2.0 * jnp.exp(-1.5 * t)
+
+
+        def residuals(params):
+            return params["amplitude"] * jnp.exp(-params["rate"] * t) - measured
+
+
+        def sum_of_squares(params):
+            return jnp.sum(residuals(params) ** 2)
+
+
+        optimiser = levenberg_marquardt()
+
+
+        @jax.jit
+        def step(params, state):
+            value, grad = value_and_grad(sum_of_squares, params, state)
+            updates, state = optimiser.update(
+                grad, state, params, value=value, grad=grad, value_fn=sum_of_squares, residual_fn=residuals
+            )
+            return optax.apply_updates(params, updates), state
+
+
+        params = {"amplitude": jnp.array(1.0), "rate": jnp.array(0.0)}
+        state = optimiser.init(params)
+        for _ in range(12):
+            params, state = step(params, state)
+        print(params, state.value)
     """
     if form not in get_args(Form):
-        raise ValueError(f"unknown form {form!r}; known: {', '.join(get_args(Form))}")
+        raise UsageError(
+            f"There is no form called {form!r}.",
+            where="levenberg_marquardt",
+            expected="one of " + ", ".join(get_args(Form)),
+            do=advice(str(form), get_args(Form), listed=False),
+        )
 
     def init(params: optax.Params) -> LevenbergMarquardtState:
+        require_parameters(params, "levenberg_marquardt")
         return _init(params, initial_damping)
 
     def update(
@@ -102,20 +153,20 @@ def levenberg_marquardt(
         state: LevenbergMarquardtState,
         params: optax.Params | None = None,
         *,
-        value: Scalar,
-        grad: optax.Updates,
-        value_fn: Callable[..., Scalar],
-        residual_fn: Callable[..., Any] | None = None,
+        value: Any = None,
+        grad: optax.Updates | None = None,
+        value_fn: Any = None,
+        residual_fn: Any = None,
         **extra: Any,
     ) -> tuple[optax.Updates, LevenbergMarquardtState]:
         del updates
-        if params is None or residual_fn is None:
-            raise ValueError(
-                "levenberg_marquardt needs parameters and residuals: "
-                "update(grad, state, params, value=..., grad=..., value_fn=..., residual_fn=...)"
-            )
+        require_arguments(
+            "levenberg_marquardt", params, value=value, grad=grad, value_fn=value_fn, residual_fn=residual_fn
+        )
         x, unravel = ravel_pytree(params)
         now = Now(x, jnp.asarray(value, x.dtype), ravel_pytree(grad)[0])
+        if not isinstance(residual_fn, ResidualVector):
+            residual_fn = bind_extra(residual_fn, extra)
         products = Products(blocks_of(residual_fn, params), params)
         linear = linear_problem(
             form,
@@ -126,8 +177,10 @@ def levenberg_marquardt(
             rows=sketch_rows,
         )
         value_and_grad = flat_value_and_grad(value_fn, unravel, extra)
-        corrected = partial(_corrected, products, products.residuals(params), corrections)
-        step, new_state = _step(state, now, linear, corrected, value_and_grad, max_trials)
+        rho = products.residuals(params)
+        corrected = partial(_corrected, products, rho, corrections)
+        factor = _constant_factor(now.value, rho)
+        step, new_state = _step(state, now, linear, corrected, value_and_grad, max_trials, factor)
         return unravel(step), new_state._replace(grad=unravel(new_state.grad))
 
     return optax.GradientTransformationExtraArgs(init, update)
@@ -174,20 +227,22 @@ def _step(
     corrected: Callable[[Solver], tuple[Vector, Scalar]],
     value_and_grad: ValueAndGrad,
     max_trials: int,
+    factor: Scalar,
 ) -> tuple[Vector, LevenbergMarquardtState]:
-    """One step: trials with more and more damping until the value falls."""
+    """One step: trials with more and more damping until the value, `factor` times the sum of squares, falls."""
+    squares = now.value / factor
     recomputed = ~jnp.isfinite(state.value) | jnp.any(now.g != ravel_pytree(state.grad)[0])
     hopeless = ~jnp.isfinite(now.value) | ~jnp.any(now.g != 0) | (state.stalled & ~recomputed)
 
     def trial(trials: _Trials) -> _Trials:
-        mu = jnp.maximum(trials.damping * now.value, linear.least)
+        mu = jnp.maximum(trials.damping * squares, linear.least)
         step, promised = corrected(linear.solver(mu))
         value, grad = value_and_grad(now.x + step)
-        gain = (now.value - value) / promised
+        gain = (now.value - value) / (factor * promised)
         good = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad)) & (promised > 0) & (gain > LEAST_GAIN)
         # Below `least` no damping counts: it must not sink there, from where it would take many trials to come back.
-        factor = jnp.where(good, jnp.maximum(FASTEST, 1 - (2 * gain - 1) ** 3), _growth(trials.number))
-        damping = mu / now.value * factor
+        change = jnp.where(good, jnp.maximum(FASTEST, 1 - (2 * gain - 1) ** 3), _growth(trials.number))
+        damping = mu / squares * change.astype(mu.dtype)
         moved = jax.tree.map(lambda a, b: jnp.where(good, a, b), (step, value, grad), trials[4:])
         return _Trials(trials.number + 1, damping, gain, good, *moved)
 
@@ -204,6 +259,12 @@ def _step(
         stalled=~end.found,
         evaluations=state.evaluations + end.number + recomputed,
     )
+
+
+def _constant_factor(value: Scalar, rho: list[Any]) -> Scalar:
+    """The value over the sum of squares: 1/2, or 1/N, for those who write their loss so; 1 where rounding alone differs."""
+    factor = value / jnp.sum(jnp.stack([jnp.sum(r * r) for r in rho]))
+    return jnp.where((jnp.abs(factor - 1) > ROUNDING) & jnp.isfinite(factor) & (factor > 0), factor, 1.0)
 
 
 def _corrected(products: Products, rho: list[Any], corrections: int, solve: Solver) -> tuple[Vector, Scalar]:

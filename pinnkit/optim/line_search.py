@@ -9,7 +9,6 @@ as in Hager, Zhang, SIAM J. Optim. 16, 170 (2005), section 4, which works where 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,6 +17,8 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
+
+from pinnkit.optim.arguments import bind_extra
 
 Scalar = Float[Array, ""]
 Vector = Float[Array, "parameters"]
@@ -73,9 +74,13 @@ def flat_value_and_grad(
     value_fn: Callable[..., Scalar], unravel: Callable[[Vector], optax.Params], extra: dict[str, Any]
 ) -> ValueAndGrad:
     """Value and gradient as a function of the flat parameters; value_fn gets the extra arguments that it names."""
-    named = inspect.signature(value_fn).parameters
-    known = {name: argument for name, argument in extra.items() if name in named}
-    return jax.value_and_grad(lambda flat: value_fn(unravel(flat), **known))
+    objective = bind_extra(value_fn, extra)
+
+    def in_one_type(flat: Vector) -> Scalar:
+        # float32 parameters and float64 data give a float64 value where JAX is in 64-bit mode.
+        return jax.tree.map(lambda value: jnp.asarray(value, flat.dtype), objective(unravel(flat)))
+
+    return jax.value_and_grad(in_one_type)
 
 
 def wolfe_line_search(

@@ -14,9 +14,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from pinnkit import walks
+from pinnkit.errors import UsageError
 
 TileResiduals = Callable[[Any, Any], Float[Array, "rows terms"]]
 """(parameters, the arrays of a tile) -> one row of residuals a point."""
@@ -68,16 +70,24 @@ class ResidualVector:
 def blocks_of(residual_fn: Callable[[Any], Any], params: Any) -> Blocks:
     """The blocks of a `ResidualVector`; those of a plain function, parameters -> array, are one, taken whole.
 
-    Raises ValueError where the function gives anything but one array of real numbers.
+    Raises:
+        UsageError: The function gives anything but one array of real numbers.
     """
     if isinstance(residual_fn, ResidualVector):
         return residual_fn.blocks
     found = jax.eval_shape(residual_fn, params)
     if not isinstance(found, jax.ShapeDtypeStruct) or not jnp.issubdtype(found.dtype, jnp.floating):
-        raise ValueError(f"residual_fn must give one array of real numbers, the residuals; it gives {found}")
+        raise UsageError(
+            "residual_fn does not give residuals.",
+            where="residual_fn, in the call of update",
+            expected=f"one array of real numbers; it gives {found}",
+            do="Return jnp.concatenate([first.ravel(), second.ravel()]) where there are several kinds of residual.",
+        )
+    dtype = ravel_pytree(params)[0].dtype
 
     def residuals(params: Any, _: Any) -> Float[Array, "rows 1"]:
-        return residual_fn(params).reshape(-1, 1)
+        # In the parameters' dtype: float32 parameters and float64 data are common where JAX is in 64-bit mode.
+        return residual_fn(params).reshape(-1, 1).astype(dtype)
 
     return (Block(residuals, jnp.zeros((1, found.size)), found.size, pointwise=False),)
 

@@ -20,6 +20,8 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
+from pinnkit.errors import UsageError, advice
+from pinnkit.optim.arguments import require_arguments, require_parameters
 from pinnkit.optim.line_search import LineSearchResult, Now, Scalar, Vector, flat_value_and_grad, wolfe_line_search
 from pinnkit.optim.shared_matrix import Matrix, identity, matrix_rows, product, rescaled_plus_squares
 
@@ -68,28 +70,67 @@ def self_scaled_broyden(
     max_evaluations: int = 25,
     value_tolerance: float | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """Quasi-Newton steps with the full inverse Hessian and a strong Wolfe line search.
+    """Minimise any function of a pytree by quasi-Newton steps with the full inverse Hessian and a strong Wolfe line search.
 
-    Memory is `matrix_bytes(parameters, dtype)`, time a step three passes over it and usually one evaluation of value
-    and gradient. Best in float64: it goes on converging long after float32 has run out of digits.
+    The transformation is used as `optax.lbfgs` is. Its state takes `matrix_bytes(parameters, dtype)`; a step takes three passes
+    over that matrix and usually one evaluation of value and gradient. Use float64 where digits matter: the method goes on
+    converging long after float32 has run out of them.
 
-    Arguments
-        variant: "ssbroyden" (theta of the convex or preconvex class and tau after Al-Baali), "ssbfgs" (phi = 1, tau =
-            min(1, 1/b)) or "bfgs" (phi = tau = 1).
-        initial_scaling: scale the identity by y.s/y.y before the first update (Nocedal, Wright, eq. 6.20).
-        first_step: share of min(1, 1/||g||) that is tried first along the negative gradient.
-        c1, c2, max_evaluations, value_tolerance: of `wolfe_line_search`.
+    Args:
+        variant: Member of the Broyden family: "ssbroyden" (theta of the convex or preconvex class and tau after Al-Baali),
+            "ssbfgs" (phi = 1, tau = min(1, 1/b)) or "bfgs" (phi = tau = 1).
+        initial_scaling: Whether the identity is scaled by y.s/y.y before the first update (Nocedal, Wright, eq. 6.20).
+        first_step: Share of min(1, 1/||g||) that is tried first along the negative gradient.
+        c1: Sufficient decrease of the Wolfe conditions, as in `wolfe_line_search`.
+        c2: Curvature constant of the Wolfe conditions, c1 < c2 < 1 - 2 c1.
+        max_evaluations: Largest number of evaluations per line search.
+        value_tolerance: Relative rounding error of the objective; None takes the square root of the dtype's rounding.
 
-    Returns
-        A transformation as `optax.lbfgs`: `update(grad, state, params, value=, grad=, value_fn=, **extra)`. `value` and
-        `grad` are those at params, as `optax.value_and_grad_from_state(value_fn)` gives them; extra arguments go to
-        value_fn where it has arguments of that name. The first argument is ignored: the step is made from `grad`.
+    Returns:
+        A transformation with `init(params)` and `update(grad, state, params, value=, grad=, value_fn=, **extra)`. `value` and
+        `grad` are those at params, as `pinnkit.optim.value_and_grad(value_fn, params, state)` gives them; the first
+        argument is ignored, since the step is made from `grad`. value_fn maps parameters to one number; it also gets those
+        of the extra arguments that it names. In `optax.chain` the transformation comes last, because its state describes
+        the parameters that its own step leads to. `state.stalled` says that no smaller value could be reached.
 
-    Raises
-        ValueError: the variant is not known, or update lacks params.
+    Raises:
+        UsageError: An unknown variant; parameters that are not real or have fewer than 32 bits; a missing argument of update.
+
+    Example:
+        import jax
+        import jax.numpy as jnp
+        import optax
+
+        from pinnkit.optim import self_scaled_broyden, value_and_grad
+
+
+        def rosenbrock(x):
+            return jnp.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+
+
+        optimiser = self_scaled_broyden()
+
+
+        @jax.jit
+        def step(params, state):
+            value, grad = value_and_grad(rosenbrock, params, state)
+            updates, state = optimiser.update(grad, state, params, value=value, grad=grad, value_fn=rosenbrock)
+            return optax.apply_updates(params, updates), state
+
+
+        params = jnp.array([-1.2, 1.0, -1.2, 1.0])
+        state = optimiser.init(params)
+        for _ in range(60):
+            params, state = step(params, state)
+        print(params, state.value)
     """
     if variant not in get_args(Variant):
-        raise ValueError(f"unknown variant {variant!r}; known: {', '.join(get_args(Variant))}")
+        raise UsageError(
+            f"There is no variant called {variant!r}.",
+            where="self_scaled_broyden",
+            expected="one of " + ", ".join(get_args(Variant)),
+            do=advice(str(variant), get_args(Variant), listed=False),
+        )
     line_search = partial(
         wolfe_line_search, c1=c1, c2=c2, max_evaluations=max_evaluations, value_tolerance=value_tolerance
     )
@@ -99,14 +140,13 @@ def self_scaled_broyden(
         state: SelfScaledBroydenState,
         params: optax.Params | None = None,
         *,
-        value: Scalar,
-        grad: optax.Updates,
-        value_fn: Callable[..., Scalar],
+        value: Any = None,
+        grad: optax.Updates | None = None,
+        value_fn: Any = None,
         **extra: Any,
     ) -> tuple[optax.Updates, SelfScaledBroydenState]:
         del updates
-        if params is None:
-            raise ValueError("self_scaled_broyden needs the parameters: update(grad, state, params, value=..., ...)")
+        require_arguments("self_scaled_broyden", params, value=value, grad=grad, value_fn=value_fn)
         x, unravel = ravel_pytree(params)
         value_and_grad = flat_value_and_grad(value_fn, unravel, extra)
         now = Now(x, jnp.asarray(value, x.dtype), ravel_pytree(grad)[0])
@@ -117,6 +157,7 @@ def self_scaled_broyden(
 
 
 def _init(params: optax.Params) -> SelfScaledBroydenState:
+    require_parameters(params, "self_scaled_broyden")
     flat = ravel_pytree(params)[0]
     return SelfScaledBroydenState(  # no array twice: a caller may donate the state
         count=jnp.zeros((), jnp.int32),

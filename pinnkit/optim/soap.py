@@ -45,16 +45,49 @@ class SoapState(NamedTuple):
 def scale_by_soap(
     b1: float = 0.95, b2: float = 0.95, eps: float = 1e-8, *, every: int = 10
 ) -> optax.GradientTransformation:
-    """Rescale gradients as SOAP does.
+    """Rescale gradients to steps of about unit size, by Adam in the eigenbasis of Shampoo's preconditioner.
 
-    Arguments
-        b1, b2: decay of the first moment, and of the second with the preconditioner's.
-        eps: added to the root of the second moment.
-        every: steps between two updates of the eigenvectors.
+    The transformation is used as `optax.scale_by_adam` is: a learning rate follows it. Leaves that are no matrices get Adam.
 
-    Returns
-        A transformation whose updates have about unit size, as `optax.scale_by_adam`. Its state holds two square
-        matrices a side of every weight matrix.
+    Args:
+        b1: Decay of the first moment.
+        b2: Decay of the second moment and of the preconditioner.
+        eps: Number added to the root of the second moment.
+        every: Steps between two updates of the eigenvectors.
+
+    Returns:
+        A transformation with `init(params)` and `update(grad, state, params)`. Its state holds two square matrices per side
+        of every weight matrix. Parameters of 16 bits have their moments and eigenvectors in float32.
+
+    Example:
+        import jax
+        import jax.numpy as jnp
+        import optax
+
+        from pinnkit.optim import scale_by_soap
+
+        x = jax.random.normal(jax.random.key(0), (200, 6))
+        y = x @ jnp.diag(10.0 ** -jnp.arange(6)) @ jnp.ones((6, 3))
+
+
+        def loss(params):
+            return jnp.mean((x @ params["W"] + params["b"] - y) ** 2)
+
+
+        optimiser = optax.chain(scale_by_soap(), optax.scale_by_learning_rate(optax.cosine_decay_schedule(0.03, 300)))
+
+
+        @jax.jit
+        def step(params, state):
+            updates, state = optimiser.update(jax.grad(loss)(params), state, params)
+            return optax.apply_updates(params, updates), state
+
+
+        params = {"W": jnp.zeros((6, 3)), "b": jnp.zeros(3)}
+        state = optimiser.init(params)
+        for _ in range(300):
+            params, state = step(params, state)
+        print(loss(params))
     """
 
     def init(params: optax.Params) -> SoapState:
@@ -73,15 +106,19 @@ def scale_by_soap(
 
 
 def _start(parameter: Any) -> Rotated:
-    sides = tuple(
-        Basis(jnp.zeros((n, n), parameter.dtype), jnp.eye(n, dtype=parameter.dtype))
-        for n in (parameter.shape if parameter.ndim == 2 else ())
-    )
-    return Rotated(jnp.zeros_like(parameter), jnp.zeros_like(parameter), sides)
+    shape, dtype = jnp.shape(parameter), _working(parameter)
+    sides = tuple(Basis(jnp.zeros((n, n), dtype), jnp.eye(n, dtype=dtype)) for n in (shape if len(shape) == 2 else ()))
+    return Rotated(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), sides)
+
+
+def _working(array: Any) -> Any:
+    """The type to compute in: an eigenvector has no meaning in 16 bits, and LAPACK no routine for it."""
+    return jnp.promote_types(jnp.result_type(array), jnp.float32)
 
 
 def _leaf(g: Array, leaf: Rotated, count: Array, b1: float, b2: float, eps: float, every: int) -> tuple[Array, Rotated]:
     """The update of one parameter, and what is kept of it."""
+    given, g = jnp.result_type(g), jnp.asarray(g, _working(g))
     outer = (g @ g.T, g.T @ g) if leaf.sides else ()
     sides = tuple(_followed(side, new, count, b2, every) for side, new in zip(leaf.sides, outer, strict=True))
     seen = count - (1 if sides else 0)
@@ -90,7 +127,7 @@ def _leaf(g: Array, leaf: Rotated, count: Array, b1: float, b2: float, eps: floa
     second = b2 * leaf.second + (1 - b2) * weight * _into(sides, g) ** 2
     one, two = (1 - b ** jnp.maximum(seen, 1).astype(g.dtype) for b in (b1, b2))
     step = (_into(sides, first) / one) / (jnp.sqrt(second / two) + eps)
-    return _out_of(sides, step), Rotated(first, second, sides)
+    return _out_of(sides, step).astype(given), Rotated(first, second, sides)
 
 
 def _followed(side: Basis, new: Array, count: Array, decay: float, every: int) -> Basis:

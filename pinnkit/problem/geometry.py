@@ -81,7 +81,7 @@ class Rectangle(Shape):
     """A box as a shape; its sides are named `x-`, `x+`, ... ."""
 
     def __init__(self, **sides: tuple[float, float]) -> None:
-        self.names = tuple(sides)
+        self.names: tuple[str, ...] = tuple(sides)
         self._bounds = tuple(sides.values())
 
     @property
@@ -136,8 +136,10 @@ class Disk(Shape):
         require_number(radius, "The radius of the Disk", where="", above=0)
         for axis, place in centre.items():
             require_number(place, f"The centre {axis} of the Disk", where="")
-        self.names, self.centre = tuple(centre), np.array([float(c) for c in centre.values()])
-        self.radius, self.name = float(radius), name
+        self.names: tuple[str, ...] = tuple(centre)
+        self.centre: np.ndarray = np.array([float(c) for c in centre.values()])
+        self.radius: float = float(radius)
+        self.name: str = name
 
     @property
     def bounds(self) -> tuple[tuple[float, float], ...]:
@@ -183,15 +185,16 @@ class Polygon(Shape):
                 expected="two lists of equal length",
                 do="Write pk.Polygon(x=[0, 1, 0], y=[0, 0, 1]).",
             )
-        self.names, self.name = tuple(corners), name
+        self.names: tuple[str, ...] = tuple(corners)
+        self.name: str = name
         points = np.array([[float(v) for v in values] for values in corners.values()]).T
         area = _signed_area(points)
         if not abs(area) > 0:
             raise UsageError(
                 "The polygon has no area.", expected="corners that are not on one line", do="Move a corner."
             )
-        self.corners = points
-        self.turn = 1.0 if area > 0 else -1.0
+        self.corners: np.ndarray = points
+        self.turn: float = 1.0 if area > 0 else -1.0
 
     @property
     def bounds(self) -> tuple[tuple[float, float], ...]:
@@ -231,8 +234,10 @@ class Combination(Shape):
                 expected="shapes in the same coordinates",
                 do="Name the same coordinates in both.",
             )
-        self.operation, self.first, self.second = operation, first, second
-        self.names = first.names
+        self.operation: str = operation
+        self.first: Shape = first
+        self.second: Shape = second
+        self.names: tuple[str, ...] = first.names
         self._order = np.array([first.names.index(n) for n in second.names])
 
     @property
