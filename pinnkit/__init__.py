@@ -19,7 +19,7 @@ else:
 
     def __getattr__(name: str) -> Any:
         if name == "__version__":
-            return importlib.import_module("pinnkit.reporting.versions").version_of("pinnkit")
+            return importlib.import_module("pinnkit.runs.versions").version_of("pinnkit")
         if not name.startswith("__"):
             if importlib.util.find_spec(f"pinnkit.{name}"):  # a module or a folder of the package: no name of the API
                 return importlib.import_module(f"pinnkit.{name}")

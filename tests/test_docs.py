@@ -14,7 +14,7 @@ import pinnkit as pk
 from pinnkit import api
 from pinnkit.cli.template import problem_file
 from pinnkit.problem import problem_class
-from pinnkit.training.run import Run
+from pinnkit.runs.run import Run
 
 DOCS = Path(__file__).parents[1] / "docs"
 QUICK = pk.Recipe(
