@@ -21,18 +21,16 @@ from pinnkit.models import MLP, Model
 from pinnkit.models.grid import AnyModel, GridModel
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Equations, Objective, Parameters, SurrogateEquations, equations_of
-from pinnkit.objective.jacobians import mean_traces
 from pinnkit.problem import Problem, Surrogate
 from pinnkit.problem.domain import require_resolution
 from pinnkit.problem.lines import line_of
 from pinnkit.training.curriculum_loop import CurriculumLoop
 from pinnkit.training.loop import Loop
-from pinnkit.training.recipe import NTK, SHORT, Recipe
+from pinnkit.training.recipe import SHORT, Recipe
 from pinnkit.training.requirements import require_memory_for, require_memory_of_stages
 from pinnkit.training.state import TrainState
 from pinnkit.training.windows import Windows
 from pinnkit.validation import require_number
-from pinnkit.weighting.kernel_weights import ROWS, kernel_weights
 
 FRESH = 4
 """Draws of fresh points on which the residuals are measured."""
@@ -200,10 +198,7 @@ def described(
     if isinstance(model, MLP) and model.init == AUTO:
         init, gain = recommendation(objective(replace(model, init="he"), {}))
         model = replace(model, init=init, gain=gain)  # type: ignore[arg-type]
-    if recipe.weights == NTK:
-        traces = mean_traces(objective(model, {}), ROWS, seed)
-        recipe = replace(recipe, weights=kernel_weights(traces))
-    found = objective(model, recipe.fixed_weights)
+    found = objective(model, recipe.weights)
     count = found.network.count()
     stages = tuple(s for stage in recipe.stages for s in stage.resolved(count, recipe.working))
     require_memory_of_stages(stages, count, dtype)
@@ -215,7 +210,7 @@ def _refuse_for_a_surrogate(recipe: Recipe) -> None:
     weighed = [w.name for w in recipe.weightings]
     for has, what in (
         (recipe.windows > 1 or recipe.curriculum is not None, "windows of time or a curriculum"),
-        (bool(weighed) or recipe.weights == NTK, f"the weighting {', '.join(weighed) or NTK}"),
+        (bool(weighed), f"the weighting {', '.join(weighed)}"),
         (any(stage.wants_residuals for stage in recipe.stages), "an optimiser of residuals (lm)"),
         (recipe.precision in SHORT, f"the precision {recipe.precision}"),
         (recipe.sampling.method == "r3", "the sampling r3"),
