@@ -94,7 +94,16 @@ def refused(call, *words):
 def evaluation(kind):
     """The evaluation of an untrained network: what its figures show need not be good."""
     run = Run(kind(), pk.MLP(width=4, depth=1), pk.Recipe(stages=(pk.Adam(steps=1),), sampling=pk.Sampling(interior=8)))
-    return Evaluation(run, run.loop.start(), None, {}, {}, {}, False, False)
+    return evaluation_of(run)
+
+
+def evaluation_of(run, **values):
+    """An evaluation of the untrained network of a run, with these values in place of measured ones."""
+    nothing = {"errors": None, "training_residuals": {}, "residuals": {}, "unknowns": {}}
+    options = {t: run.recipe.sampling.option(g) for g in run.equations.groups for t in run.equations.terms(g)}
+    given = {"problem": run.problem, "equations": run.equations, "accuracy": run.accuracy, "point_options": options}
+    given |= {"requested": run.recipe.accuracy, "state": run.loop.start(), "diverged": False, "interrupted": False}
+    return Evaluation(**given | nothing | values)
 
 
 def panels(figure):

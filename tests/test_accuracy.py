@@ -6,12 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import refused
+from cases import evaluation_of, refused
 from tiny import Decay
 
 import pinnkit as pk
 from pinnkit.evaluation.accuracy import FieldError, evaluation_points, field_errors
-from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.evaluation.truth import Truth
 from pinnkit.objective.loss import residual_rms
 from pinnkit.runs.run import Run
@@ -146,9 +145,8 @@ def test_an_exact_solution_that_is_not_a_number_is_refused_before_training(run):
 
 def evaluation(run, errors=None, *, accuracy=None, training=1.0, fresh=1.0, **said):
     run = Run(run.problem, recipe=replace(run.recipe, accuracy=accuracy))
-    values = {"unknowns": {}, "diverged": False, "interrupted": False} | said
     errors = None if errors is None else {"u": FieldError(errors, errors)}
-    return Evaluation(run, run.loop.start(), errors, {"decay": training}, {"decay": fresh}, **values)
+    return evaluation_of(run, errors=errors, training_residuals={"decay": training}, residuals={"decay": fresh}, **said)
 
 
 def test_an_error_against_zero_is_not_called_relative(run):

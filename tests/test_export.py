@@ -101,12 +101,13 @@ def test_eight_bits():
 
 
 def test_the_program_has_values_and_derivatives():
-    found = evaluation(Rod(), pk.MLP(width=6, depth=2))
+    run = Run(Rod(), pk.MLP(width=6, depth=2))
+    found = run.evaluate(run.loop.start())
     written, difference = exported(found)
     assert difference < 1e-12
     u = jax.export.deserialize(bytearray(written)).call
     X = scattered(found.problem.domain, 5)
-    solution = pk.Solution(found)
+    solution = pk.Solution(run, found)
     np.testing.assert_allclose(u(X), found.accuracy.fields(found.state.params, X), rtol=1e-12)
 
     def slope(X):

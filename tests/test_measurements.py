@@ -83,8 +83,8 @@ def somewhere(self, u, seen):
 )
 def test_measured_values_are_read_off_the_residuals(method, expected, tmp_path):
     kind, rows = measured_rod(tmp_path, method)
-    run = evaluation(kind).run
-    found = measurements(run.equations, run.loop.network.bound(run.loop.start().params))
+    untrained = evaluation(kind)
+    found = measurements(untrained.equations, untrained.network.bound(untrained.state.params))
     assert set(found) == set(expected)
     for field, values in expected.items():
         np.testing.assert_array_equal(found[field].X, rows[:, :2])

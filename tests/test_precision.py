@@ -12,7 +12,7 @@ from cases import Rod, objective, random_parameters, refused
 from cli import pinnkit
 
 import pinnkit as pk
-from pinnkit.diagnostics import number_formats as formats
+from pinnkit.evaluation import half_precision as formats
 from pinnkit.objective import Objective
 from pinnkit.optim.loss_scaling import FIRST, GROWS_AFTER, LARGEST, loss_scaled
 from pinnkit.runs.run import Run

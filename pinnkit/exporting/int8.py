@@ -111,7 +111,7 @@ def contents(network: FieldNetwork, params: Any) -> tuple[dict[str, np.ndarray],
 
 
 def _hindrance(model: Any) -> str:
-    return "a solution in windows of time, with a network in each" if model is None else f"a {type(model).__name__}"
+    return "made of several networks, one for each window of time" if model is None else f"a {type(model).__name__}"
 
 
 def _about(network: FieldNetwork, model: LayeredModel) -> dict[str, Any]:
