@@ -46,6 +46,7 @@ def test_check_builds_them_once(built, tmp_path, options, k):
     assert built == [{"k": k}]
 
 
+@pytest.mark.slow
 def test_train_and_resume_build_them_once(built, tmp_path):
     status, _, err = pinnkit("train", TINY, "--problem.k", "2", "--out", "run", folder=tmp_path)
     assert (status, built) == (0, [{"k": 2.0}]), err

@@ -209,6 +209,7 @@ def curriculum(*multiples, **changes):
     return replace(Fin.recipe, curriculum=pk.Curriculum(parameter="L", multiples=multiples, steps=3), **changes)
 
 
+@pytest.mark.slow
 def test_a_curriculum_trains_each_value_on_its_own_domain():
     run = Run(Fin(L=4.0), recipe=curriculum(0.25, 0.5))
     params = run.loop.network.initial_parameters
@@ -240,6 +241,7 @@ def test_a_curriculum_with_a_domain_that_does_not_fit_is_refused_before_training
     refused(lambda: Run(Fin(), recipe=curriculum(-1.0)), "with L = -1", "(0, -1), is reversed")
 
 
+@pytest.mark.slow
 def test_a_run_folder_keeps_the_domain(tmp_path):
     (tmp_path / "fin.py").write_text(FILE)
     status, out, err = pinnkit("train", "fin.py", "--problem.L", "3", "--out", "run", folder=tmp_path)

@@ -171,6 +171,7 @@ def test_two_cores_share_the_tiles_and_give_the_same():
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.slow
 def test_a_sketch_of_many_rows_needs_fewer_steps_of_conjugate_gradients():
     found, points, params = case(Rod)
     blocks, (rho, J) = found.residual_vector(points).blocks, dense(Rod)

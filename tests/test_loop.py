@@ -100,6 +100,7 @@ def test_stages_end(stages, steps, events):
     assert all(words in sentence for words, sentence in zip(events, said, strict=True))
 
 
+@pytest.mark.slow
 def test_loss_below_stops_after_the_first_step_that_begins_below():
     _, (everything, *_) = reports(Descent(steps=10))
     bound = float(everything.losses[4] + everything.losses[5]) / 2

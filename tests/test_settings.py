@@ -136,6 +136,7 @@ def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_settings_of_a_problem_file_survive_every_command():
     Path("decay.py").write_text(FILE)
     status, out, err = pinnkit("train", "decay.py", "--signdescent.rate", "3e-3", "--late.power", "3", "--out", "run")
@@ -170,6 +171,7 @@ def test_a_choice_of_a_problem_file_is_made_by_its_name():
     assert status == 2 and "Did you mean 'signdescent'?" in err, err
 
 
+@pytest.mark.slow
 def test_an_optax_stage_behind_an_automatic_one_that_stands_for_two(monkeypatch):
     monkeypatch.setattr("pinnkit.optim.auto.QUICK", 1024)
     Path("decay.py").write_text(AUTO)
@@ -183,6 +185,7 @@ def test_an_optax_stage_behind_an_automatic_one_that_stands_for_two(monkeypatch)
     shutil.rmtree("run")
 
 
+@pytest.mark.slow
 def test_an_option_that_is_a_function_comes_from_the_problem_file():
     text = FILE.replace("    rate: float = 1e-3\n", "    rate: float = 1e-3\n    ramp: object = jnp.tanh\n")
     Path("decay.py").write_text(text.replace("rate=2e-3)", "rate=2e-3, ramp=lambda s: s)"))

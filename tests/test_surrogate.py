@@ -204,6 +204,7 @@ def test_networks_on_a_grid_and_at_points_are_not_mixed_up():
     )
 
 
+@pytest.mark.slow
 def test_a_wrong_solver_is_told_of():
     assert check_surrogate(objective_of(Screened())).warnings == ()
     (warning,) = check_surrogate(objective_of(variant(solve=lambda self, s: 0.5 * s))).warnings

@@ -239,6 +239,7 @@ def test_variational_attention_is_its_formula(rod, residuals, memory):
         assert found.mean() == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_self_adaptive_weights_go_up_the_gradient_of_the_loss(rod, residuals):
     made, params, points = rod
     lambdas = {t: 1.0 + np.random.default_rng(0).random(len(r)) for t, r in residuals.items()}

@@ -108,6 +108,7 @@ def test_values_and_fields_are_the_same_and_continuous(trained):
     np.testing.assert_allclose(joints[::2], joints[1::2], rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_a_window_follows_the_one_before_and_nothing_else():
     """With a first window that ends at 3 times its value, everything after it is 3 times as large."""
     run = Run(Growth())
@@ -127,6 +128,7 @@ def test_a_window_follows_the_one_before_and_nothing_else():
     np.testing.assert_allclose(loop.network.values(state.params, late), 3 * np.exp(late), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_what_is_handed_over():
     """Value and velocity of q, the value of p, nothing of r; and what is kept at points is what derivatives give."""
     run = Run(Spring(), pk.MLP(width=5, depth=1), pk.Recipe(windows=3))
