@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import shutil
@@ -15,8 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pinnkit.errors import UsageError, advice, printable, shown_path
-from pinnkit.files import write_whole
-from pinnkit.files import plain
+from pinnkit.files import plain, write_whole
 
 try:
     import fcntl
@@ -262,8 +260,6 @@ def refuse_taken(out: Path | None) -> None:
         expected="a folder that is empty or does not exist: nothing is written over",
         do="Choose another" + (f", or go on with that run: pinnkit resume {out}." if run else "."),
     )
-
-
 
 
 def all_runs(root: Path = Path("runs")) -> list[Path]:

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from pinnkit.evaluation.accuracy import FieldError
 from pinnkit.objective import Objective
 from pinnkit.optim.loss_scaling import described_scale
-from pinnkit.training.loop import Report
 from pinnkit.runs.run import Run
+from pinnkit.training.loop import Report
 
 EVALUATE_SECONDS = 2.0
 """Between two measurements of the error during training."""

@@ -11,8 +11,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from pinnkit.errors import SYNONYMS, UsageError, advice
 from pinnkit.models import MLP
-from pinnkit.optim import Adam, Auto
 from pinnkit.objective.collocation import Sampling
+from pinnkit.optim import Adam, Auto
 from pinnkit.training.recipe import Recipe
 
 P = ParamSpec("P")

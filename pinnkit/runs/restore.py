@@ -12,16 +12,16 @@ from typing import Any
 import jax
 
 from pinnkit.errors import UsageError, shown_path
+from pinnkit.files import plain
 from pinnkit.models import MODELS, Model
 from pinnkit.problem import Problem
-from pinnkit.runs.problem_copy import Source, fingerprints, problem_class_of
+from pinnkit.runs.checkpoint import Checkpoints, Restored
 from pinnkit.runs.folder import CHECKPOINTS, CONFIG, RunFolder
-from pinnkit.files import plain
+from pinnkit.runs.problem_copy import Source, fingerprints, problem_class_of
+from pinnkit.runs.run import Run
 from pinnkit.runs.versions import versions
 from pinnkit.settings import from_plain, settings_of, to_plain
-from pinnkit.runs.checkpoint import Checkpoints, Restored
 from pinnkit.training.recipe import Recipe
-from pinnkit.runs.run import Run
 
 OPTIONS = ("parameters", "model", "recipe", "seed")
 """What of run.json decides a run's numbers."""

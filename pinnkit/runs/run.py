@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from pinnkit.evaluation.accuracy import Accuracy, FieldError
 from pinnkit.checking.check import Checked, check
-from pinnkit.weighting.kernel_weights import ROWS, kernel_weights
-from pinnkit.objective.jacobians import mean_traces
 from pinnkit.checking.recommendation import recommendation
 from pinnkit.checking.surrogates import check_surrogate, solver
+from pinnkit.errors import UsageError
+from pinnkit.evaluation.accuracy import Accuracy
+from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.half_precision import short_of
 from pinnkit.evaluation.truth import truth_of
 from pinnkit.evaluation.uncertainty import Estimate, Tick, draws_needed, estimates, without_interval
-from pinnkit.errors import UsageError
 from pinnkit.models import MLP, Model
 from pinnkit.models.grid import AnyModel, GridModel
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Equations, Objective, Parameters, SurrogateEquations, equations_of
+from pinnkit.objective.jacobians import mean_traces
 from pinnkit.problem import Problem, Surrogate
 from pinnkit.problem.domain import require_resolution
 from pinnkit.problem.lines import line_of
@@ -30,11 +29,10 @@ from pinnkit.training.curriculum_loop import CurriculumLoop
 from pinnkit.training.loop import Loop
 from pinnkit.training.recipe import NTK, SHORT, Recipe
 from pinnkit.training.requirements import require_memory_for, require_memory_of_stages
-from pinnkit.evaluation.half_precision import ShortPrecision, short_of
 from pinnkit.training.state import TrainState
 from pinnkit.training.windows import Windows
 from pinnkit.validation import require_number
-from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.weighting.kernel_weights import ROWS, kernel_weights
 
 FRESH = 4
 """Draws of fresh points on which the residuals are measured."""
@@ -231,8 +229,6 @@ def _refuse_for_a_surrogate(recipe: Recipe) -> None:
             )
 
 
-
-
 def _require(value: Any, kind: Any, what: str, expected: str) -> None:
     if not isinstance(value, kind) or isinstance(value, type):
         raise UsageError(
@@ -242,15 +238,3 @@ def _require(value: Any, kind: Any, what: str, expected: str) -> None:
             if isinstance(value, type)
             else "Pass it by its name, as train(problem, model=..., recipe=...).",
         )
-
-
-
-
-
-
-
-
-
-
-
-

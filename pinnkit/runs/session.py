@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,24 +13,23 @@ import jax
 from rich.console import Console
 from rich.text import Text
 
+from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.figures.terminal import print_summary
 from pinnkit.models import Model
-from pinnkit.optim.loss_scaling import described_scale
+from pinnkit.runs.checkpoint import Checkpoints
+from pinnkit.runs.folder import CHECKPOINTS, SUMMARY, RunFolder
 from pinnkit.runs.history import History
 from pinnkit.runs.intervals import counted_intervals
 from pinnkit.runs.problem_copy import Source, fingerprints
 from pinnkit.runs.progress import Progress
 from pinnkit.runs.restore import fingerprint, kept_parameter
-from pinnkit.runs.folder import CHECKPOINTS, SUMMARY, RunFolder
-from pinnkit.figures.terminal import print_summary
+from pinnkit.runs.run import Run
+from pinnkit.runs.summary import summary_of
 from pinnkit.runs.versions import versions
 from pinnkit.settings import to_plain
 from pinnkit.stopping import SIGNALS, Request, Stopped, heed_signals, signals_raise, signals_request
-from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.training.recipe import Recipe
-from pinnkit.runs.run import Run
-from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.training.state import TrainState
-from pinnkit.runs.summary import summary_of
 
 CHECKPOINT_SECONDS = 30.0
 UNWRITTEN = 4
@@ -185,8 +183,6 @@ class Session:
 
     def _say_resume(self) -> None:
         self._say(f"go on with it: pinnkit resume {self.folder.path}", "yellow")
-
-
 
 
 def write_config(run: Run, folder: RunFolder, source: Source, command: list[str]) -> None:

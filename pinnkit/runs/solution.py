@@ -15,32 +15,31 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from pinnkit.evaluation.accuracy import FieldError
 from pinnkit.checking.check import Checked
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import Diagnosis
 from pinnkit.diagnostics.registry import diagnose as diagnosis
-from pinnkit.evaluation.uncertainty import Estimate
 from pinnkit.errors import UsageError, shown_path
+from pinnkit.evaluation.accuracy import FieldError
+from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.uncertainty import Estimate, estimate_of
 from pinnkit.fields import Points
 from pinnkit.fields.names import FieldFunction
+from pinnkit.figures.overview import as_html, as_text
+from pinnkit.figures.terminal import print_check
 from pinnkit.models.grid import AnyModel
 from pinnkit.objective import SurrogateEquations
 from pinnkit.problem import Problem, Surrogate
+from pinnkit.runs.folder import RunFolder
 from pinnkit.runs.history import History
 from pinnkit.runs.intervals import counted_intervals
 from pinnkit.runs.keywords import user_call
-from pinnkit.figures.overview import as_html, as_text
 from pinnkit.runs.progress import Progress
 from pinnkit.runs.restore import restored, restored_state
-from pinnkit.runs.folder import RunFolder
-from pinnkit.figures.terminal import print_check
-from pinnkit.evaluation.uncertainty import estimate_of
+from pinnkit.runs.run import LEFT_OUT, Run, described, own_settings
 from pinnkit.stopping import signals_request
 from pinnkit.training.loop import Report
 from pinnkit.training.recipe import Recipe
-from pinnkit.runs.run import LEFT_OUT, Run, described, own_settings
-from pinnkit.evaluation.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from pinnkit.figures.pictures import Pictures

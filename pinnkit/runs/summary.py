@@ -1,0 +1,61 @@
+"""The summary of a run: summary.json, written and read."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from typing import Any
+
+from rich.console import Console
+
+from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.figures.terminal import print_summary
+from pinnkit.optim.loss_scaling import described_scale
+from pinnkit.runs.folder import RunFolder
+
+
+def usable_summary(summary: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """The summary itself. Raises UsageError where it lacks what `show` prints or a run needs to go on."""
+    try:
+        print_summary(Console(file=io.StringIO()), summary, folder.path)
+        kinds = {
+            "exit_status": int,
+            "steps": int,
+            "events": list,
+            "interrupted": bool,
+            "diverged": bool,
+            "verdict": str,
+        }
+        for name, kind in kinds.items():
+            if not isinstance(summary[name], kind):
+                raise TypeError(f"{name} is {summary[name]!r}")
+        if not 0 <= summary["exit_status"] < 128 or not all(isinstance(event, str) for event in summary["events"]):
+            raise ValueError("exit_status or events")
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise folder.damaged("summary.json", f"{type(error).__name__}: {error}") from None
+    return summary
+
+
+def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    """What summary.json holds."""
+    state, errors, short = evaluation.state, evaluation.errors, evaluation.short
+    return {
+        "problem": evaluation.problem.name,
+        "verdict": evaluation.verdict,
+        "errors": {f: dataclasses.asdict(e) for f, e in errors.items()} if errors else None,
+        "reference_error": evaluation.reference_error,
+        "requested_accuracy": evaluation.requested,
+        "residuals": evaluation.residuals,
+        "training_residuals": evaluation.training_residuals,
+        "unknowns": {n: dataclasses.asdict(u) for n, u in evaluation.unknowns.items()},
+        "steps": int(state.step),
+        "parameters": evaluation.network.count(),
+        "wall_seconds": float(state.seconds),
+        "compile_seconds": float(state.compile_seconds),
+        "rescues": int(state.rescues),
+        "events": [m["event"] for m in metrics if "event" in m],
+        **({"short": dataclasses.asdict(short) | described_scale(state.optimiser)} if short else {}),
+        "diverged": evaluation.diverged,
+        "interrupted": evaluation.interrupted,
+        "exit_status": evaluation.exit_status(),
+    }
