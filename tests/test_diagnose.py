@@ -17,19 +17,18 @@ from pinnkit.checking.recommendation import recommendation
 from pinnkit.checking.start_signal import at_start
 from pinnkit.diagnostics.finding import Settings, bootstrap, interval
 from pinnkit.diagnostics.first_step import first_step
-from pinnkit.diagnostics.kernel import balance, spectrum
+from pinnkit.diagnostics.kernel import balance, kernel_weights, spectrum
 from pinnkit.diagnostics.random_matrices import measured, random_matrices
 from pinnkit.diagnostics.registry import DIAGNOSTICS, FURTHER, diagnose
 from pinnkit.diagnostics.signal import signal
 from pinnkit.diagnostics.width_study import squared_gradients, width_study
 from pinnkit.fields import Points
 from pinnkit.figures.diagnosis import diagnosis_figures
-from pinnkit.objective.jacobians import mean_traces, points_at
+from pinnkit.objective.jacobians import points_at
 from pinnkit.objective.probe_points import interior_points, points_of
 from pinnkit.objective.random_network import Drawn
 from pinnkit.problem import problem_class, shipped
 from pinnkit.runs.run import Run, described
-from pinnkit.weighting.kernel_weights import kernel_weights
 
 TINY = Path(__file__).with_name("tiny.py")
 QUICK = Settings(widths=(16, 64), draws=24, points=4, rows=12)
@@ -262,13 +261,8 @@ def test_kernel_weights_make_all_terms_fall_alike():
     assert weights["none"] == 1.0
 
 
-@pytest.mark.slow
-def test_ntk_weights_are_applied_and_written_down():
-    made, recipe = described(Rod(), SMALL, pk.Recipe(weights="ntk"), 0)
-    traces = mean_traces(objective(Rod(), SMALL), Settings().rows, 0)
-    assert recipe.weights == kernel_weights(traces)
-    assert made.weights == recipe.weights
-    refused(lambda: pk.Recipe(weights="nkt"), "weights is 'nkt'", '"ntk"')
+def test_weights_that_are_computed_are_a_weighting():
+    refused(lambda: pk.Recipe(weights="ntk"), "weights is 'ntk'", "weighting=pk.NTK(every=0)")
 
 
 # Networks with gates

@@ -198,7 +198,7 @@ def test_mistakes_are_found_early(members, words):
         {"windows": 2},
         {"weighting": pk.GradientNorm()},
         {"stages": (pk.LevenbergMarquardt(steps=3),)},
-        {"weights": "ntk"},
+        {"weighting": pk.NTK(every=0)},
     ],
 )
 def test_what_a_neural_operator_cannot_be_trained_with(recipe):

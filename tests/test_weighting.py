@@ -12,6 +12,7 @@ from tiny import Decay
 import pinnkit as pk
 from pinnkit.fields import Points
 from pinnkit.objective.collocation import Sampling, point_sampler
+from pinnkit.objective.jacobians import mean_traces
 from pinnkit.runs.run import Run
 from pinnkit.weighting import WEIGHTINGS, Weighting, unweighted
 from pinnkit.weighting import weigher as plain_weigher
@@ -82,7 +83,7 @@ def test_residuals_and_gradients_by_tile_are_those_of_the_whole(rod, residuals):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12), found[term], expected[term])
 
 
-def test_the_loss_has_fixed_weights_and_those_of_points(rod, residuals):
+def test_the_loss_has_weights_and_those_of_points(rod, residuals):
     made, params, points = rod
     pair = weigher(made, (pk.VariationalAttention(), pk.GradientNorm()))
     _, weighed = pair.init(params, points)
@@ -156,6 +157,25 @@ def test_weights_of_terms_are_averaged_over_the_updates(rod):
     for term in made.terms:
         expected = 0.75 * float(states[0][term]) + 0.25 * float(now[term])
         assert float(found[term]) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.slow
+def test_kernel_traces_of_a_condition_that_ties_points_together():
+    """Its residual at a point depends on all of them: each row of the Jacobian is taken with all points there."""
+
+    class Mean(Rod):
+        @pk.at(x=0.5)
+        def no_drift(self, u):
+            return u - jnp.mean(u)
+
+    made = objective(Mean())
+    params, points = random_parameters(made.network), point_sampler(made, SAMPLING).init(jax.random.key(0))
+    assert not all(made.equations.pointwise(group) for group in made.equations.groups)
+    rows = jax.jacrev(made.residuals)(params, points)
+    traces = mean_traces(made, params, points)
+    for term in made.terms:
+        whole = sum(np.sum(np.asarray(a) ** 2) for a in jax.tree.leaves(rows[term])) / rows_of(rows[term])
+        assert float(traces[term]) == pytest.approx(whole, rel=1e-9)
 
 
 @pytest.mark.slow

@@ -118,7 +118,7 @@ def _assembled(
         recipe,
         stages=trained,
         sampling=parsed.sampling,
-        weights=recipe.weights if not chosen_weights else {**recipe.fixed_weights, **chosen_weights},
+        weights=recipe.weights if not chosen_weights else {**recipe.weights, **chosen_weights},
         weighting=tuple(w for w in weighed if not isinstance(w, Causality)),
         causality=next((w for w in weighed if isinstance(w, Causality)), None),
         curriculum=parsed.curriculum if recipe.curriculum else None,
@@ -199,7 +199,7 @@ def _labels(stages: Sequence[Stage]) -> list[str]:
 
 
 def _weight(recipe: Recipe, term: str) -> float:
-    return recipe.fixed_weights.get(term, recipe.fixed_weights.get(term.partition(".")[0], 1.0))
+    return recipe.weights.get(term, recipe.weights.get(term.partition(".")[0], 1.0))
 
 
 def _weights_type(recipe: Recipe, terms: Sequence[str]) -> Any:

@@ -14,7 +14,6 @@ from pinnkit.diagnostics.chart import Bars, Chart
 from pinnkit.errors import UsageError
 from pinnkit.objective import Objective
 from pinnkit.validation import require_number
-from pinnkit.weighting.kernel_weights import ROWS
 
 PLACE = "settings of the diagnosis"
 
@@ -85,7 +84,7 @@ class Settings:
     """Random networks at each width."""
     points: int = 8
     """Points of the domain at which each network is looked at."""
-    rows: int = ROWS
+    rows: int = 128
     """Points of each term in the kernel."""
     all: bool = False
     """Further diagnostics as well: Adam's first step, spectral radii; weights left out, number formats, gates, normalisation and

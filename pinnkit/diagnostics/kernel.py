@@ -8,7 +8,9 @@ Source: Jacot et al. 2018; for the weights of a PINN Wang, Yu and Perdikaris 202
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,8 +21,7 @@ from pinnkit.diagnostics.chart import Bars, Chart, Line
 from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict
 from pinnkit.models import LayeredModel
 from pinnkit.objective import Objective, PointSets
-from pinnkit.objective.jacobians import _rows, mean_traces, points_at
-from pinnkit.weighting.kernel_weights import kernel_weights
+from pinnkit.objective.jacobians import mean_traces, points_at, rows_at_start
 
 BALANCE, SPECTRUM = "balance", "spectrum"
 SCHEMES = ("he", "lecun", "glorot")
@@ -33,7 +34,7 @@ def balance(objective: Objective, settings: Settings, seed: int) -> Report:
     params = objective.network.initial_parameters
     squares, slopes = _sizes(objective)(params, points)
     rms = {t: float(np.sqrt(squares[t])) for t in objective.terms}
-    traces = mean_traces(objective, settings.rows, seed)
+    traces = _traces_at_start(objective, points)
     weights = kernel_weights(traces)
     fastest = max(objective.terms, key=lambda t: traces[t] * objective.weights[t])
     findings, several = [], len(objective.terms) > 1
@@ -71,7 +72,7 @@ def balance(objective: Objective, settings: Settings, seed: int) -> Report:
         )
         if several  # a single bar compares nothing
         else (),
-        advice=f'To balance the terms: pk.Recipe({recipe}), or weights="ntk".' if several else "",
+        advice=f"To balance the terms: pk.Recipe({recipe}), or weighting=pk.NTK(every=0)." if several else "",
     )
 
 
@@ -81,8 +82,9 @@ def spectrum(objective: Objective, settings: Settings, seed: int) -> Report:
     model = objective.network.model
     assert isinstance(model, LayeredModel)
     others = {s: replace(model, init=s, init_scale=1.0) for s in SCHEMES}  # type: ignore[arg-type]
-    compared = {s: mean_traces(with_model(objective, m, seed), settings.rows, seed) for s, m in others.items()}
-    for term, rows in _rows(objective, points_at(objective, settings.rows, seed)).items():
+    points = points_at(objective, settings.rows, seed)
+    compared = {s: _traces_at_start(with_model(objective, m, seed), points) for s, m in others.items()}
+    for term, rows in rows_at_start(objective, points).items():
         values = np.linalg.eigvalsh(rows @ rows.T / len(rows))[::-1].clip(0.0)
         floor = values[0] * len(values) * np.finfo(np.float64).eps
         kept = values[values > floor]
@@ -120,6 +122,18 @@ def spectrum(objective: Objective, settings: Settings, seed: int) -> Report:
         curves={"eigenvalues": curves, "traces": compared},
         panels=(chart,),
     )
+
+
+def kernel_weights(traces: Mapping[str, float]) -> dict[str, float]:
+    """trace(K)/trace(K_i), K with all terms; 1 where a term has no trace."""
+    total = sum(traces.values())
+    return {t: float(f"{total / v:.4g}") if v > 0 and np.isfinite(total / v) else 1.0 for t, v in traces.items()}
+
+
+def _traces_at_start(objective: Objective, points: PointSets) -> dict[str, float]:
+    """Trace of each term's kernel per point, at the network's initial parameters."""
+    traces = jax.jit(partial(mean_traces, objective))(objective.network.initial_parameters, points)
+    return {term: float(traces[term]) for term in objective.terms}
 
 
 def _sizes(objective: Objective) -> Any:

@@ -23,7 +23,7 @@ from pinnkit.neural_operators.networks import NETWORKS
 from pinnkit.neural_operators.networks.dense_ed import DenseED
 from pinnkit.neural_operators.problem import NeuralOperator
 from pinnkit.objective import Objective
-from pinnkit.training.recipe import NTK, SHORT, Recipe
+from pinnkit.training.recipe import SHORT, Recipe
 
 if TYPE_CHECKING:
     from pinnkit.figures.pictures import Pictures
@@ -57,8 +57,8 @@ class OperatorKind:
             (recipe.windows > 1, "windows of time", "it has no network of time: all cells are mapped at once"),
             (recipe.curriculum is not None, "a curriculum", "a parameter of its equations is the same for all inputs"),
             (
-                bool(weightings) or recipe.weights == NTK,
-                f"the weighting {', '.join(weightings) or NTK}",
+                bool(weightings),
+                f"the weighting {', '.join(weightings)}",
                 "weightings look at one residual per point, and an equation here has one per cell of each sample",
             ),
             (

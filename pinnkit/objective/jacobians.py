@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from pinnkit.fields import Points
 from pinnkit.objective.collocation import draw
@@ -21,6 +22,8 @@ Jacobian = Callable[[Parameters, Points], Any]
 Jacobians = dict[str, Jacobian]
 CHUNK_BYTES = 256 * 1024**2
 """Size of the Jacobian rows that are held at a time."""
+TOGETHER = 32
+"""Rows of a Jacobian that `mean_traces` computes at a time."""
 
 
 def jacobians(objective: Objective) -> Jacobians:
@@ -59,11 +62,34 @@ def residual_rows(objective: Objective, group: Group) -> Jacobian:
     return rows
 
 
-def mean_traces(objective: Objective, rows: int, seed: int) -> dict[str, float]:
-    """trace(K_i)/N_i at the start, exact for these points, from Jacobian rows by chunks."""
-    return {
-        t: float(np.mean(np.sum(J**2, axis=1))) for t, J in _rows(objective, points_at(objective, rows, seed)).items()
-    }
+def mean_traces(objective: Objective, params: Parameters, points: PointSets) -> dict[str, Float[Array, ""]]:
+    """Mean of v |dr/dtheta|^2 over the points of each term: the trace of its tangent kernel per point.
+
+    Args:
+        objective: the equations with their network.
+        params: where the kernel is looked at.
+        points: collocation points by group; v are the weights that they have.
+
+    Returns:
+        {term: ()}, in the order of the equations.
+    """
+    traces: dict[str, Float[Array, ""]] = {}
+    for group in objective.equations.groups:
+        rows, there = residual_rows(objective, group), points[group.name]
+        bare = replace(there, weights=None)
+        if objective.equations.pointwise(group):
+            arrays, structure = jax.tree.flatten(bare)
+
+            def squares(point: list[Any], rows: Any = rows, structure: Any = structure) -> dict[str, Array]:
+                J = rows(params, jax.tree.unflatten(structure, [a[None] for a in point]))[1]
+                return {term: jnp.sum(slope**2) for term, slope in J.items()}
+
+            values = jax.lax.map(squares, arrays, batch_size=TOGETHER)
+        else:  # a condition that ties points together is evaluated on all of them
+            values = {term: jnp.sum(slope**2, axis=1) for term, slope in rows(params, bare)[1].items()}
+        for term, value in values.items():
+            traces[term] = jnp.mean(value * (there.weights or {}).get(term, jnp.ones_like(value)))
+    return traces
 
 
 def points_at(objective: Objective, count: int, seed: int) -> PointSets:
@@ -74,7 +100,7 @@ def points_at(objective: Objective, count: int, seed: int) -> PointSets:
     return {name: jax.tree.map(lambda a: a[:count], points) for name, points in sets.items()}
 
 
-def _rows(objective: Objective, points: PointSets) -> dict[str, Float[np.ndarray, "points parameters"]]:
+def rows_at_start(objective: Objective, points: PointSets) -> dict[str, Float[np.ndarray, "points parameters"]]:
     """Jacobian rows of every term at the start, chunk by chunk."""
     params, compiled = objective.network.initial_parameters, jacobians(objective)
     size = max(1, CHUNK_BYTES // (8 * objective.network.count()))

@@ -18,19 +18,17 @@ from pinnkit.evaluation.uncertainty import Estimate, Tick, draws_needed, estimat
 from pinnkit.models import MLP
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Objective, Parameters, ProblemEquations
-from pinnkit.objective.jacobians import mean_traces
 from pinnkit.problem import Problem
 from pinnkit.problem.domain import require_resolution
 from pinnkit.problem.lines import line_of
 from pinnkit.runs.kinds import AnyModel, is_model, kind_of, require_model
 from pinnkit.training.curriculum_loop import CurriculumLoop
 from pinnkit.training.loop import Loop
-from pinnkit.training.recipe import NTK, Recipe
+from pinnkit.training.recipe import Recipe
 from pinnkit.training.requirements import require_memory_of_stages
 from pinnkit.training.state import TrainState
 from pinnkit.training.windows import Windows
 from pinnkit.validation import require_number
-from pinnkit.weighting.kernel_weights import ROWS, kernel_weights
 
 FRESH = 4
 """Draws of fresh points on which the residuals are measured."""
@@ -197,10 +195,7 @@ def described(
     if isinstance(model, MLP) and model.init == AUTO:
         init, gain = recommendation(objective(replace(model, init="he"), {}))
         model = replace(model, init=init, gain=gain)  # type: ignore[arg-type]
-    if recipe.weights == NTK:
-        traces = mean_traces(objective(model, {}), ROWS, seed)
-        recipe = replace(recipe, weights=kernel_weights(traces))
-    found = objective(model, recipe.fixed_weights)
+    found = objective(model, recipe.weights)
     count = found.network.count()
     stages = tuple(s for stage in recipe.stages for s in stage.resolved(count, recipe.working))
     require_memory_of_stages(stages, count, dtype)

@@ -186,7 +186,7 @@ class Loop:
         state = state.counted(over=False)
         stage = self._stage(state)
         resampled = self.recipe.sampling != before.sampling or self.recipe.weightings != before.weightings
-        another_loss = resampled or self.recipe.fixed_weights != before.fixed_weights
+        another_loss = resampled or self.recipe.weights != before.weights
         if another_loss:  # what the losses were says nothing about those to come
             state = replace(state, best=replace(state.best, loss=np.asarray(np.inf))).marked(np.inf)
         if another_loss or early:

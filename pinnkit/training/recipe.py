@@ -17,8 +17,6 @@ from pinnkit.training.curriculum import Curriculum
 from pinnkit.validation import require_number
 from pinnkit.weighting import Causality, Weighting
 
-NTK = "ntk"
-"""Weights from the tangent kernel."""
 Precision = Literal["float64", "float32", "bfloat16", "float16"]
 SHORT = ("bfloat16", "float16")
 """Of the network's products and activations alone; parameters, points and residuals are float32."""
@@ -47,9 +45,8 @@ class Recipe(SingleOptions):
     """Optimisers, one after the other."""
     sampling: Sampling = field(default_factory=Sampling)
     """Collocation points."""
-    weights: Mapping[str, float] | Literal["ntk"] = field(default_factory=dict)
-    """Weight of each term, by method name or by `method.component`; 1 where none is given. "ntk": those that make all
-    terms fall alike at first, from the tangent kernel at step 0."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Weight of each term, by method name or by `method.component`; 1 where none is given."""
     weighting: tuple[Weighting, ...] = ()
     """Weights that follow the residuals, on top of the fixed ones: their factors are multiplied, in this order."""
     causality: Causality | None = None
@@ -69,11 +66,13 @@ class Recipe(SingleOptions):
         object.__setattr__(self, "stages", tuple(stages))
         if not isinstance(self.sampling, Sampling):
             _refuse(f"sampling is {self.sampling!r}", "pk.Sampling(interior=2000), say")
-        if not isinstance(self.weights, Mapping) and self.weights != NTK:
+        if not isinstance(self.weights, Mapping):
             _refuse(
-                f"weights is {self.weights!r}", 'a dict from names of equations to numbers, {"heat": 10.0}, or "ntk"'
+                f"weights is {self.weights!r}",
+                'a dict from names of equations to numbers, {"heat": 10.0}',
+                "Weights that are computed are a weighting: weighting=pk.NTK(every=0) computes them once, at the start.",
             )
-        for term, weight in self.fixed_weights.items():
+        for term, weight in self.weights.items():
             if not isinstance(term, str):
                 _refuse(f"weights names {term!r}", "names of equations, as text")
             require_number(weight, f"The weight of '{term}'", where="weights of the recipe", above=0)
@@ -127,11 +126,6 @@ class Recipe(SingleOptions):
     def weightings(self) -> tuple[Weighting, ...]:
         """All weightings in their order, causality first."""
         return (*([self.causality] if self.causality else []), *self.weighting)
-
-    @property
-    def fixed_weights(self) -> Mapping[str, float]:
-        """The weights that are given as numbers."""
-        return self.weights if isinstance(self.weights, Mapping) else {}
 
     @property
     def dtype(self) -> jnp.dtype:

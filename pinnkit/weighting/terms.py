@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax
@@ -12,12 +12,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pinnkit.objective import Objective, Parameters, PointSets
-from pinnkit.objective.jacobians import jacobians
+from pinnkit.objective.jacobians import mean_traces
 from pinnkit.weighting.base import Factors, Weighting
 
 Scalars = dict[str, Float[Array, ""]]
-TOGETHER = 32
-"""Rows of a Jacobian that are made at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,22 +84,6 @@ class NTK(_Balance):
         """sum_j tr(K_j) / tr(K_i)."""
         traces = mean_traces(objective, params, {name: _some(p, self.rows) for name, p in points.items()})
         return ratios(traces, jnp.sum(jnp.stack(list(traces.values()))))
-
-
-def mean_traces(objective: Objective, params: Parameters, points: PointSets) -> Scalars:
-    """mean(v |dr/dtheta|^2) of each term: the trace of its kernel a point."""
-    found: Scalars = {}
-    for group in objective.equations.groups:
-        rows, there = jacobians(objective)[group.name], points[group.name]
-        arrays, structure = jax.tree.flatten(replace(there, weights=None))
-
-        def squares(point: list[Any], rows: Any = rows, structure: Any = structure) -> Any:
-            J = rows(params, jax.tree.unflatten(structure, [a[None] for a in point]))[1]
-            return {t: jnp.sum(slope**2) for t, slope in J.items()}
-
-        for term, values in jax.lax.map(squares, arrays, batch_size=TOGETHER).items():
-            found[term] = jnp.mean(values * (there.weights or {}).get(term, jnp.ones_like(values)))
-    return found
 
 
 def ratios(sizes: Scalars, whole: Float[Array, ""]) -> Scalars:
