@@ -32,7 +32,6 @@ from pinnkit.diagnostics.attention import measured as attention_measured
 from pinnkit.diagnostics.finding import Diagnostic, Finding, Settings
 from pinnkit.diagnostics.first_step import first_step
 from pinnkit.diagnostics.gates import gates
-from pinnkit.diagnostics.grid_signal import BACKWARD, FORWARD, grid_signal
 from pinnkit.diagnostics.normalisation import ALL, ONE, normalisation
 from pinnkit.diagnostics.number_formats import INT8, LEAST, number_formats
 from pinnkit.diagnostics.operator import operator
@@ -40,6 +39,7 @@ from pinnkit.diagnostics.random_matrices import random_matrices
 from pinnkit.diagnostics.sparsity import sparsity
 from pinnkit.diagnostics.width_study import predictions_of, squared_gradients
 from pinnkit.evaluation.half_precision import BELOW, BEYOND
+from pinnkit.neural_operators.diagnosis import BACKWARD, FORWARD, grid_signal
 from pinnkit.objective.probe_points import points_of
 from pinnkit.problem import problem_class
 from pinnkit.runs.run import described

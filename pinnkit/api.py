@@ -1,7 +1,8 @@
 """The names of `import pinnkit as pk`: all that a problem file or a notebook uses."""
 
 from pinnkit.errors import UsageError
-from pinnkit.models import MLP, Autoencoder, DenseConvolutional, ModifiedMLP, PirateNet, ResNet, Transformer
+from pinnkit.models import MLP, ModifiedMLP, PirateNet, ResNet, Transformer
+from pinnkit.neural_operators import Autoencoder, DenseED, NeuralOperator
 from pinnkit.objective.collocation import Sampling
 from pinnkit.optim import LBFGS, SOAP, Adam, Auto, LevenbergMarquardt, Muon, Optax, SSBroyden
 from pinnkit.parallel import use_all_cores
@@ -12,7 +13,6 @@ from pinnkit.problem import (
     Periodic,
     Polygon,
     Problem,
-    Surrogate,
     at,
     boundary,
     data,
@@ -38,12 +38,13 @@ __all__ = [
     "Box",
     "Causality",
     "Curriculum",
-    "DenseConvolutional",
+    "DenseED",
     "Disk",
     "GradientNorm",
     "LevenbergMarquardt",
     "ModifiedMLP",
     "Muon",
+    "NeuralOperator",
     "Optax",
     "ParameterAxis",
     "Periodic",
@@ -57,7 +58,6 @@ __all__ = [
     "Sampling",
     "SelfAdaptive",
     "Solution",
-    "Surrogate",
     "Transformer",
     "UsageError",
     "VariationalAttention",

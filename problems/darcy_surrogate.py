@@ -18,7 +18,7 @@ WAVES = 8  # of the random log k, along each side
 SMOOTH = 0.2  # its correlation length
 
 
-class DarcySurrogate(pk.Surrogate):
+class DarcySurrogate(pk.NeuralOperator):
     """-div(k grad p) = 1."""
 
     deviation: float = 1.0  # standard deviation of log k
@@ -65,7 +65,7 @@ class DarcySurrogate(pk.Surrogate):
         A = coo_array((np.concatenate(values) * N**2, places)).tocsr()
         return spsolve(A, np.ones(N * N)).reshape(N, N)
 
-    model = pk.DenseConvolutional(growth=8, layers=(0, 4, 4), channels=12)
+    model = pk.DenseED(growth=8, layers=(0, 4, 4), channels=12)
     recipe = pk.Recipe(
         stages=(pk.Adam(steps=4000, learning_rate=5e-3, patience=0),),
         sampling=pk.Sampling(interior=16, redraw=1, method="sobol"),

@@ -15,7 +15,7 @@ WAVES = 3  # of the start
 FINE = 128  # places of the transform
 
 
-class SolutionAutoencoder(pk.Surrogate):
+class SolutionAutoencoder(pk.NeuralOperator):
     """u_t + u u_x = nu u_xx, periodic in x."""
 
     nu: float = 0.1  # viscosity [length^2 / time]

@@ -46,7 +46,7 @@ def test_problems_of_the_pages(block, data, tmp_path):
         (table,) = data
         (tmp_path / name).write_text(table)
     problem = problem_class(str(tmp_path / "problem.py"))()
-    if isinstance(problem, pk.Surrogate):
+    if isinstance(problem, pk.NeuralOperator):
         run = Run(problem, problem.model, replace(problem.recipe, stages=QUICK.stages))
     else:
         weights = problem.recipe.weights if problem.recipe else {}

@@ -1,4 +1,4 @@
-"""Exported solutions: the program and the eight-bit surrogate, against the run that they were made of."""
+"""Exported solutions: the program and the eight-bit solution, against the run that they were made of."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from cases import Rod, objective, random_parameters, refused, scattered
 from cli import pinnkit
 
 import pinnkit as pk
-from pinnkit.exporting import Surrogate, exported, int8, quantised, reader
+from pinnkit.exporting import Int8Solution, exported, int8, quantised, reader
 from pinnkit.models import LAYERED
 from pinnkit.models.activations import ACTIVATIONS
 from pinnkit.runs.run import Run
@@ -41,15 +41,15 @@ class Ring(pk.Problem):
         return jnp.exp(-((t - 1) ** 2)) * jnp.cos(2 * jnp.pi * x / 3)
 
 
-def surrogate(made, params):
-    return Surrogate(io.BytesIO(int8.written(*int8.contents(made.network, params))))
+def eight_bit(made, params):
+    return Int8Solution(io.BytesIO(int8.written(*int8.contents(made.network, params))))
 
 
 @pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - {"relu", "leaky_relu", "elu"}))
 def test_the_reader_computes_what_the_network_does(activation):
     made = objective(Ring(), pk.MLP(width=6, depth=2, activation=activation))
     params, X = random_parameters(made.network), np.asarray(scattered(made.network.problem.domain, 50))
-    np.testing.assert_allclose(surrogate(made, params).values(X), made.network.values(params, X), rtol=2e-5, atol=2e-5)
+    np.testing.assert_allclose(eight_bit(made, params).values(X), made.network.values(params, X), rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu"])
@@ -71,7 +71,7 @@ def test_activations_with_a_kink(activation):
 def test_every_network_is_read(model):
     made = objective(Ring(), model)
     params, X = random_parameters(made.network), np.asarray(scattered(made.network.problem.domain, 50))
-    np.testing.assert_allclose(surrogate(made, params).values(X), made.network.values(params, X), rtol=5e-5, atol=5e-5)
+    np.testing.assert_allclose(eight_bit(made, params).values(X), made.network.values(params, X), rtol=5e-5, atol=5e-5)
 
 
 def evaluation(problem, model):
@@ -93,7 +93,7 @@ def test_eight_bits():
         assert 0.2 * small.predicted[i] <= small.chosen[i] <= 2 * small.predicted[i]
     assert 1e-4 < small.against_network["u"].relative_l2 < 6e-2
     # Integers, against the same rounding in float64.
-    read, h = Surrogate(io.BytesIO(small.content)), np.random.default_rng(0).normal(size=(9, 16)).astype(np.float32)
+    read, h = Int8Solution(io.BytesIO(small.content)), np.random.default_rng(0).normal(size=(9, 16)).astype(np.float32)
     step = np.float64(arrays["steps"][1])
     rounded = np.clip(np.rint(h / arrays["steps"][1]), -127, 127) * step
     expected = rounded @ (arrays["W1"] * arrays["s1"].astype(np.float64)) + arrays["b1"]
@@ -119,7 +119,7 @@ def test_the_program_has_values_and_derivatives():
     np.testing.assert_allclose(bends[:, 1], expected["u_xx"], rtol=1e-8)
 
 
-def test_what_has_no_surrogate_is_told():
+def test_what_cannot_be_written_in_eight_bits_is_refused():
     windows = Run(Rod(), pk.MLP(width=4, depth=1), pk.Recipe(windows=2))
     refused(lambda: quantised(windows.evaluate(windows.loop.start())), "several networks", "without --int8")
 
@@ -127,8 +127,8 @@ def test_what_has_no_surrogate_is_told():
 ALONE = """
 import sys
 sys.path.insert(0, ".")
-from int8_reader import Surrogate
-print(float(Surrogate("surrogate_int8.npz")(x=0.5)["u"]))
+from int8_reader import Int8Solution
+print(float(Int8Solution("solution_int8.npz")(x=0.5)["u"]))
 assert not {"jax", "pinnkit", "scipy"} & set(sys.modules)
 """
 
@@ -141,7 +141,7 @@ def test_the_command(tmp_path):
     assert "differs by" in out and "int8 against network" in out
     folder = tmp_path / "run" / "export"
     assert {p.name for p in folder.iterdir()} == {
-        "solution.stablehlo", "surrogate_int8.npz", "int8_reader.py", "export.json",
+        "solution.stablehlo", "solution_int8.npz", "int8_reader.py", "export.json",
     }  # fmt: skip
     about = json.loads((folder / "export.json").read_text())
     assert about["inputs"]["columns"] == ["x"] and about["outputs"]["columns"] == ["u"]

@@ -14,6 +14,7 @@ from pinnkit.evaluation.truth import Truth
 from pinnkit.evaluation.uncertainty import Estimate
 from pinnkit.figures import courses, pictures
 from pinnkit.figures import solution as figures
+from pinnkit.runs.figures import save_all
 
 
 class Plate(pk.Problem):
@@ -105,7 +106,7 @@ METRICS = [
 )
 def test_every_kind_of_problem_has_its_figures(problem, names, tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "DPI", 60)
-    paths = figures.save_all(evaluation(problem), METRICS, tmp_path)
+    paths = save_all(evaluation(problem), METRICS, tmp_path)
     assert {p.stem for p in paths} == {"losses", *names}
     for path in paths:
         content = path.read_bytes()

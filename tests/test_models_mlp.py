@@ -12,7 +12,7 @@ from flax import nnx
 
 from pinnkit.errors import UsageError
 from pinnkit.init import gain
-from pinnkit.models import LAYERED, MLP, MODELS, ON_GRIDS, ModifiedMLP, PirateNet, ResNet, Transformer, model, split
+from pinnkit.models import LAYERED, MLP, MODELS, ModifiedMLP, PirateNet, ResNet, Transformer, model, split
 from pinnkit.models.fourier import FourierFeatures
 
 
@@ -165,7 +165,7 @@ def test_messages_of_build():
 
 def test_registry():
     assert {"mlp": MLP, "modified_mlp": ModifiedMLP, "piratenet": PirateNet, "resnet": ResNet} == LAYERED
-    assert {**LAYERED, "transformer": Transformer, **ON_GRIDS} == MODELS
+    assert {**LAYERED, "transformer": Transformer} == MODELS
     assert model("mlp") is model("MLP") is MLP and model("ModifiedMLP") is ModifiedMLP
     with pytest.raises(UsageError, match="no model called 'mpl'") as caught:
         model("mpl")

@@ -32,7 +32,7 @@ UNKNOWN = {"burgers_inverse": {"nu": (0.01 / np.pi, 0.5)}}
 """True value and allowed relative deviation of unknown parameters."""
 
 
-SURROGATES = {"darcy_surrogate": 94, "solution_autoencoder": 62}
+NEURAL_OPERATORS = {"darcy_surrogate": 94, "solution_autoencoder": 62}
 """Lines of their files, with the discretisation and the solver; trained in test_surrogate.py."""
 
 
@@ -45,7 +45,7 @@ def short_run(name):
 
 
 def test_every_problem_has_a_line_here():
-    assert {p.stem for p in shipped().glob("*.py")} == {*SHORT, *SURROGATES}
+    assert {p.stem for p in shipped().glob("*.py")} == {*SHORT, *NEURAL_OPERATORS}
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -62,10 +62,10 @@ def test_a_problem_is_one_short_readable_file(name):
     assert run.objective.network.count() < 6000
 
 
-@pytest.mark.parametrize("name", SURROGATES)
-def test_a_surrogate_is_one_readable_file(name):
+@pytest.mark.parametrize("name", NEURAL_OPERATORS)
+def test_a_neural_operator_is_one_readable_file(name):
     text = (shipped() / f"{name}.py").read_text()
-    assert len(text.splitlines()) <= SURROGATES[name]
+    assert len(text.splitlines()) <= NEURAL_OPERATORS[name]
     assert text.startswith('"""') and "\nExpected: " in text
     problem = problem_class(name)()
     assert problem.name == name and "=" in type(problem).__doc__

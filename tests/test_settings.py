@@ -9,9 +9,10 @@ import pytest
 from cli import pinnkit
 
 import pinnkit as pk
-from pinnkit.models import MODELS, Model
+from pinnkit.models import Model
 from pinnkit.problem.find import problem_class
 from pinnkit.runs.folder import RunFolder
+from pinnkit.runs.kinds import network_classes
 from pinnkit.runs.restore import restored
 from pinnkit.runs.run import Run
 from pinnkit.settings import from_plain, to_plain
@@ -221,9 +222,9 @@ def test_a_recipe_is_its_own_image_in_json():
 
 
 @pytest.mark.parametrize("model", [pk.MLP(width=7, init="he"), pk.PirateNet(), pk.ResNet(), pk.Transformer(), pk.Autoencoder(),
-                                   pk.DenseConvolutional()], ids=lambda m: type(m).__name__)  # fmt: skip
+                                   pk.DenseED()], ids=lambda m: type(m).__name__)  # fmt: skip
 def test_a_network_is_its_own_image_in_json(model):
-    classes = {cls.__name__: cls for cls in MODELS.values()}
+    classes = {cls.__name__: cls for cls in network_classes().values()}
     described = json.loads(json.dumps(to_plain(model, Model)))
     assert described["name"] == type(model).__name__
     assert from_plain(described, Model, classes=classes) == model

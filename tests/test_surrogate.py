@@ -1,7 +1,9 @@
-"""Surrogates: networks on a grid, their equations, their start, and training from the command line to the figures."""
+"""Neural operators: networks on a grid, their equations, their start, and training from the command line to the figures."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,21 +14,24 @@ from cli import pinnkit
 from flax import nnx
 
 import pinnkit as pk
-from pinnkit.checking.surrogates import check_surrogate
 from pinnkit.diagnostics.finding import Settings
-from pinnkit.diagnostics.registry import diagnose
 from pinnkit.exporting import exported
 from pinnkit.init import layers
-from pinnkit.models.convolutions import Doubling, convolved
-from pinnkit.objective import Objective, equations_of
-from pinnkit.objective.surrogate import TOGETHER
+from pinnkit.neural_operators.check import check_operator
+from pinnkit.neural_operators.kind import OperatorKind
+from pinnkit.neural_operators.network import COUPLED_SAMPLES
+from pinnkit.neural_operators.networks import NETWORKS
+from pinnkit.neural_operators.networks.convolutions import Doubling, convolved
+from pinnkit.objective import Objective
 from pinnkit.problem import problem_class
+from pinnkit.runs.kinds import equations_of, kind_of, network_classes
+from pinnkit.runs.pointwise import PointwiseKind
 from pinnkit.runs.run import Run
 
-SMALL = pk.DenseConvolutional(growth=2, layers=(1, 1), channels=3)
+SMALL = pk.DenseED(growth=2, layers=(1, 1), channels=3)
 
 
-class Screened(pk.Surrogate):
+class Screened(pk.NeuralOperator):
     """p - s = 0: the map is the identity, each cell by itself."""
 
     domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0))
@@ -47,13 +52,17 @@ class Screened(pk.Surrogate):
     model = SMALL
     recipe = pk.Recipe(
         stages=(pk.Adam(steps=20, learning_rate=1e-2),),
-        sampling=pk.Sampling(interior=TOGETHER, redraw=5, method="sobol"),
+        sampling=pk.Sampling(interior=COUPLED_SAMPLES, redraw=5, method="sobol"),
         precision="float64",
     )
 
 
 def variant(base=Screened, **members):
     return type("P", (base,), members)()
+
+
+def diagnose(objective, settings):
+    return kind_of(objective.network.problem).diagnose(objective, settings, 0, lambda name: None)
 
 
 def objective_of(problem, model=None, dtype=jnp.float64):
@@ -95,7 +104,7 @@ def test_doubling_is_the_transposed_convolution(cells):
 @pytest.mark.slow
 def test_every_layer_of_the_convolutional_network_starts_at_one():
     made = objective_of(Screened(), replace(SMALL, growth=8, channels=8, layers=(2, 2)), jnp.float32)
-    found = diagnose(made, Settings(draws=100), 0)
+    found = diagnose(made, Settings(draws=100))
     assert found.verdict == "fit"
     for f in found.findings:
         assert f.measured == pytest.approx(f.predicted, rel=0.15), f.subject
@@ -125,7 +134,7 @@ def test_a_transposed_convolution_with_the_fan_in_of_its_window_loses_a_factor_o
 )
 def test_the_autoencoder_is_predicted_and_judged(changes, fit):
     made = objective_of(Screened(), pk.Autoencoder(width=64, code=16, **changes), jnp.float32)
-    found = diagnose(made, Settings(draws=30), 0)
+    found = diagnose(made, Settings(draws=30))
     assert (found.verdict == "fit") is fit
     assert len(found.findings) == 40
     for f in found.findings:
@@ -141,9 +150,9 @@ def test_the_autoencoder_is_predicted_and_judged(changes, fit):
 @pytest.mark.slow
 def test_the_loss_is_the_mean_over_tiles_and_cells():
     made = objective_of(Screened())
-    points = made.equations.drawn(jax.random.key(3), 2 * TOGETHER, jnp.float64)
+    points = made.equations.sample(jax.random.key(3), 2 * COUPLED_SAMPLES, jnp.float64)
     params = made.network.initial_parameters
-    tiles = [points.X[:TOGETHER], points.X[TOGETHER:]]
+    tiles = [points.X[:COUPLED_SAMPLES], points.X[COUPLED_SAMPLES:]]
     fields = np.concatenate([made.network.fields(params)(X)[..., 0] for X in tiles])
     inputs = np.asarray(points.X).reshape(-1, 6, 8)
     expected = np.mean((fields - inputs) ** 2)
@@ -160,7 +169,7 @@ def test_the_loss_is_the_mean_over_tiles_and_cells():
 @pytest.mark.slow
 def test_a_sample_is_mapped_alike_whatever_it_is_asked_with():
     made = objective_of(Screened())
-    X = np.asarray(made.equations.drawn(jax.random.key(3), 5, jnp.float64).X)
+    X = np.asarray(made.equations.sample(jax.random.key(3), 5, jnp.float64).X)
     params = made.network.initial_parameters
     together, alone = made.network.values(params, X), made.network.values(params, X[1:2])
     np.testing.assert_allclose(together.reshape(5, -1)[1], alone[:, 0], rtol=1e-12)
@@ -192,13 +201,15 @@ def test_mistakes_are_found_early(members, words):
         {"weighting": pk.NTK(every=0)},
     ],
 )
-def test_what_a_surrogate_cannot_be_trained_with(recipe):
-    refused(lambda: Run(variant(), recipe=pk.Recipe(**recipe)), "A surrogate cannot be trained with")
+def test_what_a_neural_operator_cannot_be_trained_with(recipe):
+    refused(lambda: Run(variant(), recipe=pk.Recipe(**recipe)), "A neural operator cannot be trained with")
 
 
 def test_networks_on_a_grid_and_at_points_are_not_mixed_up():
-    refused(lambda: Run(problem_class("heat")(), model=pk.Autoencoder()), "Autoencoder is a network on a grid")
-    refused(lambda: objective_of(Screened(), pk.MLP()), "no network on a grid", "pk.DenseConvolutional()")
+    refused(
+        lambda: Run(problem_class("heat")(), model=pk.Autoencoder()), "Autoencoder is no network of fields at points"
+    )
+    refused(lambda: objective_of(Screened(), pk.MLP()), "no network on a grid", "pk.DenseED()")
     refused(
         lambda: objective_of(Screened(), replace(SMALL, layers=(1, 1, 1, 1))), "6 x 8 cells cannot be halved 3 times"
     )
@@ -206,8 +217,8 @@ def test_networks_on_a_grid_and_at_points_are_not_mixed_up():
 
 @pytest.mark.slow
 def test_a_wrong_solver_is_told_of():
-    assert check_surrogate(objective_of(Screened())).warnings == ()
-    (warning,) = check_surrogate(objective_of(variant(solve=lambda self, s: 0.5 * s))).warnings
+    assert check_operator(objective_of(Screened())).warnings == ()
+    (warning,) = check_operator(objective_of(variant(solve=lambda self, s: 0.5 * s))).warnings
     assert "'screening'" in warning
 
 
@@ -218,13 +229,13 @@ def test_a_term_that_drowns_the_others_is_told_of():
             return 100.0 * p
 
     problem = Uneven()
-    found = check_surrogate(objective_of(problem))
+    found = check_operator(objective_of(problem))
     rms, note = found.initial_rms, found.notes[0]
     weight = f"{(rms['screening'] / rms['drowning']) ** 2:.1g}"
     assert f"--weights.drowning {weight} " in note
     equations = equations_of(problem)
     network = equations.network(problem.model, dtype=jnp.float64, seed=0)
-    alike = check_surrogate(Objective(equations, network, {"drowning": float(weight)}))
+    alike = check_operator(Objective(equations, network, {"drowning": float(weight)}))
     assert not any("starts" in note for note in alike.notes)
 
 
@@ -235,7 +246,7 @@ def test_a_term_that_drowns_the_others_is_told_of():
 def test_the_finite_volumes_of_darcy():
     problem = problem_class("darcy_surrogate")()
     made = objective_of(problem, dtype=jnp.float32)
-    assert check_surrogate(made).warnings == ()
+    assert check_operator(made).warnings == ()
     # k = 1: -laplacian p = 1 in a square, whose value at the centre is 0.0736713.
     p = problem.solve(np.zeros((32, 32)))
     assert p[15:17, 15:17].mean() == pytest.approx(0.0736713, rel=2e-3)
@@ -271,13 +282,13 @@ def test_what_ships_trains(name, options, share, tmp_path):
     (folder,) = (tmp_path / "runs" / name).iterdir()
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     problem = problem_class(name)()
-    start, weights = check_surrogate(objective_of(problem, dtype=jnp.float32)).initial_rms, problem.recipe.weights
+    start, weights = check_operator(objective_of(problem, dtype=jnp.float32)).initial_rms, problem.recipe.weights
     assert rows[-1]["loss"] < share * sum(weights.get(term, 1.0) * size**2 for term, size in start.items())
     assert {p.name for p in (folder / "figures").iterdir()} == {"losses.png", "samples.png"}
 
 
 @pytest.mark.slow
-def test_a_surrogate_is_trained_shown_loaded_and_called(tmp_path):
+def test_a_neural_operator_is_trained_shown_loaded_and_called(tmp_path):
     problem = Screened()
     solution = pk.train(problem, progress=False)
     assert solution.errors["p"].relative_l2 < 2.0 and set(solution.plot()) == {"losses", "samples"}
@@ -287,4 +298,162 @@ def test_a_surrogate_is_trained_shown_loaded_and_called(tmp_path):
     np.testing.assert_allclose(solution(s=given)["p"][1], solution(s=given[0])["p"], rtol=1e-10)
     refused(lambda: solution(s=np.ones((3, 3))), "s of the shape (3, 3)", "(6, 8)")
     refused(lambda: solution.at("p_x", x=0.0, y=0.0), "no derivatives")
-    refused(lambda: exported(solution.evaluation), "A surrogate cannot be exported")
+    refused(lambda: exported(solution.evaluation), "cannot be exported", "normalises over 16 samples")
+
+
+# What a neural operator does not support
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"exact": lambda self, x, y: x}, ["'exact'", "one input", "solve"]),
+        ({"reference": "table.csv"}, ["'reference'", "one input", "solve"]),
+        ({"reference": lambda self, x, y: x}, ["'reference'", "solve"]),
+        ({"flux": pk.quantity(lambda self, p_x: p_x)}, ["'flux'", "points", "@pk.quantity"]),
+        ({"wave": pk.feature(lambda self, x: jnp.sin(x))}, ["'wave'", "coordinates", "`inputs`"]),
+        ({"up_to_constant": ("p",)}, ["'up_to_constant'", "constant of its own"]),
+    ],
+)
+def test_members_without_an_effect_are_refused(members, words):
+    refused(lambda: objective_of(variant(**members)), *words, "no place in a neural operator")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "reason"),
+    [
+        ({"windows": 2}, "windows of time: it has no"),
+        ({"curriculum": pk.Curriculum(parameter="k", multiples=(0.5,))}, "a curriculum: "),
+        ({"causality": pk.Causality(slices=4)}, "the weighting causality: weightings look at"),
+        ({"weighting": pk.SelfAdaptive()}, "one residual per point"),
+        ({"stages": (pk.LevenbergMarquardt(steps=3),)}, "the Jacobian"),
+        ({"precision": "bfloat16"}, "the precision bfloat16: "),
+        ({"sampling": pk.Sampling(method="r3")}, "the sampling r3: "),
+        ({"sampling": pk.Sampling(density="chebyshev")}, "the density chebyshev: "),
+    ],
+)
+def test_a_recipe_is_refused_with_the_reason(recipe, reason):
+    refused(lambda: Run(variant(), recipe=pk.Recipe(**recipe)), "A neural operator cannot be trained with", reason)
+
+
+def test_a_grid_that_cannot_be_halved_names_an_option_that_exists():
+    error = refused(lambda: objective_of(Screened(), replace(SMALL, layers=(1, 1, 1, 1))), "DenseED.layers")
+    assert "--model.layers 1 1 1." in error.do and "levels" not in str(error)
+
+
+# A network of a problem file, without theory
+
+OWN_NETWORK = '''
+from dataclasses import dataclass
+
+import jax
+from flax import nnx
+
+import pinnkit as pk
+
+
+@dataclass(frozen=True)
+class OneConvolution:
+    """A convolution."""
+
+    window: int = 3
+    """Cells of its window along each axis."""
+
+    def build_on(self, cells, inputs, outputs, *, rngs, dtype):
+        return Layer(inputs, outputs, (self.window,) * len(cells), rngs, dtype)
+
+
+class Layer(nnx.Module):
+    def __init__(self, inputs, outputs, window, rngs, dtype):
+        self.layer = nnx.Conv(inputs, outputs, window, dtype=dtype, param_dtype=dtype, rngs=rngs)
+
+    def __call__(self, X):
+        return self.layer(X)
+
+
+class Copied(pk.NeuralOperator):
+    """p = s."""
+
+    domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0))
+    cells = (4, 4)
+    inputs = ("s",)
+    fields = ("p",)
+
+    def draw(self, key, count):
+        return jax.random.normal(key, (count, 4, 4))
+
+    @pk.interior
+    def equality(self, p, s):
+        return p - s
+
+    def solve(self, s):
+        return s
+
+    model = OneConvolution()
+    recipe = pk.Recipe(
+        stages=(pk.Adam(steps=120, learning_rate=3e-2, patience=0),),
+        sampling=pk.Sampling(interior=16, redraw=40, method="sobol"),
+        precision="float64",
+    )
+'''
+
+
+@pytest.fixture
+def own_file(tmp_path):
+    (tmp_path / "copied.py").write_text(OWN_NETWORK)
+    return tmp_path / "copied.py"
+
+
+def test_a_network_without_theory_is_measured_and_not_judged(own_file):
+    made = objective_of(problem_class(str(own_file))())
+    diagnosis = diagnose(made, Settings(draws=5))
+    (finding,) = diagnosis.findings
+    assert finding.subject == "output" and finding.predicted is None
+    assert finding.verdict == "measured only" and diagnosis.verdict == "fit"
+    (report,) = diagnosis.reports.values()
+    assert "OneConvolution has no theory" in report.note and "measured only" in report.note
+    X = made.equations.sample(jax.random.key(141421), 16, jnp.float64).X
+    sizes = [
+        float(jnp.mean(n.outputs(n.initial_parameters)(X) ** 2))
+        for n in (made.network.changed(seed=i) for i in range(5))
+    ]
+    assert finding.measured == pytest.approx(np.mean(sizes), rel=1e-10)
+
+
+@pytest.mark.slow
+def test_a_network_of_a_problem_file_is_trained_loaded_and_diagnosed(own_file, tmp_path):
+    status, out, err = pinnkit("train", "copied.py", "--model.window", "1", "--out", "run", folder=tmp_path)
+    assert (status, err) == (0, ""), out + err
+    solution = pk.load(tmp_path / "run")
+    assert solution.run.model.window == 1 and solution.errors["p"].relative_l2 < 0.05
+    s = np.random.default_rng(0).normal(size=(4, 4))
+    np.testing.assert_allclose(solution(s=s)["p"], s, atol=0.2)
+    status, out, err = pinnkit("diagnose", "copied.py", "--draws", "4", "--out", "diagnosis", folder=tmp_path)
+    assert (status, err) == (0, "") and "measured only" in out and "no theory" in out, out + err
+
+
+# Kinds of problem
+
+
+def test_the_networks_of_the_folder_are_found_by_themselves():
+    assert {"dense_ed": pk.DenseED, "autoencoder": pk.Autoencoder} == NETWORKS
+    assert list(network_classes())[:2] == ["mlp", "modified_mlp"] and network_classes()["dense_ed"] is pk.DenseED
+
+
+def test_the_kind_of_a_problem_is_that_of_its_nearest_base():
+    assert isinstance(kind_of(Screened()), OperatorKind) and isinstance(kind_of(variant()), OperatorKind)
+    assert isinstance(kind_of(problem_class("heat")()), PointwiseKind)
+
+
+def test_nothing_but_the_registry_of_kinds_and_the_api_names_neural_operators():
+    package = Path(pk.__file__).parent
+    naming = {
+        str(p.relative_to(package))
+        for p in package.rglob("*.py")
+        if "neural_operators" not in p.parts
+        and re.search(r"import .*NeuralOperator|pinnkit\.neural_operators", p.read_text())
+    }
+    assert naming == {"api.py", "runs/kinds.py"}
+    for name in ("equations", "network"):
+        text = (package / "neural_operators" / f"{name}.py").read_text()
+        assert not re.search(r"class \w+\((Equations|FieldNetwork)\)", text)

@@ -20,13 +20,12 @@ from pinnkit.cli.resuming import resume as resume_run
 from pinnkit.cli.starting import describe_run
 from pinnkit.cli.template import problem_file
 from pinnkit.diagnostics.finding import Settings
-from pinnkit.diagnostics.registry import diagnose as diagnose_objective
 from pinnkit.errors import UsageError, advice, printable, shown_path
 from pinnkit.figures.terminal import print_check, print_conclusion, print_summary, table
-from pinnkit.objective import Equations, equations_of
 from pinnkit.problem import known, problem_class
 from pinnkit.problem.watching import opened_files
 from pinnkit.runs.folder import RunFolder, all_runs, refuse_taken, unused
+from pinnkit.runs.kinds import equations_of, kind_of
 from pinnkit.runs.run import Run, described
 from pinnkit.runs.session import Session
 from pinnkit.runs.summary import usable_summary
@@ -90,7 +89,7 @@ def diagnose(arguments: Sequence[str]) -> int:
 
         announce("building the network")
         objective, _ = described(options.problem, options.model, options.recipe, options.seed, options.equations)
-        found = diagnose_objective(objective, options.further, options.seed, announce)
+        found = kind_of(options.problem).diagnose(objective, options.further, options.seed, announce)
     from pinnkit.figures.diagnosis import print_diagnosis, write_diagnosis  # matplotlib
 
     print_diagnosis(console, found)
@@ -140,7 +139,8 @@ def show(arguments: Sequence[str]) -> int:
 
 def _draw_gradients(folder: RunFolder) -> None:
     """Draw the gradients of a run from its metrics. Raises UsageError where it has none."""
-    from pinnkit.figures.solution import gradients, save
+    from pinnkit.figures.courses import gradients
+    from pinnkit.figures.pictures import save
 
     metrics = list(folder.metrics())
     if not any("gradients" in m for m in metrics):
@@ -284,7 +284,7 @@ def _one(command: str, arguments: Sequence[str]) -> str:
 
 def _run(options: Options) -> Run:
     equations = options.equations or equations_of(options.problem)
-    order = equations.highest_order if isinstance(equations, Equations) else 0
+    order = equations.highest_order
     if order >= SLOW_ORDER:
         console.print(f"compiling derivatives of order {order}, which may take minutes", style="yellow")
     return Run(options.problem, options.model, options.recipe, seed=options.seed, equations=equations)

@@ -18,12 +18,12 @@ from pinnkit.figures.terminal import number, table
 from pinnkit.runs.folder import RunFolder, refuse_taken, unused
 from pinnkit.runs.solution import load
 
-PROGRAM, SURROGATE, READER, ABOUT = "solution.stablehlo", "surrogate_int8.npz", "int8_reader.py", "export.json"
+PROGRAM, INT8, READER, ABOUT = "solution.stablehlo", "solution_int8.npz", "int8_reader.py", "export.json"
 
 
 @dataclass(frozen=True)
 class Export:
-    """Write a trained solution as a StableHLO program, and with --int8 as an eight-bit surrogate; measure both."""
+    """Write a trained solution as a StableHLO program, and with --int8 as an eight-bit solution; measure both."""
 
     run: Annotated[str, tyro.conf.Positional]
     """Folder of the run."""
@@ -51,10 +51,10 @@ def export(console: Console, arguments: Sequence[str]) -> int:
     console.print(f"  read back, it differs by {difference:.1e} from the run at {len(found.accuracy.points)} points")
     _print_use(console, found, folder)
     if small is not None:
-        (folder / SURROGATE).write_bytes(small.content)
+        (folder / INT8).write_bytes(small.content)
         shutil.copy(str(reader.__file__), folder / READER)
         about["int8"] = {k: v for k, v in asdict(small).items() if k != "content"}
-        _print_surrogate(console, small, found, folder)
+        _print_int8(console, small, found, folder)
     RunFolder(folder).write(ABOUT, about)
     return 0
 
@@ -87,10 +87,10 @@ def _print_use(console: Console, found: Evaluation, folder: Path) -> None:
         console.print(f"    {line}", style="dim", soft_wrap=True)
 
 
-def _print_surrogate(console: Console, small: Quantised, found: Evaluation, folder: Path) -> None:
+def _print_int8(console: Console, small: Quantised, found: Evaluation, folder: Path) -> None:
     count = found.network.count()
     size = f"{len(small.content) / 1000:.1f} kB, {small.small} of {count} parameters in eight bits"
-    console.print(f"{folder / SURROGATE}: {size}", soft_wrap=True)
+    console.print(f"{folder / INT8}: {size}", soft_wrap=True)
     console.print(f"  read by {folder / READER}, which needs numpy only", soft_wrap=True)
     shown = table(
         "", "field", "int8 against network", *(["int8 against truth", "network against truth"] if found.errors else [])

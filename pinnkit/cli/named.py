@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pinnkit.errors import UsageError, advice
-from pinnkit.models import MODELS, Model
-from pinnkit.models import model as model_called
+from pinnkit.runs.kinds import AnyModel, network_class, network_classes
 from pinnkit.settings import Setting
 from pinnkit.training.recipe import Recipe
 from pinnkit.weighting import Causality, Weighting
@@ -95,13 +94,13 @@ def without(arguments: Sequence[str], groups: Sequence[str]) -> list[str]:
     return rest
 
 
-def chosen_model(arguments: Sequence[str], own: Model, beside: Mapping[str, Any]) -> tuple[Model, list[str]]:
+def chosen_model(arguments: Sequence[str], own: AnyModel, problem: type) -> tuple[AnyModel, list[str]]:
     """Take `--model resnet` out; the problem's own model where there is none, and where it is of the same kind.
 
     Args:
         arguments: the words of the command line.
         own: the problem's own model.
-        beside: further models by name, those of the problem file.
+        problem: the class of the problem, whose file may define networks of its own.
     """
     names, rest = _words(arguments, "--model", most=1)
     if names is None:
@@ -110,16 +109,16 @@ def chosen_model(arguments: Sequence[str], own: Model, beside: Mapping[str, Any]
         raise UsageError(
             "--model names no network.",
             where="--model",
-            expected="one of " + ", ".join([*MODELS, *beside]),
-            do=f"Write --model {next(iter(MODELS))}.",
+            expected="one of " + ", ".join(network_classes(problem)),
+            do=f"Write --model {next(iter(network_classes()))}.",
         )
-    cls = model_called(names[0], where="--model", own=beside)
+    cls = network_class(names[0], problem, where="--model")
     return own if type(own) is cls else cls(), rest
 
 
-def name_of_model(model: Model) -> str:
+def name_of_model(model: AnyModel) -> str:
     """The name of a model's kind."""
-    return next((name for name, cls in MODELS.items() if type(model) is cls), type(model).__name__)
+    return next((name for name, cls in network_classes().items() if type(model) is cls), type(model).__name__)
 
 
 def named(name: str, own: Sequence[S], known: Mapping[str, type[S]]) -> S:

@@ -24,18 +24,19 @@ from pinnkit.cli.named import (
 )
 from pinnkit.cli.parsing import parse, parse_early
 from pinnkit.errors import UsageError
-from pinnkit.models import MLP, MODELS, Model, networks_beside
+from pinnkit.models import MLP
 from pinnkit.models.mlp import AUTO
-from pinnkit.objective import Equations, SurrogateEquations, equations_of
+from pinnkit.objective import ProblemEquations
 from pinnkit.optim import STAGES, Auto, Stage
 from pinnkit.problem import Problem, same_parameters
 from pinnkit.problem.lines import line_of
+from pinnkit.runs.kinds import AnyModel, equations_of, network_classes
 from pinnkit.runs.run import own_settings
 from pinnkit.settings import choices
 from pinnkit.training.recipe import Recipe, SingleOptions
 from pinnkit.weighting import WEIGHTINGS, Causality, Weighting
 
-NETWORKS = f"network, one of {', '.join(MODELS)}; each has its own options --model.NAME"
+NETWORKS = f"network, one of {', '.join(network_classes())}; each has its own options --model.NAME"
 OPTIMISERS = f"optimisers, one after the other: {', '.join(STAGES)}"
 AUTOMATIC = "; an automatic stage takes the options of the optimiser that it stands for (--ssbroyden.steps 6000)"
 
@@ -45,13 +46,13 @@ class Options:
     """What a command line asks for."""
 
     problem: Problem
-    model: Model
+    model: AnyModel
     recipe: Recipe
     seed: int
     out: Path | None
     further: Any = None
     """An instance of the dataclass that `read` was given."""
-    equations: Equations | SurrogateEquations | None = None
+    equations: ProblemEquations | None = None
     """Those of `problem`, where they have been built: that takes a while, and a command needs them once."""
 
 
@@ -62,14 +63,14 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
     """
     problem = _with_defaults(cls)
     model, recipe = own_settings(problem)
-    return read_onto(Options(problem, model, recipe, 0, None, further), arguments, command)  # type: ignore[arg-type]
+    return read_onto(Options(problem, model, recipe, 0, None, further), arguments, command)
 
 
 def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
     """Read options whose defaults are what `own` says: those of a problem, or of a run that goes on."""
     problem, recipe, further = own.problem, own.recipe, own.further
     optimisers, weighters = choices(STAGES, type(problem), Stage), choices(WEIGHTINGS, type(problem), Weighting)
-    model, arguments = chosen_model(arguments, own.model, networks_beside(type(problem)))
+    model, arguments = chosen_model(arguments, own.model, type(problem))
     chosen, rest = taken(arguments, "--stages", "optimiser", optimisers)
     stages = tuple(named(name, recipe.stages, optimisers) for name in chosen) if chosen else recipe.stages
     chosen, rest = taken(rest, "--weighting", "weighting", (*weighters, NONE))
@@ -98,7 +99,7 @@ def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
 
 
 def _resolved(
-    equations: Equations | SurrogateEquations, model: Model, recipe: Recipe, stages: Sequence[Stage]
+    equations: ProblemEquations, model: AnyModel, recipe: Recipe, stages: Sequence[Stage]
 ) -> tuple[Stage, ...]:
     """The stages with those in place of automatic ones for which these stand with this network and precision."""
     plain = replace(model, init="he") if isinstance(model, MLP) and model.init == AUTO else model

@@ -100,7 +100,7 @@ def _trial(which: str, keep: float, found: Evaluation, folder: Path) -> Trial:
 def _report(console: Console, trials: list[Trial], out: Path) -> None:
     """The table, and the figure where errors are known."""
     from pinnkit.figures.charts import figure  # matplotlib takes most of a second
-    from pinnkit.figures.solution import save
+    from pinnkit.figures.pictures import save
 
     shown = table("error against sparsity", "weights", "kept", "parameters", "worst error", "training [s]", "run")
     for t in trials:

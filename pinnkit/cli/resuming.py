@@ -75,7 +75,7 @@ def _changed_recipe(run: Run, folder: RunFolder, options: Sequence[str]) -> Reci
     """The recipe that the options ask for. Raises UsageError for what a run that has begun cannot change."""
     if not options:
         return run.recipe
-    own = Options(run.problem, run.model, run.recipe, run.seed, None, equations=run.equations)  # type: ignore[arg-type]
+    own = Options(run.problem, run.model, run.recipe, run.seed, None, equations=run.equations)
     asked = read_onto(own, options, f"pinnkit resume {shown_path(folder.path)}")
     before, after = run.recipe, asked.recipe
     names = [[s.name for s in recipe.stages] for recipe in (before, after)]

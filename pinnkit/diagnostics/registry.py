@@ -16,8 +16,6 @@ from pinnkit.diagnostics.first_step import NAME as FIRST_STEP
 from pinnkit.diagnostics.first_step import first_step
 from pinnkit.diagnostics.gates import NAME as GATES
 from pinnkit.diagnostics.gates import gates
-from pinnkit.diagnostics.grid_signal import NAME as GRID_SIGNAL
-from pinnkit.diagnostics.grid_signal import grid_signal
 from pinnkit.diagnostics.kernel import BALANCE, SPECTRUM, balance, spectrum
 from pinnkit.diagnostics.normalisation import NAME as NORMALISATION
 from pinnkit.diagnostics.normalisation import normalisation
@@ -33,7 +31,7 @@ from pinnkit.diagnostics.width_study import NAME as WIDTH_STUDY
 from pinnkit.diagnostics.width_study import width_study
 from pinnkit.errors import UsageError
 from pinnkit.models import LAYERED, LayeredModel
-from pinnkit.objective import Objective, SurrogateNetwork
+from pinnkit.objective import Objective
 
 DIAGNOSTICS: dict[str, Diagnostic] = {
     WIDTH_STUDY: width_study,
@@ -97,9 +95,6 @@ def diagnose(
     Returns:
         The reports, by diagnostic.
     """
-    if isinstance(objective.network, SurrogateNetwork):
-        announce(GRID_SIGNAL)
-        return Diagnosis({GRID_SIGNAL: grid_signal(objective, settings, seed)})
     if not isinstance(objective.network.model, LayeredModel):
         raise UsageError(
             f"The diagnosis does not know the layers of a {type(objective.network.model).__name__}.",

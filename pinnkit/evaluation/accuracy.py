@@ -24,7 +24,10 @@ SCATTERED = 2**15
 class Fields(Protocol):
     """Whatever has the fields of a problem: one network, or one a window of time."""
 
-    problem: Problem
+    @property
+    def problem(self) -> Problem:
+        """The problem whose fields these are."""
+        ...
 
     def values(self, params: Parameters, X: np.ndarray) -> np.ndarray:
         """The fields at points, (points, fields)."""

@@ -44,6 +44,9 @@ class Evaluation:
     point_options: Mapping[str, str] = field(default_factory=dict)
     """Option of the sampling that says how many points a term has, by term."""
 
+    arguments: tuple[str, ...] = ()
+    """Names by which the solution is called; those of the coordinates where there are none."""
+
     @property
     def network(self) -> Any:
         """The network whose fields these are."""

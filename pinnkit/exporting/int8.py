@@ -1,4 +1,4 @@
-"""An eight-bit surrogate: weights by the channel, activations by the layer, for `reader.py`, which needs numpy only.
+"""An eight-bit solution: weights by the channel, activations by the layer, for `reader.py`, which needs numpy only.
 
 The step of a layer's activations is at first that of a Gaussian of their root mean square s, q = s Phi^-1(1 - delta / 2) / 127;
 then the factor of it is chosen with which the rounded activations are nearest to the true ones at points of the domain.
@@ -24,7 +24,7 @@ from scipy.fft import dct
 
 from pinnkit.errors import UsageError
 from pinnkit.evaluation.accuracy import FieldError, field_errors
-from pinnkit.exporting.reader import LEVELS, WALKS, Surrogate
+from pinnkit.exporting.reader import LEVELS, WALKS, Int8Solution
 from pinnkit.init.quantisation import SATURATED, tail
 from pinnkit.models import LayeredModel
 from pinnkit.models.layered import LayeredModule
@@ -46,7 +46,7 @@ class Quantised:
     """What was written, and what it cost.
 
     predicted, chosen: step of each layer's inputs, 0 where they are not quantised; saturated: share of them beyond 127 steps.
-    against_network, against_truth: errors of the surrogate by field; small: the number of parameters that have eight bits.
+    against_network, against_truth: errors of the eight-bit fields; small: the number of parameters that have eight bits.
     """
 
     content: bytes
@@ -59,7 +59,7 @@ class Quantised:
 
 
 def quantised(found: Evaluation) -> Quantised:
-    """The surrogate of a trained solution, measured at the evaluation points.
+    """The eight-bit form of a trained solution, measured at the evaluation points.
 
     Raises UsageError for several networks in windows of time, one that is not known layer by layer, and more than three axes
     where hard conditions or features would have to be tabulated.
@@ -68,7 +68,7 @@ def quantised(found: Evaluation) -> Quantised:
     model = network.model if isinstance(network, FieldNetwork) else None
     if not isinstance(model, LayeredModel) or type(model).__name__ not in WALKS:
         raise UsageError(
-            "This solution has no eight-bit surrogate: it is " + _hindrance(model) + ".",
+            "This solution cannot be written in eight bits: it is " + _hindrance(model) + ".",
             expected="one network, one of " + ", ".join(WALKS),
             do="Export it without --int8: any solution has a StableHLO program.",
         )
@@ -83,7 +83,7 @@ def quantised(found: Evaluation) -> Quantised:
     predicted, chosen, saturated = _calibrated(exact, about, entries, found.accuracy.points)
     arrays["steps"] = np.array(chosen, np.float32)
     content = written(arrays, about)
-    values, own = Surrogate(io.BytesIO(content)).values(found.accuracy.points), found.accuracy.fields(params)
+    values, own = Int8Solution(io.BytesIO(content)).values(found.accuracy.points), found.accuracy.fields(params)
     truth = found.accuracy.expected
     return Quantised(
         content,
@@ -97,7 +97,7 @@ def quantised(found: Evaluation) -> Quantised:
 
 
 def contents(network: FieldNetwork, params: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """What `reader.Surrogate` reads, nothing quantised: arrays, and what they are."""
+    """What `reader.Int8Solution` reads, nothing quantised: arrays, and what they are."""
     model, module = network.model, network.module(params)
     assert isinstance(model, LayeredModel) and isinstance(module, LayeredModule)
     arrays = _tables(network, params)
@@ -128,7 +128,7 @@ def _about(network: FieldNetwork, model: LayeredModel) -> dict[str, Any]:
 
 
 def written(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> bytes:
-    """The file of a surrogate."""
+    """The file of an eight-bit solution."""
     file = io.BytesIO()
     np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
     return file.getvalue()
@@ -152,7 +152,7 @@ def _calibrated(
     return tuple(predicted), tuple(chosen), tuple(saturated)
 
 
-class _Watched(Surrogate):
+class _Watched(Int8Solution):
     """Keeps what each layer reads."""
 
     def __init__(self, file: Any) -> None:

@@ -1,8 +1,8 @@
-"""Reads and evaluates an eight-bit surrogate that `pinnkit export --int8` wrote. Needs numpy and nothing else: copy this file.
+"""Reads and evaluates an eight-bit solution that `pinnkit export --int8` wrote. Needs numpy and nothing else: copy this file.
 
-from int8_reader import Surrogate
+from int8_reader import Int8Solution
 
-solution = Surrogate("surrogate_int8.npz")
+solution = Int8Solution("solution_int8.npz")
 solution(t=0.5, x=[0.1, 0.2])["u"]
 """
 
@@ -20,7 +20,7 @@ LEVELS = 127
 """Steps of an eight-bit number to either side of zero."""
 
 
-class Surrogate:
+class Int8Solution:
     """A solution whose inner weights and activations are eight-bit integers: u = G + D N, N the network.
 
     Products of integers are summed exactly. What reads the coordinates is not quantised: eight bits would make steps of them.

@@ -9,7 +9,6 @@ import numpy as np
 from jax import export
 
 from pinnkit.errors import UsageError
-from pinnkit.problem import Surrogate
 
 if TYPE_CHECKING:
     from pinnkit.evaluation.evaluation import Evaluation
@@ -27,14 +26,16 @@ def exported(found: Evaluation) -> tuple[bytes, float]:
     It is read back and compared at the evaluation points. Load it with `jax.export.deserialize(bytes).call(X)`. The gradient
     of its sum, which are the slopes point by point, can be taken twice; jax has no `vmap` of it.
 
-    Raises UsageError where the two differ by more than rounding, and for a surrogate, whose normalisation draws inputs.
+    Raises UsageError where the two differ by more than rounding, and for a network with batch
+    coupling, whose normalisation needs random inputs.
     """
     problem, network, params = found.problem, found.network, found.state.params
-    if isinstance(problem, Surrogate):
+    if network.batch_coupling is not None:
         raise UsageError(
-            "A surrogate cannot be exported.",
-            expected="a solution at points of a domain",
-            do='Use it from Python: pk.load("runs/NAME")(' + ", ".join(f"{n}=..." for n in problem.inputs) + ").",
+            f"The solution of {problem.name} cannot be exported: its network normalises over {network.batch_coupling} samples, "
+            "and a program gets no others than those that it is called with.",
+            expected="a solution whose network maps each point by itself",
+            do='Use it from Python: pk.load("runs/NAME")(' + ", ".join(f"{n}=..." for n in found.arguments) + ").",
         )
     dtype = network.dtype
     (points,) = export.symbolic_shape("points")

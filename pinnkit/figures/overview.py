@@ -9,7 +9,6 @@ import numpy as np
 
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.evaluation.uncertainty import Estimate
-from pinnkit.problem import Surrogate
 
 Table = Sequence[Sequence[str]]
 """Rows of texts, the first of them the names of the columns."""
@@ -76,9 +75,8 @@ def interval(estimate: Estimate) -> str:
 
 
 def _arguments(evaluation: Evaluation) -> tuple[str, ...]:
-    """The names of the coordinates, or of a neural operator's inputs."""
-    problem = evaluation.problem
-    return tuple(problem.inputs) if isinstance(problem, Surrogate) else tuple(problem.domain.names)
+    """The names by which the solution is called: those of the coordinates unless the evaluation names others."""
+    return evaluation.arguments or tuple(evaluation.problem.domain.names)
 
 
 def _html_row(tag: str, row: Sequence[str]) -> str:

@@ -1,9 +1,8 @@
-"""The figures of a run: solution, truth and error; slices in time; losses against steps and seconds."""
+"""The figures of a solution at points: solution, truth and error; slices in time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.patheffects import Normal, Stroke
 
 from pinnkit.evaluation.evaluation import Evaluation
-from pinnkit.figures.courses import gradients, losses
 from pinnkit.figures.measurements import Measurements, measurements
-from pinnkit.figures.pictures import Picture, Pictures, save
-from pinnkit.figures.surrogates import samples
-from pinnkit.problem import Problem, Surrogate
+from pinnkit.figures.pictures import Picture, Pictures
+from pinnkit.problem import Problem
 
 SIDE = 201
 SNAPSHOTS = 5
@@ -33,26 +30,12 @@ DOTS, DOTS_OF_A_SLICE = 400, 40
 """Measurements that a map or a curve, and one slice, can show: more would hide the solution (and take minutes to draw)."""
 
 
-def save_all(evaluation: Evaluation, metrics: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
-    """Write every figure that suits the problem; returns their paths."""
-    return [save(figure, folder / f"{name}.png") for name, figure in all_figures(evaluation, metrics).items()]
-
-
-def all_figures(evaluation: Evaluation, metrics: Sequence[dict[str, Any]]) -> Pictures:
-    """Every figure that suits the problem, by name."""
-    problem = evaluation.problem
-    pictures = Pictures()
-    if isinstance(problem, Surrogate):
-        pictures["samples"] = samples(evaluation)
-    else:
-        measured = measured_values(evaluation)
-        pictures |= fields(evaluation, measured)
-        if problem.domain.time is not None and len(problem.domain.space) == 1:
-            pictures["slices"] = slices(evaluation, measured)
-    if metrics:
-        pictures["losses"] = losses(metrics, evaluation.unknowns, problem.name)
-    if any("gradients" in m for m in metrics):
-        pictures["gradients"] = gradients(metrics)
+def solution_figures(evaluation: Evaluation) -> Pictures:
+    """The figures of the fields by name: each field, and slices in time where there is one axis of space."""
+    problem, measured = evaluation.problem, measured_values(evaluation)
+    pictures = Pictures(fields(evaluation, measured))
+    if problem.domain.time is not None and len(problem.domain.space) == 1:
+        pictures["slices"] = slices(evaluation, measured)
     return pictures
 
 

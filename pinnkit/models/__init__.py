@@ -1,15 +1,13 @@
 """Networks (flax.nnx goes no further than here), their activations, and the embedding of the coordinates."""
 
 from pinnkit.models.activations import ACTIVATIONS, Activation, activation, max_useful_derivative
-from pinnkit.models.autoencoder import Autoencoder
 from pinnkit.models.base import Model, filled, split
-from pinnkit.models.dense_convolutional import DenseConvolutional
 from pinnkit.models.embedding import AxisScale, Embedding
 from pinnkit.models.layered import Layer, LayeredModel
 from pinnkit.models.mlp import MLP
 from pinnkit.models.modified_mlp import ModifiedMLP
 from pinnkit.models.piratenet import PirateNet
-from pinnkit.models.registry import LAYERED, MODELS, ON_GRIDS, model, networks_beside
+from pinnkit.models.registry import LAYERED, MODELS, model
 from pinnkit.models.resnet import ResNet
 from pinnkit.models.sparse import Mask
 from pinnkit.models.transformer import Transformer
@@ -19,11 +17,8 @@ __all__ = [
     "LAYERED",
     "MLP",
     "MODELS",
-    "ON_GRIDS",
     "Activation",
-    "Autoencoder",
     "AxisScale",
-    "DenseConvolutional",
     "Embedding",
     "Layer",
     "LayeredModel",
@@ -37,6 +32,5 @@ __all__ = [
     "filled",
     "max_useful_derivative",
     "model",
-    "networks_beside",
     "split",
 ]

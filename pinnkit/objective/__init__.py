@@ -2,12 +2,13 @@
 
 from pinnkit.fields import called
 from pinnkit.fields.calls import Residuals
-from pinnkit.objective.loss import Objective, Past, PointSets
+from pinnkit.objective.loss import AnyObjective, Objective, Past, PointSets
 from pinnkit.objective.network import FieldNetwork, Parameters
+from pinnkit.objective.protocols import ProblemEquations, SolutionNetwork
 from pinnkit.objective.residuals import Equations, Group
-from pinnkit.objective.surrogate import SurrogateEquations, SurrogateNetwork, equations_of
 
 __all__ = [
+    "AnyObjective",
     "Equations",
     "FieldNetwork",
     "Group",
@@ -15,9 +16,8 @@ __all__ = [
     "Parameters",
     "Past",
     "PointSets",
+    "ProblemEquations",
     "Residuals",
-    "SurrogateEquations",
-    "SurrogateNetwork",
+    "SolutionNetwork",
     "called",
-    "equations_of",
 ]

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Key
 
 from pinnkit.errors import UsageError, advice
 from pinnkit.fields import Points
-from pinnkit.objective.loss import Objective, Past, PointSets
+from pinnkit.objective.loss import AnyObjective, Past, PointSets
 from pinnkit.objective.network import Parameters
 from pinnkit.objective.residuals import Group
 from pinnkit.objective.sobol import sobol
@@ -99,7 +99,7 @@ class Sampler:
     update: Callable[[Key[Array, ""], Parameters, PointSets, Past | None], PointSets]
 
 
-def point_sampler(objective: Objective, sampling: Sampling) -> Sampler:
+def point_sampler(objective: AnyObjective, sampling: Sampling) -> Sampler:
     """The sampler: fresh Sobol points in every region, residual-driven ones inside, data rows as they are."""
     groups, dtype = objective.equations.groups, objective.network.dtype
     if sampling.density != "uniform" and type(objective.network.problem.domain) is not Box:
@@ -158,7 +158,7 @@ def draw(key: Key[Array, ""], group: Group, count: int, dtype: Any, density: Den
 
 def where_large(
     key: Key[Array, ""],
-    objective: Objective,
+    objective: AnyObjective,
     inside: Group,
     params: Parameters,
     count: int,
@@ -176,7 +176,7 @@ def where_large(
     return jax.tree.map(lambda a: a[chosen], points)
 
 
-def retained(objective: Objective, params: Parameters, points: Points, even: Points) -> Points:
+def retained(objective: AnyObjective, params: Parameters, points: Points, even: Points) -> Points:
     """The points whose residual is larger than the mean of all, and evenly drawn ones in place of the others.
 
     Weights of the points are those that the even ones have: none.
@@ -187,6 +187,6 @@ def retained(objective: Objective, params: Parameters, points: Points, even: Poi
     return jax.tree.map(lambda a, b: jnp.where(stays, a, b), old, even)
 
 
-def _finite_energy(objective: Objective, params: Parameters, points: Points) -> Float[Array, " points"]:
+def _finite_energy(objective: AnyObjective, params: Parameters, points: Points) -> Float[Array, " points"]:
     energy = objective.interior_energy(params, points)
     return jnp.where(jnp.isfinite(energy), energy, 0.0)

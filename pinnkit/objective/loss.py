@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from typing_extensions import TypeVar
 
 from pinnkit.errors import UsageError, advice
 from pinnkit.fields import Points
 from pinnkit.fields.calls import Residuals
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective.network import FieldNetwork, Parameters
+from pinnkit.objective.protocols import ProblemEquations, SolutionNetwork
 from pinnkit.objective.residuals import Equations, Group
 from pinnkit.objective.tiles import Sum, mapped, points_of_tile, rows_of_a_tile, summed, tiled
 from pinnkit.optim.residual_blocks import Block, ResidualVector
@@ -36,14 +38,18 @@ class Past(Protocol):
         ...
 
 
-class Objective:
+E = TypeVar("E", bound=ProblemEquations, default=Equations, covariant=True)
+N = TypeVar("N", bound=SolutionNetwork, default=FieldNetwork, covariant=True)
+
+
+class Objective(Generic[E, N]):
     """Residuals, term losses and the loss of one problem with one network.
 
     L = sum_i w_i mean(v_i r_i^2). `weights`, the w_i, names methods or terms of a system ("flow", or "flow.continuity"); 1
     elsewhere. v_i are the points' own weights, where they have any. Means are taken tile by tile (`tiles.py`).
     """
 
-    def __init__(self, equations: Equations, network: FieldNetwork, weights: Mapping[str, float]) -> None:
+    def __init__(self, equations: E, network: N, weights: Mapping[str, float]) -> None:
         self.equations, self.network = equations, network
         self.terms: tuple[str, ...] = tuple(t for g in equations.groups for t in equations.terms(g))
         self.weights = self._resolved(weights)
@@ -195,6 +201,10 @@ class Objective:
             require_number(weight, f"The weight of '{name}'", where="weights of the recipe", above=0)
             resolved |= dict.fromkeys(matching, float(weight))
         return resolved
+
+
+AnyObjective: TypeAlias = Objective[ProblemEquations, SolutionNetwork]
+"""The objective of any kind of problem; `Objective` alone is that of a problem that is solved at points."""
 
 
 def _squared(r: Any) -> Float[Array, " points"]:

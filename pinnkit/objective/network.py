@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,8 +32,8 @@ class FieldNetwork:
         working: dtype of the network's products and activations, and of their derivatives; that of the parameters unless given.
     """
 
-    together: ClassVar[int | None] = None
-    """Points that it looks at together; None where each is by itself."""
+    batch_coupling: int | None = None
+    """Points whose fields depend on each other: none do."""
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class FieldNetwork:
     ) -> None:
         if not isinstance(model, Model):
             raise UsageError(
-                f"{type(model).__name__} is a network on a grid, and the problem asks for fields at points.",
+                f"{type(model).__name__} is no network of fields at points.",
                 where="model",
-                expected="pk.MLP(...), say; networks on a grid are for a pk.Surrogate",
+                expected="a network with `build`, such as pk.MLP(...)",
                 do="Choose another one: --model mlp.",
             )
         self.problem, self.model, self.ansatz, self.dtype = problem, model, ansatz, jnp.dtype(dtype)

@@ -38,7 +38,7 @@ class Group:
     conditions: tuple[Condition, ...]
     requests: Mapping[str, Request]
     draws: Callable[[Any, int, Any], Points] | None = None
-    """Draws samples, (key, count, dtype) -> points, where there is no region: of a surrogate."""
+    """Returns random samples, (key, count, dtype) -> points, where there is no region: the inputs of a neural operator."""
 
     @property
     def kind(self) -> str:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from pinnkit import walks
 from pinnkit.fields import Points
-from pinnkit.objective.network import FieldNetwork
+from pinnkit.objective.protocols import SolutionNetwork
 from pinnkit.parallel import cores
 from pinnkit.walks import Part
 
@@ -30,10 +30,10 @@ Sum = Callable[[Any, Points, Float[Array, " points"]], Any]
 """(parameters, points, share of each point in a mean) -> a pytree of weighted sums over the points."""
 
 
-def rows_of_a_tile(network: FieldNetwork, channels: int) -> int:
+def rows_of_a_tile(network: SolutionNetwork, channels: int) -> int:
     """Points of a tile, with so many channels (the value among them) of each unit."""
-    if network.together is not None:
-        return network.together
+    if network.batch_coupling is not None:
+        return network.batch_coupling
     cache = CACHE if jax.default_backend() == "cpu" else ACCELERATOR
     return max(FEWEST, cache // (network.width * channels * network.dtype.itemsize))
 

@@ -5,7 +5,6 @@ from pinnkit.problem.domain import Axis, Box, ParameterAxis, Periodic, Region
 from pinnkit.problem.find import find, known, problem_class, shipped
 from pinnkit.problem.geometry import Disk, Polygon
 from pinnkit.problem.problem import Problem, same_parameters, validated
-from pinnkit.problem.surrogate import Surrogate, validated_surrogate
 from pinnkit.problem.unknown import Unknown, unknown
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "Polygon",
     "Problem",
     "Region",
-    "Surrogate",
     "Unknown",
     "at",
     "boundary",
@@ -34,5 +32,4 @@ __all__ = [
     "shipped",
     "unknown",
     "validated",
-    "validated_surrogate",
 ]

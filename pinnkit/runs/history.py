@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from pinnkit.evaluation.accuracy import FieldError
-from pinnkit.objective import Objective
+from pinnkit.objective import AnyObjective
 from pinnkit.optim.loss_scaling import described_scale
 from pinnkit.runs.run import Run
 from pinnkit.training.loop import Report
@@ -52,7 +52,7 @@ class History:
         return row
 
 
-def gradient_norms(objective: Objective, params: Any, points: Any) -> dict[str, dict[str, Any]]:
+def gradient_norms(objective: AnyObjective, params: Any, points: Any) -> dict[str, dict[str, Any]]:
     """||d(w mean(r^2))/dtheta|| of each term, by layer: {term: {layer: norm}}."""
     slopes = jax.jacrev(lambda p: objective.mean_squares(p, points))(params)
     norms = {}

@@ -13,10 +13,11 @@ import jax
 
 from pinnkit.errors import UsageError, shown_path
 from pinnkit.files import plain
-from pinnkit.models import MODELS, Model
+from pinnkit.models import Model
 from pinnkit.problem import Problem
 from pinnkit.runs.checkpoint import Checkpoints, Restored
 from pinnkit.runs.folder import CHECKPOINTS, CONFIG, RunFolder
+from pinnkit.runs.kinds import network_classes
 from pinnkit.runs.problem_copy import Source, fingerprints, problem_class_of
 from pinnkit.runs.run import Run
 from pinnkit.runs.versions import versions
@@ -58,7 +59,7 @@ def restored(folder: RunFolder, described: dict[str, Any] | None = None) -> Run:
 def settings_in(config: dict[str, Any], problem: Problem) -> tuple[Any, Recipe]:
     """The model and the recipe that run.json describes; what it cannot hold is taken from the problem's own ones."""
     own = settings_of(type(problem), problem.model, problem.recipe)
-    networks = {cls.__name__: cls for cls in MODELS.values()} | own
+    networks = {cls.__name__: cls for cls in network_classes().values()} | own
     model = from_plain(config["model"], Model, classes=networks, like=problem.model)
     recipe = from_plain(config["recipe"], Recipe, classes=own, like=problem.recipe)
     if not isinstance(recipe, Recipe):

@@ -8,26 +8,24 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from pinnkit.checking.check import Checked, check
+from pinnkit.checking.check import Checked
 from pinnkit.checking.recommendation import recommendation
-from pinnkit.checking.surrogates import check_surrogate, solver
 from pinnkit.errors import UsageError
 from pinnkit.evaluation.accuracy import Accuracy
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.evaluation.half_precision import short_of
-from pinnkit.evaluation.truth import truth_of
 from pinnkit.evaluation.uncertainty import Estimate, Tick, draws_needed, estimates, without_interval
-from pinnkit.models import MLP, Model
-from pinnkit.models.grid import AnyModel, GridModel
+from pinnkit.models import MLP
 from pinnkit.models.mlp import AUTO
-from pinnkit.objective import Equations, Objective, Parameters, SurrogateEquations, equations_of
-from pinnkit.problem import Problem, Surrogate
+from pinnkit.objective import Objective, Parameters, ProblemEquations
+from pinnkit.problem import Problem
 from pinnkit.problem.domain import require_resolution
 from pinnkit.problem.lines import line_of
+from pinnkit.runs.kinds import AnyModel, is_model, kind_of, require_model
 from pinnkit.training.curriculum_loop import CurriculumLoop
 from pinnkit.training.loop import Loop
-from pinnkit.training.recipe import SHORT, Recipe
-from pinnkit.training.requirements import require_memory_for, require_memory_of_stages
+from pinnkit.training.recipe import Recipe
+from pinnkit.training.requirements import require_memory_of_stages
 from pinnkit.training.state import TrainState
 from pinnkit.training.windows import Windows
 from pinnkit.validation import require_number
@@ -51,13 +49,13 @@ class Run:
         recipe: Recipe | None = None,
         *,
         seed: int = 0,
-        equations: Equations | SurrogateEquations | None = None,
+        equations: ProblemEquations | None = None,
     ) -> None:
         _require(problem, Problem, "a problem", "an instance: pk.train(Rod()), with the brackets")
-        _require(model, (Model, GridModel, type(None)), "a model", "pk.MLP(...)")
+        require_model(model)
         _require(recipe, (Recipe, type(None)), "a recipe", "pk.Recipe(...)")
         own_model, own_recipe = own_settings(problem)
-        self.problem = problem
+        self.problem, self.kind = problem, kind_of(problem)
         self.seed = seed
         self.objective, self.recipe = described(problem, model or own_model, recipe or own_recipe, seed, equations)
         self.model: AnyModel = self.objective.network.model
@@ -73,22 +71,19 @@ class Run:
 
     def check(self) -> Checked:
         """The findings before training. Raises UsageError."""
-        found = check_surrogate(self.objective) if isinstance(self.problem, Surrogate) else check(self.objective)
-        wanted = self.recipe.accuracy
-        if wanted is None or self.problem.exact or self.problem.reference or getattr(self.problem, "solve", None):
-            return found
+        checked, wanted = self.kind.check(self.objective), self.recipe.accuracy
+        if wanted is None or self.kind.has_truth(self.problem):
+            return checked
         unverifiable = (
             f"The requested accuracy of {wanted:.1e} cannot be verified: {type(self.problem).__name__} has neither `exact` "
             "nor `reference`. Training runs to the end of the recipe, with exit status 1."
         )
-        return replace(found, oversights=(*found.oversights, unverifiable))
+        return replace(checked, oversights=(*checked.oversights, unverifiable))
 
     @cached_property
     def accuracy(self) -> Accuracy:
         """Errors against the truth, where there is one."""
-        equations = self.equations
-        truth = solver(equations) if isinstance(equations, SurrogateEquations) else truth_of(self.problem)
-        return Accuracy(self.loop.network, truth)
+        return Accuracy(self.loop.network, self.kind.truth(self.equations))
 
     def _accurate(self, params: Parameters) -> bool:
         """Whether every field is as accurate as was asked for; no where that cannot be known."""
@@ -131,6 +126,7 @@ class Run:
             diverged=diverged,
             interrupted=interrupted,
             short=short,
+            arguments=self.kind.arguments(self.problem),
             point_options={term: self.recipe.sampling.option(group) for term, group in terms},
         )
 
@@ -151,20 +147,23 @@ class Run:
 
 def own_settings(problem: Problem) -> tuple[AnyModel, Recipe]:
     """The model and the recipe that a problem's class names, or the defaults. Raises UsageError for what is neither."""
-    for name, kind, example in (("model", (Model, GridModel), "pk.MLP(width=30)"), ("recipe", Recipe, "pk.Recipe()")):
+    kind = kind_of(problem)
+    for name, is_one, example in (
+        ("model", is_model, kind.example),
+        ("recipe", lambda value: isinstance(value, Recipe), "pk.Recipe()"),
+    ):
         value: Any = getattr(problem, name)
-        if value is None:
+        if value is None or is_one(value):
             continue
-        if isinstance(value, type) or not isinstance(value, kind):
-            raise UsageError(
-                f"{name} = {value!r} is no {name}.",
-                where=line_of(type(problem), name),
-                expected=f"{name} = {example}, say",
-                do=f"Write {name} = pk.{value.__name__}(), with the brackets."
-                if isinstance(value, type)
-                else f"Write {name} = {example}, or remove the line.",
-            )
-    return problem.model or MLP(), problem.recipe or Recipe()
+        raise UsageError(
+            f"{name} = {value!r} is no {name}.",
+            where=line_of(type(problem), name),
+            expected=f"{name} = {example}, say",
+            do=f"Write {name} = pk.{value.__name__}(), with the brackets."
+            if isinstance(value, type)
+            else f"Write {name} = {example}, or remove the line.",
+        )
+    return problem.model or kind.default_model(), problem.recipe or Recipe()
 
 
 def described(
@@ -172,8 +171,8 @@ def described(
     model: AnyModel,
     recipe: Recipe,
     seed: int,
-    equations: Equations | SurrogateEquations | None = None,
-) -> tuple[Objective, Recipe]:
+    equations: ProblemEquations | None = None,
+) -> tuple[Objective[Any, Any], Recipe]:
     """The objective and the recipe, what is automatic in them resolved (`init`, `weights`, `stages`): a run says what it did.
 
     `equations`: those of this very problem, where they have been built.
@@ -181,17 +180,15 @@ def described(
     require_number(
         seed, "seed", where="seed", whole=True, least=0, below=2**63, meaning="a whole number from 0 to 2^63 - 1"
     )
+    kind = kind_of(problem)
     if equations is None or equations.problem is not problem:
-        equations = equations_of(problem)
+        equations = kind.equations(problem)
     dtype = recipe.dtype
     for name, axis in zip(problem.domain.names, problem.domain.axes, strict=True):
         require_resolution(name, axis, dtype)
-    if not isinstance(problem, Surrogate):
-        require_memory_for(equations, model, recipe)  # type: ignore[arg-type]
-    if isinstance(problem, Surrogate):
-        _refuse_for_a_surrogate(recipe)
+    kind.require_fit(equations, model, recipe)
 
-    def objective(model: AnyModel, weights: Mapping[str, float]) -> Objective:
+    def objective(model: AnyModel, weights: Mapping[str, float]) -> Objective[Any, Any]:
         network = equations.network(model, dtype=dtype, seed=seed, working=recipe.working)
         return Objective(equations, network, weights)
 
@@ -203,25 +200,6 @@ def described(
     stages = tuple(s for stage in recipe.stages for s in stage.resolved(count, recipe.working))
     require_memory_of_stages(stages, count, dtype)
     return found, replace(recipe, stages=stages)
-
-
-def _refuse_for_a_surrogate(recipe: Recipe) -> None:
-    """Raise UsageError for what needs points of a domain, or one residual a point."""
-    weighed = [w.name for w in recipe.weightings]
-    for has, what in (
-        (recipe.windows > 1 or recipe.curriculum is not None, "windows of time or a curriculum"),
-        (bool(weighed), f"the weighting {', '.join(weighed)}"),
-        (any(stage.wants_residuals for stage in recipe.stages), "an optimiser of residuals (lm)"),
-        (recipe.precision in SHORT, f"the precision {recipe.precision}"),
-        (recipe.sampling.method == "r3", "the sampling r3"),
-    ):
-        if has:
-            raise UsageError(
-                f"A surrogate cannot be trained with {what}.",
-                where="recipe",
-                expected="first-order or quasi-Newton stages, fixed weights, float32 or float64",
-                do="Leave it out.",
-            )
 
 
 def _require(value: Any, kind: Any, what: str, expected: str) -> None:

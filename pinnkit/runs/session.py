@@ -105,7 +105,7 @@ class Session:
 
     def _finish(self, state: TrainState, *, diverged: bool, interrupted: bool) -> Evaluation:
         """Evaluate, write figures and summary, print the summary."""
-        from pinnkit.figures.solution import save_all  # matplotlib takes most of a second: not before the first step
+        from pinnkit.runs.figures import save_all  # matplotlib takes most of a second: not before the first step
 
         with counted_intervals(self.console, self.run) as tick:
             evaluation = self.run.evaluate(state, diverged=diverged, interrupted=interrupted, tick=tick)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -10,30 +9,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
 from pinnkit.checking.check import Checked
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import Diagnosis
-from pinnkit.diagnostics.registry import diagnose as diagnosis
 from pinnkit.errors import UsageError, shown_path
 from pinnkit.evaluation.accuracy import FieldError
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.evaluation.uncertainty import Estimate, estimate_of
-from pinnkit.fields import Points
-from pinnkit.fields.names import FieldFunction
 from pinnkit.figures.overview import as_html, as_text
 from pinnkit.figures.terminal import print_check
-from pinnkit.models.grid import AnyModel
-from pinnkit.objective import SurrogateEquations
-from pinnkit.problem import Problem, Surrogate
+from pinnkit.problem import Problem
 from pinnkit.runs.folder import RunFolder
 from pinnkit.runs.history import History
 from pinnkit.runs.intervals import counted_intervals
 from pinnkit.runs.keywords import user_call
+from pinnkit.runs.kinds import AnyModel, ProblemKind, kind_of
 from pinnkit.runs.progress import Progress
 from pinnkit.runs.restore import restored, restored_state
 from pinnkit.runs.run import LEFT_OUT, Run, described, own_settings
@@ -45,9 +38,6 @@ if TYPE_CHECKING:
     from pinnkit.figures.pictures import Pictures
 
 Hook = Callable[[Run, Report], None]
-STRAY = 1e-9
-"""Share of an axis' length by which a coordinate may lie outside the domain, for rounding."""
-
 CALLER = 3
 """Of `warnings.warn`: the user's line, two frames above a function that `user_call` wraps."""
 
@@ -59,6 +49,10 @@ class Solution:
         self.run, self.evaluation = run, evaluation
         self.history = list(history)
         """Step, seconds, stage, loss, terms, errors and unknowns, one dict per report."""
+
+    @property
+    def _kind(self) -> ProblemKind:
+        return kind_of(self.evaluation.problem)
 
     @property
     def verdict(self) -> str:
@@ -83,17 +77,12 @@ class Solution:
     def __call__(self, *unnamed: Any, **coordinates: Any) -> dict[str, np.ndarray]:
         """The fields at given coordinates (broadcast together): `solution(t=0.5, x=xs)["u"]`.
 
-        Of a surrogate, for given inputs, each (*cells) or (samples, *cells): `solution(log_k=log_k)["p"]`.
+        Of a neural operator, for given inputs, each (*cells) or (samples, *cells): `solution(log_k=log_k)["p"]`.
         Warns of points outside the domain. Raises UsageError unless every coordinate, or every input, is given.
         """
         if unnamed:
             self._refuse_unnamed(unnamed, f'solution({{}})["{self.evaluation.problem.fields[0]}"]')
-        equations = self.evaluation.equations
-        if isinstance(equations, SurrogateEquations):
-            return self._mapped(equations, coordinates)
-        X, shape = self._points(coordinates)
-        values = self.evaluation.accuracy.fields(self.evaluation.state.params, X)
-        return {f: values[:, i].reshape(shape) for i, f in enumerate(self.evaluation.problem.fields)}
+        return self._kind.values(self.evaluation, coordinates)
 
     def at(self, *names: str, **coordinates: Any) -> dict[str, np.ndarray]:
         """Derivatives and quantities, by the names that a signature has: `solution.at("u_x", "flux", t=0.5, x=xs)`.
@@ -104,32 +93,11 @@ class Solution:
         if unnamed := [name for name in names if not isinstance(name, str)]:
             texts = ", ".join(f'"{name}"' for name in names if isinstance(name, str))
             self._refuse_unnamed(unnamed, f"solution.at({texts}, {{}})")
-        if isinstance(self.evaluation.equations, SurrogateEquations):
-            raise UsageError(
-                "A surrogate has no derivatives: its fields are known on its cells.",
-                expected="solution(...) with its inputs",
-                do="Take differences of what that returns.",
-            )
-        (X, shape), network = self._points(coordinates), self.evaluation.network
-        catalogue = self.evaluation.equations.catalogue
-        requests = {name: catalogue.names.resolve(name, method="Solution.at") for name in names}
-        for name, request in requests.items():
-            if isinstance(request, FieldFunction):
-                raise UsageError(
-                    f"'{name}' is a function, not a value.",
-                    expected="fields, their derivatives, quantities",
-                    do="Call the solution at other coordinates.",
-                )
-
-        def values(params: Any, X: Any) -> Any:
-            return catalogue.compute(network.bound(params), network.fields(params), Points(X), requests)
-
-        arrays = jax.jit(values)(self.evaluation.state.params, jnp.asarray(X, network.dtype))
-        return {n: np.asarray(v, np.float64).reshape((*shape, *v.shape[1:])) for n, v in arrays.items()}
+        return self._kind.derivatives(self.evaluation, names, coordinates)
 
     def plot(self) -> Pictures:
         """The figures that `pinnkit train` writes, by name: `solution`, `slices`, `losses`; a notebook shows them all."""
-        from pinnkit.figures.solution import all_figures  # matplotlib takes most of a second
+        from pinnkit.runs.figures import all_figures  # matplotlib takes most of a second
 
         return all_figures(self.evaluation, self.history)
 
@@ -142,7 +110,7 @@ class Solution:
     def _refuse_unnamed(self, values: Sequence[Any], form: str) -> NoReturn:
         """Raise UsageError for coordinates without their names; `form`: the call, {} where they belong."""
         problem = self.evaluation.problem
-        names = tuple(problem.inputs) if isinstance(problem, Surrogate) else problem.domain.names
+        names = self._kind.arguments(problem)
         numbers = len(values) == len(names) and all(isinstance(v, (int, float)) for v in values)
         given = ", ".join(f"{n}={v}" for n, v in zip(names, values if numbers else ["..."] * len(names), strict=True))
         raise UsageError(
@@ -150,50 +118,6 @@ class Solution:
             expected="each coordinate by its name: " + ", ".join(names),
             do=f"Write {form.format(given)}.",
         )
-
-    def _mapped(self, equations: SurrogateEquations, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """A surrogate's fields for inputs."""
-        problem, evaluation = equations.problem, self.evaluation
-        arrays = {name: np.asarray(values, np.float64) for name, values in inputs.items()}
-        shapes = {a.shape for a in arrays.values()}
-        shape = next(iter(shapes), ())
-        if set(arrays) != set(problem.inputs) or len(shapes) != 1 or shape[-len(problem.cells) :] != problem.cells:
-            raise UsageError(
-                "The surrogate is called with "
-                + (", ".join(f"{n} of the shape {a.shape}" for n, a in arrays.items()) or "nothing")
-                + ".",
-                expected=" and ".join(problem.inputs) + f", each of the shape {problem.cells} or (samples, ...)",
-                do="Write solution(" + ", ".join(f"{n}=..." for n in problem.inputs) + ").",
-            )
-        X = np.concatenate([arrays[n].reshape(-1, math.prod(problem.cells)) for n in problem.inputs], axis=1)
-        values = evaluation.accuracy.fields(evaluation.state.params, X)
-        return {f: values[:, i].reshape(shape) for i, f in enumerate(problem.fields)}
-
-    def _points(self, coordinates: Mapping[str, Any]) -> tuple[np.ndarray, tuple[int, ...]]:
-        """Named coordinates as points (points, dim), and the shape that they broadcast to."""
-        domain = self.evaluation.problem.domain
-        names = domain.names
-        if set(coordinates) != set(names):
-            raise UsageError(
-                f"The solution is called with {', '.join(coordinates) or 'nothing'}.",
-                expected="each coordinate by its name: " + ", ".join(names),
-                do="Write solution(" + ", ".join(f"{n}=..." for n in names) + ").",
-            )
-        given = _broadcast({n: coordinates[n] for n in names})
-        X = np.stack([g.ravel() for g in given], axis=1)
-        lower, upper = (np.array([getattr(a, end) for a in domain.axes]) for end in ("lower", "upper"))
-        periodic = np.array([a.kind == "periodic" for a in domain.axes])
-        nearest = np.clip(X, lower, upper)
-        stray = (np.abs(X - nearest) > STRAY * (upper - lower)) & ~periodic
-        outside = ~np.asarray(domain.contains(nearest)) | stray.any(axis=1)
-        if outside.any():
-            place = ", ".join(f"{n}={v:.4g}" for n, v in zip(names, X[int(np.argmax(outside))], strict=True))
-            warnings.warn(
-                f"{int(outside.sum())} of {len(X)} points lie outside the domain, the first at {place}: "
-                "nothing was trained there, and the values mean nothing.",
-                stacklevel=3,
-            )
-        return X, given[0].shape
 
 
 @user_call
@@ -224,7 +148,7 @@ def diagnose(
 
     own_model, own_recipe = own_settings(problem)
     objective, _ = described(problem, model or own_model, recipe or own_recipe, seed)
-    findings = diagnosis(objective, settings or Settings(), seed)
+    findings = kind_of(problem).diagnose(objective, settings or Settings(), seed, lambda name: None)
     print_diagnosis(_console(), findings)
     return findings
 
@@ -321,30 +245,6 @@ def _known_intervals(run: Run, summary: Mapping[str, Any], step: int) -> dict[st
     except (KeyError, TypeError, AttributeError):
         return {}
     return {} if any(e.reason == LEFT_OUT for e in known.values()) else known
-
-
-def _broadcast(coordinates: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
-    """Coordinates as arrays of one shape, float64. Raises UsageError for what is no number, and for shapes that do not fit."""
-    arrays = {}
-    for name, value in coordinates.items():
-        try:
-            arrays[name] = np.asarray(value, np.float64)
-        except (TypeError, ValueError):
-            raise UsageError(
-                f"The coordinate {name} = {value!r} is not a number.",
-                expected="a number or an array of numbers for each coordinate",
-                do="Convert it, e.g. with np.asarray(..., float).",
-            ) from None
-    try:
-        return tuple(np.broadcast_arrays(*arrays.values()))
-    except ValueError:
-        raise UsageError(
-            "The coordinates have shapes that do not fit together: "
-            + ", ".join(f"{n} {a.shape}" for n, a in arrays.items())
-            + ".",
-            expected="one shape, or shapes that broadcast: t[:, None] and x give a grid",
-            do="Write " + ", ".join(f"{n}[:, None]" for n in list(arrays)[:1]) + " for a value at each combination.",
-        ) from None
 
 
 def _counted(count: int, what: str) -> str:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from pinnkit.errors import UsageError
-from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters, PointSets
+from pinnkit.objective import Equations, Objective, Parameters, PointSets, SolutionNetwork
 from pinnkit.problem import Problem
 from pinnkit.problem.domain import require_resolution
 from pinnkit.training.curriculum import Curriculum
@@ -49,7 +49,7 @@ class CurriculumLoop(Parts):
         self._equations = self._on_other_domains()
 
     @property
-    def network(self) -> FieldNetwork:
+    def network(self) -> SolutionNetwork:
         """What has the fields."""
         return self._last.network
 

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from pinnkit.objective import FieldNetwork, Objective, Parameters, Past, PointSets
+from pinnkit.objective import AnyObjective, Parameters, Past, PointSets, SolutionNetwork
 from pinnkit.objective.collocation import point_sampler
 from pinnkit.objective.loss import residual_rms
 from pinnkit.optim import Stage, invalidate
@@ -89,7 +89,7 @@ class Loop:
 
     def __init__(
         self,
-        objective: Objective,
+        objective: AnyObjective,
         recipe: Recipe,
         *,
         seed: int,
@@ -115,7 +115,7 @@ class Loop:
         return loop
 
     @property
-    def network(self) -> FieldNetwork:
+    def network(self) -> SolutionNetwork:
         """What has the fields."""
         return self.objective.network
 

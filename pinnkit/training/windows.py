@@ -214,6 +214,11 @@ class WindowedNetwork:
         self._own, self._past = _compiled(self.own), jax.jit(lambda past, X: past(X))
         self._pasts: dict[int, tuple[Any, np.ndarray, np.ndarray]] = {}
 
+    @property
+    def batch_coupling(self) -> int | None:
+        """Points whose fields depend on each other: none do."""
+        return self._whole.batch_coupling
+
     def initial(self, k: int) -> Any:
         """The initial parameters of a window's network."""
         return (self.second if k else self.first).initial_parameters["network"]

@@ -32,7 +32,7 @@ class Weigher:
         return tuple(every > 0 and step % every == 0 for every in self.intervals)
 
 
-def weigher(objective: Objective, weightings: Sequence[Weighting]) -> Weigher:
+def weigher(objective: Objective[Any, Any], weightings: Sequence[Weighting]) -> Weigher:
     """The weigher of a recipe. Without weightings the points stay as they are. Raises UsageError for a bad fit."""
     for weighting in weightings:
         weighting.fits(objective)
@@ -62,7 +62,7 @@ def unweighted(points: PointSets) -> PointSets:
     return {name: replace(p, weights=None) for name, p in points.items()}
 
 
-def weighed(points: PointSets, objective: Objective, factors: Factors) -> PointSets:
+def weighed(points: PointSets, objective: Objective[Any, Any], factors: Factors) -> PointSets:
     """The points with the factors multiplied into their weights."""
     found = dict(points)
     for group in objective.equations.groups:

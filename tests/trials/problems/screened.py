@@ -5,7 +5,7 @@ import jax
 import pinnkit as pk
 
 
-class Screened(pk.Surrogate):
+class Screened(pk.NeuralOperator):
     """p - s = 0, each cell by itself."""
 
     domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0))
@@ -23,7 +23,7 @@ class Screened(pk.Surrogate):
     def solve(self, s):
         return s
 
-    model = pk.DenseConvolutional(growth=2, layers=(1, 1), channels=3)
+    model = pk.DenseED(growth=2, layers=(1, 1), channels=3)
     recipe = pk.Recipe(
         stages=(pk.Adam(steps=60, learning_rate=1e-2, patience=0),),
         sampling=pk.Sampling(interior=8, redraw=5, method="sobol"),

@@ -15,8 +15,8 @@ from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError
 from pinnkit.init.initialisers import Initialiser, float_dtype, initialiser, weight_variance
-from pinnkit.models.grid import Expected, Watch
 from pinnkit.models.layered import require_count
+from pinnkit.neural_operators.model import Expected, Watch
 from pinnkit.validation import require_number
 
 

@@ -1,4 +1,4 @@
-"""A surrogate before and after training: does its solver satisfy its equations, and how far is the network from it?"""
+"""The check of a neural operator before training, and the truth that it is compared with: the problem's own solver."""
 
 from __future__ import annotations
 
@@ -12,52 +12,53 @@ import numpy as np
 from pinnkit.checking.check import Checked
 from pinnkit.checking.fixed_domains import fixed_domain_notes, fixed_domain_warnings
 from pinnkit.evaluation.truth import Truth, stated_error
-from pinnkit.objective import Objective, SurrogateEquations
+from pinnkit.neural_operators.equations import OperatorEquations
+from pinnkit.neural_operators.network import OperatorNetwork
+from pinnkit.objective import Objective
 
 TESTED = 64
-"""Inputs that the solver solves for."""
+"""Number of held-out inputs at which errors are measured."""
 KEY = 31415
-"""Of these: no training draws them."""
+"""Random key of held-out inputs: no training uses it."""
 LOOKED_AT = 3
-"""Inputs for which a check solves."""
+"""Number of inputs for which a check calls the solver."""
 UNEVEN = 10.0
-"""A term that starts this many times larger than everything else is told of."""
+"""A term that starts this many times larger than all others is named in a note."""
 DOUBTFUL = 0.1
 """Share of the residual of wrong fields that a solver of another discretisation may leave."""
 
 
-def solver(equations: SurrogateEquations) -> Truth | None:
-    """What `solve` says of inputs that training does not see; None where the problem has no `solve`."""
+def solver_truth(equations: OperatorEquations) -> Truth | None:
+    """The solutions of `solve` for held-out inputs; None where the problem has no `solve`."""
     problem = equations.problem
     if problem.solve is None:
         return None
-    inputs = np.asarray(equations.drawn(jax.random.key(KEY), TESTED, jnp.zeros(()).dtype).X)
+    inputs = np.asarray(equations.sample(jax.random.key(KEY), TESTED, jnp.zeros(()).dtype).X)
 
-    def solved(X: np.ndarray) -> np.ndarray:
-        return equations.solved(X).reshape(-1, len(problem.fields))
+    def solution(X: np.ndarray) -> np.ndarray:
+        return equations.solve(X).reshape(-1, len(problem.fields))
 
-    return Truth("reference", solved, inputs, stated_error(problem))
+    return Truth("reference", solution, inputs, stated_error(problem))
 
 
-def check_surrogate(objective: Objective) -> Checked:
+def check_operator(objective: Objective[OperatorEquations, OperatorNetwork]) -> Checked:
     """The size of each term at step 0, and whether the solver satisfies the equations."""
     equations, network = objective.equations, objective.network
-    assert isinstance(equations, SurrogateEquations)
     (group,) = equations.groups
-    drawn = equations.drawn(jax.random.key(KEY), network.together or 1, network.dtype)
-    squares = jax.jit(objective.mean_squares)(network.initial_parameters, {group.name: drawn})
+    samples = equations.sample(jax.random.key(KEY), network.batch_coupling or 1, network.dtype)
+    squares = jax.jit(objective.mean_squares)(network.initial_parameters, {group.name: samples})
     rms = {term: float(squares[term]) ** 0.5 for term in objective.terms}
     oversights = list(fixed_domain_warnings(equations.problem))
     notes = [*_uneven(rms, objective.weights), *fixed_domain_notes(equations.problem)]
     if equations.problem.solve is None:
-        notes.append("no `solve`: how good the surrogate is will not be known")
+        notes.append("no `solve`: the accuracy of the neural operator cannot be measured")
     else:
         left, asked = _residuals_of_the_solver(equations)
         for term in objective.terms:
-            found = (
+            sentence = (
                 f"the solver leaves a residual of {left[term]:.1e} in '{term}', wrong fields one of {asked[term]:.1e}"
             )
-            (notes if left[term] <= DOUBTFUL * asked[term] else oversights).append(found)
+            (notes if left[term] <= DOUBTFUL * asked[term] else oversights).append(sentence)
     return Checked((), None, (), (), rms, {}, tuple(oversights), tuple(notes))
 
 
@@ -74,15 +75,15 @@ def _uneven(rms: dict[str, float], weights: Mapping[str, float]) -> list[str]:
     ]
 
 
-def _residuals_of_the_solver(equations: SurrogateEquations) -> tuple[dict[str, float], dict[str, float]]:
+def _residuals_of_the_solver(equations: OperatorEquations) -> tuple[dict[str, float], dict[str, float]]:
     """RMS of each term for the solver's fields, and for wrong ones: zero, or the solver's turned round along each axis."""
     (group,) = equations.groups
-    points = equations.drawn(jax.random.key(KEY), LOOKED_AT, jnp.zeros(()).dtype)
-    fields = jnp.asarray(equations.solved(points.X))
+    points = equations.sample(jax.random.key(KEY), LOOKED_AT, jnp.zeros(()).dtype)
+    fields = jnp.asarray(equations.solve(points.X))
 
     def rms(fields: Any) -> dict[str, float]:
-        found = equations.evaluate(equations.problem, lambda X: fields, group, points)
-        return {t: float(jnp.sqrt(jnp.mean(r**2))) for t, r in found.items()}
+        residuals = equations.evaluate(equations.problem, lambda X: fields, group, points)
+        return {t: float(jnp.sqrt(jnp.mean(r**2))) for t, r in residuals.items()}
 
     turned = jnp.flip(fields, axis=tuple(range(1, fields.ndim - 1)))
     zero, other = rms(0.0 * fields), rms(turned)

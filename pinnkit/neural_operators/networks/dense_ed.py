@@ -15,9 +15,9 @@ from jaxtyping import Array, Float
 from pinnkit.errors import UsageError
 from pinnkit.init.initialisers import Initialiser, float_dtype
 from pinnkit.init.layers import convolution, depthwise, pointwise, transposed
-from pinnkit.models.convolutions import Doubling, convolved
-from pinnkit.models.grid import Expected, Watch
 from pinnkit.models.layered import require_count
+from pinnkit.neural_operators.model import Expected, Watch
+from pinnkit.neural_operators.networks.convolutions import Doubling, convolved
 
 WINDOW = 3
 AFTER_RELU = 2.0
@@ -27,7 +27,7 @@ AS_IT_IS = 1.0
 
 
 @dataclass(frozen=True)
-class DenseConvolutional:
+class DenseED:
     """Encoder and decoder of dense blocks; every layer is normalisation, ReLU, convolution.
 
     Halved by a depthwise and a pointwise convolution, doubled by a pointwise and a transposed one; what the encoder had at a
@@ -45,16 +45,16 @@ class DenseConvolutional:
 
     def __post_init__(self) -> None:
         for option in ("growth", "channels"):
-            require_count(getattr(self, option), 1, f"DenseConvolutional.{option}")
+            require_count(getattr(self, option), 1, f"DenseED.{option}")
         if not isinstance(self.layers, tuple) or len(self.layers) < 2:
             raise UsageError(
-                f"DenseConvolutional.layers is {self.layers!r}.",
-                where="DenseConvolutional.layers",
+                f"DenseED.layers is {self.layers!r}.",
+                where="DenseED.layers",
                 expected="two or more whole numbers, one for each resolution: (0, 2, 3), say",
                 do="Change the value.",
             )
         for count in self.layers:
-            require_count(count, 0, "DenseConvolutional.layers")
+            require_count(count, 0, "DenseED.layers")
 
     @property
     def levels(self) -> int:
@@ -79,22 +79,24 @@ class DenseConvolutional:
     def _block(name: str, layers: int) -> dict[str, Expected]:
         return dict.fromkeys((f"{name}, layer {i}" for i in range(1, layers + 1)), Expected(1.0))
 
-    def sound(self) -> DenseConvolutional:
+    def sound(self) -> DenseED:
         """As it is: it has no other start."""
         return self
 
     def build_on(
         self, cells: tuple[int, ...], inputs: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike
-    ) -> DenseConvolutionalModule:
+    ) -> DenseEDModule:
         """The module, with its parameters drawn. Raises UsageError for a grid that cannot be halved so often."""
         if any(n % 2**self.levels or n < WINDOW * 2**self.levels for n in cells):
+            fewer = " ".join(map(str, self.layers[:-1])) if self.levels > 1 else ""
             raise UsageError(
                 f"A grid of {' x '.join(map(str, cells))} cells cannot be halved {self.levels} times.",
-                where="DenseConvolutional.levels",
+                where="DenseED.layers",
                 expected=f"multiples of {2**self.levels}, {WINDOW * 2**self.levels} or more",
-                do="Change cells of the problem, or --model.layers.",
+                do="Change `cells` of the problem"
+                + (f", or halve less often: --model.layers {fewer}." if fewer else "."),
             )
-        return DenseConvolutionalModule(self, cells, inputs, outputs, rngs=rngs, dtype=dtype)
+        return DenseEDModule(self, cells, inputs, outputs, rngs=rngs, dtype=dtype)
 
 
 class Unit(nnx.Module):
@@ -120,12 +122,12 @@ class Unit(nnx.Module):
         return out
 
 
-class DenseConvolutionalModule(nnx.Module):
+class DenseEDModule(nnx.Module):
     """The layers in their order; coordinates are inputs too, since no layer knows where its window is."""
 
     def __init__(
         self,
-        model: DenseConvolutional,
+        model: DenseED,
         cells: tuple[int, ...],
         inputs: int,
         outputs: int,

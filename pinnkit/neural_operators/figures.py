@@ -1,4 +1,4 @@
-"""The figures of a surrogate: some inputs that training has not seen, what it makes of them, and what the solver does."""
+"""The figure of a neural operator: held-out inputs, its fields, those of the solver, and the error."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 import jax
 import numpy as np
 
-from pinnkit.checking.surrogates import KEY
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.figures.pictures import Picture
-from pinnkit.objective import SurrogateEquations
-from pinnkit.problem import Surrogate
+from pinnkit.neural_operators.check import KEY
+from pinnkit.neural_operators.equations import OperatorEquations
+from pinnkit.neural_operators.problem import NeuralOperator
 
 UNKNOWN = 3
 """Inputs that are shown where no solver tells which are the worst."""
 
 
-def samples(evaluation: Evaluation) -> Picture:
-    """Inputs, the surrogate's fields, the solver's, and the error: for the best, the middle and the worst input."""
-    problem, equations, accuracy = evaluation.problem, evaluation.equations, evaluation.accuracy
-    assert isinstance(problem, Surrogate) and isinstance(equations, SurrogateEquations)
+def sample_figure(evaluation: Evaluation) -> Picture:
+    """The input, the fields of network and solver, and the error: for the best, the middle and the worst held-out input."""
+    equations: OperatorEquations = evaluation.equations
+    problem, accuracy = equations.problem, evaluation.accuracy
     known = accuracy.truth is not None
-    X = accuracy.points if known else np.asarray(equations.drawn(jax.random.key(KEY), UNKNOWN, np.float32).X)
+    X = accuracy.points if known else np.asarray(equations.sample(jax.random.key(KEY), UNKNOWN, np.float32).X)
     shape = (len(X), *problem.cells, len(problem.fields))
     predictions = accuracy.fields(evaluation.state.params, X).reshape(shape)
     truth = accuracy.expected.reshape(shape) if accuracy.expected is not None else None
@@ -45,14 +45,14 @@ def samples(evaluation: Evaluation) -> Picture:
             one = predictions[i, ..., k]
             both = [one] if truth is None else [one, truth[i, ..., k]]
             limits: dict[str, Any] = {"vmin": min(a.min() for a in both), "vmax": max(a.max() for a in both)}
-            _draw(figure, next(left), problem, one, field, f"{field}, surrogate", limits)
+            _draw(figure, next(left), problem, one, field, f"{field}, neural operator", limits)
             if truth is not None:
                 _draw(figure, next(left), problem, both[1], field, f"{field}, solver", limits)
                 error = np.abs(one - both[1])
                 _draw(
                     figure, next(left), problem, error, "error", f"|{field} - solver|", {"cmap": "magma", "vmin": 0.0}
                 )
-    figure.suptitle(f"{problem.name}: inputs that training has not seen")
+    figure.suptitle(f"{problem.name}: held-out inputs")
     return figure
 
 
@@ -61,7 +61,13 @@ def _norm(values: np.ndarray) -> np.ndarray:
 
 
 def _draw(
-    figure: Picture, axes: Any, problem: Surrogate, values: np.ndarray, label: str, title: str, look: dict[str, Any]
+    figure: Picture,
+    axes: Any,
+    problem: NeuralOperator,
+    values: np.ndarray,
+    label: str,
+    title: str,
+    look: dict[str, Any],
 ) -> None:
     """A curve over one axis, a map over two (of more, through the middle of the others)."""
     domain = problem.domain

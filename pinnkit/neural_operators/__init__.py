@@ -1,0 +1,11 @@
+"""Neural operators: maps from input fields to solution fields on the cells of a grid, trained by the equations alone.
+
+All that is particular to them is in this folder. `kind.py` says it to the rest of pinnkit, in `pinnkit/runs/kinds.py`.
+"""
+
+from pinnkit.neural_operators.networks import NETWORKS
+from pinnkit.neural_operators.networks.autoencoder import Autoencoder
+from pinnkit.neural_operators.networks.dense_ed import DenseED
+from pinnkit.neural_operators.problem import NeuralOperator
+
+__all__ = ["NETWORKS", "Autoencoder", "DenseED", "NeuralOperator"]

@@ -1,0 +1,27 @@
+"""The figures of a run: those of its kind of problem, and the course of its training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.figures.courses import gradients, losses
+from pinnkit.figures.pictures import Pictures, save
+from pinnkit.runs.kinds import kind_of
+
+
+def save_all(evaluation: Evaluation, metrics: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
+    """Write every figure that suits the problem; returns their paths."""
+    return [save(figure, folder / f"{name}.png") for name, figure in all_figures(evaluation, metrics).items()]
+
+
+def all_figures(evaluation: Evaluation, metrics: Sequence[dict[str, Any]]) -> Pictures:
+    """Every figure that suits the problem, by name."""
+    pictures = kind_of(evaluation.problem).figures(evaluation)
+    if metrics:
+        pictures["losses"] = losses(metrics, evaluation.unknowns, evaluation.problem.name)
+    if any("gradients" in m for m in metrics):
+        pictures["gradients"] = gradients(metrics)
+    return pictures

@@ -1,0 +1,150 @@
+"""The kinds of problem that pinnkit trains, and which of them a problem is: the one place that names them all.
+
+A further kind is a folder with a class that has the members of `ProblemKind`, and an entry in `KINDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from pinnkit.checking.check import Checked
+from pinnkit.diagnostics.finding import Settings
+from pinnkit.diagnostics.registry import Diagnosis
+from pinnkit.errors import UsageError
+from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.truth import Truth
+from pinnkit.models import Model
+from pinnkit.models import model as model_called
+from pinnkit.neural_operators.kind import OperatorKind
+from pinnkit.neural_operators.model import GridModel
+from pinnkit.neural_operators.problem import NeuralOperator
+from pinnkit.objective import ProblemEquations
+from pinnkit.problem import Problem
+from pinnkit.runs.pointwise import PointwiseKind
+from pinnkit.settings import dataclasses_beside
+from pinnkit.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pinnkit.figures.pictures import Pictures  # matplotlib takes most of a second
+
+AnyModel = Model | GridModel
+"""The options of a network of any kind."""
+
+
+class ProblemKind(Protocol):
+    """What one kind of problem brings: equations, checks, truth, diagnosis, figures, and how its solution is called.
+
+    `objective` and `equations` are those that this kind has made, of their own types.
+    """
+
+    @property
+    def networks(self) -> Mapping[str, type[Any]]:
+        """The networks that pinnkit has for it, by the name that `--model` takes."""
+        ...
+
+    @property
+    def example(self) -> str:
+        """A network as a problem file writes it, for messages."""
+        ...
+
+    def default_model(self) -> Any:
+        """The network of a problem that names none."""
+        ...
+
+    def takes(self, model: Any) -> bool:
+        """Whether a value is the options of a network of this kind; its class is asked alike."""
+        ...
+
+    def equations(self, problem: Any) -> ProblemEquations:
+        """The equations of a problem. Raises UsageError for a mistake in the problem."""
+        ...
+
+    def require_fit(self, equations: Any, model: Any, recipe: Recipe) -> None:
+        """Raise UsageError for a recipe that this kind does not support, or that does not fit into the memory."""
+        ...
+
+    def check(self, objective: Any) -> Checked:
+        """The findings before training. Raises UsageError for what training could not mend."""
+        ...
+
+    def has_truth(self, problem: Any) -> bool:
+        """Whether the problem says what its solution is, so that errors can be measured."""
+        ...
+
+    def truth(self, equations: Any) -> Truth | None:
+        """The solution to compare with; None where the problem has none. Raises UsageError."""
+        ...
+
+    def diagnose(self, objective: Any, settings: Settings, seed: int, announce: Callable[[str], None]) -> Diagnosis:
+        """Whether the network is fit to train on the problem; `announce` is called with the name of each diagnostic."""
+        ...
+
+    def figures(self, evaluation: Evaluation) -> Pictures:
+        """The figures of a solution, by name."""
+        ...
+
+    def arguments(self, problem: Any) -> tuple[str, ...]:
+        """The names by which a solution is called: `solution(t=..., x=...)`."""
+        ...
+
+    def values(self, evaluation: Evaluation, arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """The fields by name for given arguments. Raises UsageError for other arguments."""
+        ...
+
+    def derivatives(
+        self, evaluation: Evaluation, names: Sequence[str], arguments: Mapping[str, Any]
+    ) -> dict[str, np.ndarray]:
+        """Derivatives and quantities by name. Raises UsageError for unknown names, and where a kind has no derivatives."""
+        ...
+
+
+KINDS: dict[type[Problem], ProblemKind] = {NeuralOperator: OperatorKind(), Problem: PointwiseKind()}
+"""The kinds by the base class of their problems."""
+
+
+def kind_of(problem: Problem | type[Problem]) -> ProblemKind:
+    """The kind of a problem, by the nearest of its base classes that has one."""
+    cls = problem if isinstance(problem, type) else type(problem)
+    return next(KINDS[base] for base in cls.__mro__ if base in KINDS)
+
+
+def equations_of(problem: Problem) -> ProblemEquations:
+    """The equations of any problem. Raises UsageError."""
+    return kind_of(problem).equations(problem)
+
+
+def is_model(value: Any) -> bool:
+    """Whether a value is the options of a network of any kind."""
+    return not isinstance(value, type) and any(kind.takes(value) for kind in KINDS.values())
+
+
+def network_classes(own: type | None = None) -> dict[str, type[Any]]:
+    """The networks of all kinds by name.
+
+    Args:
+        own: class of a problem, for the networks that its file defines or imports in addition.
+    """
+    classes = {name: cls for kind in reversed(KINDS.values()) for name, cls in kind.networks.items()}
+    beside = dataclasses_beside(own) if own else {}
+    return classes | {n: cls for n, cls in beside.items() if any(kind.takes(cls) for kind in KINDS.values())}
+
+
+def network_class(name: str, own: type, *, where: str) -> type[Any]:
+    """The network of a name, for the problem class `own`. Raises UsageError for an unknown name."""
+    return model_called(name, where=where, own=network_classes(own))
+
+
+def require_model(value: Any) -> None:
+    """Raise UsageError for what is no options of a network, or the class in place of them."""
+    if value is None or is_model(value):
+        return
+    raise UsageError(
+        f"{value!r} is not a model.",
+        expected="pk.MLP(...)",
+        do=f"Add the brackets: {value.__name__}()."
+        if isinstance(value, type)
+        else "Pass it by its name, as train(problem, model=..., recipe=...).",
+    )
