@@ -137,13 +137,16 @@ def unprivileged():
 
 @contextlib.contextmanager
 def read_only(*paths):
-    for path in paths:
-        path.chmod(0o555)
+    def let(mode):
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):  # a checkpoint's draft, which has taken its place by now
+                path.chmod(mode)
+
+    let(0o555)
     try:
         yield
     finally:
-        for path in paths:
-            path.chmod(0o755)
+        let(0o755)
 
 
 def folders_of(run):
