@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pinnkit as pk
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.exporting import exported
 from pinnkit.init import layers
+from pinnkit.neural_operators import networks
 from pinnkit.neural_operators.check import check_operator
 from pinnkit.neural_operators.kind import OperatorKind
 from pinnkit.neural_operators.network import COUPLED_SAMPLES
@@ -438,6 +440,19 @@ def test_a_network_of_a_problem_file_is_trained_loaded_and_diagnosed(own_file, t
 def test_the_networks_of_the_folder_are_found_by_themselves():
     assert {"dense_ed": pk.DenseED, "autoencoder": pk.Autoencoder} == NETWORKS
     assert list(network_classes())[:2] == ["mlp", "modified_mlp"] and network_classes()["dense_ed"] is pk.DenseED
+
+
+def test_a_new_network_is_one_new_file(monkeypatch, tmp_path):
+    before, after = OWN_NETWORK.split("class Copied")[0].split("@dataclass")
+    (tmp_path / "one_convolution.py").write_text(f"{before}@dataclass{after}")
+    monkeypatch.setattr(networks, "__path__", [*networks.__path__, str(tmp_path)])
+    collected = networks.collect_networks()
+    monkeypatch.delitem(sys.modules, "pinnkit.neural_operators.networks.one_convolution")
+    assert collected["one_convolution"]().window == 3 and list(collected) == [
+        "autoencoder",
+        "dense_ed",
+        "one_convolution",
+    ]
 
 
 def test_the_kind_of_a_problem_is_that_of_its_nearest_base():

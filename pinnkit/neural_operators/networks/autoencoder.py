@@ -29,7 +29,7 @@ class Autoencoder:
     depth: int = 20
     """Layers with weights: an even number, half of them before the code."""
     code: int = 16
-    """Numbers that a sample is compressed to."""
+    """Number of values that a sample is compressed to."""
     init: Literal["he", "lecun", "glorot", "orthogonal"] = "he"
     """Variance of the weights: he 2/n_in after ReLU, lecun 1/n_in, glorot 2/(n_in + n_out), orthogonal."""
     init_scale: float = 1.0
@@ -63,7 +63,7 @@ class Autoencoder:
         }
 
     def sound(self) -> Autoencoder:
-        """He, at its own size."""
+        """The same network with the variance of He, unscaled."""
         return replace(self, init="he", init_scale=1.0)
 
     def reads_numbers(self, i: int) -> bool:
@@ -82,7 +82,7 @@ class Autoencoder:
     def build_on(
         self, cells: tuple[int, ...], inputs: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike
     ) -> AutoencoderModule:
-        """The module, with its parameters drawn."""
+        """Build the module, with random parameters."""
         return AutoencoderModule(self, cells, inputs, outputs, rngs=rngs, dtype=dtype)
 
 

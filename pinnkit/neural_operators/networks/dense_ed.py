@@ -1,4 +1,4 @@
-"""A dense convolutional encoder-decoder: every layer reads all that came before it, whatever the number of channels."""
+"""A dense convolutional encoder-decoder: within a block every layer reads the outputs of all layers before it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WINDOW = 3
 AFTER_RELU = 2.0
 """Squared gain of a layer that reads normalised units after ReLU."""
 AS_IT_IS = 1.0
-"""Of one that reads what is not activated."""
+"""Squared gain of a layer whose inputs are not activated."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class DenseED:
     growth: int = 8
     """Channels that each layer of a dense block adds."""
     layers: tuple[int, ...] = (3, 3, 3)
-    """Of the dense block at each resolution, on the way down as on the way up; the finest first, each half of the one before."""
+    """Layers of the dense block at each resolution, in encoder and decoder; the finest first, each half of the one before."""
     channels: int = 16
-    """Of the first layer, and after each halving or doubling."""
+    """Channels of the first layer, and after each halving or doubling."""
 
     def __post_init__(self) -> None:
         for option in ("growth", "channels"):
@@ -58,35 +58,35 @@ class DenseED:
 
     @property
     def levels(self) -> int:
-        """Times that the grid is halved."""
+        """Number of times that the grid is halved."""
         return len(self.layers) - 1
 
     def expected(self, cells: tuple[int, ...], inputs: int, outputs: int, mean_square: float) -> dict[str, Expected]:
-        """One after each normalisation; where a transposed convolution has fewer inputs at the rim, less by these."""
+        """Mean squares of one after each normalisation, less where a transposed convolution has fewer inputs at the rim."""
         del outputs
-        found = {"first layer": Expected((inputs * mean_square + len(cells)) / (inputs + len(cells)))}
+        sizes = {"first layer": Expected((inputs * mean_square + len(cells)) / (inputs + len(cells)))}
         for level in range(1, self.levels + 1):
-            found |= self._block(f"down {level}", self.layers[level - 1])
-            found |= dict.fromkeys((f"halving {level}, {kind}" for kind in ("depthwise", "pointwise")), Expected(1.0))
-        found |= self._block("middle", self.layers[-1])
+            sizes |= self._block(f"down {level}", self.layers[level - 1])
+            sizes |= dict.fromkeys((f"halving {level}, {kind}" for kind in ("depthwise", "pointwise")), Expected(1.0))
+        sizes |= self._block("middle", self.layers[-1])
         for level in range(self.levels, 0, -1):
             met = math.prod(1.0 - 1.0 / (2 * n // 2**level) for n in cells)
-            found |= {f"doubling {level}, pointwise": Expected(1.0), f"doubling {level}, transposed": Expected(met)}
-            found |= self._block(f"up {level}", self.layers[level - 1])
-        return found | {"readout": Expected(1.0)}
+            sizes |= {f"doubling {level}, pointwise": Expected(1.0), f"doubling {level}, transposed": Expected(met)}
+            sizes |= self._block(f"up {level}", self.layers[level - 1])
+        return sizes | {"readout": Expected(1.0)}
 
     @staticmethod
     def _block(name: str, layers: int) -> dict[str, Expected]:
         return dict.fromkeys((f"{name}, layer {i}" for i in range(1, layers + 1)), Expected(1.0))
 
     def sound(self) -> DenseED:
-        """As it is: it has no other start."""
+        """The network itself: it has no other start."""
         return self
 
     def build_on(
         self, cells: tuple[int, ...], inputs: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike
     ) -> DenseEDModule:
-        """The module, with its parameters drawn. Raises UsageError for a grid that cannot be halved so often."""
+        """Build the module, with random parameters. Raises UsageError for a grid that cannot be halved so often."""
         if any(n % 2**self.levels or n < WINDOW * 2**self.levels for n in cells):
             fewer = " ".join(map(str, self.layers[:-1])) if self.levels > 1 else ""
             raise UsageError(
