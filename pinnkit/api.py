@@ -4,7 +4,7 @@ from pinnkit.errors import UsageError
 from pinnkit.models import MLP, ModifiedMLP, PirateNet, ResNet, Transformer
 from pinnkit.neural_operators import Autoencoder, DenseED, NeuralOperator
 from pinnkit.objective.collocation import Sampling
-from pinnkit.optim import LBFGS, SOAP, Adam, Auto, LevenbergMarquardt, Muon, Optax, SSBroyden
+from pinnkit.optim import LBFGS, SOAP, Adam, Auto, LevenbergMarquardt, Muon, Optax, Optimiser, SSBroyden
 from pinnkit.parallel import use_all_cores
 from pinnkit.problem import (
     Box,
@@ -25,7 +25,15 @@ from pinnkit.problem import (
 from pinnkit.runs.solution import Solution, check, diagnose, load, train
 from pinnkit.training.curriculum import Curriculum
 from pinnkit.training.recipe import Recipe
-from pinnkit.weighting import NTK, Causality, GradientNorm, ResidualAttention, SelfAdaptive, VariationalAttention
+from pinnkit.weighting import (
+    NTK,
+    Causality,
+    GradientNorm,
+    ResidualAttention,
+    SelfAdaptive,
+    VariationalAttention,
+    Weighting,
+)
 
 __all__ = [
     "LBFGS",
@@ -46,6 +54,7 @@ __all__ = [
     "Muon",
     "NeuralOperator",
     "Optax",
+    "Optimiser",
     "ParameterAxis",
     "Periodic",
     "PirateNet",
@@ -61,6 +70,7 @@ __all__ = [
     "Transformer",
     "UsageError",
     "VariationalAttention",
+    "Weighting",
     "at",
     "boundary",
     "check",

@@ -12,7 +12,7 @@ from cases import refused
 from tiny import Decay
 
 import pinnkit as pk
-from pinnkit.optim import Stage
+from pinnkit.optim import Optimiser
 from pinnkit.runs.run import Run
 from pinnkit.training import loop as loop_module
 from pinnkit.training.step import LONGEST
@@ -21,7 +21,7 @@ POINTS = pk.Sampling(interior=32, boundary=1, redraw=0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Descent(Stage):
+class Descent(Optimiser):
     """Gradient descent that says it has stalled whenever it is asked after step `lasts` of its own."""
 
     name: ClassVar[str] = "descent"

@@ -11,7 +11,7 @@ import pytest
 from tiny import Decay
 
 import pinnkit as pk
-from pinnkit.optim import Stage
+from pinnkit.optim import Optimiser
 from pinnkit.runs.run import Run
 from pinnkit.training import loop
 from pinnkit.training.loop import RESCUES
@@ -94,7 +94,7 @@ def test_a_run_that_cannot_be_rescued_ends_at_its_last_good_state(lost):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Leap(Stage):
+class Leap(Optimiser):
     """Gradient descent whose update is multiplied once; only at full scale, so that a rescue avoids it."""
 
     name: ClassVar[str] = "leap"
@@ -129,7 +129,7 @@ def test_nan_after_the_last_step_of_a_stage_is_rescued_too():
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ascent(Stage):
+class Ascent(Optimiser):
     """Uphill at full scale, downhill after a rescue."""
 
     name: ClassVar[str] = "ascent"

@@ -29,12 +29,12 @@ from flax import nnx
 
 import pinnkit as pk
 from pinnkit.models import MLP
-from pinnkit.optim import Stage
+from pinnkit.optim import Optimiser
 from pinnkit.weighting import Weighting
 
 
 @dataclass(frozen=True, kw_only=True)
-class SignDescent(Stage):
+class SignDescent(Optimiser):
     """Steps of one length along the sign of the gradient."""
 
     rate: float = 1e-3

@@ -27,7 +27,7 @@ from pinnkit.errors import UsageError
 from pinnkit.models import MLP
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import ProblemEquations
-from pinnkit.optim import STAGES, Auto, Stage
+from pinnkit.optim import STAGES, Auto, Optimiser
 from pinnkit.problem import Problem, same_parameters
 from pinnkit.problem.lines import line_of
 from pinnkit.runs.kinds import AnyModel, equations_of, network_classes
@@ -69,7 +69,7 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
 def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
     """Read options whose defaults are what `own` says: those of a problem, or of a run that goes on."""
     problem, recipe, further = own.problem, own.recipe, own.further
-    optimisers, weighters = choices(STAGES, type(problem), Stage), choices(WEIGHTINGS, type(problem), Weighting)
+    optimisers, weighters = choices(STAGES, type(problem), Optimiser), choices(WEIGHTINGS, type(problem), Weighting)
     model, arguments = chosen_model(arguments, own.model, type(problem))
     chosen, rest = taken(arguments, "--stages", "optimiser", optimisers)
     stages = tuple(named(name, recipe.stages, optimisers) for name in chosen) if chosen else recipe.stages
@@ -81,7 +81,7 @@ def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
     terms = [term for group in equations.groups for term in equations.terms(group)]
     description = (type(problem).__doc__ or "").strip()
 
-    def parsed_with(stages: Sequence[Stage], words: Sequence[str]) -> Any:
+    def parsed_with(stages: Sequence[Optimiser], words: Sequence[str]) -> Any:
         kind = _options_type(replace(own, model=model), stages, weightings, terms)
         return parse(kind, words, command, description, (tyro.conf.SuppressFixed,))
 
@@ -99,8 +99,8 @@ def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
 
 
 def _resolved(
-    equations: ProblemEquations, model: AnyModel, recipe: Recipe, stages: Sequence[Stage]
-) -> tuple[Stage, ...]:
+    equations: ProblemEquations, model: AnyModel, recipe: Recipe, stages: Sequence[Optimiser]
+) -> tuple[Optimiser, ...]:
     """The stages with those in place of automatic ones for which these stand with this network and precision."""
     plain = replace(model, init="he") if isinstance(model, MLP) and model.init == AUTO else model
     network = equations.network(plain, dtype=recipe.dtype, seed=0, working=recipe.working)
@@ -108,7 +108,7 @@ def _resolved(
 
 
 def _assembled(
-    parsed: Any, recipe: Recipe, stages: Sequence[Stage], weightings: Sequence[Weighting], further: Any
+    parsed: Any, recipe: Recipe, stages: Sequence[Optimiser], weightings: Sequence[Weighting], further: Any
 ) -> Options:
     """What was asked for, from what the command line was read into."""
     trained = tuple(getattr(parsed, label) for label in _labels(stages))
@@ -150,7 +150,9 @@ def _with_defaults(cls: type[Problem]) -> Problem:
     return cls()
 
 
-def _options_type(own: Options, stages: Sequence[Stage], weightings: Sequence[Weighting], terms: Sequence[str]) -> Any:
+def _options_type(
+    own: Options, stages: Sequence[Optimiser], weightings: Sequence[Weighting], terms: Sequence[str]
+) -> Any:
     """The dataclass that tyro reads: its field docs are the help."""
     problem, model, recipe, further = own.problem, own.model, own.recipe, own.further
     names, weighed = tuple(s.name for s in stages), tuple(w.name for w in weightings) or (NONE,)
@@ -189,7 +191,7 @@ def _option(name: str, kind: Any, default: Any, meaning: str) -> tuple[str, Any,
     return name, Annotated[kind, tyro.conf.arg(help=meaning)], field(default=default)
 
 
-def _labels(stages: Sequence[Stage]) -> list[str]:
+def _labels(stages: Sequence[Optimiser]) -> list[str]:
     """`adam`, `ssbroyden`; a second stage of the same optimiser is `adam2`."""
     labels: list[str] = []
     for stage in stages:

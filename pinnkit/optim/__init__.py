@@ -15,10 +15,10 @@ from pinnkit.optim.auto import Auto
 from pinnkit.optim.first_order import SOAP, Adam, Muon
 from pinnkit.optim.kept_values import invalidate, value_and_grad
 from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
+from pinnkit.optim.optimiser import Optax, Optimiser
 from pinnkit.optim.second_order import LBFGS, LevenbergMarquardt, SSBroyden
 from pinnkit.optim.self_scaled_broyden import self_scaled_broyden
 from pinnkit.optim.soap import scale_by_soap
-from pinnkit.optim.stage import Optax, Stage
 from pinnkit.optim.stages import STAGES
 
 __all__ = [
@@ -30,8 +30,8 @@ __all__ = [
     "LevenbergMarquardt",
     "Muon",
     "Optax",
+    "Optimiser",
     "SSBroyden",
-    "Stage",
     "invalidate",
     "levenberg_marquardt",
     "scale_by_soap",

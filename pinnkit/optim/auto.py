@@ -9,16 +9,16 @@ import jax.numpy as jnp
 import optax
 
 from pinnkit.optim.first_order import SOAP
+from pinnkit.optim.optimiser import Optimiser
 from pinnkit.optim.second_order import LBFGS, SSBroyden
 from pinnkit.optim.self_scaled_broyden import matrix_bytes
-from pinnkit.optim.stage import Stage
 
 QUICK = 256 * 1024**2
 """An inverse Hessian of up to so many bytes is passed over in less time than the loss of a few thousand points takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Auto(Stage):
+class Auto(Optimiser):
     """Self-scaled Broyden where its matrix is small enough, else SOAP and then L-BFGS; each ends where it no longer helps.
 
     No longer: draw after draw of points on which the loss did not fall, or no decrease that the precision can show, not even
@@ -31,7 +31,7 @@ class Auto(Stage):
     patience: int = 5
     """Stop an optimiser after this many consecutive resamplings without a decrease of the loss; 0: never."""
 
-    def resolved(self, parameters: int, dtype: Any) -> tuple[Stage, ...]:
+    def resolved(self, parameters: int, dtype: Any) -> tuple[Optimiser, ...]:
         """The stages for so many parameters; SOAP alone in 16 bits."""
         if jnp.dtype(dtype).itemsize < 4:
             return (SOAP(steps=self.steps, patience=self.patience, loss_below=self.loss_below),)

@@ -9,14 +9,14 @@ from typing import Any, ClassVar, Literal, get_args
 import optax
 from optax import contrib
 
+from pinnkit.optim.optimiser import Optimiser
 from pinnkit.optim.soap import scale_by_soap
-from pinnkit.optim.stage import Stage
 
 Schedule = Literal["constant", "cosine", "exponential"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FirstOrder(Stage):
+class FirstOrder(Optimiser):
     """An optimiser of first order with a learning-rate schedule over the stage. Abstract."""
 
     in_short: ClassVar[bool] = True

@@ -11,8 +11,8 @@ import optax
 from pinnkit.errors import UsageError
 from pinnkit.optim.damped import Form, chosen
 from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
+from pinnkit.optim.optimiser import Optimiser
 from pinnkit.optim.self_scaled_broyden import Variant, matrix_bytes, self_scaled_broyden
-from pinnkit.optim.stage import Stage
 from pinnkit.parallel import ROWS
 
 MATRIX_BOUND = 2 * 1024**3
@@ -20,7 +20,7 @@ MATRIX_BOUND = 2 * 1024**3
 
 
 @dataclass(frozen=True, kw_only=True)
-class LBFGS(Stage):
+class LBFGS(Optimiser):
     """Limited-memory BFGS with optax's zoom line search (Nocedal and Wright 2006, algorithm 7.5)."""
 
     name: ClassVar[str] = "lbfgs"
@@ -51,7 +51,7 @@ class LBFGS(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SSBroyden(Stage):
+class SSBroyden(Optimiser):
     """Self-scaled Broyden with the full inverse Hessian (Al-Baali 1998; Urban, Stefanou and Pons 2025)."""
 
     name: ClassVar[str] = "ssbroyden"
@@ -89,7 +89,7 @@ class SSBroyden(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LevenbergMarquardt(Stage):
+class LevenbergMarquardt(Optimiser):
     """Levenberg-Marquardt on the residuals: few, expensive steps, which resampled points do not set back."""
 
     name: ClassVar[str] = "lm"

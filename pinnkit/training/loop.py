@@ -14,7 +14,7 @@ import numpy as np
 from pinnkit.objective import AnyObjective, Parameters, Past, PointSets, SolutionNetwork
 from pinnkit.objective.collocation import point_sampler
 from pinnkit.objective.loss import residual_rms
-from pinnkit.optim import Stage, invalidate
+from pinnkit.optim import Optimiser, invalidate
 from pinnkit.parallel import placed
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import BestPlace, GoodPlace, TrainState, all_finite
@@ -273,7 +273,7 @@ class Loop:
             loss = self._loss(squares)
         return Report(state, stage.name, losses, squares, loss, event=event)
 
-    def _ending(self, state: TrainState, stage: Stage, *, low: bool, stalled: bool, drawn: bool) -> str | None:
+    def _ending(self, state: TrainState, stage: Optimiser, *, low: bool, stalled: bool, drawn: bool) -> str | None:
         """Why the stage is over at this step; None where it goes on."""
         if low:
             return ": the loss is low enough"
@@ -369,7 +369,7 @@ class Loop:
         """The random key of a step: a resumed run draws the same points as one that was never interrupted."""
         return jax.random.fold_in(self.key, step)
 
-    def _stage(self, state: TrainState) -> Stage:
+    def _stage(self, state: TrainState) -> Optimiser:
         return self.recipe.stages[int(state.stage)]
 
     def _loss(self, squares: dict[str, float]) -> float:
@@ -381,7 +381,7 @@ class Loop:
             self._programs[key] = _Program(*compiled_chunk(self.objective, self.recipe.stages[stage], scale))
         return self._programs[key]
 
-    def _redraw(self, stage: Stage) -> int:
+    def _redraw(self, stage: Optimiser) -> int:
         """Steps of a stage between two draws; 0 for never."""
         every = self.recipe.sampling.redraw
         return max(1, every // stage.weight_of_a_step) if every else 0

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from pinnkit import products
 from pinnkit.errors import UsageError
 from pinnkit.objective.collocation import Sampling
-from pinnkit.optim import Auto, Stage
+from pinnkit.optim import Auto, Optimiser
 from pinnkit.training.curriculum import Curriculum
 from pinnkit.validation import require_number
 from pinnkit.weighting import Causality, Weighting
@@ -41,7 +41,7 @@ class SingleOptions:
 class Recipe(SingleOptions):
     """A list of stages, with the collocation points, the weights of the terms and the precision."""
 
-    stages: tuple[Stage, ...] = (Auto(),)
+    stages: tuple[Optimiser, ...] = (Auto(),)
     """Optimisers, one after the other."""
     sampling: Sampling = field(default_factory=Sampling)
     """Collocation points."""
@@ -55,9 +55,9 @@ class Recipe(SingleOptions):
     """Trainings with easier values of a parameter first."""
 
     def __post_init__(self) -> None:
-        stages = (self.stages,) if isinstance(self.stages, Stage) else self.stages
+        stages = (self.stages,) if isinstance(self.stages, Optimiser) else self.stages
         for stage in stages if isinstance(stages, (tuple, list)) else [stages]:
-            if not isinstance(stage, Stage):
+            if not isinstance(stage, Optimiser):
                 _refuse(f"{stage!r} is no stage", "pk.Adam(...), pk.LBFGS(...), pk.SSBroyden(...), "
                         "pk.LevenbergMarquardt(...) or pk.Optax(transform=...)",
                         "Wrap an optax transformation as pk.Optax(transform=..., steps=...).")  # fmt: skip

@@ -13,7 +13,7 @@ from pinnkit.memory import largest_that_fits, require_memory
 from pinnkit.models import LayeredModel, Model, Transformer
 from pinnkit.objective import Equations
 from pinnkit.objective.collocation import CANDIDATES, Sampling
-from pinnkit.optim import LBFGS, SSBroyden, Stage
+from pinnkit.optim import LBFGS, Optimiser, SSBroyden
 from pinnkit.optim.self_scaled_broyden import matrix_bytes
 from pinnkit.problem import Problem
 from pinnkit.training.recipe import Recipe
@@ -54,7 +54,7 @@ def require_memory_for(equations: Equations, model: Model, recipe: Recipe) -> No
         )
 
 
-def require_memory_of_stages(stages: Sequence[Stage], parameters: int, dtype: Any) -> None:
+def require_memory_of_stages(stages: Sequence[Optimiser], parameters: int, dtype: Any) -> None:
     """Raise UsageError where the state of an optimiser would not fit into the free memory."""
     for stage in stages:
         if isinstance(stage, LBFGS):

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from pinnkit.compiling import jit_once
 from pinnkit.objective import AnyObjective, Parameters, PointSets
-from pinnkit.optim import Stage, kept_values
+from pinnkit.optim import Optimiser, kept_values
 from pinnkit.optim.loss_scaling import loss_scaled
 from pinnkit.training.state import all_finite
 
@@ -41,7 +41,7 @@ class ChunkResult(NamedTuple):
 Chunk = Callable[[Parameters, Any, PointSets, Any], ChunkResult]
 
 
-def compiled_chunk(objective: AnyObjective, stage: Stage, step_scale: float) -> tuple[Any, Chunk]:
+def compiled_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float) -> tuple[Any, Chunk]:
     """The optimiser's `init` and the compiled chunk of a stage.
 
     The chunk takes (params, optimiser state, points, number of steps <= LONGEST). The number is an argument, so that

@@ -25,14 +25,19 @@ Where = Literal["interior", "all"]
 class Weighting(Setting, ABC):
     """A way to weigh terms or points by their residuals. Abstract.
 
-    `points` have the weights that the weightings before this one gave them: a weighting of terms sees what the
-    weightings of points left of each term.
+    A weighting of one's own is a frozen dataclass that derives from this class and has the methods `init`, `update` and
+    `factors`. Its fields are its options: `--NAME.option` on the command line, entries of `run.json`. Defined in a problem
+    file it is chosen with `--weighting NAME`, and its runs can be resumed, loaded and exported.
+
+    The methods are pure and are compiled. In all of them `points` are {group: collocation points}, with the weights that the
+    weightings before this one gave them: a weighting of terms sees what the weightings of points left of each term.
+    `objective.residuals(params, points)` are the residuals, {term: (points,)}.
     """
 
     role: ClassVar[str] = "weighting"
 
     every: int = 100
-    """Steps between two updates; 0 for none but the first and what new points need."""
+    """Steps between two updates; 0 for weights that are computed once, at the start."""
 
     def __post_init__(self) -> None:
         self.require("every", whole=True, least=0, meaning="a number of steps, or 0 for never")
@@ -43,14 +48,14 @@ class Weighting(Setting, ABC):
 
     @abstractmethod
     def update(self, objective: Objective, state: Any, params: Parameters, points: PointSets) -> Any:
-        """The state after one more look at the residuals."""
+        """The state after an update, every `every` steps: a pytree of the same structure and shapes."""
 
     @abstractmethod
     def factors(self, objective: Objective, state: Any, points: PointSets) -> Factors:
-        """What the state says of each point."""
+        """Factors of the points' weights, {term: (points,)}; a term that is not named keeps its weights."""
 
     def fresh(self, objective: Objective, state: Any, params: Parameters, points: PointSets) -> Any:
-        """The state on points that were just drawn; a state of terms outlives the points."""
+        """The state after resampling: the same, unless there is one entry per point."""
         return state
 
     def fits(self, objective: Objective) -> None:

@@ -1,6 +1,6 @@
-"""What a stage of a recipe is: an optimiser with its settings, a number of steps and a stopping rule.
+"""What an optimiser of a recipe is: its settings, a number of steps and a stopping rule.
 
-Each stage is a frozen dataclass, so that a problem file, the command line and a run folder all say the same thing.
+Each is a frozen dataclass, so that a problem file, the command line and a run folder all say the same thing.
 """
 
 from __future__ import annotations
@@ -18,8 +18,16 @@ from pinnkit.settings import Setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage(Setting, ABC):
-    """One optimiser for a number of steps. Abstract."""
+class Optimiser(Setting, ABC):
+    """One optimiser for a number of steps: a stage of a recipe. Abstract.
+
+    An optimiser of one's own is a frozen dataclass that derives from this class and has a method `transformation`. Its fields
+    are its options: `--NAME.option` on the command line, entries of `run.json`. Defined in a problem file it is chosen with
+    `--stages NAME`, and its runs can be resumed, loaded and exported. NAME is the class variable `name`, or the name of the
+    class in small letters.
+
+    Validate options in `__post_init__` with `self.require("rate", above=0)`; call `super().__post_init__()` first.
+    """
 
     role: ClassVar[str] = "stage"
     keeps_value: ClassVar[bool] = False
@@ -27,11 +35,11 @@ class Stage(Setting, ABC):
     wants_residuals: ClassVar[bool] = False
     """Whether the optimiser is given the residuals themselves, as `residual_fn`."""
     outlives_points: ClassVar[bool] = True
-    """Whether the optimiser's state is still good when the collocation points are drawn anew."""
+    """Whether the optimiser's state is still good after the collocation points have been resampled."""
     in_short: ClassVar[bool] = False
-    """Whether gradients in 16 bits will do: what compares losses, or a gradient with the one before it, needs more digits."""
+    """Whether 16-bit gradients are enough: methods that compare losses or successive gradients need more digits."""
     weight_of_a_step: ClassVar[int] = 1
-    """How many usual steps one of its steps stands for: so much more often points are drawn anew."""
+    """Number of usual steps that one of its steps stands for: points are resampled that many times more often."""
 
     steps: int = 1000
     """Maximum number of steps."""
@@ -47,9 +55,15 @@ class Stage(Setting, ABC):
 
     @abstractmethod
     def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
-        """The optimiser; `step_scale` < 1 after a rescue from NaN."""
+        """The optimiser as an optax transformation.
 
-    def resolved(self, parameters: int, dtype: Any) -> tuple[Stage, ...]:
+        Its `update` is given `value`, `grad`, `value_fn` and, where `wants_residuals` is True, `residual_fn` as extra arguments.
+
+        Args:
+            step_scale: factor of the steps; below 1 after a NaN, when training goes back to the last good state.
+        """
+
+    def resolved(self, parameters: int, dtype: Any) -> tuple[Optimiser, ...]:
         """The stages that this one stands for: itself."""
         del parameters, dtype
         return (self,)
@@ -75,8 +89,8 @@ class Stage(Setting, ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optax(Stage):
-    """Any optax transformation as a stage: `Optax(transform=optax.sgd(1e-3), steps=500)`."""
+class Optax(Optimiser):
+    """Any optax transformation as an optimiser of a recipe: `Optax(transform=optax.sgd(1e-3), steps=500)`."""
 
     name: ClassVar[str] = "optax"
     in_short: ClassVar[bool] = True
