@@ -68,7 +68,7 @@ class Plate(pk.Problem):
 
     reference = "plate.csv"
     reference_error = 1e-6
-    domain = pk.Box(x=(0, 2), y=(0, 1), k=pk.Parameter(1, 2), z=pk.Periodic(0, 1)) - pk.Disk(
+    domain = pk.Box(x=(0, 2), y=(0, 1), k=pk.ParameterAxis(1, 2), z=pk.Periodic(0, 1)) - pk.Disk(
         x=1, y=0.5, radius=0.2, name="hole"
     )
 
