@@ -372,6 +372,7 @@ def test_larger_weights_have_larger_gradients_and_steps_of_the_same_length():
 # Random matrices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sin"])
 def test_spectral_radii_are_those_of_the_circular_law(activation):
     n, depth, draws = 128, 3, 8

@@ -106,7 +106,8 @@ ALLOWED = {
 
 def test_no_text_in_the_package_has_a_field_u():
     package = Path(pk.__file__).parent
-    for path in sorted(package.rglob("*.py")):
+    # A wheel holds the problems too, whose fields are theirs.
+    for path in sorted(p for p in package.rglob("*.py") if p.relative_to(package).parts[0] != "_problems"):
         tree = ast.parse(path.read_text())
         docs = {s.value for s in ast.walk(tree) if isinstance(s, ast.Expr)}
         for node in ast.walk(tree):

@@ -63,6 +63,7 @@ def test_negative_controls_lose_it():
     assert geometric_mean(ratios(jnp.tanh, gain(jnp.tanh), scheme="glorot")) < 0.1
 
 
+@pytest.mark.slow
 def test_each_layer_has_the_fan_in_of_its_own():
     rngs = nnx.Rngs(0)
     mask = jnp.ones((3, 3, 3, 64)).at[0].set(0.0)

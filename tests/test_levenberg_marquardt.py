@@ -354,6 +354,7 @@ def test_float32_stays_float32():
         assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {np.dtype(t) for t in ("float32", "int32", "bool")}
 
 
+@pytest.mark.slow
 def test_parameters_keep_their_structure_and_a_plain_function_of_many_residuals_is_differentiated_by_columns():
     def rho(p):
         t = jnp.linspace(-1, 1, 200)

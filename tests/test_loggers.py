@@ -43,6 +43,7 @@ print(json.dumps({k: [before[k], after[k]] for k in before if before[k] != after
 '''
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("imported", ["first", "later"])
 def test_importing_changes_no_logger(imported):
     done = subprocess.run(

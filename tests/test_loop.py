@@ -215,6 +215,7 @@ def test_chunks_take_about_the_wanted_time_and_fit_into_the_buffer():
     assert loop_module._next_length(1, 1, 1e6) == 1
 
 
+@pytest.mark.slow
 def test_seeds_differ_and_the_same_seed_repeats_to_the_bit():
     states = [reports(Descent(steps=5), seed=seed)[1][-1].state for seed in (0, 0, 1)]
     kernels = [jnp.concatenate([a.ravel() for a in jax.tree.leaves(s.params)]) for s in states]

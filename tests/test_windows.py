@@ -173,6 +173,7 @@ class Delayed(Growth):
         return u_t - self.k * u_at(t=t)
 
 
+@pytest.mark.slow
 def test_a_field_asked_for_elsewhere_is_that_of_the_window():
     found = []
     for problem in (Growth(), Delayed()):
