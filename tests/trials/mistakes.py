@@ -354,7 +354,7 @@ MODELS = {  # what stands behind `model =`
     "an odd width": ("pk.PirateNet(width=7)", 'PirateNet.width is 7'),
     "heads that do not divide the width": ("pk.Transformer(width=10, heads=3)", 'Transformer.width is 10'),
     "a step of zero": ("pk.Transformer(step=0.0)", 'Transformer.step is 0.0'),
-    "a network on a grid": ("pk.Autoencoder()", 'Autoencoder is a network on a grid, and the problem asks for fields at'),
+    "a network on a grid": ("pk.Autoencoder()", 'Autoencoder is no network of fields at points'),
     "relu": ("pk.MLP(activation='relu')", "'heat' needs 'u_xx', a derivative of order 2, but derivatives of a rel"),
 }
 TABLES = {  # data.csv of a problem that asks for t, x and u_measured

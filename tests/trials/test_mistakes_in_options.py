@@ -54,7 +54,7 @@ OPTIONS = {
     '--model cnn': "There is no model called 'cnn'",
     '--model mpl': "There is no model called 'mpl'",
     '--model mlp resnet': "'resnet' is one word too many",
-    '--model autoencoder': 'Autoencoder is a network on a grid, and the problem asks for',
+    '--model autoencoder': 'Autoencoder is no network of fields at points',
     '--model.widht 3': "There is no option '--model.widht'",
     '--model.width 0': 'MLP.width is 0',
     '--model.width -4': 'MLP.width is -4',
