@@ -41,9 +41,10 @@ ALWAYS = (
 
 
 def mark_the_others_long(items):
-    """Leave the other trials to a run that asks for them (`-m long`)."""
+    """All trials are slow tests; those that are not named above are left to a run that asks for them (`-m long`)."""
     for item in items:
         mine = Path(item.path).parent == Path(__file__).parent / "trials"
+        if mine:
+            item.add_marker(pytest.mark.slow)
         if mine and not any(part in item.nodeid for part in ALWAYS):
             item.add_marker(pytest.mark.long)
-            item.add_marker(pytest.mark.slow)
