@@ -11,7 +11,7 @@ from pinnkit.problem import Problem
 from pinnkit.problem.watching import Opened
 from pinnkit.runs.folder import RunFolder
 from pinnkit.runs.problem_copy import copy_problem
-from pinnkit.runs.restore import restored_problem, settings_in
+from pinnkit.runs.restore import UNREADABLE, restored_problem, settings_in
 from pinnkit.runs.run import Run
 from pinnkit.runs.session import write_config
 from pinnkit.settings import to_plain
@@ -56,7 +56,7 @@ def _prove_settings(run: Run, folder: RunFolder, problem: Problem) -> None:
     model, recipe = run.model, run.recipe
     try:
         again: tuple[Any, ...] = settings_in(folder.config(), problem)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except UNREADABLE as error:
         again = (f"{type(error).__name__}: {error}",) * 2
     for what, value, other in zip(("network", "recipe"), (model, recipe), again, strict=True):
         if isinstance(other, str) or to_plain(other) != to_plain(value):

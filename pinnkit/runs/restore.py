@@ -24,6 +24,8 @@ from pinnkit.runs.versions import versions
 from pinnkit.settings import from_plain, settings_of, to_plain
 from pinnkit.training.recipe import Recipe
 
+UNREADABLE = (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError)
+"""What settings that are no such settings raise when they are read."""
 OPTIONS = ("parameters", "model", "recipe", "seed")
 """What of run.json decides a run's numbers."""
 
@@ -42,17 +44,13 @@ def restored_problem(folder: RunFolder) -> Problem:
         raise _undescribed(folder, error) from None
 
 
-def restored(folder: RunFolder, described: dict[str, Any] | None = None) -> Run:
-    """The run of a folder. Raises UsageError where run.json does not describe one.
-
-    Args:
-        described: the recipe as run.json holds it, where it is not the present one.
-    """
+def restored(folder: RunFolder) -> Run:
+    """The run of a folder. Raises UsageError where run.json does not describe one."""
     config, problem = folder.config(), restored_problem(folder)
     try:
-        model, recipe = settings_in(config if described is None else config | {"recipe": described}, problem)
+        model, recipe = settings_in(config, problem)
         return Run(problem, model, recipe, seed=int(config["seed"]))
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError) as error:
+    except UNREADABLE as error:
         raise _undescribed(folder, error) from None
 
 
@@ -75,10 +73,13 @@ def restored_state(folder: RunFolder, run: Run) -> Restored:
 
     Raises UsageError where no state can be read.
     """
-    changes = folder.config().get("history") or []
+    config = folder.config()
     try:
-        runs = [*(restored(folder, entry["before"]) for entry in changes), run]
-    except (KeyError, TypeError) as error:
+        earlier = [
+            settings_in(config | {"recipe": entry["before"]}, run.problem)[1] for entry in config.get("history") or []
+        ]
+        runs = [*(Run(run.problem, run.model, r, seed=run.seed, equations=run.equations) for r in earlier), run]
+    except UNREADABLE as error:
         raise _undescribed(folder, error) from None
     result = Checkpoints(folder.path / CHECKPOINTS).restore(*(r.loop for r in runs))
     state = result.state
