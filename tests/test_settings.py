@@ -18,7 +18,20 @@ from pinnkit.runs.run import Run
 from pinnkit.settings import from_plain, to_plain
 from pinnkit.training.recipe import Recipe
 
-FILE = '''"""Decay, with an optimiser, a weighting and a network of its own."""
+EQUATIONS = """class Decay(pk.Problem):
+    domain = pk.Box(x=(0.0, 1.0))
+
+    @pk.interior
+    def decay(self, u, u_x):
+        return u_x + u
+
+    @pk.boundary("x-")
+    def start(self, u):
+        return u - 1.0
+
+"""
+FILE = (
+    '''"""Decay, with an optimiser, a weighting and a network of its own."""
 
 from dataclasses import dataclass
 
@@ -89,47 +102,32 @@ class SineNetwork:
         return (features + 1) * self.width + (self.width + 1) * outputs
 
 
-class Decay(pk.Problem):
-    domain = pk.Box(x=(0.0, 1.0))
-
-    @pk.interior
-    def decay(self, u, u_x):
-        return u_x + u
-
-    @pk.boundary("x-")
-    def start(self, u):
-        return u - 1.0
-
-    model = SineNetwork(width=5)
+'''
+    + EQUATIONS
+    + """    model = SineNetwork(width=5)
     recipe = pk.Recipe(
         stages=(SignDescent(steps=4, rate=2e-3), pk.Optax(transform=optax.sgd(1e-3), steps=3)),
         weighting=(LateTimes(power=2.0),),
         sampling=pk.Sampling(interior=8, boundary=1),
     )
-'''
-AUTO = '''"""Decay, with an automatic stage that stands for two, before an optax transformation."""
+"""
+)
+AUTO = (
+    '''"""Decay, with an automatic stage that stands for two, before an optax transformation."""
 
 import optax
 import pinnkit as pk
 
 
-class Decay(pk.Problem):
-    domain = pk.Box(x=(0.0, 1.0))
-
-    @pk.interior
-    def decay(self, u, u_x):
-        return u_x + u
-
-    @pk.boundary("x-")
-    def start(self, u):
-        return u - 1.0
-
-    model = pk.MLP(width=90, depth=2)
+'''
+    + EQUATIONS
+    + """    model = pk.MLP(width=90, depth=2)
     recipe = pk.Recipe(
         stages=(pk.Auto(steps=8), pk.Optax(transform=optax.sgd(1e-3), steps=3)),
         sampling=pk.Sampling(interior=8, boundary=1),
     )
-'''
+"""
+)
 
 
 @pytest.fixture(autouse=True)

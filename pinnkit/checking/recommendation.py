@@ -24,8 +24,8 @@ CANDIDATES = (("he", "value"), ("he", "derivative"), ("lecun", "value"))
 
 def input_channels(objective: Objective, channels: tuple[MultiIndex, ...], points: Points) -> Float[np.ndarray, ...]:
     """The channels of the network's inputs in scaled coordinates, (points, channels, features)."""
-    found = partial_derivatives(objective.network.embedding, jnp.asarray(points.X, jnp.float64), channels)
-    return np.stack([np.asarray(found[c]) * unit_factor(objective, c) for c in channels], axis=1)
+    derivatives = partial_derivatives(objective.network.embedding, jnp.asarray(points.X, jnp.float64), channels)
+    return np.stack([np.asarray(derivatives[c]) * unit_factor(objective, c) for c in channels], axis=1)
 
 
 def terms_and_variances(objective: Objective, model: MLP) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -23,8 +23,6 @@ from pinnkit.objective.random_network import Drawn
 
 BOUNDS = (10.0, 30.0, 30.0, 100.0)
 """Factor by which the RMS of the value, of a first, second or higher derivative may lie above or below one."""
-
-
 BACK = "gradient coming back"
 
 
@@ -83,16 +81,16 @@ def _sizes(
     layers = drawn.preactivations(X)
     ends = np.cumsum([z.shape[1] for z in layers])[:-1]
     # All layers at once: each derivative goes through the network one time only.
-    found = partial_derivatives(lambda Y: jnp.concatenate(drawn.preactivations(Y), axis=1), X, channels)
+    derivatives = partial_derivatives(lambda Y: jnp.concatenate(drawn.preactivations(Y), axis=1), X, channels)
     columns = [
-        jnp.stack([jnp.mean(z**2) for z in jnp.split(found[c], ends, axis=1)]) * unit_factor(objective, c) ** 2
+        jnp.stack([jnp.mean(z**2) for z in jnp.split(derivatives[c], ends, axis=1)]) * unit_factor(objective, c) ** 2
         for c in channels
     ]
     shifts = [jnp.zeros_like(z) for z in layers]
     slopes = jax.grad(lambda s: jnp.sum(drawn.preactivations(X, s)[-1]))(shifts)
     back = jnp.stack([jnp.mean(jnp.sum(g**2, axis=1)) for g in slopes]) / layers[-1].shape[1]
     outputs = jnp.stack(
-        [jnp.mean(found[c][:, ends[-1] :] ** 2, axis=0) * unit_factor(objective, c) ** 2 for c in channels]
+        [jnp.mean(derivatives[c][:, ends[-1] :] ** 2, axis=0) * unit_factor(objective, c) ** 2 for c in channels]
     )
     return jnp.stack([*columns, back], axis=1), outputs
 

@@ -89,13 +89,13 @@ def diagnose(arguments: Sequence[str]) -> int:
 
         announce("building the network")
         objective, _ = described(options.problem, options.model, options.recipe, options.seed, options.equations)
-        found = kind_of(options.problem).diagnose(objective, options.further, options.seed, announce)
+        diagnosis = kind_of(options.problem).diagnose(objective, options.further, options.seed, announce)
     from pinnkit.figures.diagnosis import print_diagnosis, write_diagnosis  # matplotlib
 
-    print_diagnosis(console, found)
-    paths = write_diagnosis(found, folder)
+    print_diagnosis(console, diagnosis)
+    paths = write_diagnosis(diagnosis, folder)
     console.print(f"{time.monotonic() - began:.0f} s; {len(paths)} files in {folder}", style="dim", soft_wrap=True)
-    return 0 if found.verdict == "fit" else 1
+    return 0 if diagnosis.verdict == "fit" else 1
 
 
 def resume(arguments: Sequence[str]) -> int:

@@ -40,62 +40,67 @@ def export(console: Console, arguments: Sequence[str]) -> int:
     asked = parse(Export, arguments, "pinnkit export", config=(tyro.conf.FlagCreatePairsOff,))
     refuse_taken(asked.out)
     source = RunFolder.open(asked.run)
-    found = load(source.path, untrained=asked.untrained).evaluation
-    small = quantised(found) if asked.int8 else None  # what cannot be done is said before anything is written
-    program, difference = exported(found)
+    evaluation = load(source.path, untrained=asked.untrained).evaluation
+    small = quantised(evaluation) if asked.int8 else None  # what cannot be done is said before anything is written
+    program, difference = exported(evaluation)
     folder = asked.out or unused(source.path / "export")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PROGRAM).write_bytes(program)
-    about = _about(found, difference)
+    about = _about(evaluation, difference)
     console.print(f"{folder / PROGRAM}: {len(program) / 1000:.0f} kB", soft_wrap=True)
-    console.print(f"  read back, it differs by {difference:.1e} from the run at {len(found.accuracy.points)} points")
-    _print_use(console, found, folder)
+    console.print(
+        f"  read back, it differs by {difference:.1e} from the run at {len(evaluation.accuracy.points)} points"
+    )
+    _print_use(console, evaluation, folder)
     if small is not None:
         (folder / INT8).write_bytes(small.content)
         shutil.copy(str(reader.__file__), folder / READER)
         about["int8"] = {k: v for k, v in asdict(small).items() if k != "content"}
-        _print_int8(console, small, found, folder)
+        _print_int8(console, small, evaluation, folder)
     RunFolder(folder).write(ABOUT, about)
     return 0
 
 
-def _about(found: Evaluation, difference: float) -> dict[str, Any]:
-    problem = found.problem
+def _about(evaluation: Evaluation, difference: float) -> dict[str, Any]:
+    problem = evaluation.problem
     return {
         "problem": problem.name,
         "inputs": {"shape": ["points", problem.domain.dim], "columns": list(problem.domain.names)},
         "outputs": {"shape": ["points", len(problem.fields)], "columns": list(problem.fields)},
-        "dtype": str(found.network.dtype),
+        "dtype": str(evaluation.network.dtype),
         "domain": {a: [x.lower, x.upper] for a, x in zip(problem.domain.names, problem.domain.axes, strict=True)},
-        "errors": {f: asdict(e) for f, e in found.errors.items()} if found.errors else None,
+        "errors": {f: asdict(e) for f, e in evaluation.errors.items()} if evaluation.errors else None,
         "largest_difference": difference,
     }
 
 
-def _print_use(console: Console, found: Evaluation, folder: Path) -> None:
+def _print_use(console: Console, evaluation: Evaluation, folder: Path) -> None:
     """How to call the program, to copy from the terminal."""
-    domain = found.problem.domain
+    domain = evaluation.problem.domain
     lines = ["import jax"]
-    if found.network.dtype.itemsize == 8:
+    if evaluation.network.dtype.itemsize == 8:
         lines.append('jax.config.update("jax_enable_x64", True)')
     lines += [
         f'program = jax.export.deserialize(bytearray(open("{folder / PROGRAM}", "rb").read()))',
         f"program.call(X)  # X: (points, {domain.dim}), columns {', '.join(domain.names)}; "
-        f"gives {', '.join(found.problem.fields)}",
+        f"gives {', '.join(evaluation.problem.fields)}",
     ]
     for line in lines:
         console.print(f"    {line}", style="dim", soft_wrap=True)
 
 
-def _print_int8(console: Console, small: Quantised, found: Evaluation, folder: Path) -> None:
-    count = found.network.count()
+def _print_int8(console: Console, small: Quantised, evaluation: Evaluation, folder: Path) -> None:
+    count = evaluation.network.count()
     size = f"{len(small.content) / 1000:.1f} kB, {small.small} of {count} parameters in eight bits"
     console.print(f"{folder / INT8}: {size}", soft_wrap=True)
     console.print(f"  read by {folder / READER}, which needs numpy only", soft_wrap=True)
     shown = table(
-        "", "field", "int8 against network", *(["int8 against truth", "network against truth"] if found.errors else [])
+        "",
+        "field",
+        "int8 against network",
+        *(["int8 against truth", "network against truth"] if evaluation.errors else []),
     )
     for field, error in small.against_network.items():
-        truth = [small.against_truth, found.errors]
+        truth = [small.against_truth, evaluation.errors]
         shown.add_row(field, number(error.relative_l2), *(number(t[field].relative_l2) for t in truth if t))
     console.print(shown)

@@ -149,11 +149,11 @@ def _request_note(e: Evaluation, wanted: float | None) -> str:
 
 def _reference_note(e: Evaluation, wanted: float | None) -> Iterator[str]:
     """What the reference's own error, where it is stated, means for the one that was measured."""
-    own, found = e.reference_error, e.worst_error
-    if not own or found is None:
+    own, measured = e.reference_error, e.worst_error
+    if not own or measured is None:
         return
     yield f"The reference's own error is {own:.1e}" + (
-        "." if found > AT_THE_FLOOR * own else f": the true error may be anything up to {found + own:.1e}."
+        "." if measured > AT_THE_FLOOR * own else f": the true error may be anything up to {measured + own:.1e}."
     )
-    if wanted is not None and found <= wanted < own:
+    if wanted is not None and measured <= wanted < own:
         yield f"So the requested accuracy of {wanted:.1e} cannot be verified."

@@ -70,8 +70,8 @@ def lost(preactivations: Any, X: Any, channels: tuple[MultiIndex, ...]) -> dict[
     preactivations: of each layer, (points, dim) -> [(points, units), ...].
     """
     cuts = np.cumsum([z.shape[1] for z in jax.eval_shape(preactivations, X)])[:-1]
-    found = partial_derivatives(lambda Y: jnp.concatenate(preactivations(Y), axis=1), X, channels)
-    sizes = [jnp.split(jnp.abs(found[c]), cuts, axis=1) for c in channels]
+    derivatives = partial_derivatives(lambda Y: jnp.concatenate(preactivations(Y), axis=1), X, channels)
+    sizes = [jnp.split(jnp.abs(derivatives[c]), cuts, axis=1) for c in channels]
 
     def each(is_lost: Any) -> Any:
         return jnp.stack([jnp.stack([jnp.mean(is_lost(part)) for part in parts]) for parts in sizes], axis=1)
@@ -91,11 +91,11 @@ def lost_by(objective: Objective, params: Any) -> dict[str, tuple[float, str]]:
     embedding = objective.network.embedding
     shares = jax.jit(lambda X: lost(lambda Y: module.preactivations(embedding(Y)), X, channels))(X)
     layers = layers_of(objective, objective.network.model)
-    found = {}
+    worst = {}
     for which, share in shares.items():
         layer, channel = np.unravel_index(int(np.argmax(share)), share.shape)
-        found[which] = (
+        worst[which] = (
             float(share[layer, channel]),
             f"{channel_name(objective, channels[channel])}, {layers[layer].name}",
         )
-    return found
+    return worst
