@@ -19,7 +19,7 @@ import jax
 import pinnkit as pk
 from pinnkit.evaluation.accuracy import Accuracy
 from pinnkit.evaluation.truth import truth_of
-from pinnkit.parallel import use_all_cores
+from pinnkit.parallel.devices import use_all_cores
 from pinnkit.problem.find import problem_class
 from pinnkit.runs.run import described
 from pinnkit.training.loop import Loop, Report

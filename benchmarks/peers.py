@@ -69,7 +69,7 @@ def pinnkit_step() -> Callable[[], Any]:
     import jax
     from step import prepared
 
-    from pinnkit.parallel import use_all_cores
+    from pinnkit.parallel.devices import use_all_cores
 
     use_all_cores()
     objective, params, points = prepared("burgers", INTERIOR, OTHERS)

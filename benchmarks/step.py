@@ -26,10 +26,10 @@ import numpy as np
 import tyro
 
 import pinnkit as pk
+from pinnkit.compilation import keep_digits
 from pinnkit.objective import Equations, FieldNetwork, Objective, PointSets
 from pinnkit.objective.collocation import point_sampler
-from pinnkit.parallel import cores, placed, use_all_cores
-from pinnkit.products import keep_digits
+from pinnkit.parallel.devices import cores, replicate, use_all_cores
 
 MODEL = pk.MLP(width=128, depth=4)
 NU = 0.01 / np.pi
@@ -188,7 +188,7 @@ def prepared(name: str, interior: int, others: int) -> tuple[Objective, Any, Poi
     objective = Objective(equations, network, {})
     sampling = pk.Sampling(interior=interior, initial=others, boundary=others)
     points = point_sampler(objective, sampling).init(jax.random.key(0))
-    return objective, placed(network.initial_parameters), placed(points)
+    return objective, replicate(network.initial_parameters), replicate(points)
 
 
 def by_hand(name: str, objective: Objective) -> Callable[[Any, PointSets], Any]:

@@ -5,7 +5,7 @@ from pinnkit.models import MLP, ModifiedMLP, PirateNet, ResNet, Transformer
 from pinnkit.neural_operators import Autoencoder, DenseED, NeuralOperator
 from pinnkit.objective.collocation import Sampling
 from pinnkit.optim import LBFGS, SOAP, Adam, Auto, LevenbergMarquardt, Muon, Optax, Optimiser, SSBroyden
-from pinnkit.parallel import use_all_cores
+from pinnkit.parallel.devices import use_all_cores
 from pinnkit.problem import (
     Box,
     Disk,

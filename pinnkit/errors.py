@@ -9,9 +9,11 @@ import os
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 LIBRARIES = tuple(
     {
@@ -138,3 +140,25 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     if close:
         return "did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
     return "known: " + ", ".join(names) if names else "none are known"
+
+
+def lookup(table: Mapping[str, T], name: str, what: str, *, where: str = "") -> T:
+    """The entry called `name`.
+
+    Arguments
+        table: the registry, name -> entry.
+        name: what the user wrote.
+        what: what the entries are, in the singular ("activation").
+        where: the option or field that held the name; empty where there is none.
+
+    Raises
+        UsageError: no entry has that name.
+    """
+    if name in table:
+        return table[name]
+    raise UsageError(
+        f"There is no {what} called {name!r}.",
+        where=where,
+        expected="one of " + ", ".join(sorted(table)),
+        do=suggestion(str(name), table),
+    )

@@ -12,7 +12,7 @@ from cli import pinnkit
 
 import pinnkit as pk
 from pinnkit.problem import Box, validated
-from pinnkit.problem.shaped import ShapedBox
+from pinnkit.problem.domain import ShapedBox
 from pinnkit.runs.run import Run
 
 FILE = '''

@@ -19,7 +19,7 @@ from pinnkit.objective.collocation import point_sampler
 from pinnkit.optim import invalidate, levenberg_marquardt
 from pinnkit.optim.damped import DENSE, chosen, linear_problem, residuals_in
 from pinnkit.optim.jacobian import Products, gram_matrix, jacobian, mirrored
-from pinnkit.optim.residual_blocks import ResidualVector, blocks_of
+from pinnkit.parallel.residual_blocks import ResidualVector, blocks_of
 
 FORMS = ["normal", "sample", "cg", "sketch"]
 

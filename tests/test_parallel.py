@@ -12,11 +12,11 @@ import pytest
 from cases import SMALL, Rod, objective, random_parameters
 
 import pinnkit as pk
-from pinnkit import parallel
 from pinnkit.fields import Points
 from pinnkit.objective.collocation import point_sampler
-from pinnkit.optim.shared_matrix import identity, product, rescaled_plus_squares
-from pinnkit.parallel import ROWS, cores, placed, use_all_cores
+from pinnkit.parallel import devices
+from pinnkit.parallel.devices import ROWS, cores, replicate, use_all_cores
+from pinnkit.parallel.sharded_matrix import identity, product, rescaled_plus_squares
 from pinnkit.runs.run import Run
 
 SAMPLING = pk.Sampling(interior=301, initial=33, boundary=40)
@@ -32,7 +32,7 @@ def on_points():
     weights = {"heat": 1.0 + inside.X[:, 0]}
     points["interior"] = type(inside)(inside.X, weights=weights)
     params = random_parameters(rod.network)
-    params, points = placed((params, points))
+    params, points = replicate((params, points))
     loss, grad = jax.jit(jax.value_and_grad(rod.loss))(params, points)
     squares = jax.jit(rod.mean_squares)(params, points)
     energy = jax.jit(rod.interior_energy)(params, inside)
@@ -42,8 +42,8 @@ def on_points():
 def on_matrix():
     """A product and an update of a shared matrix."""
     rng = np.random.default_rng(0)
-    vectors = placed(jnp.asarray(rng.normal(size=(2, SIZE))))
-    signs = placed(jnp.array([1.0, -1.0]))
+    vectors = replicate(jnp.asarray(rng.normal(size=(2, SIZE))))
+    signs = replicate(jnp.array([1.0, -1.0]))
     matrix = jax.jit(lambda v, s: rescaled_plus_squares(identity(SIZE, jnp.float64), jnp.asarray(0.5), s, v))(
         vectors, signs
     )
@@ -92,11 +92,11 @@ def test_two_cores_give_the_numbers_of_one(tmp_path):
 
 @pytest.mark.skipif(len(jax.devices()) > 1, reason="several devices here")
 def test_one_device_has_no_mesh(monkeypatch):
-    monkeypatch.setattr(parallel, "_usable", lambda: list(range(5)))
+    monkeypatch.setattr(devices, "_usable", lambda: list(range(5)))
     assert use_all_cores() is False  # JAX has started; five cores would have been four devices
-    assert [parallel._dividing(n) for n in (1, 2, 5, 7, 12, 64)] == [1, 2, 4, 6, 12, 16]
+    assert [devices._dividing(n) for n in (1, 2, 5, 7, 12, 64)] == [1, 2, 4, 6, 12, 16]
     assert cores() is None
-    assert placed(SAMPLING) is SAMPLING
+    assert replicate(SAMPLING) is SAMPLING
 
 
 def test_the_matrix_on_one_core():

@@ -12,8 +12,9 @@ from numpy.polynomial import legendre
 from scipy.integrate import solve_ivp
 from scipy.special import ive, roots_jacobi
 
+from pinnkit import cache
 from pinnkit.errors import UsageError
-from pinnkit.references import allen_cahn, cache, spectral
+from pinnkit.references import allen_cahn, spectral
 from pinnkit.references.cole_hopf import burgers
 from pinnkit.references.periodic import from_arrays, to_arrays
 from pinnkit.references.spectral import converged_periodic, solve_periodic

@@ -310,7 +310,7 @@ def test_a_sum_of_calls_trains_as_one_call(shared, monkeypatch):
     """Also where tiles are shared among cores, in which arrays are of another kind."""
     if shared:
         mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("cores",))
-        for module in ("pinnkit.walks", "pinnkit.objective.tiles"):
+        for module in ("pinnkit.parallel.tiled_map_reduce", "pinnkit.objective.tiles"):
             monkeypatch.setattr(f"{module}.cores", lambda: mesh)
     counts = []
     for integral in (one_number, sum_of_calls):

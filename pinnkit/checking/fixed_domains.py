@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 
 from pinnkit.problem import Axis, Problem
+from pinnkit.problem.axes import TIME
 from pinnkit.problem.computed_domain import DomainMethod
-from pinnkit.problem.domain import TIME
 from pinnkit.problem.lines import names_behind
 from pinnkit.problem.unknown import Unknown
 from pinnkit.validation import is_number

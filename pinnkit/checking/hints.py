@@ -13,8 +13,8 @@ from pinnkit.checking.fixed_domains import fixed_domain_notes, fixed_domain_warn
 from pinnkit.checking.initial_conditions import prescribed_at_start
 from pinnkit.errors import UsageError
 from pinnkit.fields import Partial
-from pinnkit.fields.calls import ONE_NUMBER
 from pinnkit.fields.names import FieldFunction
+from pinnkit.fields.user_calls import ONE_NUMBER
 from pinnkit.objective import Equations, Group
 from pinnkit.problem import Problem
 from pinnkit.problem.conditions import MARK, method_arguments

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pinnkit.checking.misfits import long_waves
-from pinnkit.compiling import jit_once
+from pinnkit.compilation import jit_once
 from pinnkit.fields import Points
 from pinnkit.objective import Equations, Group
 from pinnkit.objective.probe_points import points_of

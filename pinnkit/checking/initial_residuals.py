@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pinnkit.compiling import jit_once
+from pinnkit.compilation import jit_once
 from pinnkit.errors import UsageError, location
-from pinnkit.fields.calls import extreme_parameters
+from pinnkit.fields.user_calls import extreme_parameters
 from pinnkit.objective import Equations, Objective
 from pinnkit.objective.probe_points import named, points_of
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pinnkit.compiling import jit_once
+from pinnkit.compilation import jit_once
 from pinnkit.errors import UsageError
 from pinnkit.evaluation.truth import exact_fields
 from pinnkit.fields import Ansatz, BatchFunction, Points

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pinnkit.compiling import jit_once
+from pinnkit.compilation import jit_once
 from pinnkit.fields import Points
 from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.models import LayeredModel

@@ -51,8 +51,8 @@ def run(arguments: list[str]) -> int:
         # precision of training, whose dtype is explicit everywhere.
         jax.config.update("jax_enable_x64", True)
         keep_compiled()
-        from pinnkit.parallel import use_all_cores
-        from pinnkit.products import keep_digits
+        from pinnkit.compilation import keep_digits
+        from pinnkit.parallel.devices import use_all_cores
 
         use_all_cores()
         keep_digits()
@@ -172,7 +172,7 @@ def keep_compiled() -> None:
     """
     import jax
 
-    from pinnkit.references.cache import private_folder
+    from pinnkit.cache import private_folder
 
     if jax.config.jax_compilation_cache_dir or (own := private_folder()) is None:  # type: ignore[attr-defined]
         return

@@ -17,7 +17,7 @@ import numpy as np
 import optax
 from jaxtyping import Float
 
-from pinnkit.compiling import jit_once
+from pinnkit.compilation import jit_once
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict
 from pinnkit.diagnostics.kernel import with_model

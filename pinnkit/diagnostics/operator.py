@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from pinnkit.compiling import jit_once
+from pinnkit.compilation import jit_once
 from pinnkit.fields import Expansion, Points
 from pinnkit.fields.names import FieldFunction
 from pinnkit.init.mean_field import closed

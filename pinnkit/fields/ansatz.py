@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pinnkit.compiling import jit_once
+from pinnkit.compilation import jit_once
 from pinnkit.errors import UsageError, location
-from pinnkit.fields.arguments import Catalogue
-from pinnkit.fields.calls import called
+from pinnkit.fields.catalogue import Catalogue
 from pinnkit.fields.derivatives import BatchFunction
 from pinnkit.fields.names import Coordinate, NormalComponent, Partial, Request
+from pinnkit.fields.user_calls import called
 from pinnkit.problem import Box, Condition, Problem, Region
 
 Batch = Float[Array, "points dim"]

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pinnkit.compiling import jit_once
+from pinnkit.compilation import jit_once
 from pinnkit.errors import UsageError, advice, location
-from pinnkit.fields.calls import feature_values
+from pinnkit.fields.user_calls import feature_values
 from pinnkit.problem import Problem
 from pinnkit.problem.conditions import method_arguments
 

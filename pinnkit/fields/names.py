@@ -10,7 +10,7 @@ from typing import Literal
 from pinnkit.errors import UsageError, advice, suggestion
 from pinnkit.multi_index import MultiIndex
 from pinnkit.problem import Box
-from pinnkit.problem.domain import OPERATORS
+from pinnkit.problem.axes import OPERATORS
 
 Operator = Literal["", "n", "laplacian", "grad", "hessian"]
 

@@ -14,8 +14,7 @@ None of it needs a `pinnkit.Problem`. `parametrise` is what the models of pinnki
 """
 
 from pinnkit.init.fan_in import Convolution, Depthwise, Fans, Kind, Masked, Projection, Transposed, dense_fans
-from pinnkit.init.gains import gain
-from pinnkit.init.gates import gate_gain
+from pinnkit.init.gains import gain, gate_gain
 from pinnkit.init.initialisers import SCHEMES, Initialiser, LayerInitialiser, initialiser, weight_variance
 from pinnkit.init.layers import (
     convolution,

@@ -11,9 +11,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pinnkit.errors import UsageError
+from pinnkit.errors import UsageError, lookup
 from pinnkit.init.fan_in import Fans, Kind, Shape, dense_fans
-from pinnkit.init.names import lookup
 
 
 @runtime_checkable

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pinnkit.errors import lookup
 from pinnkit.init.fan_in import Kind, Shape, dense_fans
 from pinnkit.init.initialisers import Initialiser, initialiser, unit_initialiser, weight_variance
-from pinnkit.init.names import lookup
 
 Stored: TypeAlias = Mapping[str, Float[Array, "..."]]
 """The trained arrays of a layer by name; "kernel" is always one of them."""

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pinnkit.init.names import lookup
+from pinnkit.errors import lookup
 
 
 @dataclass(frozen=True)

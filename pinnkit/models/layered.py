@@ -12,13 +12,11 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from pinnkit.errors import UsageError
+from pinnkit.errors import UsageError, lookup
 from pinnkit.init.fan_in import Kind, Masked, dense_fans
-from pinnkit.init.gains import CHANNELS
+from pinnkit.init.gains import CHANNELS, gate_gain
 from pinnkit.init.gains import gain as gain_of
-from pinnkit.init.gates import gate_gain
 from pinnkit.init.initialisers import SCHEMES, float_dtype, weight_variance
-from pinnkit.init.names import lookup
 from pinnkit.init.parametrisations import PARAMETRISATIONS, Parametrised, parametrise
 from pinnkit.models.activations import activation
 from pinnkit.models.dense import Dense

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pinnkit.init.names import lookup
+from pinnkit.errors import lookup
 from pinnkit.models.base import Model
 from pinnkit.models.layered import LayeredModel
 from pinnkit.models.mlp import MLP

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from pinnkit.errors import UsageError, location
 from pinnkit.fields import BatchFunction, Points
-from pinnkit.fields.calls import Residuals, by_name, guarded
+from pinnkit.fields.user_calls import Residuals, by_name, guarded
 from pinnkit.multi_index import MultiIndex
 from pinnkit.neural_operators.network import OperatorNetwork
 from pinnkit.neural_operators.problem import NeuralOperator, validated_operator

@@ -1,7 +1,7 @@
 """Residual vectors per term and the loss."""
 
 from pinnkit.fields import called
-from pinnkit.fields.calls import Residuals
+from pinnkit.fields.user_calls import Residuals
 from pinnkit.objective.loss import AnyObjective, Objective, Past, PointSets
 from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.protocols import ProblemEquations, SolutionNetwork

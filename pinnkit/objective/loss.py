@@ -14,13 +14,13 @@ from typing_extensions import TypeVar
 
 from pinnkit.errors import UsageError, advice
 from pinnkit.fields import Points
-from pinnkit.fields.calls import Residuals
+from pinnkit.fields.user_calls import Residuals
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.protocols import ProblemEquations, SolutionNetwork
 from pinnkit.objective.residuals import Equations, Group
-from pinnkit.objective.tiles import Sum, mapped, points_of_tile, rows_of_a_tile, summed, tiled
-from pinnkit.optim.residual_blocks import Block, ResidualVector
+from pinnkit.objective.tiles import Sum, map_over_points, points_of_tile, rows_of_a_tile, sum_over_points, tiled
+from pinnkit.parallel.residual_blocks import Block, ResidualVector
 from pinnkit.validation import require_number
 
 PointSets = dict[str, Points]
@@ -72,7 +72,7 @@ class Objective(Generic[E, N]):
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, Float[Array, ""]]:
         """Mean squared residual of each term, unweighted."""
         parts: dict[str, Sum] = {g.name: partial(self._squares, g) for g in self.equations.groups}
-        found = summed(parts, self._rows, params, points)
+        found = sum_over_points(parts, self._rows, params, points)
         return {term: value for squares in found.values() for term, value in squares.items()}
 
     def loss(self, params: Parameters, points: PointSets) -> Float[Array, ""]:
@@ -84,7 +84,7 @@ class Objective(Generic[E, N]):
         self, params: Parameters, points: PointSets, scale: Float[Array, ""]
     ) -> tuple[Float[Array, ""], Parameters]:
         """The loss and its gradient, which on its way back through the network is `scale` times as large."""
-        found = list(summed(self._scaled, self._rows, (params, scale), points).values())
+        found = list(sum_over_points(self._scaled, self._rows, (params, scale), points).values())
         value, (slope, _) = jax.tree.map(lambda *parts: sum(parts[1:], start=parts[0]) / scale, *found)
         return value, slope
 
@@ -94,13 +94,13 @@ class Objective(Generic[E, N]):
         for group in self.equations.groups:
             evaluated, there = partial(self._evaluated, group), points[group.name]
             rows = self._rows.get(group.name)
-            found |= mapped(evaluated, rows, params, there) if rows else evaluated(params, there)
+            found |= map_over_points(evaluated, rows, params, there) if rows else evaluated(params, there)
         return found
 
     def slopes(self, params: Parameters, points: PointSets) -> dict[str, Parameters]:
         """The gradient of each term, mean(v_i r_i^2), accumulated tile by tile."""
         parts: dict[str, Sum] = {g.name: jax.jacrev(partial(self._own_squares, g)) for g in self.equations.groups}
-        found = summed(parts, self._rows, params, points)
+        found = sum_over_points(parts, self._rows, params, points)
         return {term: slope for slopes in found.values() for term, slope in slopes.items()}
 
     def residual_vector(self, points: PointSets) -> ResidualVector:
@@ -117,7 +117,7 @@ class Objective(Generic[E, N]):
 
         if inside.name not in self._rows:
             return energy(params, points)
-        return mapped(energy, self._rows[inside.name], params, points)
+        return map_over_points(energy, self._rows[inside.name], params, points)
 
     def _evaluated(self, group: Group, params: Parameters, points: Points) -> Residuals:
         fields = self.network.fields(params, points.trial)
@@ -167,11 +167,11 @@ class Objective(Generic[E, N]):
 
         @partial(jax.custom_vjp, nondiff_argnums=(0,))
         def loss(structure: Any, params: Parameters, arrays: list[Any]) -> Float[Array, ""]:
-            found = summed(values, self._rows, params, jax.tree.unflatten(structure, arrays))
+            found = sum_over_points(values, self._rows, params, jax.tree.unflatten(structure, arrays))
             return sum(found.values(), start=jnp.zeros((), self.network.dtype))
 
         def forward(structure: Any, params: Parameters, arrays: list[Any]) -> tuple[Any, Any]:
-            found = list(summed(slopes, self._rows, params, jax.tree.unflatten(structure, arrays)).values())
+            found = list(sum_over_points(slopes, self._rows, params, jax.tree.unflatten(structure, arrays)).values())
             value, grad = jax.tree.map(lambda *parts: sum(parts[1:], start=parts[0]), *found)
             return value, (grad, arrays)
 

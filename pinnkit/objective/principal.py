@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, Literal
 
-from pinnkit.compiling import jit_once
+from pinnkit.compilation import jit_once
 from pinnkit.fields import Catalogue, Partial, Request, called
 from pinnkit.fields.channels import Operator
 from pinnkit.fields.names import FieldFunction, partials

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pinnkit.compiling import jit_once
+from pinnkit.compilation import jit_once
 from pinnkit.fields import Points
 from pinnkit.objective.collocation import draw
 from pinnkit.objective.loss import Objective

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pinnkit.fields import BatchFunction, Points, TrialSolution
-from pinnkit.fields.calls import Residuals
+from pinnkit.fields.user_calls import Residuals
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective.network import Parameters
 from pinnkit.objective.residuals import Group

@@ -12,17 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pinnkit.compiling import jit_once
+from pinnkit.compilation import jit_once
+from pinnkit.csv_columns import line_of, read_columns
 from pinnkit.errors import UsageError, location, shown_path
 from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Request, called
-from pinnkit.fields.calls import Residuals
 from pinnkit.fields.elsewhere import evaluate_joined
 from pinnkit.fields.names import FieldFunction
+from pinnkit.fields.user_calls import Residuals
 from pinnkit.multi_index import MultiIndex, closure
 from pinnkit.objective.network import FieldNetwork
 from pinnkit.objective.principal import PrincipalPart, principal_part
 from pinnkit.problem import Condition, Problem, Region, validated
-from pinnkit.references.columns import line_of, read_columns
 
 HIGHEST_ORDER = 12
 """Order of derivatives up to which a problem is accepted."""

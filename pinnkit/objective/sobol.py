@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from pinnkit.references.cache import cached
+from pinnkit.cache import cached
 
 BITS = 32
 

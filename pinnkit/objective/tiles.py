@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pinnkit import walks
 from pinnkit.fields import Points
 from pinnkit.objective.protocols import SolutionNetwork
-from pinnkit.parallel import cores
-from pinnkit.walks import Part
+from pinnkit.parallel import tiled_map_reduce
+from pinnkit.parallel.devices import cores
+from pinnkit.parallel.tiled_map_reduce import TiledFunction
 
 CACHE = 2**18
 """Bytes of one layer's channels in a tile, on a CPU: half of a usual second-level cache."""
@@ -38,7 +38,7 @@ def rows_of_a_tile(network: SolutionNetwork, channels: int) -> int:
     return max(FEWEST, cache // (network.width * channels * network.dtype.itemsize))
 
 
-def summed(
+def sum_over_points(
     parts: Mapping[str, Sum], rows: Mapping[str, int], params: Any, points: Mapping[str, Points]
 ) -> dict[str, Any]:
     """The means that each part makes over the points of its name, {name: pytree}.
@@ -48,24 +48,24 @@ def summed(
         rows: of a tile; a name that is not among them is taken whole.
     """
 
-    def part(name: str) -> Part:
+    def part(name: str) -> TiledFunction:
         there = points[name]
 
         def make(params: Any, tile: Any) -> Any:
             return parts[name](params, *points_of_tile(there, tile))
 
-        return Part(make, tiled(there, rows.get(name)), name in rows)
+        return TiledFunction(make, tiled(there, rows.get(name)), name in rows)
 
-    return dict(zip(parts, walks.summed([part(name) for name in parts], params), strict=True))
+    return dict(zip(parts, tiled_map_reduce.sum_over_tiles([part(name) for name in parts], params), strict=True))
 
 
-def mapped(function: Callable[[Any, Points], Any], rows: int, params: Any, points: Points) -> Any:
+def map_over_points(function: Callable[[Any, Points], Any], rows: int, params: Any, points: Points) -> Any:
     """Something for each point (or a pytree of such), tile by tile: (points, ...)."""
 
     def make(params: Any, tile: Any) -> Any:
         return function(params, points_of_tile(points, tile)[0])
 
-    (found,) = walks.stacked([Part(make, tiled(points, rows), shared=True)], params)
+    (found,) = tiled_map_reduce.map_over_tiles([TiledFunction(make, tiled(points, rows), shared=True)], params)
     return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[: points.X.shape[0]], found)
 
 

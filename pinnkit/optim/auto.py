@@ -1,4 +1,4 @@
-"""The stage of a recipe that names no optimiser: it stands for those that suit the size of the network."""
+"""The optimisers that have a name, and the one that stands for those that suit the size of the network."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 import optax
 
-from pinnkit.optim.first_order import SOAP
+from pinnkit.optim.first_order import SOAP, Adam, Muon
 from pinnkit.optim.optimiser import Optimiser
-from pinnkit.optim.second_order import LBFGS, SSBroyden
+from pinnkit.optim.second_order import LBFGS, LevenbergMarquardt, SSBroyden
 from pinnkit.optim.self_scaled_broyden import matrix_bytes
 
 QUICK = 256 * 1024**2
@@ -44,3 +44,9 @@ class Auto(Optimiser):
     def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
         """None: the stages that it stands for have them."""
         raise RuntimeError("internal: an automatic stage is trained before it was resolved")
+
+
+STAGES: dict[str, type[Optimiser]] = {
+    cls.name: cls for cls in (Auto, Adam, SOAP, Muon, LBFGS, SSBroyden, LevenbergMarquardt)
+}
+"""The optimisers that the command line and a run folder can name."""

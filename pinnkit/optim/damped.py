@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError
 from pinnkit.optim.jacobian import Products, Rows, Vector, gram_matrix, jacobian, rows_of
-from pinnkit.optim.residual_blocks import Block, Blocks
+from pinnkit.parallel.residual_blocks import Block, Blocks
 
 Scalar = Float[Array, ""]
 Form = Literal["auto", "normal", "sample", "cg", "sketch"]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from pinnkit.optim.residual_blocks import Block, Blocks, stacked, summed
+from pinnkit.parallel.residual_blocks import Block, Blocks, map_over_blocks, sum_over_blocks
 
 Vector = Float[Array, "parameters"]
 Matrix = Float[Array, "parameters parameters"]
@@ -32,7 +32,7 @@ class Products(NamedTuple):
 
     def residuals(self, params: Any) -> list[Any]:
         """rho, at any parameters."""
-        return stacked(self.blocks, lambda block, q, tile: block.residuals(q, tile), params, self._tiles())
+        return map_over_blocks(self.blocks, lambda block, q, tile: block.residuals(q, tile), params, self._tiles())
 
     def times(self, direction: Vector) -> list[Any]:
         """J p."""
@@ -42,7 +42,7 @@ class Products(NamedTuple):
             return jax.jvp(lambda q: block.residuals(q, tile), (params,), (tangent,))[1]
 
         whole = (self.params, self._unflat(direction))
-        return stacked(self.blocks, product, whole, self._tiles())
+        return map_over_blocks(self.blocks, product, whole, self._tiles())
 
     def transposed(self, residuals: list[Any]) -> Vector:
         """J^T u."""
@@ -51,7 +51,7 @@ class Products(NamedTuple):
             arrays, u = tile
             return ravel_pytree(jax.vjp(lambda q: block.residuals(q, arrays), params)[1](u)[0])[0]
 
-        return summed(self.blocks, product, self.params, self._with(residuals))
+        return sum_over_blocks(self.blocks, product, self.params, self._with(residuals))
 
     def gram(self, direction: Vector) -> tuple[Vector, Float[Array, ""]]:
         """J^T J p and ||J p||^2, in one walk."""
@@ -62,7 +62,7 @@ class Products(NamedTuple):
             along = forward(tangent)
             return ravel_pytree(jax.linear_transpose(forward, params)(along)[0])[0], jnp.sum(along**2)
 
-        return summed(self.blocks, product, (self.params, self._unflat(direction)), self._tiles())
+        return sum_over_blocks(self.blocks, product, (self.params, self._unflat(direction)), self._tiles())
 
     def _unflat(self, flat: Vector) -> Any:
         return ravel_pytree(self.params)[1](flat)
@@ -76,7 +76,7 @@ class Products(NamedTuple):
 
 def jacobian(blocks: Blocks, params: Any) -> tuple[Rows, Float[Array, " rows"]]:
     """J and rho, the filling of the last tiles (zeros) among them: all in memory."""
-    found = stacked(blocks, rows_of, params, [b.tiles for b in blocks])
+    found = map_over_blocks(blocks, rows_of, params, [b.tiles for b in blocks])
     columns = ravel_pytree(params)[0].size
     J = [rows.reshape(-1, columns) for rows, _ in found]
     return jnp.concatenate(J), jnp.concatenate([rho.reshape(-1) for _, rho in found])
@@ -85,7 +85,7 @@ def jacobian(blocks: Blocks, params: Any) -> tuple[Rows, Float[Array, " rows"]]:
 def gram_matrix(blocks: Blocks, params: Any) -> Matrix:
     """J^T J, added up over the tiles: no more than the rows of a tile are in memory. Lower half only, zeros above."""
     tiles = [b.tiles for b in blocks]
-    lower = summed(blocks, lambda b, p, t: _lower(rows_of(b, p, t)[0]), params, tiles)
+    lower = sum_over_blocks(blocks, lambda b, p, t: _lower(rows_of(b, p, t)[0]), params, tiles)
     return jnp.concatenate([jnp.pad(c, ((lower[0].shape[0] - c.shape[0], 0), (0, 0))) for c in lower], axis=1)
 
 

@@ -31,7 +31,7 @@ from pinnkit.optim.arguments import bind_extra, require_arguments, require_param
 from pinnkit.optim.damped import Form, Linear, Solver, linear_problem
 from pinnkit.optim.jacobian import Products
 from pinnkit.optim.line_search import Now, Scalar, ValueAndGrad, Vector, flat_value_and_grad
-from pinnkit.optim.residual_blocks import ResidualVector, blocks_of
+from pinnkit.parallel.residual_blocks import ResidualVector, blocks_of
 
 LEAST_GAIN = 1e-4
 """A step is taken where the value falls by this share of what the linear model promises."""

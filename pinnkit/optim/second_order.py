@@ -13,7 +13,7 @@ from pinnkit.optim.damped import Form, chosen
 from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
 from pinnkit.optim.optimiser import Optimiser
 from pinnkit.optim.self_scaled_broyden import Variant, matrix_bytes, self_scaled_broyden
-from pinnkit.parallel import ROWS
+from pinnkit.parallel.devices import ROWS
 
 MATRIX_BOUND = 2 * 1024**3
 """Bytes that the inverse Hessian of a full quasi-Newton method may take."""

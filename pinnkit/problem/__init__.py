@@ -1,7 +1,8 @@
 """What the user writes: Problem, the decorators, domains, unknown parameters; finding problem files."""
 
+from pinnkit.problem.axes import Axis, ParameterAxis, Periodic
 from pinnkit.problem.conditions import Condition, at, boundary, data, feature, initial, interior, quantity
-from pinnkit.problem.domain import Axis, Box, ParameterAxis, Periodic, Region
+from pinnkit.problem.domain import Box, Region
 from pinnkit.problem.find import find, known, problem_class, shipped
 from pinnkit.problem.geometry import Disk, Polygon
 from pinnkit.problem.problem import Problem, same_parameters, validated

@@ -10,9 +10,8 @@ from typing import Any
 
 from pinnkit.errors import UsageError, location, suggestion
 from pinnkit.problem.conditions import MARK
-from pinnkit.problem.domain import Box
+from pinnkit.problem.domain import Box, as_domain
 from pinnkit.problem.geometry import Shape
-from pinnkit.problem.shaped import as_domain
 
 DESCRIPTORS = (property, cached_property, staticmethod, classmethod)
 """What a method becomes by other decorators; none of them is needed, since a plain method is read like an attribute."""

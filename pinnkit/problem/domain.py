@@ -1,64 +1,25 @@
-"""Domains: named axes, and the regions of a box on which conditions hold."""
+"""Domains: boxes of named axes, boxes of which only the part inside a shape counts, and the regions where conditions hold."""
 
 from __future__ import annotations
 
-import keyword
 import math
-import numbers
-from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from pinnkit.errors import UsageError, advice
-from pinnkit.problem.geometry import Shape
-from pinnkit.validation import require_number
+from pinnkit.problem.axes import TIME, Axis, as_axis, require_coordinate_name, shown
+from pinnkit.problem.geometry import Combination, Rectangle, Shape, Surface
 
-TIME = "t"  # the coordinate of this name is time: it has an initial region and no boundary
-FEWEST_NUMBERS = 1000
-"""Floating-point numbers between the ends of an axis, at least."""
-OPERATORS = ("n", "laplacian", "grad", "hessian", "at")  # u_n, u_laplacian, ...: no coordinate can have these names
-
-Kind = Literal["interval", "periodic", "parameter"]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One coordinate: its range, and whether it is an interval, periodic, or a parameter of a family of PDEs."""
-
-    lower: float
-    upper: float
-    kind: Kind = "interval"
-    modes: int = 1
-    """Harmonics of a periodic axis that the network is given as inputs."""
-
-    @property
-    def length(self) -> float:
-        """Upper end minus lower end."""
-        return self.upper - self.lower
-
-
-def Periodic(lower: float, upper: float, *, modes: int = 1) -> Axis:
-    """An axis whose ends are the same place; every derivative is periodic, exactly, by embedding.
-
-    `modes` harmonics cos(2 pi k x / L), sin(2 pi k x / L), k = 1..modes, are the network's inputs.
-    """
-    require_number(modes, "modes of pk.Periodic", where="", whole=True, least=1)
-    return _axis_of("pk.Periodic", lower, upper, "periodic", modes)
-
-
-def ParameterAxis(lower: float, upper: float) -> Axis:
-    """A parameter axis: a coordinate that is a physical parameter, so that one network solves the family of PDEs."""
-    return _axis_of("pk.ParameterAxis", lower, upper, "parameter")
-
-
-def _axis_of(what: str, lower: float, upper: float, kind: Kind, modes: int = 1) -> Axis:
-    """An axis between two numbers. Raises UsageError for what is no number."""
-    for end in (lower, upper):
-        require_number(end, f"An end of {what}({lower!r}, {upper!r})", where="")
-    return Axis(float(lower), float(upper), kind, modes)
+SPARE = 1.3
+"""Candidates drawn for each point that is expected to be kept."""
+MORE = 64
+"""Candidates drawn besides, so that small counts do not run short."""
+PROBES = 2**14
+"""Candidates from which the share that is kept is estimated."""
 
 
 @dataclass(frozen=True)
@@ -133,31 +94,23 @@ class Box:
             raise UsageError("Box() has no axes.", expected="named intervals", do="Write e.g. Box(t=(0, 1), x=(0, 1)).")
         self.names: tuple[str, ...] = tuple(axes)
         for name in axes:
-            _require_name(name, [other for other in axes if other != name])
-        self.axes: tuple[Axis, ...] = tuple(_as_axis(name, value) for name, value in axes.items())
+            require_coordinate_name(name, [other for other in axes if other != name])
+        self.axes: tuple[Axis, ...] = tuple(as_axis(name, value) for name, value in axes.items())
 
     def __repr__(self) -> str:
-        return "Box(" + ", ".join(f"{n}={_shown(a)}" for n, a in zip(self.names, self.axes, strict=True)) + ")"
+        return "Box(" + ", ".join(f"{n}={shown(a)}" for n, a in zip(self.names, self.axes, strict=True)) + ")"
 
     def __sub__(self, shape: Shape) -> Box:
-        from pinnkit.problem import shaped  # it builds on this module
-
-        return shaped.combined(self, "-", shape)
+        return _combined(self, "-", shape)
 
     def __and__(self, shape: Shape) -> Box:
-        from pinnkit.problem import shaped
-
-        return shaped.combined(self, "&", shape)
+        return _combined(self, "&", shape)
 
     def __or__(self, shape: Shape) -> Box:
-        from pinnkit.problem import shaped
-
-        return shaped.combined(self, "|", shape)
+        return _combined(self, "|", shape)
 
     def __mul__(self, shape: Shape) -> Box:
-        from pinnkit.problem import shaped
-
-        return shaped.product(self, shape)
+        return _product(self, shape)
 
     def contains(self, X: Float[Array | np.ndarray, "points dim"]) -> Bool[Array, " points"]:
         """Which points of the bounding box lie in the domain: all."""
@@ -251,6 +204,159 @@ class Box:
         return Region(self, (face,), (None,), name or "at " + ", ".join(f"{c}={_exactly(v)}" for c, v in fixed.items()))
 
 
+class ShapedBox(Box):
+    """The part of a box that lies inside a shape, which names some of its space axes."""
+
+    def __init__(self, box: Box, shape: Shape) -> None:
+        bounds = dict(zip(shape.names, shape.bounds, strict=True))
+        axes: dict[str, Any] = dict(zip(box.names, box.axes, strict=True))
+        self.shape, self.columns = shape, tuple(list({**axes, **bounds}).index(n) for n in shape.names)
+        super().__init__(**{**axes, **bounds})
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()} inside a shape"
+
+    def contains(self, X: Float[Array | np.ndarray, "points dim"]) -> Bool[Array, " points"]:
+        """Inside the shape."""
+        return self.shape.inside(jnp.asarray(X)[:, np.array(self.columns)])
+
+    def interior(self) -> Region:
+        """The inside of the shape."""
+        return _measured(ShapedRegion(self, ((),), (None,), "interior"))
+
+    def at(self, fixed: dict[str, float], where: str = "", name: str = "") -> Region:
+        """The part of the inside on which the named coordinates have the given values."""
+        plain = super().at(fixed, where, name)
+        region = ShapedRegion(self, plain.faces, plain.normals, plain.name)
+        if len(fixed) == self.dim:  # one point: nothing to choose from
+            return plain
+        return _measured(region, where)
+
+    def boundary(self, target: str = "", where: str = "") -> Region:
+        """The surface: all of it, or the pieces of that name (`rim`, `edge2`, `x-`)."""
+        pieces = self.shape.surfaces()
+        chosen = tuple(s for s in pieces if target in ("", s.name, s.name.rstrip("+-0123456789")))
+        known = sorted({s.name for s in pieces} | {s.name.rstrip("+-0123456789") for s in pieces})
+        if not chosen:
+            raise UsageError(
+                f"The domain has no boundary '{target}'.",
+                where=where,
+                expected="one of " + ", ".join(repr(k) for k in known),
+                do=advice(target, known),
+            )
+        region = ShapedRegion(self, (), (), f"boundary {target}".strip(), chosen)
+        return _measured(region, where)
+
+
+@dataclass(frozen=True)
+class ShapedRegion(Region):
+    """The inside of a shape (`surfaces` empty) or pieces of its surface. Candidates are drawn, what belongs is kept."""
+
+    surfaces: tuple[Surface, ...] = ()
+    share: float = 1.0
+    """Share of the candidates that is kept."""
+
+    @property
+    def free(self) -> tuple[int, ...]:
+        """One entry for each unit coordinate that a draw needs."""
+        fixed = len(self.faces[0]) if self.faces else 1
+        return tuple(range(self.domain.dim - fixed))
+
+    def size(self, count: int) -> int:
+        """Candidates for `count` points."""
+        return math.ceil(count * SPARE / self.share) + MORE
+
+    def place(
+        self, unit: Float[Array, "candidates free"], count: int
+    ) -> tuple[Float[Array, "points dim"], Float[Array, "points dim"]]:
+        """The `count` points that were kept of the candidates in the unit cube, and outward normals (zero inside)."""
+        X, normals, kept = self.candidates(unit)
+        order = jnp.argsort(~kept, stable=True)
+        # Should fewer be kept than expected, the kept ones serve twice: a point outside never counts.
+        chosen = order[jnp.arange(count) % jnp.maximum(jnp.sum(kept), 1)]
+        return X[chosen], normals[chosen]
+
+    def candidates(self, unit: Float[Array, "points free"]) -> tuple[Array, Array, Bool[Array, " points"]]:
+        """Points, normals, and which of them belong to the region."""
+        domain = self.domain
+        assert isinstance(domain, ShapedBox)
+        if not self.surfaces:
+            X, normals = Region(domain, self.faces, self.normals, self.name).place(unit, len(unit))
+            return X, normals, domain.contains(X)
+        columns, space = np.array(domain.columns), len(domain.columns)
+        others = [i for i in range(domain.dim) if i not in domain.columns]
+        points, outward = self._walk(unit[:, : space - 1])
+        on, outward = domain.shape.outward(points, outward)
+        X = jnp.zeros((unit.shape[0], domain.dim), unit.dtype).at[:, columns].set(points)
+        for used, i in enumerate(others):
+            X = X.at[:, i].set(domain.axes[i].lower + domain.axes[i].length * unit[:, space - 1 + used])
+        return X, jnp.zeros_like(X).at[:, columns].set(outward), on
+
+    def _walk(self, unit: Float[Array, "points any"]) -> tuple[Array, Array]:
+        """Points and normals on the pieces, each with its share of the candidates, in mixed order."""
+        names = self.domain.shape.names  # type: ignore[attr-defined]
+        measures = np.array([s.measure for s in self.surfaces])
+        ends = np.round(np.cumsum(measures) / measures.sum() * unit.shape[0]).astype(int)
+        # The candidates are dealt out at random, once and for all: each piece gets points from the whole sequence.
+        deal = np.random.default_rng(0).permutation(unit.shape[0])
+        points, normals = [], []
+        for surface, start, end in zip(self.surfaces, [0, *ends[:-1]], ends, strict=True):
+            a, b = surface.shape.walk(surface.part, unit[deal[start:end]])
+            order = np.array([surface.shape.names.index(n) for n in names])
+            points.append(a[:, order])
+            normals.append(b[:, order])
+        back = np.argsort(deal)
+        return jnp.concatenate(points)[back], jnp.concatenate(normals)[back]
+
+
+def as_domain(shape: Shape) -> ShapedBox:
+    """A shape by itself as the domain of a steady problem."""
+    return ShapedBox(Box(**dict(zip(shape.names, shape.bounds, strict=True))), shape)
+
+
+def _combined(box: Box, operation: str, shape: Shape) -> ShapedBox:
+    """`box - shape`, `box & shape`, `box | shape`: the box's own sides become part of the shape. Raises UsageError."""
+    if isinstance(box, ShapedBox):
+        return ShapedBox(box, Combination(operation, box.shape, shape))
+    for name in shape.names:
+        if name not in box.names or box.axes[box.names.index(name)].kind != "interval" or name == "t":
+            raise UsageError(
+                f"The shape needs '{name}' as a space interval, and {box!r} has none.",
+                expected="a box whose intervals include " + ", ".join(shape.names),
+                do=f"Add {name}=(lower, upper) to the box, or write box * shape for new coordinates.",
+            )
+    sides = {n: (box.axes[box.names.index(n)].lower, box.axes[box.names.index(n)].upper) for n in shape.names}
+    return ShapedBox(box, Combination(operation, Rectangle(**sides), shape))
+
+
+def _product(box: Box, shape: Shape) -> ShapedBox:
+    """`box * shape`: the coordinates of both, e.g. `Box(t=(0, 1)) * Disk(x=0.0, y=0.0, radius=1.0)`."""
+    twice = sorted(set(box.names) & set(shape.names))
+    if twice:
+        raise UsageError(
+            f"'{twice[0]}' is a coordinate of both the box and the shape.",
+            expected="different coordinates",
+            do="Use &, | or - to combine shapes in the same coordinates.",
+        )
+    return ShapedBox(box, shape)
+
+
+def _measured(region: ShapedRegion, where: str = "") -> ShapedRegion:
+    """The region with the share of its candidates that it keeps. Raises UsageError where it keeps none."""
+    from scipy.stats import qmc  # a second on the clock, for shaped domains only
+
+    unit = qmc.Sobol(len(region.free), scramble=True, rng=0).random(PROBES)
+    kept = float(np.mean(np.asarray(region.candidates(jnp.asarray(unit))[2])))
+    if kept < 10 / PROBES:
+        raise UsageError(
+            f"'{region.name}' is empty: no point of it lies in the domain.",
+            where=where,
+            expected="shapes that overlap as intended",
+            do="Check the positions and sizes of the shapes, in the units of the coordinates.",
+        )
+    return replace(region, share=kept)
+
+
 def _refuse_boundary_of_time(target: str, where: str) -> NoReturn:
     """Raise the UsageError for a boundary of the time axis."""
     raise UsageError(
@@ -263,71 +369,6 @@ def _refuse_boundary_of_time(target: str, where: str) -> NoReturn:
     )
 
 
-def _as_axis(name: str, value: tuple[float, float] | Axis) -> Axis:
-    axis = value
-    if not isinstance(axis, Axis):
-        try:
-            if not all(isinstance(v, numbers.Real) for v in value):  # type: ignore[union-attr]
-                raise TypeError
-            lower, upper = (float(v) for v in value)  # type: ignore[union-attr]
-        except (TypeError, ValueError, OverflowError):
-            raise UsageError(
-                f"Axis '{name}' is {value!r}.",
-                expected="a pair (lower, upper), pk.Periodic(lower, upper) or pk.ParameterAxis(lower, upper)",
-                do=f"Write {name}=(0.0, 1.0), say.",
-            ) from None
-        axis = Axis(lower, upper)
-    if not (math.isfinite(axis.lower) and math.isfinite(axis.upper)) or axis.lower >= axis.upper:
-        state = "reversed" if axis.lower > axis.upper else "empty" if axis.lower == axis.upper else "not finite"
-        raise UsageError(
-            f"The interval of axis '{name}', ({axis.lower:g}, {axis.upper:g}), is {state}.",
-            expected="two finite numbers, the lower end first",
-            do=f"Write {name}=(lower, upper) with lower < upper.",
-        )
-    require_resolution(name, axis, np.dtype(np.float64))
-    return axis
-
-
-def require_resolution(name: str, axis: Axis, dtype: Any) -> None:
-    """Raise UsageError for an axis between whose ends there are too few floating-point numbers to place points.
-
-    Far from zero neighbouring numbers are far apart: around 1e16 those of float64 by 2, around 1e9 those of float32 by 64.
-    """
-    spacing = float(np.spacing(np.asarray(max(abs(axis.lower), abs(axis.upper)), dtype)))
-    count = axis.length / spacing
-    if count < FEWEST_NUMBERS:
-        raise UsageError(
-            f"Axis '{name}' from {axis.lower!r} to {axis.upper!r} has only {max(int(count), 1)} different numbers"
-            f" in {np.dtype(dtype)}.",
-            expected=f"at least {FEWEST_NUMBERS} numbers between its ends",
-            do=f"Measure {name} from its lower end: {name}=(0.0, {axis.length:g}).",
-        )
-
-
-def _require_name(name: str, others: list[str]) -> None:
-    """Raise UsageError unless FIELD_NAME, as in `u_x`, can be read in one way only."""
-    reason = ""
-    if not name.isidentifier() or keyword.iskeyword(name) or name == "self":
-        reason = "it is no name that a Python method can ask for"
-    elif "_" in name:
-        reason = "underscores separate the coordinates in the name of a derivative"
-    elif name in OPERATORS:
-        reason = f"_{name} behind the name of a field already has a meaning"
-    elif len(name) > 1 and all(letter in others for letter in name):
-        reason = f"_{name} behind the name of a field is already a derivative by {', '.join(sorted(set(name)))}"
-    if reason:
-        raise UsageError(
-            f"'{name}' cannot name a coordinate: {reason}.",
-            expected="a plain name, such as x, x1 or theta",
-            do="Rename the axis.",
-        )
-
-
 def _exactly(value: float) -> str:
     """The shortest text that is this number and no other: two places must not get one name."""
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-
-
-def _shown(axis: Axis) -> str:
-    ends = f"({axis.lower:g}, {axis.upper:g})"
-    return {"interval": "", "periodic": "Periodic", "parameter": "ParameterAxis"}[axis.kind] + ends

@@ -15,11 +15,12 @@ from typing import Any, ClassVar, dataclass_transform
 import numpy as np
 
 from pinnkit.errors import UsageError, advice, location
+from pinnkit.problem.axes import Axis
+from pinnkit.problem.class_body import ProblemType, refuse_own_init, refuse_slips
 from pinnkit.problem.computed_domain import domain_member
 from pinnkit.problem.conditions import MARK, Condition, Mark, method_arguments
-from pinnkit.problem.domain import Axis, Box
+from pinnkit.problem.domain import Box
 from pinnkit.problem.lines import line_of
-from pinnkit.problem.slips import ProblemType, refuse_own_init, refuse_slips
 from pinnkit.problem.unknown import Unknown, unknown
 
 NUMBERS = (float, int, "float", "int")

@@ -11,8 +11,8 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from pinnkit.cache import cached
 from pinnkit.errors import UsageError
-from pinnkit.references.cache import cached
 from pinnkit.references.etdrk4 import march
 from pinnkit.references.periodic import (
     STENCIL,

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import NdBSpline, make_interp_spline
 from scipy.spatial import cKDTree
 
+from pinnkit.csv_columns import read_columns, require_file
 from pinnkit.errors import UsageError, shown_path, suggestion
-from pinnkit.references.columns import read_columns, require_file
 
 __all__ = ["GridTable", "ScatteredTable", "from_file", "read_columns"]
 

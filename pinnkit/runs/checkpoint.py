@@ -19,7 +19,7 @@ import numpy as np
 
 from pinnkit.errors import UsageError, shown_path
 from pinnkit.training.loop import Loop
-from pinnkit.training.parts import Parts
+from pinnkit.training.phases import Parts
 from pinnkit.training.state import TrainState
 
 KEPT = 2

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pinnkit import cache
 from pinnkit.errors import UsageError, location, shown_path
 from pinnkit.problem import Problem
 from pinnkit.problem.find import class_in, load, opened_by
 from pinnkit.problem.watching import Opened
-from pinnkit.references import cache
 from pinnkit.runs.folder import CONFIG, PROBLEM, RunFolder
 
 

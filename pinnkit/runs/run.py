@@ -19,7 +19,7 @@ from pinnkit.models import MLP
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Objective, Parameters, ProblemEquations
 from pinnkit.problem import Problem
-from pinnkit.problem.domain import require_resolution
+from pinnkit.problem.axes import require_resolution
 from pinnkit.problem.lines import line_of
 from pinnkit.runs.kinds import AnyModel, is_model, kind_of, require_model
 from pinnkit.training.curriculum_loop import CurriculumLoop

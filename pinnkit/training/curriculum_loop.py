@@ -13,10 +13,10 @@ import jax.numpy as jnp
 from pinnkit.errors import UsageError
 from pinnkit.objective import Equations, Objective, Parameters, PointSets, SolutionNetwork
 from pinnkit.problem import Problem
-from pinnkit.problem.domain import require_resolution
+from pinnkit.problem.axes import require_resolution
 from pinnkit.training.curriculum import Curriculum
 from pinnkit.training.loop import Loop
-from pinnkit.training.parts import Parts
+from pinnkit.training.phases import Parts
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import TrainState
 

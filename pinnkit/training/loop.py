@@ -15,7 +15,7 @@ from pinnkit.objective import AnyObjective, Parameters, Past, PointSets, Solutio
 from pinnkit.objective.collocation import point_sampler
 from pinnkit.objective.loss import residual_rms
 from pinnkit.optim import Optimiser, invalidate
-from pinnkit.parallel import placed
+from pinnkit.parallel.devices import replicate
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import BestPlace, GoodPlace, TrainState, all_finite
 from pinnkit.training.step import LONGEST, Chunk, ChunkResult, compiled_chunk
@@ -97,7 +97,7 @@ class Loop:
         past: Past | None = None,
     ) -> None:
         self.objective, self.recipe, self.seed, self.reached = objective, recipe, seed, reached
-        self.past, self.initial_parameters = placed(past), objective.network.initial_parameters
+        self.past, self.initial_parameters = replicate(past), objective.network.initial_parameters
         self.sampler = point_sampler(objective, recipe.sampling)
         self.weigher = weigher(objective, recipe.weightings)
         self.key = jax.random.key(seed)
@@ -111,7 +111,7 @@ class Loop:
     def going_on(self, past: Past, initial_parameters: Parameters) -> Loop:
         """A loop with other arrays to go on from and to start with, and the same compiled programs."""
         loop = copy(self)
-        loop.past, loop.initial_parameters = placed(past), initial_parameters
+        loop.past, loop.initial_parameters = replicate(past), initial_parameters
         return loop
 
     @property
@@ -139,8 +139,8 @@ class Loop:
         zero: dict[str, Any] = dict.fromkeys(counters, np.asarray(0))
         zero |= {"fresh_loss": np.asarray(np.inf), "over": np.asarray(False)}
         clock = dict.fromkeys(("seconds", "compile_seconds"), np.asarray(0.0))
-        params = placed(self.initial_parameters)
-        weighting, points = placed(self.weigher.init(params, placed(self.sampler.init(self._key(0), self.past))))
+        params = replicate(self.initial_parameters)
+        weighting, points = replicate(self.weigher.init(params, replicate(self.sampler.init(self._key(0), self.past))))
         good = GoodPlace(params, points, weighting, zero["step"], zero["stage_step"], np.asarray(np.inf))
         best = BestPlace(params, zero["step"], np.asarray(np.inf))
         return self._entered(TrainState(params, (), points, weighting, good, best, **zero, **clock), 0)
@@ -194,8 +194,8 @@ class Loop:
         if not _same_shapes(jax.eval_shape(self._program(state).init, state.params), state.optimiser):
             state = self._begun(state)
         if resampled:
-            points = placed(self.sampler.init(self._key(step), self.past))
-            weighting, points = placed(self.weigher.init(state.params, points))
+            points = replicate(self.sampler.init(self._key(step), self.past))
+            weighting, points = replicate(self.weigher.init(state.params, points))
             state = replace(state, points=points, weighting=weighting).counted(drawn=step).marked(np.inf)
         elif over and step:
             redraw = self._redraw(stage)
@@ -329,7 +329,7 @@ class Loop:
 
     def _begun(self, state: TrainState) -> TrainState:
         """The state with a new optimiser."""
-        return replace(state, optimiser=placed(self._program(state).init(state.params), shares=True))
+        return replace(state, optimiser=replicate(self._program(state).init(state.params), shares=True))
 
     def _renewed(self, state: TrainState, draw: bool) -> TrainState:
         """The state with new points or new weights: another objective for the optimiser."""
@@ -342,7 +342,7 @@ class Loop:
             state = replace(state, good=replace(state.good, loss=np.asarray(np.inf))).counted(drawn=step)
         else:
             weighting, points = self.weigher.update(state.weighting, state.params, state.points, due, False)
-        weighting, points = placed((weighting, points))
+        weighting, points = replicate((weighting, points))
         state = replace(state, points=points, weighting=weighting)
         if draw and self._stage(state).patience:
             state = self._looked_at_fresh_points(state)
@@ -362,7 +362,7 @@ class Loop:
 
     def _drawn(self, state: TrainState, key: Any, due: tuple[bool, ...]) -> tuple[Any, PointSets]:
         """New points with the weights that they get, and the weightings' states."""
-        points = placed(self.sampler.update(key, state.params, state.points, self.past))
+        points = replicate(self.sampler.update(key, state.params, state.points, self.past))
         return self.weigher.update(state.weighting, state.params, points, due, True)
 
     def _key(self, step: int) -> Any:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 
-from pinnkit import products
+from pinnkit import compilation
 from pinnkit.errors import UsageError
 from pinnkit.objective.collocation import Sampling
 from pinnkit.optim import Auto, Optimiser
@@ -137,11 +137,11 @@ class Recipe(SingleOptions):
                 expected='jax.config.update("jax_enable_x64", True) before anything else (the command line does it itself)',
                 do='Add that line at the top of the script or notebook, or use precision="float32".',
             )
-        if self.precision == "float32" and products.are_rounded():
+        if self.precision == "float32" and compilation.are_rounded():
             raise UsageError(
                 f"The recipe asks for float32, and JAX rounds the factors of products to 3 digits on a {jax.default_backend()}.",
                 where="precision of the recipe",
-                expected=f'jax.config.update("{products.SETTING}", "{products.FULL}") (the command line does it itself)',
+                expected=f'jax.config.update("{compilation.SETTING}", "{compilation.FULL}") (the command line does it itself)',
                 do='Add that line at the top of the script or notebook; "tensorfloat32" instead asks for the rounding.',
             )
         return jnp.dtype("float32" if self.precision in SHORT else self.precision)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from pinnkit.compiling import jit_once
+from pinnkit.compilation import jit_once
 from pinnkit.objective import AnyObjective, Parameters, PointSets
 from pinnkit.optim import Optimiser, kept_values
 from pinnkit.optim.loss_scaling import loss_scaled

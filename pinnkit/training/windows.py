@@ -30,13 +30,13 @@ from pinnkit.fields import (
 )
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters
-from pinnkit.objective.tiles import mapped, rows_of_a_tile
-from pinnkit.parallel import placed
+from pinnkit.objective.tiles import map_over_points, rows_of_a_tile
+from pinnkit.parallel.devices import replicate
 from pinnkit.problem import Box, Problem
+from pinnkit.problem.axes import TIME
 from pinnkit.problem.conditions import method_arguments
-from pinnkit.problem.domain import TIME
 from pinnkit.training.loop import Loop
-from pinnkit.training.parts import Parts
+from pinnkit.training.phases import Parts
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import TrainState
 
@@ -59,7 +59,7 @@ class Windows(Parts):
         """A state of the given stage with the right shapes, for reading a checkpoint into."""
         k = min(stage // self.stages, self.count - 1)
         # On all cores, as those of a training are: a checkpoint is read into what is here.
-        params = placed({"network": tuple(self.network.initial(i) for i in range(k + 1))})
+        params = replicate({"network": tuple(self.network.initial(i) for i in range(k + 1))})
         return self._outer(self._loop(k, params, keep=False).like(stage - k * self.stages), params, k)
 
     def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
@@ -181,7 +181,7 @@ class WindowPast:
         def at(past: WindowPast, some: Points) -> dict[MultiIndex, Any]:
             return past._summed(lambda f: partial_derivatives(f, jnp.asarray(some.X), wanted))
 
-        found = mapped(at, rows_of_a_tile(self.network.first, 1 + len(wanted)), self, Points(X))
+        found = map_over_points(at, rows_of_a_tile(self.network.first, 1 + len(wanted)), self, Points(X))
         rest = Expansion(X, tuple(found.values()), tuple(found))
         return replace(points, X=X, trial=WindowTrial(jnp.full_like(X[:, :1], start), rest, self.network))
 

@@ -3,9 +3,8 @@
 from pinnkit.weighting.attention import ResidualAttention, SelfAdaptive, VariationalAttention
 from pinnkit.weighting.base import Weighting
 from pinnkit.weighting.causal import Causality
-from pinnkit.weighting.registry import WEIGHTINGS
 from pinnkit.weighting.terms import NTK, GradientNorm
-from pinnkit.weighting.weigher import Weigher, unweighted, weigher
+from pinnkit.weighting.weigher import WEIGHTINGS, Weigher, unweighted, weigher
 
 __all__ = [
     "NTK",

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from pinnkit.errors import UsageError, location
 from pinnkit.objective import Objective, Parameters, PointSets
-from pinnkit.problem.domain import TIME
+from pinnkit.problem.axes import TIME
 from pinnkit.weighting.base import Factors, Weighting
 
 

@@ -9,7 +9,10 @@ from typing import Any
 import jax
 
 from pinnkit.objective import Objective, Parameters, PointSets
+from pinnkit.weighting.attention import ResidualAttention, SelfAdaptive, VariationalAttention
 from pinnkit.weighting.base import Factors, Weighting
+from pinnkit.weighting.causal import Causality
+from pinnkit.weighting.terms import NTK, GradientNorm
 
 Weighed = tuple[tuple[Any, ...], PointSets]
 """The states of all weightings, and the points with the weights that they say."""
@@ -73,3 +76,9 @@ def weighed(points: PointSets, objective: Objective[Any, Any], factors: Factors)
                 own[term] = own[term] * factor if term in own else factor
         found[group.name] = replace(points[group.name], weights=own or None)
     return found
+
+
+WEIGHTINGS: dict[str, type[Weighting]] = {
+    cls.name: cls for cls in (NTK, GradientNorm, ResidualAttention, VariationalAttention, SelfAdaptive, Causality)
+}
+"""The weightings that the command line and a run folder can name."""

@@ -15,7 +15,7 @@ from processes import TINY, no_traceback, pinnkit_process
 from test_damaged_folders import load
 
 import pinnkit as pk
-from pinnkit.references import cache
+from pinnkit import cache
 
 RUN = "runs/tiny/a"
 

@@ -25,7 +25,7 @@ kinds = pytest.mark.parametrize("kind", OPTIONS)
 LOAD = """
 import jax
 jax.config.update("jax_enable_x64", True)
-from pinnkit.parallel import use_all_cores
+from pinnkit.parallel.devices import use_all_cores
 assert use_all_cores()
 import pinnkit as pk
 solution = pk.load("run")

@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError, location
-from pinnkit.fields.calls import quantity_value
 from pinnkit.fields.channels import Operator
 from pinnkit.fields.derivatives import BatchFunction, derivatives, partial_derivatives
 from pinnkit.fields.elsewhere import Elsewhere, FieldAt
 from pinnkit.fields.names import Column, Coordinate, FieldFunction, Names, NormalComponent, Partial, Request, partials
+from pinnkit.fields.user_calls import quantity_value
 from pinnkit.multi_index import MultiIndex
 from pinnkit.problem import Box, Problem
 from pinnkit.problem.conditions import method_arguments

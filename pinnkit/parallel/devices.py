@@ -44,7 +44,7 @@ def cores() -> Mesh | None:
     return Mesh(np.array(devices[: _dividing(len(devices))]), (CORES,))
 
 
-def placed(tree: Any, *, shares: bool = False) -> Any:
+def replicate(tree: Any, *, shares: bool = False) -> Any:
     """Arrays put whole on every core, so that no program is compiled twice; those that are there stay as they are.
 
     Whole also where a program has left its result in shares: a second program, for such arguments, adds up in another order, and
@@ -68,7 +68,7 @@ def placed(tree: Any, *, shares: bool = False) -> Any:
     return jax.tree.map(put, tree)
 
 
-def kept(array: Any, where: PartitionSpec) -> Any:
+def shard(array: Any, where: PartitionSpec) -> Any:
     """Where a compiled program keeps an array."""
     mesh = cores()
     return array if mesh is None else jax.lax.with_sharding_constraint(array, NamedSharding(mesh, where))

@@ -12,14 +12,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from pinnkit.parallel import CORES, SHARED, WHOLE, cores
+from pinnkit.parallel.devices import CORES, SHARED, WHOLE, cores
 
 PerTile = Callable[[Any, Any], Any]
 """(what all tiles need, a tile) -> a pytree of arrays."""
 
 
 @dataclass(frozen=True)
-class Part:
+class TiledFunction:
     """Tiles, and what is made of each. shared: among the cores; a part that has one tile only is walked by every core."""
 
     make: PerTile
@@ -27,12 +27,12 @@ class Part:
     shared: bool
 
 
-def summed(parts: Sequence[Part], whole: Any) -> list[Any]:
+def sum_over_tiles(parts: Sequence[TiledFunction], whole: Any) -> list[Any]:
     """For each part, the sum over its tiles of what it makes; `whole` is what every tile needs (the parameters, say)."""
     return _on_cores(parts, whole, _sum_over_tiles, add=True)
 
 
-def stacked(parts: Sequence[Part], whole: Any) -> list[Any]:
+def map_over_tiles(parts: Sequence[TiledFunction], whole: Any) -> list[Any]:
     """For each part, what it makes of its tiles, each array (tiles, ...)."""
 
     def over_tiles(make: PerTile, whole: Any, tiles: Any) -> Any:
@@ -42,7 +42,7 @@ def stacked(parts: Sequence[Part], whole: Any) -> list[Any]:
 
 
 def _on_cores(
-    parts: Sequence[Part], whole: Any, over_tiles: Callable[[PerTile, Any, Any], Any], *, add: bool
+    parts: Sequence[TiledFunction], whole: Any, over_tiles: Callable[[PerTile, Any, Any], Any], *, add: bool
 ) -> list[Any]:
     """Each core walks over its share of the tiles, of all shared parts in one program; what they made is added, or joined."""
     mesh = cores()

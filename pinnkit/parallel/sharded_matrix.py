@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from pinnkit.parallel import CORES, ROWS, SHARED, WHOLE, cores, kept
+from pinnkit.parallel.devices import CORES, ROWS, SHARED, WHOLE, cores, shard
 
 SMALL = 10 * ROWS
 """Smaller matrices are not shared: handing them out takes longer than the work."""
@@ -30,7 +30,7 @@ def matrix_rows(size: int) -> int:
 def identity(size: int, dtype: Any) -> Matrix:
     """The identity, (rows, size)."""
     eye = jnp.eye(matrix_rows(size), size, dtype=dtype)
-    return eye if _mesh(eye) is None else kept(eye, SHARED)
+    return eye if _mesh(eye) is None else shard(eye, SHARED)
 
 
 def product(matrix: Matrix, vector: Vector) -> Vector:

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from pinnkit import walks
 from pinnkit.errors import UsageError
+from pinnkit.parallel import tiled_map_reduce
 
 TileResiduals = Callable[[Any, Any], Float[Array, "rows terms"]]
 """(parameters, the arrays of a tile) -> one row of residuals a point."""
@@ -62,7 +62,7 @@ class ResidualVector:
         def rows(block: Block, params: Any, tile: Any) -> Float[Array, "rows terms"]:
             return block.residuals(params, tile)
 
-        found = stacked(self.blocks, rows, params, [b.tiles for b in self.blocks])
+        found = map_over_blocks(self.blocks, rows, params, [b.tiles for b in self.blocks])
         flat = [r.reshape(-1, r.shape[-1])[: b.count].reshape(-1) for b, r in zip(self.blocks, found, strict=True)]
         return jnp.concatenate(flat)
 
@@ -92,21 +92,23 @@ def blocks_of(residual_fn: Callable[[Any], Any], params: Any) -> Blocks:
     return (Block(residuals, jnp.zeros((1, found.size)), found.size, pointwise=False),)
 
 
-def summed(blocks: Blocks, per_tile: PerTile, whole: Any, tiles: Sequence[Any]) -> Any:
+def sum_over_blocks(blocks: Blocks, per_tile: PerTile, whole: Any, tiles: Sequence[Any]) -> Any:
     """The sum of what `per_tile` makes, over all tiles of all blocks.
 
     Arguments
         whole: what every tile needs (the parameters, say).
         tiles: for each block a pytree of arrays (tiles, rows, ...): `block.tiles`, alone or with others.
     """
-    found = walks.summed(_parts(blocks, per_tile, tiles), whole)
+    found = tiled_map_reduce.sum_over_tiles(_parts(blocks, per_tile, tiles), whole)
     return jax.tree.map(lambda *each: sum(each[1:], start=each[0]), *found)
 
 
-def stacked(blocks: Blocks, per_tile: PerTile, whole: Any, tiles: Sequence[Any]) -> list[Any]:
+def map_over_blocks(blocks: Blocks, per_tile: PerTile, whole: Any, tiles: Sequence[Any]) -> list[Any]:
     """What `per_tile` makes of each tile, stacked: for each block (tiles, ...)."""
-    return walks.stacked(_parts(blocks, per_tile, tiles), whole)
+    return tiled_map_reduce.map_over_tiles(_parts(blocks, per_tile, tiles), whole)
 
 
-def _parts(blocks: Blocks, per_tile: PerTile, tiles: Sequence[Any]) -> list[walks.Part]:
-    return [walks.Part(partial(per_tile, b), t, b.pointwise) for b, t in zip(blocks, tiles, strict=True)]
+def _parts(blocks: Blocks, per_tile: PerTile, tiles: Sequence[Any]) -> list[tiled_map_reduce.TiledFunction]:
+    return [
+        tiled_map_reduce.TiledFunction(partial(per_tile, b), t, b.pointwise) for b, t in zip(blocks, tiles, strict=True)
+    ]
