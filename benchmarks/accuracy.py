@@ -218,7 +218,7 @@ def told_by(folder: Path) -> dict[str, Any]:
         "course": course,
         "device": config["device"],
         "points": config["recipe"]["sampling"]["interior"],
-        "windows": config["recipe"]["windows"],
+        "windows": (config["recipe"]["schedule"] or {}).get("count", 1),
         "precision": config["recipe"]["precision"],
     }
 

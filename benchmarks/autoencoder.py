@@ -53,7 +53,7 @@ def trained(model: pk.Autoencoder, stage: pk.Optax | pk.Adam | pk.Muon) -> tuple
     problem = problem_class("solution_autoencoder")()
     run = Run(problem, model, replace(problem.recipe, stages=(replace(stage, patience=0),)))
     losses: list[float] = []
-    for report in run.loop.run(run.loop.start()):
+    for report in run.trainer.run(run.trainer.start()):
         losses += report.losses.tolist()
         if report.diverged:
             return losses[0], float("inf")

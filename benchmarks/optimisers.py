@@ -22,7 +22,8 @@ from pinnkit.evaluation.truth import truth_of
 from pinnkit.parallel.devices import use_all_cores
 from pinnkit.problem.find import problem_class
 from pinnkit.runs.run import described
-from pinnkit.training.loop import Loop, Report
+from pinnkit.training.loop import Loop
+from pinnkit.training.trainer import Report
 
 MANY = 10**6
 STAGES: dict[str, tuple[tuple[pk.LevenbergMarquardt | pk.SSBroyden | pk.Adam | pk.LBFGS, ...], int]] = {

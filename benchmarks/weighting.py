@@ -29,7 +29,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "residual_attention": {"weighting": pk.ResidualAttention()},
     "variational_attention": {"weighting": pk.VariationalAttention()},
     "self_adaptive": {"weighting": pk.SelfAdaptive()},
-    "causality": {"causality": pk.Causality()},
+    "causality": {"weighting": pk.Causality()},
 }
 """What differs from the plain recipe: RAD, fixed weights. Each with its default settings."""
 OF_TERMS = ("gradient_norm", "ntk")
@@ -67,7 +67,7 @@ def trained(problem: pk.Problem, choice: str, steps: int, seed: int) -> tuple[fl
         weights={} if choice in OF_TERMS else own.weights,
     )  # fmt: skip
     run = Run(problem, recipe=recipe, seed=seed)
-    *_, last = run.loop.run(run.loop.start())
+    *_, last = run.trainer.run(run.trainer.start())
     evaluation = run.evaluate(last.state)
     return evaluation.worst_error or float("nan"), float(last.state.seconds)
 

@@ -23,8 +23,10 @@ from pinnkit.problem import (
     unknown,
 )
 from pinnkit.runs.solution import Solution, check, diagnose, load, train
-from pinnkit.training.curriculum import Curriculum
 from pinnkit.training.recipe import Recipe
+from pinnkit.training.schedule import Schedule
+from pinnkit.training.schedules.curriculum import Curriculum
+from pinnkit.training.schedules.windows import Windows
 from pinnkit.weighting import (
     NTK,
     Causality,
@@ -65,12 +67,14 @@ __all__ = [
     "ResidualAttention",
     "SSBroyden",
     "Sampling",
+    "Schedule",
     "SelfAdaptive",
     "Solution",
     "Transformer",
     "UsageError",
     "VariationalAttention",
     "Weighting",
+    "Windows",
     "at",
     "boundary",
     "check",

@@ -26,6 +26,8 @@ SYNONYMS = {
     "batch_size": "interior",
     "callback": "hooks",
     "callbacks": "hooks",
+    "causality": "weighting",
+    "curriculum": "schedule",
     "epochs": "steps",
     "hidden_layers": "depth",
     "iterations": "steps",
@@ -46,6 +48,7 @@ SYNONYMS = {
     "tol": "accuracy",
     "tolerance": "accuracy",
     "verbose": "progress",
+    "windows": "schedule",
 }
 """What other libraries call it, and what it is called here: for the advice about names that do not exist."""
 
@@ -136,6 +139,8 @@ def advice(name: str, known: Iterable[str], *, listed: bool = True) -> str:
 def suggestion(name: str, known: Iterable[str]) -> str:
     """'did you mean ...?' for a misspelt name, or the list of the known ones."""
     names = sorted(known)
+    if SYNONYMS.get(name) in names:
+        return f"did you mean '{SYNONYMS[name]}'?"
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(f"'{c}'" for c in close) + "?"

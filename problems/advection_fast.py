@@ -30,4 +30,4 @@ class AdvectionFast(pk.Problem):
         return jnp.sin(x - self.c * t)
 
     model = pk.MLP(width=24, depth=2, activation="sin")
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=2500),), sampling=pk.Sampling(interior=1500), windows=5)
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=2500),), sampling=pk.Sampling(interior=1500), schedule=pk.Windows(5))

@@ -34,4 +34,4 @@ class KdV(pk.Problem):
         return kdv.converged(self.d).estimated_error.relative_l2
 
     model = pk.MLP(width=20, depth=4)
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=5000),), sampling=pk.Sampling(interior=3000), windows=5)
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=5000),), sampling=pk.Sampling(interior=3000), schedule=pk.Windows(5))

@@ -43,5 +43,5 @@ class KuramotoSivashinsky(pk.Problem):
     recipe = pk.Recipe(
         stages=(pk.SSBroyden(steps=2000), pk.LevenbergMarquardt(steps=90)),
         sampling=pk.Sampling(interior=1500, redraw=250),
-        windows=40,
+        schedule=pk.Windows(40),
     )

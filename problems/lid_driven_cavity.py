@@ -76,5 +76,5 @@ class LidDrivenCavity(pk.Problem):
         stages=(pk.SSBroyden(steps=22000, patience=0),),
         sampling=pk.Sampling(interior=3000, boundary=2400, density="chebyshev"),
         weights={"walls": 30.0, "tight_ends": 1000.0},
-        curriculum=pk.Curriculum(parameter="Re", multiples=(0.1, 0.4), steps=1000),
+        schedule=pk.Curriculum(parameter="Re", multiples=(0.1, 0.4), steps=1000),
     )

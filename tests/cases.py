@@ -102,7 +102,7 @@ def evaluation_of(run, **values):
     nothing = {"errors": None, "training_residuals": {}, "residuals": {}, "unknowns": {}}
     options = {t: run.recipe.sampling.option(g) for g in run.equations.groups for t in run.equations.terms(g)}
     given = {"problem": run.problem, "equations": run.equations, "accuracy": run.accuracy, "point_options": options}
-    given |= {"requested": run.recipe.accuracy, "state": run.loop.start(), "diverged": False, "interrupted": False}
+    given |= {"requested": run.recipe.accuracy, "state": run.trainer.start(), "diverged": False, "interrupted": False}
     return Evaluation(**given | nothing | values)
 
 

@@ -111,7 +111,7 @@ def run():
 
 
 def test_errors_of_a_network_are_those_of_its_values(run):
-    state = run.loop.start()
+    state = run.trainer.start()
     u = np.asarray(run.objective.network.fields(state.params)(jnp.asarray(X)))[:, 0]
     error = run.evaluate(state).errors["u"]
     assert error.relative_l2 == pytest.approx(np.linalg.norm(u - np.exp(-X[:, 0])) / np.linalg.norm(np.exp(-X[:, 0])))
@@ -119,8 +119,8 @@ def test_errors_of_a_network_are_those_of_its_values(run):
 
 
 def test_fresh_residuals_are_those_on_points_that_training_never_has(run):
-    state = run.loop.start()
-    unseen = run.loop.unseen(4)
+    state = run.trainer.start()
+    unseen = run.trainer.held_out_points(4)
     X = np.concatenate([p["interior"].X for p in unseen])
     assert not np.isin(X, np.asarray(state.points["interior"].X)).any()
     assert len(np.unique(X)) == len(X)

@@ -202,7 +202,7 @@ def test_windows_cut_the_time_that_the_parameter_gives():
             return u - 1.0
 
     run = Run(Growth(T=3.0), pk.MLP(width=4, depth=1), pk.Recipe(windows=3))
-    np.testing.assert_allclose(run.loop.network.cut.starts, [0, 1, 2, 3])
+    np.testing.assert_allclose(run.trainer.network.cut.starts, [0, 1, 2, 3])
 
 
 def curriculum(*multiples, **changes):
@@ -212,18 +212,18 @@ def curriculum(*multiples, **changes):
 @pytest.mark.slow
 def test_a_curriculum_trains_each_value_on_its_own_domain():
     run = Run(Fin(L=4.0), recipe=curriculum(0.25, 0.5))
-    params = run.loop.network.initial_parameters
+    params = run.trainer.network.initial_parameters
     for k, length in enumerate([1.0, 2.0, 4.0]):
-        loop = run.loop._loop(k, params)
+        loop = run.trainer.loop(k, params)
         points = loop.start().points
         inside, tips = np.asarray(points["interior"].X), np.asarray(points["boundary x+"].X)
         assert 0.9 * length < inside.max() <= length
         np.testing.assert_allclose(tips, length)
         # The same weights are the same function of x / L.
         xi = np.linspace(0, 1, 5)[:, None]
-        own = run.loop.network.values(params, 4.0 * xi)
+        own = run.trainer.network.values(params, 4.0 * xi)
         np.testing.assert_allclose(loop.network.values(params, length * xi), own, rtol=1e-12)
-    reports = list(run.loop.run(run.loop.start()))
+    reports = list(run.trainer.run(run.trainer.start()))
     assert int(reports[-1].state.step) == 3 + 3 + 20
     assert run.accuracy.points.max() == 4.0
 

@@ -19,20 +19,20 @@ from pinnkit.runs.run import Run
 RECIPE = pk.Recipe(
     stages=(pk.SSBroyden(steps=40), pk.SSBroyden(steps=10)),
     sampling=pk.Sampling(interior=32, redraw=25),
-    curriculum=pk.Curriculum(parameter="k", multiples=(0.5, 2.0), steps=30),
+    schedule=pk.Curriculum(parameter="k", multiples=(0.5, 2.0), steps=30),
 )
 
 
 @pytest.fixture(scope="module")
 def trained():
     run = Run(Growth(k=0.8), recipe=RECIPE)
-    return run, list(run.loop.run(run.loop.start()))
+    return run, list(run.trainer.run(run.trainer.start()))
 
 
 def growth_rate(run, params):
     """u'(0) / u(0) of a network for u_t = k u."""
     t = np.array([[0.0], [1e-4]])
-    u = run.loop.network.values(params, t)[:, 0]
+    u = run.trainer.network.values(params, t)[:, 0]
     return (u[1] - u[0]) / 1e-4 / u[0]
 
 
@@ -57,7 +57,7 @@ def test_each_part_begins_with_what_the_one_before_has_learned(trained):
     run, reports = trained
     for before, after in ((40, 80), (80, 130)):
         ended = next(r.state for r in reports if int(r.state.step) == before)
-        loop = run.loop._loop(1 if after == 80 else 2, ended.params)
+        loop = run.trainer.loop(1 if after == 80 else 2, ended.params)
         for a, b in zip(*(map(np.asarray, _leaves(p)) for p in (loop.initial_parameters, ended.params)), strict=True):
             np.testing.assert_array_equal(a, b)
 
@@ -81,10 +81,10 @@ def test_an_interrupted_run_goes_on_to_the_bit(trained, tmp_path):
         checkpoints = Checkpoints(tmp_path / str(place))
         checkpoints.save(reports[place].state)
         run = Run(Growth(k=0.8), recipe=RECIPE)
-        restored = checkpoints.restore(run.loop)
+        restored = checkpoints.restore(run.trainer)
         state, remark = restored.state, restored.remark
         assert remark == "" and arrays(state).keys() == arrays(reports[place].state).keys()
-        for report in run.loop.run(state):
+        for report in run.trainer.run(state):
             state = report.state
         assert_equal(state, reports[-1].state)
 
@@ -99,14 +99,14 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
         "    def exact(self, t):\n        return jnp.exp(self.k * t)\n\n"
         "    model = pk.MLP(width=5, depth=1)\n"
         "    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=40),), sampling=pk.Sampling(interior=20),\n"
-        '        curriculum=pk.Curriculum(parameter="k", multiples=(0.5,), steps=20))\n'
+        '        schedule=pk.Curriculum(parameter="k", multiples=(0.5,), steps=20))\n'
     )
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
         main(["train", "growth.py", "--curriculum.multiples", "0.2", "0.6", "--out", "run"])
     assert ended.value.code == 0
-    described = json.loads(Path("run/run.json").read_text())["recipe"]["curriculum"]
-    assert described == {"parameter": "k", "multiples": [0.2, 0.6], "steps": 20}
+    described = json.loads(Path("run/run.json").read_text())["recipe"]["schedule"]
+    assert described == {"name": "curriculum", "parameter": "k", "multiples": [0.2, 0.6], "steps": 20}
     out = capsys.readouterr().out
     assert "k = 0.2: stage" in out and "k = 0.6: stage" in out and "k = 1: stage" in out
     solution = pk.load("run")
@@ -137,9 +137,9 @@ def test_the_unknown_of_a_problem_is_trained_throughout():
         def end(self, u):
             return u - jnp.exp(-1.0)
 
-    run = Run(Decay(), recipe=replace(RECIPE, curriculum=pk.Curriculum(parameter="c", multiples=(0.5,), steps=60)))
+    run = Run(Decay(), recipe=replace(RECIPE, schedule=pk.Curriculum(parameter="c", multiples=(0.5,), steps=60)))
     found = [float(run.problem.unknowns()["k"].value(r.state.params["unknowns"]["k"]))
-             for r in run.loop.run(run.loop.start()) if "ended" in r.event]  # fmt: skip
+             for r in run.trainer.run(run.trainer.start()) if "ended" in r.event]  # fmt: skip
     assert found[1] > 1.5 and found[-1] == pytest.approx(1.0, rel=0.05)
 
 
@@ -149,8 +149,7 @@ def test_the_unknown_of_a_problem_is_trained_throughout():
         (lambda: pk.Curriculum(parameter="k", multiples=()), ("curriculum.multiples is ()", "(0.1, 0.4)")),
         (lambda: pk.Curriculum(parameter="k", multiples=("a",)), ("curriculum.multiples",)),
         (lambda: pk.Curriculum(parameter="k", multiples=(0.5,), steps=0), ("curriculum.steps is 0", "1 or more")),
-        (lambda: pk.Recipe(curriculum={"k": 0.5}), ("curriculum is {'k': 0.5}", "pk.Curriculum(")),
-        (lambda: replace(RECIPE, windows=2), ("windows is 2, and there is a curriculum",)),
+        (lambda: pk.Recipe(schedule={"k": 0.5}), ("schedule is {'k': 0.5}", "pk.Curriculum(")),
         (lambda: Run(Growth(), recipe=changed("K")), ("changes 'K'", "no parameter of Growth", "test_windows.py")),
         (lambda: Run(Fitted(), recipe=changed("k")), ("changes 'k'", "no given number")),
     ],
@@ -160,4 +159,4 @@ def test_what_is_refused(make, words):
 
 
 def changed(name):
-    return replace(RECIPE, curriculum=pk.Curriculum(parameter=name, multiples=(0.5,)))
+    return replace(RECIPE, schedule=pk.Curriculum(parameter=name, multiples=(0.5,)))

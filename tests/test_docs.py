@@ -55,7 +55,7 @@ def test_problems_of_the_pages(block, data, tmp_path):
     assert checked.warnings == ()
     if problem.exact is not None:
         assert max(place.relative for place in checked.exact) < 1e-6
-    *_, report = run.loop.run(run.loop.start())
+    *_, report = run.trainer.run(run.trainer.start())
     assert int(report.state.step) == 2
     assert all(
         np.isfinite(float(v)) for v in run.objective.mean_squares(report.state.params, report.state.points).values()

@@ -76,7 +76,7 @@ def test_every_network_is_read(model):
 
 def evaluation(problem, model):
     run = Run(problem, model, pk.Recipe(sampling=pk.Sampling(interior=64, initial=16, boundary=16)))
-    return run.evaluate(run.loop.start())
+    return run.evaluate(run.trainer.start())
 
 
 def test_eight_bits():
@@ -102,7 +102,7 @@ def test_eight_bits():
 
 def test_the_program_has_values_and_derivatives():
     run = Run(Rod(), pk.MLP(width=6, depth=2))
-    found = run.evaluate(run.loop.start())
+    found = run.evaluate(run.trainer.start())
     written, difference = exported(found)
     assert difference < 1e-12
     u = jax.export.deserialize(bytearray(written)).call
@@ -121,7 +121,7 @@ def test_the_program_has_values_and_derivatives():
 
 def test_what_cannot_be_written_in_eight_bits_is_refused():
     windows = Run(Rod(), pk.MLP(width=4, depth=1), pk.Recipe(windows=2))
-    refused(lambda: quantised(windows.evaluate(windows.loop.start())), "several networks", "without --int8")
+    refused(lambda: quantised(windows.evaluate(windows.trainer.start())), "several networks", "without --int8")
 
 
 ALONE = """

@@ -89,8 +89,8 @@ def test_a_jump_is_met_with_them_and_not_without():
     error, X = {}, np.random.default_rng(2).random((5000, 2))  # the corner itself, of no value, not among them
     for problem in (Corner(), Plain()):
         run = Run(problem, pk.MLP(width=10, depth=2), recipe)
-        *_, last = run.loop.run(run.loop.start())
-        found, expected = run.loop.network.values(last.state.params, X)[:, 0], np.asarray(problem.exact(*X.T))
+        *_, last = run.trainer.run(run.trainer.start())
+        found, expected = run.trainer.network.values(last.state.params, X)[:, 0], np.asarray(problem.exact(*X.T))
         error[type(problem)] = np.linalg.norm(found - expected) / np.linalg.norm(expected)
     assert 10 * error[Corner] < error[Plain], error
 
@@ -142,5 +142,5 @@ def test_what_is_refused(make, words):
 
 
 def test_windows_refuse_a_feature_of_time():
-    refused(lambda: Run(Windowed(), recipe=pk.Recipe(windows=2)), "the feature 'early' depends on time")
+    refused(lambda: Run(Windowed(), recipe=pk.Recipe(schedule=pk.Windows(2))), "the feature 'early' depends on time")
     assert jax.tree.leaves(Run(Windowed()).objective.network.initial_parameters)

@@ -36,12 +36,12 @@ class Descent(Optimiser):
 
 def reports(*stages, sampling=POINTS, seed=0, **recipe):
     run = Run(Decay(), recipe=pk.Recipe(stages=stages, sampling=sampling, **recipe), seed=seed)
-    return run, list(run.loop.run(run.loop.start()))
+    return run, list(run.trainer.run(run.trainer.start()))
 
 
 def draws(found, run):
     """The steps after which the points were others than before."""
-    steps, before = [], run.loop.start().points
+    steps, before = [], run.trainer.start().points
     for report in found:
         if not np.array_equal(report.state.points["interior"].X, before["interior"].X):
             steps.append(int(report.state.step))
@@ -54,7 +54,7 @@ def test_training_makes_the_loss_small_and_counts_steps_and_seconds():
     last = found[-1]
     assert last.loss < 0.1 * found[0].losses[0]
     assert int(last.state.step) == 60 == sum(r.losses.size for r in found)
-    assert run.loop.over(last.state)
+    assert run.trainer.over(last.state)
     assert float(last.state.seconds) == pytest.approx(sum(r.seconds for r in found))
     assert float(last.state.compile_seconds) > 0
     assert [r.event for r in found if r.event] == ["stage 'adam' ended at step 40", "stage 'adam' ended at step 60"]
@@ -63,7 +63,7 @@ def test_training_makes_the_loss_small_and_counts_steps_and_seconds():
 @pytest.mark.slow
 def test_reported_losses_are_those_of_the_objective():
     run, found = reports(Descent(steps=12), weights={"start": 3.0})
-    first, points = run.loop.start(), run.loop.start().points
+    first, points = run.trainer.start(), run.trainer.start().points
     assert found[0].losses[0] == pytest.approx(float(run.objective.loss(first.params, points)), rel=1e-12)
     params, expected = first.params, []
     for _ in range(12):  # gradient descent by hand
@@ -92,9 +92,9 @@ def test_reported_losses_are_those_of_the_objective():
 )
 def test_stages_end(stages, steps, events):
     run, found = reports(*stages)
-    state = found[-1].state if found else run.loop.start()
+    state = found[-1].state if found else run.trainer.start()
     assert int(state.step) == steps
-    assert run.loop.over(state)
+    assert run.trainer.over(state)
     said = [r.event for r in found if r.event]
     assert len(said) == len(events)
     assert all(words in sentence for words, sentence in zip(events, said, strict=True))
@@ -135,7 +135,7 @@ def test_points_are_drawn_more_often_where_a_step_stands_for_several():
 def test_weights_are_updated_at_the_right_steps_and_at_redraws():
     sampling = pk.Sampling(interior=32, boundary=1, redraw=20)
     run, found = reports(Descent(steps=50), sampling=sampling, weighting=pk.ResidualAttention(every=15))
-    steps, before = [], run.loop.start().points["interior"].weights["decay"]
+    steps, before = [], run.trainer.start().points["interior"].weights["decay"]
     for report in found:
         weights = report.state.points["interior"].weights["decay"]
         if not np.array_equal(weights, before):
@@ -148,14 +148,14 @@ def test_weights_are_updated_at_the_right_steps_and_at_redraws():
 def test_between_two_updates_the_optimiser_sees_one_function():
     """Losses by hand: descent on the weighted loss, whose weights are those of the last update."""
     run, found = reports(Descent(steps=12), weighting=pk.ResidualAttention(every=5), weights={"start": 3.0})
-    state = run.loop.start()
+    state = run.trainer.start()
     params, points, states, expected = state.params, state.points, state.weighting, []
     for step in range(1, 13):
         value, grad = jax.value_and_grad(run.objective.loss)(params, points)
         params = jax.tree.map(lambda p, g: p - 1e-2 * g, params, grad)
         expected.append(float(value))
         if step % 5 == 0:
-            states, points = run.loop.weigher.update(states, params, points, (True,), False)
+            states, points = run.trainer.weigher.update(states, params, points, (True,), False)
     np.testing.assert_allclose(np.concatenate([r.losses for r in found]), expected, rtol=1e-11)
     squares = found[-1].mean_squares
     assert found[-1].loss == pytest.approx(squares["decay"] + 3.0 * squares["start"]), "comparable: fixed weights only"
@@ -164,7 +164,7 @@ def test_between_two_updates_the_optimiser_sees_one_function():
 def test_new_weights_keep_the_matrix_of_a_quasi_newton_stage_and_make_its_value_anew():
     run = Run(Decay(), recipe=pk.Recipe(stages=pk.SSBroyden(steps=20), sampling=POINTS, weighting=pk.NTK(every=7)))
     states = {}
-    for report in run.loop.run(run.loop.start()):
+    for report in run.trainer.run(run.trainer.start()):
         states[int(report.state.step)] = report.state
     optimiser = states[7].optimiser
     assert np.isinf(optimiser.value)
@@ -196,8 +196,8 @@ def test_every_length_of_chunk_runs_the_same_program():
             return u_x + self.k * u
 
     run = Run(Counted(), recipe=pk.Recipe(stages=(Descent(steps=60),), sampling=POINTS))
-    state = run.loop.start()
-    training = run.loop.run(state)
+    state = run.trainer.start()
+    training = run.trainer.run(state)
     next(training)
     before = len(traces)
     lengths = [r.losses.size for r in training]
@@ -234,7 +234,7 @@ def test_training_ends_where_the_requested_accuracy_is_reached():
     run, found = reports(*stages, sampling=sampling, accuracy=0.05)
     last = found[-1]
     assert last.event == f"stage 'adam' ended at step {int(last.state.step)}: the requested accuracy is reached"
-    assert int(last.state.step) % 30 == 0 and int(last.state.step) < 400 and run.loop.over(last.state)
+    assert int(last.state.step) % 30 == 0 and int(last.state.step) < 400 and run.trainer.over(last.state)
     assert max(e.relative_l2 for e in run.accuracy.errors(last.state.params).values()) <= 0.05
     for report in found[:-1]:  # and not before
         if int(report.state.step) % 30 == 0:
@@ -247,8 +247,8 @@ def test_the_error_is_looked_at_when_points_are_drawn_but_not_at_every_step(redr
     sampling = pk.Sampling(interior=32, boundary=1, redraw=redraw)
     run = Run(Decay(), pk.MLP(width=4, depth=1), pk.Recipe(stages=(pk.Adam(steps=65, patience=0),), sampling=sampling))
     counts = []
-    run.loop.reached = lambda params: asked.append(params) is not None
-    for report in run.loop.run(run.loop.start()):
+    run.trainer.reached = lambda params: asked.append(params) is not None
+    for report in run.trainer.run(run.trainer.start()):
         counts += [int(report.state.step)] * (len(asked) - len(counts))
     assert counts == looks
 

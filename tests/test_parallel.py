@@ -66,11 +66,11 @@ def check_two_devices(path):
     np.savez(path, *numbers())
     recipe = pk.Recipe(stages=(pk.SSBroyden(steps=60),), sampling=pk.Sampling(interior=200, redraw=30))
     run = Run(Rod(), pk.MLP(width=20, depth=3), recipe)
-    first, *_, last = run.loop.run(run.loop.start())
-    matrix = run.loop.start().optimiser.inverse_hessian
+    first, *_, last = run.trainer.run(run.trainer.start())
+    matrix = run.trainer.start().optimiser.inverse_hessian
     assert len(matrix.sharding.device_set) == 2 and not matrix.sharding.is_fully_replicated
     assert int(last.state.step) == 60 and last.loss < first.losses[0] / 100
-    assert [p.chunk._cache_size() for p in run.loop._programs.values()] == [1]
+    assert [p.chunk._cache_size() for p in run.trainer._programs.values()] == [1]
 
 
 @pytest.mark.slow

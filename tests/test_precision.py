@@ -27,7 +27,7 @@ def in_16_bits(working, model=None, seed=0):
 
 
 def collocation_points(made):
-    return Run(Rod(), made.network.model, pk.Recipe(sampling=FEW, precision="float32")).loop.start().points
+    return Run(Rod(), made.network.model, pk.Recipe(sampling=FEW, precision="float32")).trainer.start().points
 
 
 @pytest.mark.parametrize("working", ["bfloat16", "float16"])

@@ -78,7 +78,7 @@ def trained(name):
     assert (found.warnings, found.notes) == ((), ())
     for place in found.exact or ():
         assert place.relative < 1e-10
-    *_, last = run.loop.run(run.loop.start())
+    *_, last = run.trainer.run(run.trainer.start())
     return run, last
 
 

@@ -7,7 +7,7 @@ import pytest
 from cases import refused
 
 import pinnkit as pk
-from pinnkit import products
+from pinnkit import compilation
 
 
 def test_the_default_chooses_its_optimisers_and_is_in_float64():
@@ -35,16 +35,16 @@ def test_float64_is_refused_where_jax_would_silently_give_float32():
 
 def test_float32_is_refused_where_jax_would_silently_round_its_products(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    refused(lambda: pk.Recipe(precision="float32").dtype, "float32", "3 digits", products.SETTING)
+    refused(lambda: pk.Recipe(precision="float32").dtype, "float32", "3 digits", compilation.SETTING)
     assert pk.Recipe(precision="float64").dtype == jnp.float64
     with jax.default_matmul_precision("tensorfloat32"):  # asked for: kept
-        products.keep_digits()
+        compilation.keep_digits()
         assert pk.Recipe(precision="float32").dtype == jnp.float32
     try:
-        products.keep_digits()
+        compilation.keep_digits()
         assert pk.Recipe(precision="float32").dtype == jnp.float32
     finally:
-        jax.config.update(products.SETTING, None)
+        jax.config.update(compilation.SETTING, None)
 
 
 @pytest.mark.parametrize(

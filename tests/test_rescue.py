@@ -32,7 +32,7 @@ class Fenced(Decay):
 
 def trained(problem, *stages, sampling=POINTS):
     run = Run(problem, recipe=pk.Recipe(stages=stages, sampling=sampling))
-    return run, list(run.loop.run(run.loop.start()))
+    return run, list(run.trainer.run(run.trainer.start()))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_the_event_names_the_term_and_the_step_and_says_what_is_done(rescued):
 def test_a_rescued_run_ends_well(rescued):
     run, found = rescued
     last = found[-1]
-    assert run.loop.over(last.state)
+    assert run.trainer.over(last.state)
     assert int(last.state.step) == 300
     assert int(last.state.rescues) == 2
     assert last.loss < 1e-2
@@ -68,7 +68,7 @@ def test_a_rescued_run_ends_well(rescued):
 
 def test_a_rescue_starts_from_the_good_place_itself(rescued):
     run, found = rescued
-    start = run.loop.start()
+    start = run.trainer.start()
     for report in found[:2]:
         assert int(report.state.step) == 0
         same(report.state.params, start.params)
@@ -90,7 +90,7 @@ def test_a_run_that_cannot_be_rescued_ends_at_its_last_good_state(lost):
     assert "3 rescues did not help: training ends at the last good state, step 0" in last.event
     assert bool(all_finite(last.state.params))
     assert int(last.state.rescues) == RESCUES
-    same(last.state.params, run.loop.start().params)
+    same(last.state.params, run.trainer.start().params)
 
 
 @dataclass(frozen=True, kw_only=True)

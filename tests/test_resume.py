@@ -72,11 +72,11 @@ def run():
 def states(run):
     """The uninterrupted run, step by step."""
     with chunks_of(1):
-        return {int(r.state.step): r.state for r in run.loop.run(run.loop.start())}
+        return {int(r.state.step): r.state for r in run.trainer.run(run.trainer.start())}
 
 
 def test_the_run_trains_and_has_all_its_stages(states, run):
-    assert run.loop.over(states[80])
+    assert run.trainer.over(states[80])
     assert {int(s.stage) for s in states.values()} == {0, 1, 2}
     assert int(states[60].drawn) == 60
 
@@ -86,18 +86,18 @@ def test_the_run_trains_and_has_all_its_stages(states, run):
 def test_a_run_read_from_a_checkpoint_ends_in_the_same_state(step, states, run, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(states[step])
-    restored = Checkpoints(tmp_path).restore(run.loop)
+    restored = Checkpoints(tmp_path).restore(run.trainer)
     again, remark = restored.state, restored.remark
     assert remark == ""
     assert_equal(again, states[step])
-    *_, last = run.loop.run(again)
+    *_, last = run.trainer.run(again)
     assert_equal(last.state, states[80])
 
 
 @pytest.mark.parametrize("length", [3, 7, 64])
 def test_how_the_steps_were_cut_into_chunks_changes_nothing(length, states, run):
     with chunks_of(length):
-        *_, last = run.loop.run(run.loop.start())
+        *_, last = run.trainer.run(run.trainer.start())
     assert_equal(last.state, states[80])
 
 
@@ -137,17 +137,17 @@ def test_weights_that_follow_the_residuals_resume_to_the_bit_too(kind, tmp_path)
     )
     run = Run(Ageing(), recipe=recipe, seed=3)
     with chunks_of(1):
-        states = {int(r.state.step): r.state for r in run.loop.run(run.loop.start())}
-    assert run.loop.over(states[22])
+        states = {int(r.state.step): r.state for r in run.trainer.run(run.trainer.start())}
+    assert run.trainer.over(states[22])
     weights = [np.asarray(states[step].points["interior"].weights["decay"]) for step in (11, 12)]
     assert not np.array_equal(*weights), "the weights follow the residuals"
     for step in (7, 12, 20):
         checkpoints = Checkpoints(tmp_path / str(step))
         checkpoints.save(states[step])
-        again = checkpoints.restore(run.loop).state
+        again = checkpoints.restore(run.trainer).state
         assert_equal(again, states[step])
         with chunks_of(5):
-            *_, last = run.loop.run(again)
+            *_, last = run.trainer.run(again)
         assert_equal(last.state, states[22])
 
 
@@ -159,9 +159,9 @@ def test_a_rescue_goes_back_to_the_weights_of_that_place():
         weighting=pk.SelfAdaptive(every=5),
     )
     run = Run(Fenced(), recipe=recipe)
-    start = run.loop.start()
+    start = run.trainer.start()
     with chunks_of(1):
-        reports = list(run.loop.run(start))
+        reports = list(run.trainer.run(start))
     back = next(r.state for r in reports if r.event and "NaN or Inf" in r.event)
     assert_equal(back.weighting, start.weighting)
     assert_equal(back.points, start.points)
@@ -174,11 +174,11 @@ def test_a_rescue_after_the_interruption_goes_back_to_the_same_place(tmp_path):
     recipe = pk.Recipe(stages=(Leap(steps=30, at=17),), sampling=pk.Sampling(interior=16, boundary=1, redraw=0))
     run = Run(Fenced(), recipe=recipe)
     with chunks_of(1):
-        reports = list(run.loop.run(run.loop.start()))
+        reports = list(run.trainer.run(run.trainer.start()))
     assert "NaN or Inf at step 19" in next(r.event for r in reports if r.event)
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(reports[11].state)
-    *_, last = run.loop.run(checkpoints.restore(run.loop).state)
+    *_, last = run.trainer.run(checkpoints.restore(run.trainer).state)
     assert_equal(last.state, reports[-1].state)
 
 
@@ -186,7 +186,7 @@ def test_a_rescued_run_saves_though_its_steps_went_back(run, states, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(states[60])
     checkpoints.save(states[15])
-    assert int(checkpoints.restore(run.loop).state.step) == 15
+    assert int(checkpoints.restore(run.trainer).state.step) == 15
 
 
 def damage(folder, number):
@@ -201,11 +201,11 @@ def test_where_the_last_checkpoint_is_damaged_the_one_before_is_used(run, states
         checkpoints.save(states[step])
     assert sorted(int(p.name) for p in tmp_path.iterdir() if p.name.isdigit()) == [2, 3]  # two are kept
     damage(tmp_path, 3)
-    restored = checkpoints.restore(run.loop)
+    restored = checkpoints.restore(run.trainer)
     assert_equal(restored.state, states[38])
     assert "checkpoint, 3, cannot be read: it is damaged" in restored.remark and "step 38" in restored.remark
     damage(tmp_path, 2)
-    refused(lambda: checkpoints.restore(run.loop), "no checkpoint that can be read", "pinnkit train")
+    refused(lambda: checkpoints.restore(run.trainer), "no checkpoint that can be read", "pinnkit train")
 
 
 def test_an_unfinished_newest_checkpoint_hides_no_older_one(run, states, tmp_path):
@@ -214,11 +214,11 @@ def test_an_unfinished_newest_checkpoint_hides_no_older_one(run, states, tmp_pat
     for step in (15, 38):
         checkpoints.save(states[step])
     (tmp_path / "3").mkdir()
-    restored = checkpoints.restore(run.loop)
+    restored = checkpoints.restore(run.trainer)
     assert_equal(restored.state, states[38])
     assert restored.unreadable == {3: "it was not written to its end"}
     checkpoints.save(states[71])
-    assert int(checkpoints.restore(run.loop).state.step) == 71 and checkpoints.numbers() == [4, 3]
+    assert int(checkpoints.restore(run.trainer).state.step) == 71 and checkpoints.numbers() == [4, 3]
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_older_ones(run, states, tmp_path, monkeypatch):
@@ -232,7 +232,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_older_ones(run, states, 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         checkpoints.save(states[71])
-    assert checkpoints.numbers() == [2, 1] and int(checkpoints.restore(run.loop).state.step) == 38
+    assert checkpoints.numbers() == [2, 1] and int(checkpoints.restore(run.trainer).state.step) == 38
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "ssbroyden", "lbfgs"])
@@ -248,13 +248,13 @@ def test_a_run_that_is_over_goes_on_with_more_steps_as_if_it_had_had_them(optimi
         return pk.Recipe(stages=(stages[optimiser],), sampling=pk.Sampling(interior=32, boundary=1, redraw=10))
 
     short, long = (Run(Decay(), recipe=recipe(steps), seed=3) for steps in (20, 35))
-    *_, ended = short.loop.run(short.loop.start())
+    *_, ended = short.trainer.run(short.trainer.start())
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(ended.state)
-    state = long.loop.adopt(checkpoints.restore(short.loop).state, short.recipe)
-    assert not long.loop.over(state)
-    *_, extended = long.loop.run(state)
-    *_, straight = long.loop.run(long.loop.start())
+    state = long.trainer.adopt(checkpoints.restore(short.trainer).state, short.recipe)
+    assert not long.trainer.over(state)
+    *_, extended = long.trainer.run(state)
+    *_, straight = long.trainer.run(long.trainer.start())
     assert int(extended.state.step) == 35
     assert_equal(extended.state, straight.state)
 
@@ -262,11 +262,11 @@ def test_a_run_that_is_over_goes_on_with_more_steps_as_if_it_had_had_them(optimi
 def test_a_longer_recipe_may_have_further_stages_and_other_points(run):
     recipe = pk.Recipe(stages=(pk.Adam(steps=12),), sampling=pk.Sampling(interior=32, boundary=1))
     first = Run(Decay(), recipe=recipe)
-    *_, ended = first.loop.run(first.loop.start())
+    *_, ended = first.trainer.run(first.trainer.start())
     further = replace(recipe, stages=(*recipe.stages, pk.SSBroyden(steps=9)), sampling=pk.Sampling(interior=50))
     second = Run(Decay(), recipe=further)
-    state = second.loop.adopt(ended.state, recipe)
-    *_, last = second.loop.run(state)
+    state = second.trainer.adopt(ended.state, recipe)
+    *_, last = second.trainer.run(state)
     assert (int(last.state.step), int(last.state.stage)) == (21, 1)
     assert last.state.points["interior"].X.shape == (50, 1)
 
@@ -276,10 +276,10 @@ def test_a_run_that_ended_for_want_of_progress_is_given_another_chance(changes):
     slow = pk.Adam(steps=200, learning_rate=1e-12, patience=2)
     recipe = pk.Recipe(stages=(slow,), sampling=pk.Sampling(interior=32, boundary=1, redraw=10))
     first = Run(Decay(), recipe=recipe)
-    *_, ended = first.loop.run(first.loop.start())
+    *_, ended = first.trainer.run(first.trainer.start())
     assert "no progress" in ended.event and int(ended.state.step) < 50
     second = Run(Decay(), recipe=replace(recipe, stages=(replace(slow, steps=300),), **changes))
-    *_, last = second.loop.run(second.loop.adopt(ended.state, recipe))
+    *_, last = second.trainer.run(second.trainer.adopt(ended.state, recipe))
     assert int(last.state.step) - int(ended.state.step) >= 20
 
 
@@ -292,8 +292,8 @@ def test_a_run_goes_on_with_a_longer_memory():
         return Run(Decay(), recipe=recipe)
 
     first, second = run(10, 5), run(20, 8)
-    *_, ended = first.loop.run(first.loop.start())
-    *_, last = second.loop.run(second.loop.adopt(ended.state, first.recipe))
+    *_, ended = first.trainer.run(first.trainer.start())
+    *_, last = second.trainer.run(second.trainer.adopt(ended.state, first.recipe))
     assert int(last.state.step) == 20 and last.loss < ended.loss
 
 
@@ -304,13 +304,13 @@ def test_the_better_of_the_best_and_the_last_state_is_kept():
         sampling=pk.Sampling(interior=32, boundary=1, redraw=20),
     )
     run = Run(Decay(), recipe=recipe)
-    reports = {int(r.state.step): r for r in run.loop.run(run.loop.start())}
+    reports = {int(r.state.step): r for r in run.trainer.run(run.trainer.start())}
     state = reports[40].state
     assert int(state.best.step) == 40 and np.isfinite(state.best.loss)
-    assert run.loop.better(state) is state
-    worse = replace(state, params=jax.tree.map(lambda a: a + 1.0, state.params)).counted(step=59, stage_step=59)
-    assert run.loop.held_out_loss(worse.params) > 10 * run.loop.held_out_loss(state.params)
-    *_, last = run.loop.run(worse)
+    assert run.trainer.better(state) is state
+    worse = replace(state, params=jax.tree.map(lambda a: a + 1.0, state.params)).with_counters(step=59, stage_step=59)
+    assert run.trainer.held_out_loss(worse.params) > 10 * run.trainer.held_out_loss(state.params)
+    *_, last = run.trainer.run(worse)
     assert "step 40 are better" in last.event and last.loss < 2 * float(state.best.loss)
     assert_equal(replace(last.state, params=state.best.params), last.state)
 
@@ -320,7 +320,7 @@ def test_a_checkpoint_of_another_network_is_refused(states, tmp_path):
     checkpoints.save(states[38])
     other = Run(Decay(), pk.MLP(width=5, depth=1), RECIPE)
     refused(
-        lambda: checkpoints.restore(other.loop),
+        lambda: checkpoints.restore(other.trainer),
         "no checkpoint that can be read",
         "this version of the problem",
         "has the shape (4,), that of the run (5,)",  # the reason is said

@@ -204,9 +204,8 @@ RECIPE = pk.Recipe(
     stages=(pk.Adam(steps=7, learning_rate=3e-3), pk.LevenbergMarquardt(steps=2)),
     sampling=pk.Sampling(interior=9, method="r3"),
     weights={"decay": 2.0},
-    weighting=(pk.GradientNorm(every=5), pk.NTK(every=0)),
-    causality=pk.Causality(slices=4),
-    curriculum=pk.Curriculum(parameter="k", multiples=(0.1, 0.5)),
+    weighting=(pk.GradientNorm(every=5), pk.NTK(every=0), pk.Causality(slices=4)),
+    schedule=pk.Curriculum(parameter="k", multiples=(0.1, 0.5)),
     accuracy=1e-4,
     gradients=3,
 )
@@ -215,7 +214,7 @@ RECIPE = pk.Recipe(
 def test_a_recipe_is_its_own_image_in_json():
     text = json.dumps(to_plain(RECIPE))
     again = from_plain(json.loads(text), Recipe)
-    assert again == RECIPE and type(again.curriculum.multiples) is tuple
+    assert again == RECIPE and type(again.schedule.multiples) is tuple
     assert json.dumps(to_plain(again)) == text
 
 

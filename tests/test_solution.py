@@ -150,11 +150,11 @@ def test_no_library_warns_of_anything(tmp_path, capfd):
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         run = Run(Decay(), recipe=Decay.recipe)
-        state = run.loop.start()
+        state = run.trainer.start()
         for folder in ("a", "a"):
             checkpoints = Checkpoints(tmp_path / folder)
             checkpoints.save(state)
-            checkpoints.restore(run.loop)
+            checkpoints.restore(run.trainer)
         shown = pk.train(Decay(), recipe=Decay.recipe)
         shown.plot()
         shown.at("u_x", x=0.5)
@@ -170,7 +170,7 @@ def test_coordinates_are_broadcast_together():
             return jnp.exp(-self.k * x) + 0 * t
 
     run = Run(Plane(), recipe=pk.Recipe(stages=(pk.Adam(steps=0),), sampling=RECIPE.sampling))
-    made = pk.Solution(run, run.evaluate(run.loop.start()))
+    made = pk.Solution(run, run.evaluate(run.trainer.start()))
     t, x = np.linspace(0, 1, 3)[:, None], np.linspace(0, 1, 4)
     whole = made(t=t, x=x)["u"]
     assert whole.shape == (3, 4)
@@ -225,7 +225,7 @@ def test_mistakes_in_the_problem_are_found_before_training():
 def test_training_in_float32_is_evaluated_in_float64():
     recipe = pk.Recipe(stages=(pk.Adam(steps=2),), sampling=RECIPE.sampling, precision="float32")
     run = Run(Decay(), recipe=recipe)
-    *_, report = run.loop.run(run.loop.start())
+    *_, report = run.trainer.run(run.trainer.start())
     assert {
         a.dtype.name for a in [report.state.params["network"]["layers"][0]["kernel"], report.state.points["interior"].X]
     } == {"float32"}
@@ -252,7 +252,7 @@ class Rope(pk.Problem):
 @pytest.fixture(scope="module")
 def rope():
     run = Run(Rope(), pk.MLP(width=6, depth=2), pk.Recipe(stages=(pk.Adam(steps=0),), sampling=RECIPE.sampling))
-    return pk.Solution(run, run.evaluate(run.loop.start()))
+    return pk.Solution(run, run.evaluate(run.trainer.start()))
 
 
 def test_derivatives_and_quantities_at_points(rope):

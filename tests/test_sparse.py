@@ -83,12 +83,12 @@ def test_the_largest_of_each_unit():
 @pytest.mark.parametrize("parametrisation", ["standard", "ntk", "rwf"])
 def test_pruned_weights_start_where_they_started(parametrisation):
     run = Run(Rod(), pk.MLP(width=8, depth=3, parametrisation=parametrisation), seed=3)
-    trained = jax.tree.map(lambda a: a + 0.3 * jnp.cos(jnp.arange(a.size)).reshape(a.shape), run.loop.start().params)
+    trained = jax.tree.map(lambda a: a + 0.3 * jnp.cos(jnp.arange(a.size)).reshape(a.shape), run.trainer.start().params)
     model = pruned(run, trained, 0.25)
     sparse = Run(Rod(), model, seed=3)
     features, outputs = run.objective.network.embedding.features, 1
-    full, after = kernels(run, run.loop.start().params), kernels(run, trained)
-    rest = kernels(sparse, sparse.loop.start().params)
+    full, after = kernels(run, run.trainer.start().params), kernels(run, trained)
+    rest = kernels(sparse, sparse.trainer.start().params)
     for layer, before, W, end in zip(model.layers(features, outputs), full, rest, after, strict=True):
         there = largest(np.asarray(end), 1.0 if layer.entry else 0.25)
         np.testing.assert_array_equal(W, np.where(there, before, 0))
@@ -118,9 +118,9 @@ def test_messages():
     refused(lambda: pk.MLP(keep=0.5, masks=(Mask("ff"),)), "beside masks")
     refused(lambda: pk.MLP(width=4, depth=1, masks=(Mask("ff"), Mask("ffff"))).kept(2, 1), "not those of this network")
     run = Run(Rod(), pk.MLP(width=4, depth=1, keep=0.5))
-    refused(lambda: pruned(run, run.loop.start().params, 0.2), "sparse from the start", "with all its weights")
+    refused(lambda: pruned(run, run.trainer.start().params, 0.2), "sparse from the start", "with all its weights")
     run = Run(Rod(), pk.MLP(width=4, depth=1))
-    refused(lambda: pruned(run, run.loop.start().params, 1.5), "cannot keep a share of 1.5")
+    refused(lambda: pruned(run, run.trainer.start().params, 1.5), "cannot keep a share of 1.5")
 
 
 # ----------------------------------------------------------------------- the diagnostic

@@ -197,7 +197,7 @@ def test_mistakes_are_found_early(members, words):
 @pytest.mark.parametrize(
     "recipe",
     [
-        {"windows": 2},
+        {"schedule": pk.Windows(2)},
         {"weighting": pk.GradientNorm()},
         {"stages": (pk.LevenbergMarquardt(steps=3),)},
         {"weighting": pk.NTK(every=0)},
@@ -324,9 +324,9 @@ def test_members_without_an_effect_are_refused(members, words):
 @pytest.mark.parametrize(
     ("recipe", "reason"),
     [
-        ({"windows": 2}, "windows of time: it has no"),
-        ({"curriculum": pk.Curriculum(parameter="k", multiples=(0.5,))}, "a curriculum: "),
-        ({"causality": pk.Causality(slices=4)}, "the weighting causality: weightings look at"),
+        ({"schedule": pk.Windows(2)}, "windows of time: it has no"),
+        ({"schedule": pk.Curriculum(parameter="k", multiples=(0.5,))}, "a curriculum: "),
+        ({"weighting": pk.Causality(slices=4)}, "the weighting causality: weightings look at"),
         ({"weighting": pk.SelfAdaptive()}, "one residual per point"),
         ({"stages": (pk.LevenbergMarquardt(steps=3),)}, "the Jacobian"),
         ({"precision": "bfloat16"}, "the precision bfloat16: "),

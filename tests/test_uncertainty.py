@@ -60,7 +60,7 @@ class Repeated:
             weights={"slope": weight, "start": weight},
         )
         self.run = Run(with_data(base, folder, self.x), pk.MLP(width=4, depth=1), recipe)
-        self.state, self.compiled = self.run.loop.start(), jacobians(self.run.objective)
+        self.state, self.compiled = self.run.trainer.start(), jacobians(self.run.objective)
         # From the random start, these steps end near the minimum; from there, at it.
         self.trained(self.values(rng))
 
@@ -72,15 +72,15 @@ class Repeated:
         points = self.state.points.copy()
         (name,) = [n for n in points if n.startswith("data")]
         points[name] = replace(points[name], columns={"y": jnp.asarray(y)})
-        state = replace(self.state, points=points, optimiser=invalidate(self.run.loop.start().optimiser))
-        *_, report = self.run.loop.run(state.counted(stage=0, stage_step=0, step=0, over=False))
+        state = replace(self.state, points=points, optimiser=invalidate(self.run.trainer.start().optimiser))
+        *_, report = self.run.trainer.run(state.with_counters(stage=0, stage_step=0, step=0, over=False))
         self.state = report.state
         return report.state
 
     def estimates(self, state, draws=4):
         points = [
             {**state.points, **{n: p for n, p in d.items() if not n.startswith("data")}}
-            for d in self.run.loop.unseen(draws)
+            for d in self.run.trainer.held_out_points(draws)
         ]
         return estimates(self.run.objective, state.params, points, self.compiled)
 
@@ -242,7 +242,7 @@ def test_weights_of_points_count_as_fixed_ones_do(tmp_path):
     found = []
     for fixed, own in ((9.0, 1.0), (1.0, 9.0)):
         run = Run(problem, pk.MLP(width=4, depth=1), pk.Recipe(weights={"slope": fixed}, sampling=sampling))
-        (draw,) = run.loop.unseen(1)
+        (draw,) = run.trainer.held_out_points(1)
         draw["interior"] = replace(draw["interior"], weights={"slope": jnp.full(64, own)})
         found.append(estimates(run.objective, run.objective.network.initial_parameters, [draw]))
     for name, one in found[0].items():

@@ -51,10 +51,10 @@ def train(arguments: Sequence[str]) -> int:
     with folder.lock():
         describe_run(run, folder, Path(inspect.getfile(cls)), opened, ["train", *arguments])
         console.print(
-            f"training {run.loop.network.count()} parameters in {run.recipe.precision}; folder {printable(str(folder.path))}"
+            f"training {run.trainer.network.count()} parameters in {run.recipe.precision}; folder {printable(str(folder.path))}"
         )
         session = Session(run, folder, console)
-        session.train(run.loop.start())
+        session.train(run.trainer.start())
     return session.status
 
 

@@ -9,7 +9,7 @@ from pinnkit.errors import UsageError, advice
 from pinnkit.runs.kinds import AnyModel, network_class, network_classes
 from pinnkit.settings import Setting
 from pinnkit.training.recipe import Recipe
-from pinnkit.weighting import Causality, Weighting
+from pinnkit.weighting import Weighting
 
 S = TypeVar("S", bound=Setting)
 NONE = "none"
@@ -129,7 +129,7 @@ def named(name: str, own: Sequence[S], known: Mapping[str, type[S]]) -> S:
 def weightings_named(
     names: Sequence[str], recipe: Recipe, known: Mapping[str, type[Weighting]]
 ) -> tuple[Weighting, ...]:
-    """The weightings of some names, with the recipe's settings where it has them; causality first."""
+    """The weightings of some names, with the recipe's settings where it has them."""
     if NONE in names and len(names) > 1:
         raise UsageError(f"--weighting has '{NONE}' beside others.", where="--weighting", expected=f"'{NONE}' alone",
                          do="Remove one or the other.")  # fmt: skip
@@ -140,5 +140,4 @@ def weightings_named(
             expected="each weighting once: their factors are multiplied",
             do=f"Write --weighting {' '.join(dict.fromkeys(names))}.",
         )
-    weightings = [named(name, recipe.weightings, known) for name in names if name != NONE]
-    return tuple(sorted(weightings, key=lambda w: not isinstance(w, Causality)))
+    return tuple(named(name, recipe.weighting, known) for name in names if name != NONE)

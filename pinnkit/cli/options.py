@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import keyword
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
@@ -34,10 +35,14 @@ from pinnkit.runs.kinds import AnyModel, equations_of, network_classes
 from pinnkit.runs.run import own_settings
 from pinnkit.settings import choices
 from pinnkit.training.recipe import Recipe, SingleOptions
-from pinnkit.weighting import WEIGHTINGS, Causality, Weighting
+from pinnkit.training.schedule import Schedule
+from pinnkit.training.schedules import SCHEDULES
+from pinnkit.weighting import WEIGHTINGS, Weighting
 
 NETWORKS = f"network, one of {', '.join(network_classes())}; each has its own options --model.NAME"
 OPTIMISERS = f"optimisers, one after the other: {', '.join(STAGES)}"
+NO_SCHEDULE = 1
+"""The value of `--windows` and the like that stands for a training without such a schedule."""
 AUTOMATIC = "; an automatic stage takes the options of the optimiser that it stands for (--ssbroyden.steps 6000)"
 
 
@@ -74,7 +79,7 @@ def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
     chosen, rest = taken(arguments, "--stages", "optimiser", optimisers)
     stages = tuple(named(name, recipe.stages, optimisers) for name in chosen) if chosen else recipe.stages
     chosen, rest = taken(rest, "--weighting", "weighting", (*weighters, NONE))
-    weightings = weightings_named(chosen, recipe, weighters) if chosen else recipe.weightings
+    weightings = weightings_named(chosen, recipe, weighters) if chosen else recipe.weighting
     refuse_idle(rest, "--weighting", "a weighting", weighters, [w.name for w in weightings])
     chosen_problem = parse_early("problem", problem, rest)
     equations = own.equations if own.equations and chosen_problem is problem else equations_of(chosen_problem)
@@ -119,9 +124,8 @@ def _assembled(
         stages=trained,
         sampling=parsed.sampling,
         weights=recipe.weights if not chosen_weights else {**recipe.weights, **chosen_weights},
-        weighting=tuple(w for w in weighed if not isinstance(w, Causality)),
-        causality=next((w for w in weighed if isinstance(w, Causality)), None),
-        curriculum=parsed.curriculum if recipe.curriculum else None,
+        weighting=tuple(weighed),
+        schedule=_schedule(parsed, recipe.schedule),
         **vars(parsed.single),
     )
     return Options(parsed.problem, parsed.model, changed, parsed.seed, parsed.out, parsed.further if further else None)
@@ -155,6 +159,7 @@ def _options_type(
 ) -> Any:
     """The dataclass that tyro reads: its field docs are the help."""
     problem, model, recipe, further = own.problem, own.model, own.recipe, own.further
+    own_schedule = recipe.schedule
     names, weighed = tuple(s.name for s in stages), tuple(w.name for w in weightings) or (NONE,)
     hidden: Any = tyro.conf.Suppress
     fields = [
@@ -164,7 +169,8 @@ def _options_type(
         _group("sampling", recipe.sampling),
         _group("weights", _weights_type(recipe, terms)()),
         *(_group(w.name, w) for w in weightings),
-        *([_group("curriculum", recipe.curriculum)] if recipe.curriculum else []),
+        *([_group(own_schedule.name, own_schedule)] if own_schedule and not own_schedule.shorthand else []),
+        *(_shorthand(cls, own_schedule) for cls in _with_shorthand(type(problem))),
         ("network", Annotated[str, tyro.conf.arg(name="model", help=NETWORKS)], field(default=name_of_model(model))),
         _option("stages", tuple[str, ...], names, OPTIMISERS + AUTOMATIC * any(isinstance(s, Auto) for s in stages)),
         _option(
@@ -181,6 +187,35 @@ def _options_type(
 
 def _group(name: str, value: Any, kind: Any = None) -> tuple[str, Any, Any]:
     return name, kind or type(value), field(default_factory=lambda: value)
+
+
+def _with_shorthand(problem: type[Problem]) -> list[type[Schedule]]:
+    """The schedules that the command line chooses by their name alone, as `--windows 5`."""
+    return [cls for cls in choices(SCHEDULES, problem, Schedule).values() if cls.shorthand]
+
+
+def _schedule(parsed: Any, own: Schedule | None) -> Schedule | None:
+    """The schedule that was asked for. Raises UsageError for two of them."""
+    chosen: Schedule | None = getattr(parsed, own.name) if own and not own.shorthand else None
+    for cls in _with_shorthand(type(parsed.problem)):
+        count = getattr(parsed, cls.name)
+        if count == NO_SCHEDULE:
+            continue
+        if chosen:
+            raise UsageError(
+                f"{cls.name} is {count}, and there is {chosen.title}.",
+                where=f"--{cls.name}",
+                expected="one of them",
+                do=f"Leave out --{cls.name}, or remove the schedule from the problem file.",
+            )
+        chosen = replace(own, **{cls.shorthand: count}) if isinstance(own, cls) else cls(**{cls.shorthand: count})
+    return chosen
+
+
+def _shorthand(cls: type[Schedule], own: Schedule | None) -> tuple[str, Any, Any]:
+    """The option of a schedule that goes by its name alone: `--windows 5`."""
+    default = getattr(own, cls.shorthand) if isinstance(own, cls) else NO_SCHEDULE
+    return _option(cls.name, int, default, (inspect.getdoc(cls) or "").split("\n\n")[0])
 
 
 def _single(recipe: Recipe) -> SingleOptions:

@@ -75,7 +75,7 @@ def prune(console: Console, arguments: Sequence[str]) -> int:
             arguments,
         )
         with folder.lock():
-            again = session.train(session.run.loop.start())
+            again = session.train(session.run.trainer.start())
         status = max(status, session.status)
         if again is not None:
             trials.append(_trial(which, keep, again, folder.path))

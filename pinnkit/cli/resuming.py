@@ -59,7 +59,7 @@ def _go_on(console: Console, run: Run, folder: RunFolder, summary: dict[str, Any
             do="Bring the folder's checkpoints back, or train again: pinnkit train.",
         )
     state = _state(console, run, folder)
-    if run.loop.over(state):
+    if run.trainer.over(state):
         if summary is None or _missing_figures(folder, summary):
             console.print("the run is over; its results are written again")
             session.finish(state, diverged=False)
@@ -79,17 +79,16 @@ def _changed_recipe(run: Run, folder: RunFolder, options: Sequence[str]) -> Reci
     asked = read_onto(own, options, f"pinnkit resume {shown_path(folder.path)}")
     before, after = run.recipe, asked.recipe
     names = [[s.name for s in recipe.stages] for recipe in (before, after)]
-    in_parts = before.windows > 1 or before.curriculum is not None
+    in_phases = before.schedule is not None
     for what, changed in {
         "the parameters of the problem": asked.problem.parameters() != run.problem.parameters(),
         "the network": asked.model != run.model,
         "the seed": asked.seed != run.seed,
         "the precision": after.precision != before.precision,
-        "the windows of time": after.windows != before.windows,
-        "the curriculum": after.curriculum != before.curriculum,
+        "the schedule": after.schedule != before.schedule,
         "the output folder": asked.out is not None,
         "the stages that have begun": names[1][: len(names[0])] != names[0],
-        "the stages of a run in several parts": in_parts and len(names[1]) != len(names[0]),
+        "the stages of a run in several phases": in_phases and len(names[1]) != len(names[0]),
     }.items():
         if changed:
             raise UsageError(
@@ -105,18 +104,11 @@ def _changed_recipe(run: Run, folder: RunFolder, options: Sequence[str]) -> Reci
 def _go_on_with(console: Console, run: Run, recipe: Recipe, folder: RunFolder, options: Sequence[str]) -> int:
     """The run with another recipe, kept in its history; the exit status."""
     state = _state(console, run, folder)
-    if run.loop.over(state) and recipe.windows > 1:
-        raise UsageError(
-            "A run in windows of time that is over cannot go on: each window is built on the end of the one before.",
-            where="command line",
-            expected="a run that is not over, or one without windows",
-            do="Train anew with more steps for each window: pinnkit train.",
-        )
     longer = Run(run.problem, run.model, recipe, seed=run.seed, equations=run.equations)
     changes = changed_settings(run.recipe, recipe)
     for name, (before, after) in changes.items():
         console.print(f"{name}: {before} -> {after}")
-    state = longer.loop.adopt(state, run.recipe)
+    state = longer.trainer.adopt(state, run.recipe)
     note_change(folder, longer, int(state.step), changes, ["resume", *options])
     console.print(f"going on at step {int(state.step)} of {recipe.steps}")
     session = Session(longer, folder, console)
@@ -128,7 +120,7 @@ def _state(console: Console, run: Run, folder: RunFolder) -> TrainState:
     """The newest state of a run that can be read; the one before the first step where none has been saved yet."""
     if not Checkpoints(folder.path / CHECKPOINTS).numbers():
         console.print("no checkpoint has been saved yet: starting at step 0")
-        return run.loop.start()
+        return run.trainer.start()
     newest = restored_state(folder, run)
     if newest.remark:
         _warn(console, newest.remark)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ import numpy as np
 
 from pinnkit.errors import UsageError, location
 from pinnkit.evaluation.truth import Truth
-from pinnkit.objective import Parameters
+from pinnkit.objective import Parameters, SolutionNetwork
 from pinnkit.objective.sobol import sobol
 from pinnkit.problem import Problem
 
@@ -19,23 +18,6 @@ SIDE = {1: 2001, 2: 201}
 """Points a side of the evaluation grid, by number of axes."""
 SCATTERED = 2**15
 """Evaluation points where a grid would be too large (three axes or more)."""
-
-
-class Fields(Protocol):
-    """Whatever has the fields of a problem: one network, or one a window of time."""
-
-    @property
-    def problem(self) -> Problem:
-        """The problem whose fields these are."""
-        ...
-
-    def values(self, params: Parameters, X: np.ndarray) -> np.ndarray:
-        """The fields at points, (points, fields)."""
-        ...
-
-    def come_to(self, params: Parameters, X: np.ndarray) -> np.ndarray:
-        """At which of the points training has come to."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -72,7 +54,7 @@ def evaluation_points(problem: Problem, truth: Truth | None = None) -> np.ndarra
 class Accuracy:
     """Measures errors of given parameters against the truth, on one grid, the truth evaluated once."""
 
-    def __init__(self, network: Fields, truth: Truth | None) -> None:
+    def __init__(self, network: SolutionNetwork, truth: Truth | None) -> None:
         self.network, self.truth = network, truth
         self.points = evaluation_points(network.problem, truth)
         self.expected = None if truth is None else self._known(truth)
@@ -105,7 +87,7 @@ class Accuracy:
 
     def errors_so_far(self, params: Parameters) -> dict[str, FieldError] | None:
         """The same where training has come to, while it goes on: in windows of time not to the end."""
-        there = self.network.come_to(params, self.points)
+        there = self.network.trained_region(params, self.points)
         if self.expected is None or there.all():
             return self.errors(params)
         return field_errors(self.network.problem, self.fields(params, self.points[there]), self.expected[there])

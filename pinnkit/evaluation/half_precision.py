@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +12,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pinnkit.evaluation.accuracy import Accuracy, FieldError
-from pinnkit.evaluation.truth import Truth
 from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.models import LayeredModel
 from pinnkit.models.layered import LayeredModule
 from pinnkit.multi_index import MultiIndex
-from pinnkit.objective import FieldNetwork, Objective
+from pinnkit.objective import AnyObjective, Objective, Parameters
 from pinnkit.objective.needed_derivatives import channel_name, channels_of
 from pinnkit.objective.network_layers import layers_of
 from pinnkit.objective.probe_points import interior_points
@@ -54,14 +53,25 @@ class ShortPrecision:
             yield f"Of {where}, {share:.1%} are {kind} number of float16."
 
 
-def short_of(objective: Objective, truth: Truth | None, params: Any, errors: Accuracy) -> ShortPrecision | None:
-    """What the precision costs; None where it is that of the parameters, and for several networks in windows of time."""
-    network = errors.network
-    if not isinstance(network, FieldNetwork) or network.working == network.dtype:
+def short_of(
+    objectives: Sequence[tuple[AnyObjective, Parameters]], accuracy: Accuracy, params: Parameters
+) -> ShortPrecision | None:
+    """The cost of half precision; None where products have the precision of the parameters.
+
+    Args:
+        objectives: the objectives that were trained, each with its network's parameters: one, or one per window of time.
+        accuracy: errors of the whole solution.
+        params: parameters of the whole solution.
+    """
+    network = accuracy.network
+    if network.working == network.dtype:
         return None
-    full = Accuracy(network.changed(working=network.dtype), truth)
-    difference = float(abs(full.fields(params) - errors.fields(params)).max())
-    return ShortPrecision(str(network.working), full.errors(params), difference, lost_by(objective, params))
+    full = Accuracy(network.changed(working=network.dtype), accuracy.truth)
+    difference = float(abs(full.fields(params) - accuracy.fields(params)).max())
+    # Half precision is refused for problems that are not solved at points.
+    losses = [lost_by(cast(Objective, objective), own) for objective, own in objectives]
+    largest = {which: max(loss[which] for loss in losses if which in loss) for loss in losses for which in loss}
+    return ShortPrecision(str(network.working), full.errors(params), difference, largest)
 
 
 def lost(preactivations: Any, X: Any, channels: tuple[MultiIndex, ...]) -> dict[str, Float[Array, "layers channels"]]:
@@ -82,7 +92,7 @@ def lost(preactivations: Any, X: Any, channels: tuple[MultiIndex, ...]) -> dict[
     }
 
 
-def lost_by(objective: Objective, params: Any) -> dict[str, tuple[float, str]]:
+def lost_by(objective: Objective, params: Parameters) -> dict[str, tuple[float, str]]:
     """The largest share of a trained network's numbers that float16 does not hold, and which these are; {} for others."""
     module, channels = objective.network.module(params), channels_of(objective)
     if not isinstance(module, LayeredModule) or not isinstance(objective.network.model, LayeredModel):

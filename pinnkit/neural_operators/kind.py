@@ -52,10 +52,13 @@ class OperatorKind:
     def require_fit(self, equations: OperatorEquations, model: Any, recipe: Recipe) -> None:
         """Raise UsageError for what needs points of a domain, or one residual per point."""
         del equations, model
-        weightings = [w.name for w in recipe.weightings]
+        weightings = [w.name for w in recipe.weighting]
         for used, what, reason in (
-            (recipe.windows > 1, "windows of time", "it has no network of time: all cells are mapped at once"),
-            (recipe.curriculum is not None, "a curriculum", "a parameter of its equations is the same for all inputs"),
+            (
+                recipe.schedule is not None,
+                getattr(recipe.schedule, "title", ""),
+                "it has no network of points to train in phases: all cells are mapped at once",
+            ),
             (
                 bool(weightings),
                 f"the weighting {', '.join(weightings)}",

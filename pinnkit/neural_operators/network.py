@@ -122,7 +122,7 @@ class OperatorNetwork:
         fields = np.asarray(self._calibrated(params, jnp.asarray(X, self.dtype)), np.float64)
         return fields.reshape(-1, len(self.problem.fields))
 
-    def come_to(self, params: Parameters, X: Float[np.ndarray, "samples dim"]) -> Bool[np.ndarray, " samples"]:
+    def trained_region(self, params: Parameters, X: Float[np.ndarray, "samples dim"]) -> Bool[np.ndarray, " samples"]:
         """Whether training has reached each sample: all of them."""
         del params
         return np.ones(len(X), bool)

@@ -2,7 +2,7 @@
 
 from pinnkit.fields import called
 from pinnkit.fields.user_calls import Residuals
-from pinnkit.objective.loss import AnyObjective, Objective, Past, PointSets
+from pinnkit.objective.loss import AnyObjective, InitialHistory, Objective, PointSets
 from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.protocols import ProblemEquations, SolutionNetwork
 from pinnkit.objective.residuals import Equations, Group
@@ -12,9 +12,9 @@ __all__ = [
     "Equations",
     "FieldNetwork",
     "Group",
+    "InitialHistory",
     "Objective",
     "Parameters",
-    "Past",
     "PointSets",
     "ProblemEquations",
     "Residuals",

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Key
 
 from pinnkit.errors import UsageError, advice
 from pinnkit.fields import Points
-from pinnkit.objective.loss import AnyObjective, Past, PointSets
+from pinnkit.objective.loss import AnyObjective, InitialHistory, PointSets
 from pinnkit.objective.network import Parameters
 from pinnkit.objective.residuals import Group
 from pinnkit.objective.sobol import sobol
@@ -90,13 +90,13 @@ CANDIDATES = 8
 
 @dataclass(frozen=True)
 class Sampler:
-    """A pair of pure functions: `init(key, past) -> points`, `update(key, params, points, past) -> points`.
+    """A pair of pure functions: `init(key, history) -> points`, `update(key, params, points, history) -> points`.
 
-    past: what a training goes on from, None where there is nothing.
+    history: the fields that a network continues; None where there is nothing before it.
     """
 
-    init: Callable[[Key[Array, ""], Past | None], PointSets]
-    update: Callable[[Key[Array, ""], Parameters, PointSets, Past | None], PointSets]
+    init: Callable[[Key[Array, ""], InitialHistory | None], PointSets]
+    update: Callable[[Key[Array, ""], Parameters, PointSets, InitialHistory | None], PointSets]
 
 
 def point_sampler(objective: AnyObjective, sampling: Sampling) -> Sampler:
@@ -109,14 +109,16 @@ def point_sampler(objective: AnyObjective, sampling: Sampling) -> Sampler:
             'Use density="uniform".',
         )
 
-    def init(key: Key[Array, ""], past: Past | None = None) -> PointSets:
+    def init(key: Key[Array, ""], history: InitialHistory | None = None) -> PointSets:
         keys = jax.random.split(key, len(groups))
         drawn = [(g, draw(k, g, sampling.count(g), dtype, sampling.density)) for k, g in zip(keys, groups, strict=True)]
-        return {g.name: objective.placed(g, points, past) for g, points in drawn}
+        return {g.name: objective.prepare(g, points, history) for g, points in drawn}
 
-    def update(key: Key[Array, ""], params: Parameters, points: PointSets, past: Past | None = None) -> PointSets:
+    def update(
+        key: Key[Array, ""], params: Parameters, points: PointSets, history: InitialHistory | None = None
+    ) -> PointSets:
         fresh, pick = jax.random.split(key)
-        found = init(fresh, past)
+        found = init(fresh, history)
         if sampling.method == "sobol":
             return found
         inside = objective.equations.interior
@@ -130,7 +132,7 @@ def point_sampler(objective: AnyObjective, sampling: Sampling) -> Sampler:
                 objective, params, points[inside.name], jax.tree.map(lambda a: a[order], even)
             )
         elif driven:
-            chosen = where_large(pick, objective, inside, params, driven, past, sampling.density)
+            chosen = where_large(pick, objective, inside, params, driven, history, sampling.density)
             found[inside.name] = jax.tree.map(
                 lambda a, b: jnp.concatenate([a[: sampling.interior - driven], b]), even, chosen
             )
@@ -162,13 +164,13 @@ def where_large(
     inside: Group,
     params: Parameters,
     count: int,
-    past: Past | None = None,
+    history: InitialHistory | None = None,
     density: Density = "uniform",
 ) -> Points:
     """`count` interior points of a density, likelier where the squared residual is large."""
     draw_key, pick_key = jax.random.split(key)
-    points = objective.placed(
-        inside, draw(draw_key, inside, CANDIDATES * count, objective.network.dtype, density), past
+    points = objective.prepare(
+        inside, draw(draw_key, inside, CANDIDATES * count, objective.network.dtype, density), history
     )
     energy = _finite_energy(objective, params, points)
     chance = energy / jnp.maximum(jnp.mean(energy), jnp.finfo(energy.dtype).tiny) + 1.0

@@ -27,13 +27,15 @@ PointSets = dict[str, Points]
 """Collocation points by group name."""
 
 
-class Past(Protocol):
-    """What was computed before a training began and is a part of its fields: arrays that a compiled program is given."""
+class InitialHistory(Protocol):
+    """The fields that a network continues, computed before its training began: arrays that a compiled program is given."""
 
-    def placed(self, points: Points, wanted: set[MultiIndex] | None) -> Points:
-        """Points of a region, moved to where the past leads, with the trial solution near them.
+    def prepare(self, points: Points, derivatives: set[MultiIndex] | None) -> Points:
+        """Points of a region, moved to where the history ends, with the trial solution near them.
 
-        wanted: the derivatives that residuals ask for; None where they ask for fields elsewhere too.
+        Args:
+            points: points as they were sampled.
+            derivatives: the derivatives that residuals ask for; None where they ask for fields elsewhere too.
         """
         ...
 
@@ -65,9 +67,9 @@ class Objective(Generic[E, N]):
             residuals |= self._evaluated(group, params, points[group.name])
         return residuals
 
-    def placed(self, group: Group, points: Points, past: Past | None) -> Points:
-        """Points drawn in a group's region, as training takes them: moved to where the past leads, with what it gives."""
-        return points if past is None else past.placed(points, self.equations.derivatives(group))
+    def prepare(self, group: Group, points: Points, history: InitialHistory | None) -> Points:
+        """Points sampled in a group's region as training takes them: moved to where the history ends, with its fields."""
+        return points if history is None else history.prepare(points, self.equations.derivatives(group))
 
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, Float[Array, ""]]:
         """Mean squared residual of each term, unweighted."""

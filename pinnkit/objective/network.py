@@ -105,7 +105,7 @@ class FieldNetwork:
         short = jax.tree.map(lambda a: a.astype(self.working), params["network"])
         return lambda X: self._apply(short, self.embedding(X).astype(self.working)).astype(self.dtype)
 
-    def come_to(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
+    def trained_region(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
         """Where training has come to: everywhere."""
         del params
         return np.ones(len(X), bool)

@@ -79,7 +79,7 @@ class SolutionNetwork(Protocol):
         """The fields in float64, as they are compared with the truth: one row per point, or one per sample and cell."""
         ...
 
-    def come_to(self, params: Parameters, X: Float[np.ndarray, "samples dim"]) -> Bool[np.ndarray, " samples"]:
+    def trained_region(self, params: Parameters, X: Float[np.ndarray, "samples dim"]) -> Bool[np.ndarray, " samples"]:
         """Whether training has reached each sample: in windows of time it has not everywhere."""
         ...
 

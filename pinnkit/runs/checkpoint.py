@@ -18,9 +18,8 @@ import jax
 import numpy as np
 
 from pinnkit.errors import UsageError, shown_path
-from pinnkit.training.loop import Loop
-from pinnkit.training.phases import Parts
 from pinnkit.training.state import TrainState
+from pinnkit.training.trainer import Trainer
 
 KEPT = 2
 """Checkpoints that are kept: where the last cannot be read, the one before is used."""
@@ -100,11 +99,11 @@ class Checkpoints:
         for number in numbers[KEPT - 1 :]:
             shutil.rmtree(self.folder / str(number), ignore_errors=True)
 
-    def restore(self, *loops: Loop | Parts) -> Restored:
+    def restore(self, *trainers: Trainer) -> Restored:
         """The newest state that can be read.
 
         Args:
-            loops: those of the run's recipes, one after the other, the present one last.
+            trainers: those of the run's recipes, one after the other, the present one last.
 
         Raises:
             UsageError: none can be read, with the reason for each, or there is none.
@@ -114,9 +113,9 @@ class Checkpoints:
             try:
                 arrays = self.read(number)
                 changes = int(arrays.pop(CHANGES, 0))
-                if changes not in range(len(loops)):
+                if changes not in range(len(trainers)):
                     raise _Unfit("it belongs to a recipe of which run.json does not tell")
-                return Restored(_rebuilt(arrays, loops[changes]), unreadable, changes)
+                return Restored(_rebuilt(arrays, trainers[changes]), unreadable, changes)
             except _Unfit as error:
                 unreadable[number] = str(error)
             except DAMAGED as error:
@@ -163,11 +162,11 @@ def _named(state: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
 
 
-def _rebuilt(arrays: dict[str, np.ndarray], loop: Loop | Parts) -> TrainState:
+def _rebuilt(arrays: dict[str, np.ndarray], trainer: Trainer) -> TrainState:
     """The state of a run from the arrays of a checkpoint. Raises _Unfit where they are those of another run."""
     if ".stage" not in arrays:
         raise _Unfit("it holds no state of a training")
-    like = loop.like(int(arrays[".stage"]))
+    like = trainer.like(int(arrays[".stage"]))
     names = _named(like)
     if strange := sorted(set(names) ^ set(arrays)):
         raise _Unfit(f"it {'has' if strange[0] in arrays else 'lacks'} the array {strange[0]}, unlike the run")

@@ -13,7 +13,8 @@ from pinnkit.evaluation.accuracy import FieldError
 from pinnkit.objective import AnyObjective
 from pinnkit.optim.loss_scaling import described_scale
 from pinnkit.runs.run import Run
-from pinnkit.training.loop import Report
+from pinnkit.training.state import TrainState
+from pinnkit.training.trainer import Report
 
 EVALUATE_SECONDS = 2.0
 """Between two measurements of the error during training."""
@@ -28,7 +29,7 @@ class History:
         """Those measured last."""
         self._evaluated = 0.0
         self._measured = 0
-        self._gradients = jax.jit(partial(gradient_norms, run.objective))
+        self._gradients: tuple[AnyObjective, Any] | None = None  # the objective of the present phase, and its program
 
     def row(self, report: Report) -> dict[str, Any]:
         """Step, seconds, stage, loss and terms; errors, unknowns, gradients and an event where there are any."""
@@ -47,9 +48,16 @@ class History:
         every = self.run.recipe.gradients
         if every and int(state.step) - self._measured >= every:
             self._measured = int(state.step)
-            norms = self._gradients(state.params, state.points)
-            row["gradients"] = {term: jax.tree.map(float, norms[term]) for term in self.run.objective.terms}
+            row["gradients"] = self._measure_gradients(state)
         return row
+
+    def _measure_gradients(self, state: TrainState) -> dict[str, dict[str, float]]:
+        """The norm of each term's gradient by layer, in the phase that is being trained."""
+        objective, params = self.run.trainer.objectives(state)[-1]
+        if self._gradients is None or self._gradients[0] is not objective:
+            self._gradients = objective, jax.jit(partial(gradient_norms, objective))
+        norms = self._gradients[1](params, state.points)
+        return {term: jax.tree.map(float, norms[term]) for term in objective.terms}
 
 
 def gradient_norms(objective: AnyObjective, params: Any, points: Any) -> dict[str, dict[str, Any]]:

@@ -25,7 +25,7 @@ HOMES: tuple[tuple[type, str, str], ...] = (
     (Adam, "recipe", "recipe=pk.Recipe(stages=(pk.Adam({}),))"),
 )
 """Where an option belongs that is given to `train` itself: the class that has it, the argument, and how it is written."""
-CHOICES = {"stages": "(pk.Adam(), pk.SSBroyden())"}
+CHOICES = {"stages": "(pk.Adam(), pk.SSBroyden())", "schedule": "pk.Windows(5)", "weighting": "pk.Causality()"}
 """Values that can be copied for options that are neither numbers nor texts."""
 
 

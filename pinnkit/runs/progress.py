@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pinnkit.evaluation.accuracy import FieldError
-from pinnkit.training.loop import Report
+from pinnkit.training.trainer import Report
 
 PLAIN_SECONDS = 10.0
 """Between two plain lines."""

@@ -15,7 +15,6 @@ from pinnkit.errors import UsageError
 from pinnkit.models import LayeredModel, Mask
 from pinnkit.objective import Parameters
 from pinnkit.runs.run import Run
-from pinnkit.training.windows import Windows
 
 
 def pruned(run: Run, params: Parameters, keep: float) -> LayeredModel:
@@ -31,8 +30,8 @@ def pruned(run: Run, params: Parameters, keep: float) -> LayeredModel:
 
     Raises UsageError for another keep, and for a network without dense layers, sparse from the start, or cut into windows.
     """
-    model = run.model
-    if not isinstance(model, LayeredModel) or model.keep < 1 or isinstance(run.loop, Windows):
+    model, alone = run.model, run.trainer.network is run.objective.network
+    if not isinstance(model, LayeredModel) or model.keep < 1 or not alone:
         raise UsageError(
             "This network cannot be pruned: it is " + _hindrance(run) + ".",
             expected="one network of dense layers, trained with all its weights",

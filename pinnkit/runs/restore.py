@@ -81,10 +81,10 @@ def restored_state(folder: RunFolder, run: Run) -> Restored:
         runs = [*(Run(run.problem, run.model, r, seed=run.seed, equations=run.equations) for r in earlier), run]
     except UNREADABLE as error:
         raise _undescribed(folder, error) from None
-    result = Checkpoints(folder.path / CHECKPOINTS).restore(*(r.loop for r in runs))
+    result = Checkpoints(folder.path / CHECKPOINTS).restore(*(r.trainer for r in runs))
     state = result.state
     for before, after in pairwise(runs[result.changes :]):
-        state = after.loop.adopt(state, before.recipe)
+        state = after.trainer.adopt(state, before.recipe)
     return dataclasses.replace(result, state=state)
 
 

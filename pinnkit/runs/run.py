@@ -22,12 +22,11 @@ from pinnkit.problem import Problem
 from pinnkit.problem.axes import require_resolution
 from pinnkit.problem.lines import line_of
 from pinnkit.runs.kinds import AnyModel, is_model, kind_of, require_model
-from pinnkit.training.curriculum_loop import CurriculumLoop
 from pinnkit.training.loop import Loop
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.requirements import require_memory_of_stages
 from pinnkit.training.state import TrainState
-from pinnkit.training.windows import Windows
+from pinnkit.training.trainer import Trainer
 from pinnkit.validation import require_number
 
 FRESH = 4
@@ -60,14 +59,9 @@ class Run:
         self.objective, self.recipe = described(problem, model or own_model, recipe or own_recipe, seed, equations)
         self.model: AnyModel = self.objective.network.model
         self.equations = self.objective.equations
-        self.loop: Loop | Windows | CurriculumLoop
         reached = None if self.recipe.accuracy is None else self._accurate
-        if self.recipe.windows > 1:
-            self.loop = Windows(self.objective, self.recipe, seed=seed)
-        elif self.recipe.curriculum:
-            self.loop = CurriculumLoop(self.objective, self.recipe, self.recipe.curriculum, seed=seed, reached=reached)
-        else:
-            self.loop = Loop(self.objective, self.recipe, seed=seed, reached=reached)
+        make_trainer = self.recipe.schedule.trainer if self.recipe.schedule else Loop
+        self.trainer: Trainer = make_trainer(self.objective, self.recipe, seed=seed, reached=reached)
 
     def check(self) -> Checked:
         """The findings before training. Raises UsageError."""
@@ -83,7 +77,7 @@ class Run:
     @cached_property
     def accuracy(self) -> Accuracy:
         """Errors against the truth, where there is one."""
-        return Accuracy(self.loop.network, self.kind.truth(self.equations))
+        return Accuracy(self.trainer.network, self.kind.truth(self.equations))
 
     def _accurate(self, params: Parameters) -> bool:
         """Whether every field is as accurate as was asked for; no where that cannot be known."""
@@ -107,11 +101,11 @@ class Run:
             tick: is told the share that is done of the intervals. Ctrl-C (KeyboardInterrupt) leaves these out.
         """
         if interrupted:
-            state = self.loop.better(state)
-        training, fresh = self.loop.residuals(state, FRESH)
+            state = self.trainer.better(state)
+        training, fresh = self.trainer.residuals(state, FRESH)
         errors = self.accuracy.errors(state.params)
         known = dict(unknowns or {}) or self._estimates(state, tick)
-        short = short_of(self.objective, self.accuracy.truth, state.params, self.accuracy)
+        short = short_of(self.trainer.objectives(state), self.accuracy, state.params)
         terms = [(term, group) for group in self.equations.groups for term in self.equations.terms(group)]
         return Evaluation(
             problem=self.problem,
@@ -133,10 +127,10 @@ class Run:
     def _estimates(self, state: TrainState, tick: Tick) -> dict[str, Estimate]:
         """The unknown parameters with their intervals; without these where Ctrl-C was pressed."""
         unknowns = self.problem.unknowns()
-        if not unknowns or isinstance(self.loop, Windows):
+        if not unknowns:
             return {}
         try:
-            draws = self.loop.residual_driven(state, draws_needed(self.objective, state.points))
+            draws = self.trainer.resampled(state, draws_needed(self.objective, state.points))
             return estimates(self.objective, state.params, draws, tick=tick)
         except KeyboardInterrupt as stop:
             if getattr(stop, "signum", signal.SIGINT) != signal.SIGINT:

@@ -67,7 +67,7 @@ class Session:
         with signals_request(self._say_stop) as stop:
             state, diverged = self._advance(state, stop)
         with signals_raise():  # from here on everything that matters is on disk
-            over = diverged or self.run.loop.over(state)
+            over = diverged or self.run.trainer.over(state)
             if stop.at_once or (stop.hurried and not over):
                 self._say_saved(state, stop)
                 return None
@@ -92,7 +92,7 @@ class Session:
             self._save(state)
             # A second signal raises: the chunk under way is lost, the state before it is not.
             with suppress(Stopped):
-                for report in self.run.loop.run(state):
+                for report in self.run.trainer.run(state):
                     state, diverged = report.state, report.diverged
                     self._append(self.history.row(report))
                     progress.show(report, self.history.errors)

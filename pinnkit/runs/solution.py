@@ -31,8 +31,8 @@ from pinnkit.runs.progress import Progress
 from pinnkit.runs.restore import restored, restored_state
 from pinnkit.runs.run import LEFT_OUT, Run, described, own_settings
 from pinnkit.stopping import signals_request
-from pinnkit.training.loop import Report
 from pinnkit.training.recipe import Recipe
+from pinnkit.training.trainer import Report
 
 if TYPE_CHECKING:
     from pinnkit.figures.pictures import Pictures
@@ -186,9 +186,9 @@ def train(
         with suppress(RuntimeError):  # Python prints no line into another one
             shown.print("interrupted: ending after these steps (press again to stop at once)", style="yellow")
 
-    history, rows, state, diverged = History(run), list[dict[str, Any]](), run.loop.start(), False
+    history, rows, state, diverged = History(run), list[dict[str, Any]](), run.trainer.start(), False
     with signals_request(say_stop, [signal.SIGINT]) as interrupted, Progress(shown, run.recipe.steps) as line:
-        for report in run.loop.run(state):
+        for report in run.trainer.run(state):
             state, diverged = report.state, report.diverged
             rows.append(history.row(report))
             line.show(report, history.errors)
@@ -196,7 +196,7 @@ def train(
                 hook(run, report)
             if interrupted:
                 break
-    stopped = bool(interrupted) and not diverged and not run.loop.over(state)
+    stopped = bool(interrupted) and not diverged and not run.trainer.over(state)
     with counted_intervals(shown, run) as tick:
         evaluation = run.evaluate(state, diverged=diverged, interrupted=stopped, tick=tick)
     return Solution(run, evaluation, rows)
@@ -231,7 +231,7 @@ def load(folder: str | Path, *, untrained: bool = False) -> Solution:
     if newest.remark:
         warnings.warn(newest.remark, stacklevel=CALLER)
     summary = source.summary() or {}
-    ended = run.loop.over(state) or bool(summary.get("diverged"))
+    ended = run.trainer.over(state) or bool(summary.get("diverged"))
     unknowns = _known_intervals(run, summary, int(state.step))
     evaluation = run.evaluate(state, diverged=bool(summary.get("diverged")), interrupted=not ended, unknowns=unknowns)
     return Solution(run, evaluation, list(source.metrics()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,14 +11,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from pinnkit.objective import AnyObjective, Parameters, Past, PointSets, SolutionNetwork
+from pinnkit.objective import AnyObjective, InitialHistory, Parameters, PointSets, SolutionNetwork
 from pinnkit.objective.collocation import point_sampler
 from pinnkit.objective.loss import residual_rms
 from pinnkit.optim import Optimiser, invalidate
 from pinnkit.parallel.devices import replicate
 from pinnkit.training.recipe import Recipe
+from pinnkit.training.schedule import Reached
 from pinnkit.training.state import BestPlace, GoodPlace, TrainState, all_finite
 from pinnkit.training.step import LONGEST, Chunk, ChunkResult, compiled_chunk
+from pinnkit.training.trainer import Ending, Report, Trainer
 from pinnkit.weighting import unweighted, weigher
 
 RESCUES = 3
@@ -27,16 +29,15 @@ SNAPSHOT = 100
 """Steps between two places to which a run can go back."""
 WORSE = 100.0
 """A place whose loss is this many times the lowest is no good place: the run may be on its way to NaN."""
-REVIVED = 5
+REVIVAL = 5
 """A stage that stalls again within this many steps of a redraw is over."""
 CHUNK_SECONDS = 1.0
 """A chunk should take about this long: often enough for a live display, rarely enough to cost nothing."""
-REACHED = ": the requested accuracy is reached"
 PROGRESS = 0.9
 """Points just drawn show progress where the loss on them is below this part of the lowest on such points so far."""
 LOOK = 20
 """Steps between two looks at the error, at the least: one costs as much as some steps."""
-UNSEEN = 2**30
+HELD_OUT_DRAW = 2**30
 """Draws from this number on are for evaluation: no training takes so many steps."""
 BETTER = 0.01
 """An earlier state is better than the last one where its loss on held-out points is below this part of the last one's.
@@ -49,26 +50,6 @@ FIRST = 10
 """Steps of a stage's first chunk, whose speed is not known yet."""
 
 
-@dataclass(frozen=True)
-class Report:
-    """What the loop says after each chunk."""
-
-    state: TrainState
-    stage: str
-    losses: np.ndarray
-    """Loss before each step of the chunk, as the optimiser saw it."""
-    mean_squares: dict[str, float]
-    """Mean squared residual of each term, on the points of the chunk."""
-    loss: float
-    """Loss after the chunk, without the points' own weights: it can be compared from one update of them to the next."""
-    seconds: float = 0.0
-    """What the chunk took, with the drawing of new points where they were due; compilation left out."""
-    event: str = ""
-    """A sentence where something happened: the end of a stage, a rescue."""
-    diverged: bool = False
-    """NaN or Inf that could not be rescued; the state is the last good one."""
-
-
 @dataclass
 class _Program:
     """The compiled functions of a stage, at one scale of its steps."""
@@ -78,13 +59,16 @@ class _Program:
     warm: bool = False
 
 
-class Loop:
-    """Trains one objective by one recipe. `start` makes the first state, `run` goes on from any state.
+class Loop(Trainer):
+    """Trains one network on one objective by one recipe.
 
-    Arguments
+    Args:
+        objective: the loss.
+        recipe: stages, sampling and weightings.
+        seed: random seed of the collocation points.
         reached: whether parameters are as accurate as was asked for; asked when points are drawn, at exact steps, so that a
             run does not depend on the clock. None trains to the end of the recipe.
-        past: what the training goes on from.
+        history: the fields that the network continues; None where there is nothing before it.
     """
 
     def __init__(
@@ -93,13 +77,13 @@ class Loop:
         recipe: Recipe,
         *,
         seed: int,
-        reached: Callable[[Parameters], bool] | None = None,
-        past: Past | None = None,
+        reached: Reached | None = None,
+        history: InitialHistory | None = None,
     ) -> None:
         self.objective, self.recipe, self.seed, self.reached = objective, recipe, seed, reached
-        self.past, self.initial_parameters = replicate(past), objective.network.initial_parameters
+        self.history, self.initial_parameters = replicate(history), objective.network.initial_parameters
         self.sampler = point_sampler(objective, recipe.sampling)
-        self.weigher = weigher(objective, recipe.weightings)
+        self.weigher = weigher(objective, recipe.weighting)
         self.key = jax.random.key(seed)
         self._mean_squares = jax.jit(objective.mean_squares)
         self._slopes = jax.jit(jax.jacrev(lambda p, points: (objective.mean_squares(p, points),) * 2, has_aux=True))
@@ -108,25 +92,29 @@ class Loop:
         for stage in recipe.stages:
             stage.fits(objective.network.count(), objective.network.working)
 
-    def going_on(self, past: Past, initial_parameters: Parameters) -> Loop:
-        """A loop with other arrays to go on from and to start with, and the same compiled programs."""
+    def with_history(self, history: InitialHistory, initial_parameters: Parameters, reached: Reached | None) -> Loop:
+        """A loop that continues another history, from other parameters, with the same compiled programs."""
         loop = copy(self)
-        loop.past, loop.initial_parameters = replicate(past), initial_parameters
+        loop.history, loop.initial_parameters, loop.reached = replicate(history), initial_parameters, reached
         return loop
 
     @property
     def network(self) -> SolutionNetwork:
-        """What has the fields."""
+        """The network."""
         return self.objective.network
+
+    def objectives(self, state: TrainState) -> list[tuple[AnyObjective, Parameters]]:
+        """The objective, with the parameters of the state."""
+        return [(self.objective, state.params)]
 
     def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
         """RMS of each term on the training points, and over so many draws of fresh ones."""
         training = residual_rms(self.mean_squares, state.params, [state.points])
-        return training, self.fresh_residuals(state.params, draws)
+        return training, self.held_out_residuals(state.params, draws)
 
-    def fresh_residuals(self, params: Parameters, draws: int) -> dict[str, float]:
+    def held_out_residuals(self, params: Parameters, draws: int) -> dict[str, float]:
         """RMS of each term on points that no training of this seed sees."""
-        return residual_rms(self.mean_squares, params, self.unseen(draws))
+        return residual_rms(self.mean_squares, params, self.held_out_points(draws))
 
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, float]:
         """Mean squared residual of each term, in the order of the problem."""
@@ -135,19 +123,21 @@ class Loop:
 
     def start(self) -> TrainState:
         """The state before the first step."""
-        counters = ("step", "drawn", "stage", "stage_step", "rescues", "stage_rescues", "fruitless")
+        counters = ("step", "drawn", "stage", "stage_step", "rescues", "stage_rescues", "without_progress")
         zero: dict[str, Any] = dict.fromkeys(counters, np.asarray(0))
         zero |= {"fresh_loss": np.asarray(np.inf), "over": np.asarray(False)}
         clock = dict.fromkeys(("seconds", "compile_seconds"), np.asarray(0.0))
         params = replicate(self.initial_parameters)
-        weighting, points = replicate(self.weigher.init(params, replicate(self.sampler.init(self._key(0), self.past))))
+        weighting, points = replicate(
+            self.weigher.init(params, replicate(self.sampler.init(self._key(0), self.history)))
+        )
         good = GoodPlace(params, points, weighting, zero["step"], zero["stage_step"], np.asarray(np.inf))
         best = BestPlace(params, zero["step"], np.asarray(np.inf))
-        return self._entered(TrainState(params, (), points, weighting, good, best, **zero, **clock), 0)
+        return self._enter_stage(TrainState(params, (), points, weighting, good, best, **zero, **clock), 0)
 
     def like(self, stage: int) -> TrainState:
         """A state of the given stage with the right shapes, for reading a checkpoint into."""
-        return self._begun(self.start().counted(stage=stage))
+        return self._with_new_optimiser(self.start().with_counters(stage=stage))
 
     def over(self, state: TrainState) -> bool:
         """Whether all stages are done."""
@@ -168,7 +158,7 @@ class Loop:
 
     def held_out_loss(self, params: Parameters) -> float:
         """The loss on points that no training of this seed sees."""
-        squares = [self.mean_squares(params, points) for points in self.unseen(HELD_OUT)]
+        squares = [self.mean_squares(params, points) for points in self.held_out_points(HELD_OUT)]
         return float(np.mean([self._loss(s) for s in squares]))
 
     def adopt(self, state: TrainState, before: Recipe) -> TrainState:
@@ -182,40 +172,40 @@ class Loop:
         over, step = bool(state.over), int(state.step)
         early = over and int(state.stage_step) < before.stages[int(state.stage)].steps
         if over and len(self.recipe.stages) > len(before.stages):
-            state = self._entered(state, int(state.stage) + 1)
-        state = state.counted(over=False)
+            state = self._enter_stage(state, int(state.stage) + 1)
+        state = state.with_counters(over=False)
         stage = self._stage(state)
-        resampled = self.recipe.sampling != before.sampling or self.recipe.weightings != before.weightings
+        resampled = self.recipe.sampling != before.sampling or self.recipe.weighting != before.weighting
         another_loss = resampled or self.recipe.weights != before.weights
         if another_loss:  # what the losses were says nothing about those to come
-            state = replace(state, best=replace(state.best, loss=np.asarray(np.inf))).marked(np.inf)
+            state = replace(state, best=replace(state.best, loss=np.asarray(np.inf))).with_good_place(np.inf)
         if another_loss or early:
-            state = state.counted(fruitless=0, fresh_loss=np.inf)
-        if not _same_shapes(jax.eval_shape(self._program(state).init, state.params), state.optimiser):
-            state = self._begun(state)
+            state = state.with_counters(without_progress=0, fresh_loss=np.inf)
+        if not _have_same_shapes(jax.eval_shape(self._program(state).init, state.params), state.optimiser):
+            state = self._with_new_optimiser(state)
         if resampled:
-            points = replicate(self.sampler.init(self._key(step), self.past))
+            points = replicate(self.sampler.init(self._key(step), self.history))
             weighting, points = replicate(self.weigher.init(state.params, points))
-            state = replace(state, points=points, weighting=weighting).counted(drawn=step).marked(np.inf)
+            state = replace(state, points=points, weighting=weighting).with_counters(drawn=step).with_good_place(np.inf)
         elif over and step:
             redraw = self._redraw(stage)
             draw = redraw > 0 and step % redraw == 0
             if draw or any(self.weigher.due(step)):
-                state = self._renewed(state, draw)
+                state = self._renew(state, draw)
         if another_loss:
             keeps = stage.outlives_points
-            state = replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._begun(state)
+            state = replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._with_new_optimiser(state)
         # Somebody asked for it to go on: patience begins anew.
-        return state.counted(fruitless=0) if 0 < stage.patience <= int(state.fruitless) else state
+        return state.with_counters(without_progress=0) if 0 < stage.patience <= int(state.without_progress) else state
 
-    def unseen(self, count: int) -> list[PointSets]:
+    def held_out_points(self, count: int) -> list[PointSets]:
         """Draws of points, as many in each as in training, that no training of this seed sees."""
-        return [self.sampler.init(self._key(UNSEEN + i), self.past) for i in range(count)]
+        return [self.sampler.init(self._key(HELD_OUT_DRAW + i), self.history) for i in range(count)]
 
-    def residual_driven(self, state: TrainState, count: int) -> list[PointSets]:
+    def resampled(self, state: TrainState, count: int) -> list[PointSets]:
         """The same, but drawn and weighed as training does it: more of them where the residual is large."""
-        never = (False,) * len(self.recipe.weightings)
-        return [self._drawn(state, self._key(2 * UNSEEN + i), never)[1] for i in range(count)]
+        never = (False,) * len(self.recipe.weighting)
+        return [self._resample(state, self._key(2 * HELD_OUT_DRAW + i), never)[1] for i in range(count)]
 
     def run(self, state: TrainState) -> Iterator[Report]:
         """Reports, one a chunk, until the recipe is over or training diverged.
@@ -224,72 +214,73 @@ class Loop:
         """
         length = FIRST
         while not self.over(state):
-            state = self._warmed(state)
+            state = self._warm_up(state)
             began, compiling = time.perf_counter(), float(state.compile_seconds)
             result, squares = self._chunk(state, min(length, self._room(state)))
             stepping = time.perf_counter() - began
             # What the last step of a chunk led to shows in the sizes after it only.
             failed = bool(result.failed) or not np.isfinite(self._loss(squares))
-            report = self._rescued(state, result) if failed else self._advanced(state, result, squares)
+            report = self._rescue(state, result) if failed else self._finish_chunk(state, result, squares)
             # Drawing points anew is a part of training, compiling what draws them is not.
             seconds = time.perf_counter() - began - (float(report.state.compile_seconds) - compiling)
-            state = report.state.counted(seconds=float(report.state.seconds) + seconds)
+            state = report.state.with_counters(seconds=float(report.state.seconds) + seconds)
             yield replace(report, state=state, seconds=seconds)
             if report.diverged:
                 return
             length = FIRST if report.event else _next_length(length, int(result.steps), stepping)
 
-    def _advanced(self, state: TrainState, result: ChunkResult, squares: dict[str, float]) -> Report:
+    def _finish_chunk(self, state: TrainState, result: ChunkResult, squares: dict[str, float]) -> Report:
         """After a chunk without NaN: the new state, and the next stage or new points where they are due."""
         stage, steps = self._stage(state), int(result.steps)
         losses, loss = np.asarray(result.losses)[:steps], self._loss(squares)
-        state = replace(state, params=result.params, optimiser=result.optimiser).counted(
+        state = replace(state, params=result.params, optimiser=result.optimiser).with_counters(
             step=int(state.step) + steps, stage_step=int(state.stage_step) + steps
         )
         if int(state.step) % SNAPSHOT == 0 and loss <= WORSE * float(state.good.loss):
-            state = state.marked(min(loss, float(state.good.loss)))
+            state = state.with_good_place(min(loss, float(state.good.loss)))
         low = losses.size > 0 and bool(losses[-1] < stage.loss_below)
         stalled = bool(result.done) and not low
         redraw = self._redraw(stage)
         draw = redraw > 0 and int(state.step) % redraw == 0
-        if stalled and redraw and int(state.step) - int(state.drawn) > REVIVED:
+        if stalled and redraw and int(state.step) - int(state.drawn) > REVIVAL:
             draw = True  # new points may open the way again
         due = draw or any(self.weigher.due(int(state.step)))
         reason = self._ending(state, stage, low=low, stalled=stalled and not due, drawn=draw)
         if reason is None:
-            renewed = self._renewed(state, draw) if due else state
-            if not 0 < stage.patience <= int(renewed.fruitless):
+            renewed = self._renew(state, draw) if due else state
+            if not 0 < stage.patience <= int(renewed.without_progress):
                 return Report(renewed, stage.name, losses, squares, loss)
-            reason = f": no progress on fresh points in {stage.patience} draws"
-        following = len(self.recipe.stages) if reason == REACHED else int(state.stage) + 1
-        state = self._entered(state, following)
-        event = f"stage '{stage.name}' ended at step {int(state.step)}{reason}"
+            reason = Ending.NO_PROGRESS
+        following = len(self.recipe.stages) if reason is Ending.ACCURATE else int(state.stage) + 1
+        state = self._enter_stage(state, following)
+        event = f"stage '{stage.name}' ended at step {int(state.step)}"
+        event += f": {reason.value.format(patience=stage.patience)}" if reason.value else ""
         if not self.over(state):
-            state = self._renewed(state, draw) if due else state
-        elif reason != REACHED and (better := self.better(state)) is not state:
+            state = self._renew(state, draw) if due else state
+        elif reason is not Ending.ACCURATE and (better := self.better(state)) is not state:
             event += f"; on held-out points the parameters of step {int(state.best.step)} are better: they are taken"
-            state = self._begun(better)
+            state = self._with_new_optimiser(better)
             squares = self.mean_squares(state.params, state.points)
             loss = self._loss(squares)
         return Report(state, stage.name, losses, squares, loss, event=event)
 
-    def _ending(self, state: TrainState, stage: Optimiser, *, low: bool, stalled: bool, drawn: bool) -> str | None:
+    def _ending(self, state: TrainState, stage: Optimiser, *, low: bool, stalled: bool, drawn: bool) -> Ending | None:
         """Why the stage is over at this step; None where it goes on."""
         if low:
-            return ": the loss is low enough"
+            return Ending.LOSS_IS_LOW
         if stalled:
-            return ": no further decrease is possible"
+            return Ending.NO_DECREASE
         step, looked = int(state.step), int(state.step) - self._redraw(stage)
         if drawn and step // LOOK > looked // LOOK and self.reached is not None and self.reached(state.params):
-            return REACHED
-        return "" if int(state.stage_step) >= stage.steps else None
+            return Ending.ACCURATE
+        return Ending.ALL_STEPS if int(state.stage_step) >= stage.steps else None
 
-    def _rescued(self, state: TrainState, result: ChunkResult) -> Report:
+    def _rescue(self, state: TrainState, result: ChunkResult) -> Report:
         """After NaN or Inf: back to the last good place with a smaller step; the end after RESCUES times."""
         step, good, stage = int(state.step) + int(result.steps) + 1, state.good, self._stage(state)
         diverged = int(state.stage_rescues) >= RESCUES
         again = 0 if diverged else 1
-        back = replace(state, params=good.params, points=good.points, weighting=good.weighting).counted(
+        back = replace(state, params=good.params, points=good.points, weighting=good.weighting).with_counters(
             step=int(good.step),
             stage_step=int(good.stage_step),
             drawn=min(int(good.step), int(state.drawn)),
@@ -302,7 +293,7 @@ class Loop:
         else:
             event += f"; back to step {int(good.step)} with steps {back.step_scale:g} times as large"
             event += f" (rescue {int(back.stage_rescues)} of {RESCUES})"
-        back = self._begun(back)
+        back = self._with_new_optimiser(back)
         squares = self.mean_squares(back.params, back.points)
         return Report(back, stage.name, np.array([]), squares, self._loss(squares), event=event, diverged=diverged)
 
@@ -318,51 +309,53 @@ class Loop:
                 return "term " + ", ".join(f"'{t}'" for t in bad)
         return "the optimiser's update"
 
-    def _entered(self, state: TrainState, stage: int) -> TrainState:
+    def _enter_stage(self, state: TrainState, stage: int) -> TrainState:
         """The state at the start of a stage, or of the next one that has steps to do; over where there is none."""
         stages = self.recipe.stages
         following = next((i for i in range(stage, len(stages)) if stages[i].steps > 0), None)
         if following is None:
-            return state.counted(over=True)
-        begun = state.counted(stage=following, stage_step=0, stage_rescues=0, fresh_loss=np.inf, fruitless=0)
-        return self._begun(begun).marked(np.inf)
+            return state.with_counters(over=True)
+        begun = state.with_counters(
+            stage=following, stage_step=0, stage_rescues=0, fresh_loss=np.inf, without_progress=0
+        )
+        return self._with_new_optimiser(begun).with_good_place(np.inf)
 
-    def _begun(self, state: TrainState) -> TrainState:
+    def _with_new_optimiser(self, state: TrainState) -> TrainState:
         """The state with a new optimiser."""
         return replace(state, optimiser=replicate(self._program(state).init(state.params), shares=True))
 
-    def _renewed(self, state: TrainState, draw: bool) -> TrainState:
+    def _renew(self, state: TrainState, draw: bool) -> TrainState:
         """The state with new points or new weights: another objective for the optimiser."""
         began, compiled = time.perf_counter(), draw in self._renewals
         self._renewals.add(draw)
         step, due = int(state.step), self.weigher.due(int(state.step))
         if draw:
-            weighting, points = self._drawn(state, self._key(step), due)
+            weighting, points = self._resample(state, self._key(step), due)
             # Where a run would go back to may look worse on the new points than on the old ones.
-            state = replace(state, good=replace(state.good, loss=np.asarray(np.inf))).counted(drawn=step)
+            state = replace(state, good=replace(state.good, loss=np.asarray(np.inf))).with_counters(drawn=step)
         else:
             weighting, points = self.weigher.update(state.weighting, state.params, state.points, due, False)
         weighting, points = replicate((weighting, points))
         state = replace(state, points=points, weighting=weighting)
         if draw and self._stage(state).patience:
-            state = self._looked_at_fresh_points(state)
+            state = self._measure_progress(state)
         keeps = self._stage(state).outlives_points
-        state = replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._begun(state)
+        state = replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._with_new_optimiser(state)
         spent = 0.0 if compiled else time.perf_counter() - began
-        return state.counted(compile_seconds=float(state.compile_seconds) + spent)
+        return state.with_counters(compile_seconds=float(state.compile_seconds) + spent)
 
-    def _looked_at_fresh_points(self, state: TrainState) -> TrainState:
+    def _measure_progress(self, state: TrainState) -> TrainState:
         """What the loss is where no step has made it small: the honest measure of progress."""
         fresh, lowest = self._loss(self.mean_squares(state.params, state.points)), float(state.fresh_loss)
         if fresh < float(state.best.loss):
             state = replace(state, best=BestPlace(state.params, state.step, np.asarray(fresh)))
         if fresh < PROGRESS * lowest:
-            return state.counted(fresh_loss=fresh, fruitless=0)
-        return state.counted(fruitless=int(state.fruitless) + 1)
+            return state.with_counters(fresh_loss=fresh, without_progress=0)
+        return state.with_counters(without_progress=int(state.without_progress) + 1)
 
-    def _drawn(self, state: TrainState, key: Any, due: tuple[bool, ...]) -> tuple[Any, PointSets]:
+    def _resample(self, state: TrainState, key: Any, due: tuple[bool, ...]) -> tuple[Any, PointSets]:
         """New points with the weights that they get, and the weightings' states."""
-        points = replicate(self.sampler.update(key, state.params, state.points, self.past))
+        points = replicate(self.sampler.update(key, state.params, state.points, self.history))
         return self.weigher.update(state.weighting, state.params, points, due, True)
 
     def _key(self, step: int) -> Any:
@@ -392,14 +385,14 @@ class Loop:
         room = [every - int(state.step) % every for every in intervals if every]
         return min(LONGEST, self._stage(state).steps - int(state.stage_step), *room)
 
-    def _warmed(self, state: TrainState) -> TrainState:
+    def _warm_up(self, state: TrainState) -> TrainState:
         """Compile what the state needs, if that has not been done: zero steps do, and change nothing."""
         program, began = self._program(state), time.perf_counter()
         if program.warm:
             return state
         program.warm = True
         self._chunk(state, 0)
-        return state.counted(compile_seconds=float(state.compile_seconds) + time.perf_counter() - began)
+        return state.with_counters(compile_seconds=float(state.compile_seconds) + time.perf_counter() - began)
 
     def _chunk(self, state: TrainState, count: int) -> tuple[ChunkResult, dict[str, float]]:
         """Some steps, and the size of each term after them."""
@@ -407,7 +400,7 @@ class Loop:
         return jax.block_until_ready(result), self.mean_squares(result.params, state.points)
 
 
-def _same_shapes(one: Any, other: Any) -> bool:
+def _have_same_shapes(one: Any, other: Any) -> bool:
     """Whether two pytrees have the same structure, and arrays of the same shapes."""
     a, b = jax.tree.leaves(one), jax.tree.leaves(other)
     same: bool = jax.tree.structure(one) == jax.tree.structure(other)  # type: ignore[operator]

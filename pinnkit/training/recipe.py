@@ -13,7 +13,7 @@ from pinnkit import compilation
 from pinnkit.errors import UsageError
 from pinnkit.objective.collocation import Sampling
 from pinnkit.optim import Auto, Optimiser
-from pinnkit.training.curriculum import Curriculum
+from pinnkit.training.schedule import Schedule
 from pinnkit.validation import require_number
 from pinnkit.weighting import Causality, Weighting
 
@@ -28,9 +28,6 @@ class SingleOptions:
 
     precision: Precision = "float64"
     """Number format; the 16-bit formats apply only to the network's matrix products and activations."""
-    windows: int = 1
-    """Number of equal windows of time, each with a network of its own, trained one after the other: for long or chaotic
-    evolutions."""
     accuracy: float | None = None
     """Stop when the relative L2 error of every field is below this; exit status 1 if it is not reached."""
     gradients: int = 0
@@ -49,10 +46,8 @@ class Recipe(SingleOptions):
     """Weight of each term, by method name or by `method.component`; 1 where none is given."""
     weighting: tuple[Weighting, ...] = ()
     """Weights that follow the residuals, on top of the fixed ones: their factors are multiplied, in this order."""
-    causality: Causality | None = None
-    """Causal weights of the interior points, before all others."""
-    curriculum: Curriculum | None = None
-    """Trainings with easier values of a parameter first."""
+    schedule: Schedule | None = None
+    """Order in which networks are trained: windows of time, a curriculum; None trains one network once."""
 
     def __post_init__(self) -> None:
         stages = (self.stages,) if isinstance(self.stages, Optimiser) else self.stages
@@ -77,13 +72,7 @@ class Recipe(SingleOptions):
                 _refuse(f"weights names {term!r}", "names of equations, as text")
             require_number(weight, f"The weight of '{term}'", where="weights of the recipe", above=0)
         self._set_weighting()
-        if self.causality is not None and self.causality.slices > self.sampling.interior:
-            _refuse(
-                f"causality.slices is {self.causality.slices}, and sampling.interior is {self.sampling.interior}",
-                "at most as many slices of time as interior points",
-                "Use --causality.slices 16.",
-            )
-        require_number(self.windows, "windows", where="recipe", whole=True, least=1)
+        self._require_slices()
         require_number(
             self.gradients,
             "gradients",
@@ -96,36 +85,32 @@ class Recipe(SingleOptions):
             require_number(
                 self.accuracy, "accuracy", where="recipe", above=0, meaning="a positive relative L2 error, such as 1e-4"
             )
-        if self.windows > 1 and self.gradients:
-            _refuse(f"gradients is {self.gradients} and windows is {self.windows}", "gradients=0 where time is cut")
-        if not isinstance(self.curriculum, (Curriculum, type(None))):
-            _refuse(f"curriculum is {self.curriculum!r}", 'pk.Curriculum(parameter="Re", multiples=(0.1, 0.4)) or None')
-        if self.windows > 1 and self.curriculum:
-            _refuse(f"windows is {self.windows}, and there is a curriculum", "one of them")
+        if not isinstance(self.schedule, (Schedule, type(None))):
+            example = 'pk.Windows(5), pk.Curriculum(parameter="Re", multiples=(0.1, 0.4)) or None'
+            _refuse(f"schedule is {self.schedule!r}", example)
         if self.precision not in get_args(Precision):
             _refuse(f"precision is {self.precision!r}", "one of " + ", ".join(get_args(Precision)))
 
     def _set_weighting(self) -> None:
         given = (self.weighting,) if isinstance(self.weighting, Weighting) else self.weighting
         for weighting in given if isinstance(given, (tuple, list)) else [given]:
-            if isinstance(weighting, Causality):
-                _refuse(
-                    "causality is among the weightings", "causality=pk.Causality(...), which comes before all others"
-                )
             if not isinstance(weighting, Weighting):
                 _refuse(f"{weighting!r} is no weighting", "pk.GradientNorm(...), pk.NTK(...), pk.ResidualAttention(...),"
                         " pk.VariationalAttention(...) or pk.SelfAdaptive(...)")  # fmt: skip
         names = [weighting.name for weighting in given]
         if twice := [name for name in names if names.count(name) > 1]:
             _refuse(f"the weighting '{twice[0]}' is there twice", "each weighting once", "Remove one of them.")
-        object.__setattr__(self, "weighting", tuple(given))
-        if not isinstance(self.causality, (Causality, type(None))):
-            _refuse(f"causality is {self.causality!r}", "pk.Causality(...) or None")
+        object.__setattr__(self, "weighting", tuple(sorted(given, key=lambda weighting: weighting.order)))
 
-    @property
-    def weightings(self) -> tuple[Weighting, ...]:
-        """All weightings in their order, causality first."""
-        return (*([self.causality] if self.causality else []), *self.weighting)
+    def _require_slices(self) -> None:
+        """Raise UsageError where causal weights have more slices of time than there are points to fill them."""
+        for weighting in self.weighting:
+            if isinstance(weighting, Causality) and weighting.slices > self.sampling.interior:
+                _refuse(
+                    f"causality.slices is {weighting.slices}, and sampling.interior is {self.sampling.interior}",
+                    "at most as many slices of time as interior points",
+                    "Use --causality.slices 16.",
+                )
 
     @property
     def dtype(self) -> jnp.dtype:
@@ -153,12 +138,9 @@ class Recipe(SingleOptions):
 
     @property
     def steps(self) -> int:
-        """Steps of all stages of all windows and of the curriculum together."""
-        steps = self.windows * sum(stage.steps for stage in self.stages)
-        if self.curriculum:
-            short = sum(min(stage.steps, self.curriculum.steps) for stage in self.stages)
-            steps += len(self.curriculum.multiples) * short
-        return steps
+        """The most steps of all stages, in all phases of the schedule."""
+        plain = sum(stage.steps for stage in self.stages)
+        return self.schedule.total_steps(self.stages) if self.schedule else plain
 
 
 def _refuse(what: str, expected: str, do: str = "Change the value.") -> None:

@@ -17,6 +17,7 @@ from pinnkit.optim import LBFGS, Optimiser, SSBroyden
 from pinnkit.optim.self_scaled_broyden import matrix_bytes
 from pinnkit.problem import Problem
 from pinnkit.training.recipe import Recipe
+from pinnkit.weighting import Causality
 
 NUMBERS_OF_A_POINT = 14
 """Numbers that each point takes besides coordinates: measured with 10^5 to 10^6 points in two and six dimensions."""
@@ -44,8 +45,9 @@ def require_memory_for(equations: Equations, model: Model, recipe: Recipe) -> No
                 lambda n: COPIES * itemsize * _parameters_with(equations, model, option, n) <= free, given
             ),
         )
-    if recipe.causality:
-        slices = recipe.causality.slices
+    causality = next((w for w in recipe.weighting if isinstance(w, Causality)), None)
+    if causality is not None:
+        slices = causality.slices
         require_memory(
             itemsize * slices**2,
             f"Causal weights of {slices} slices",

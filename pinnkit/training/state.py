@@ -70,19 +70,19 @@ class TrainState:
     """The same, in the present stage."""
     fresh_loss: Any
     """The lowest loss of the present stage on points that had just been drawn; infinite before the first draw."""
-    fruitless: Any
+    without_progress: Any
     """Draws of points since then, none of which showed progress."""
     seconds: Any
     """Seconds of training so far, compilation left out."""
     compile_seconds: Any
     """Seconds of compilation so far."""
 
-    def counted(self, **changes: float) -> TrainState:
+    def with_counters(self, **changes: float) -> TrainState:
         """A copy with counters set."""
         arrays: dict[str, Any] = {name: np.asarray(value) for name, value in changes.items()}
         return replace(self, **arrays)
 
-    def marked(self, loss: float) -> TrainState:
+    def with_good_place(self, loss: float) -> TrainState:
         """A copy that the run can come back to."""
         good = GoodPlace(self.params, self.points, self.weighting, self.step, self.stage_step, np.asarray(float(loss)))
         return replace(self, good=good)

@@ -35,6 +35,8 @@ class Weighting(Setting, ABC):
     """
 
     role: ClassVar[str] = "weighting"
+    order: ClassVar[int] = 0
+    """Place among the weightings of a recipe: lower ones come first, equal ones in the order in which they are named."""
 
     every: int = 100
     """Steps between two updates; 0 for weights that are computed once, at the start."""

@@ -26,6 +26,7 @@ class Causality(Weighting):
     """Interior points count by how well the equation holds before them."""
 
     name: ClassVar[str] = "causality"
+    order: ClassVar[int] = -1  # what other weightings see is what causality left of each time
     every: int = 20
     """Steps between two updates; 0 for none but the first and what new points need. A slice waits for them: keep it small."""
     slices: int = 16

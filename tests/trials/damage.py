@@ -155,7 +155,7 @@ RUN = {
     **{f"run.json without {key}": partial(change, "run.json", key, MISSING) for key in
        ("problem", "parameters", "model", "recipe", "seed", "versions", "device", "command", "problem.name", "problem.file",
         "problem.class", "model.name", "model.width", "recipe.stages", "recipe.sampling", "recipe.precision",
-        "recipe.windows", "recipe.stages.0.name", "recipe.stages.0.steps")},
+        "recipe.schedule", "recipe.stages.0.name", "recipe.stages.0.steps")},
     **{f"run.json {key} null": partial(change, "run.json", key, None) for key in
        ("problem", "parameters", "model", "recipe", "seed", "versions", "problem.file", "problem.name", "recipe.stages",
         "recipe.sampling", "recipe.weights", "recipe.weighting", "model.width", "parameters.k")},
@@ -169,8 +169,10 @@ RUN = {
         ("recipe.stages.0.learning_rate", "quick"), ("recipe.sampling.interior", "x"), ("recipe.sampling.interior", -1),
         ("recipe.sampling.interior", 10**15), ("recipe.sampling.more", 3), ("recipe.weights", {"nothing": 2.0}),
         ("recipe.weights", {"decay": "2"}), ("recipe.weighting", [{"name": "fair"}]), ("recipe.weighting", "ntk"),
-        ("recipe.causality", {"slices": -1}), ("recipe.precision", "float8"), ("recipe.windows", 0), ("recipe.windows", 3),
-        ("recipe.windows", "x"), ("recipe.curriculum", {}), ("recipe.accuracy", "x"), ("parameters", {}), ("parameters", [1]),
+        ("recipe.weighting", [{"name": "causality", "slices": -1}]), ("recipe.precision", "float8"),
+        ("recipe.schedule", {"name": "windows", "count": 0}), ("recipe.schedule", {"name": "windows", "count": 3}),
+        ("recipe.schedule", "x"), ("recipe.schedule", {}), ("recipe.windows", 3), ("recipe.accuracy", "x"),
+        ("parameters", {}), ("parameters", [1]),
         ("parameters.k", "x"), ("parameters.z", 1.0), ("versions", {"pinnkit": 3}), ("device", 5), ("command", "x")]},
     "run.json seed 1e400": partial(replace_text, "run.json", '"seed": 0', '"seed": 1e400'),
 }  # fmt: skip

@@ -49,7 +49,6 @@ OPTIONS = {
     '--windows 2': 'Time cannot be cut into windows: the problem has no time tha',
     '--gradients -1': 'gradients is -1',
     '--gradients often': "--gradients is 'often'",
-    '--gradients 2 --windows 2': 'gradients is 2 and windows is 2',
     '--model': '--model names no network',
     '--model cnn': "There is no model called 'cnn'",
     '--model mpl': "There is no model called 'mpl'",

@@ -27,5 +27,5 @@ class Rising(pk.Problem):
     recipe = pk.Recipe(
         stages=(pk.Adam(steps=30, learning_rate=1e-2), pk.SSBroyden(steps=30)),
         sampling=pk.Sampling(interior=32, initial=1, redraw=20),
-        curriculum=pk.Curriculum(parameter="k", multiples=(0.25, 0.5), steps=20),
+        schedule=pk.Curriculum(parameter="k", multiples=(0.25, 0.5), steps=20),
     )

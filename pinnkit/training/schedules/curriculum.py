@@ -1,0 +1,167 @@
+"""A curriculum: the network is trained with easier values of a parameter first, and goes on from what it has learned.
+
+Without it a network can come to rest at a wrong answer with a small loss: flows at a large Reynolds number, fast advection.
+
+Source: Krishnapriyan et al., NeurIPS 2021, section 4 (curriculum PINN regularisation).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from pinnkit.errors import UsageError, advice, location
+from pinnkit.objective import Equations, Objective, Parameters, PointSets, SolutionNetwork
+from pinnkit.optim import Optimiser
+from pinnkit.problem import Problem, Unknown
+from pinnkit.problem.axes import require_resolution
+from pinnkit.training.loop import Loop
+from pinnkit.training.phase_sequence import PhaseSequence
+from pinnkit.training.recipe import Recipe
+from pinnkit.training.schedule import Reached, Schedule
+from pinnkit.training.state import TrainState
+from pinnkit.validation import is_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curriculum(Schedule):
+    """Trainings with other values of a physical parameter, before the one with its own."""
+
+    title: ClassVar[str] = "a curriculum"
+
+    parameter: str
+    """Name of a parameter of the problem."""
+    multiples: tuple[float, ...]
+    """Its values, as multiples of the one that it has, in the order in which they are taken."""
+    steps: int = 1000
+    """Steps of each stage of the recipe with each of these values, at the most."""
+
+    def __post_init__(self) -> None:
+        multiples = tuple(self.multiples) if isinstance(self.multiples, (tuple, list)) else ()
+        object.__setattr__(self, "multiples", multiples)
+        if not multiples or not all(is_number(m) and m for m in multiples):
+            self.refuse("multiples", "numbers other than 0, (0.1, 0.4) say")
+        self.require("steps", whole=True, least=1)
+
+    def trainer(self, objective: Objective, recipe: Recipe, *, seed: int, reached: Reached | None) -> CurriculumTrainer:
+        """The trainer. Raises UsageError where the problem has no such parameter, or does not fit one of its values."""
+        return CurriculumTrainer(objective, recipe, self, seed=seed, reached=reached)
+
+    def total_steps(self, stages: Sequence[Optimiser]) -> int:
+        """Steps with the parameter's own value, and with each of the easier ones."""
+        return sum(s.steps for s in stages) + len(self.multiples) * sum(s.steps for s in self.easier(stages))
+
+    def easier(self, stages: Sequence[Optimiser]) -> tuple[Optimiser, ...]:
+        """The stages of a training with an easier value: those of the recipe, with fewer steps."""
+        return tuple(replace(stage, steps=min(stage.steps, self.steps)) for stage in stages)
+
+    def values(self, problem: Problem) -> tuple[float, ...]:
+        """The values of the parameter. Raises UsageError where the problem has no such number."""
+        own, where = problem.parameters(), location(type(problem))
+        if self.parameter not in own:
+            raise UsageError(
+                f"The curriculum changes '{self.parameter}', which is no parameter of {type(problem).__name__}.",
+                where=where,
+                expected="one of " + (", ".join(own) or "none: it has no parameters"),
+                do=advice(self.parameter, own),
+            )
+        value = own[self.parameter]
+        if isinstance(value, Unknown) or not is_number(value):
+            raise UsageError(
+                f"The curriculum changes '{self.parameter}', which is no given number.",
+                where=where,
+                expected="a parameter with a value: an unknown one is found in training",
+                do="Name another parameter, or remove the curriculum.",
+            )
+        return tuple(m * value for m in self.multiples)
+
+
+class CurriculumTrainer(PhaseSequence):
+    """Trains one network with each value of the parameter, and at last on the objective itself."""
+
+    def __init__(
+        self, objective: Objective, recipe: Recipe, curriculum: Curriculum, *, seed: int, reached: Reached | None
+    ) -> None:
+        self.values = curriculum.values(objective.network.problem)
+        super().__init__(len(self.values) + 1, len(recipe.stages))
+        self._objective, self._parameter, self._seed = objective, curriculum.parameter, seed
+        phase = replace(recipe, schedule=None)
+        self._easier = replace(phase, stages=curriculum.easier(recipe.stages))
+        self._last = Loop(objective, phase, seed=seed, reached=reached)
+        self._loops: dict[int, Loop] = {}
+        self._equations = self._equations_by_value()
+
+    @property
+    def network(self) -> SolutionNetwork:
+        """The network, which all phases train."""
+        return self._last.network
+
+    def like(self, stage: int) -> TrainState:
+        """A state of the given stage with the right shapes, for reading a checkpoint into."""
+        k = min(stage // self.stages, self.count - 1)
+        params = self.network.initial_parameters
+        return self._outer(self.loop(k, params).like(stage - k * self.stages), params, k)
+
+    def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
+        """RMS of each term with the parameter's own value, on the training points and on held-out ones."""
+        return self._last.residuals(state, draws)
+
+    def resampled(self, state: TrainState, count: int) -> list[PointSets]:
+        """Draws of held-out points, sampled and weighted as training with the parameter's own value does it."""
+        return self._last.resampled(state, count)
+
+    def loop(self, k: int, params: Parameters) -> Loop:
+        """The loop with the k-th value; where it starts, it starts from `params`."""
+        loop = self._loops.get(k) or self._make_loop(k)
+        self._loops[k] = loop
+        if k:
+            loop.initial_parameters = jax.tree.map(jnp.asarray, dict(params))
+        return loop
+
+    def title(self, k: int) -> str:
+        """The parameter's value in phase k."""
+        own = self._objective.network.problem.parameters()[self._parameter]
+        value = self.values[k] if k < len(self.values) else own
+        return f"{self._parameter} = {value:g}"
+
+    def is_compiled(self, k: int) -> bool:
+        """No: each value is a constant in the programs of its phase."""
+        return False
+
+    def _make_loop(self, k: int) -> Loop:
+        if k == len(self.values):
+            return self._last
+        equations = self._equations.pop(k, None) or Equations(self._problem(k))
+        easier = self._objective.network.changed(problem=equations.problem, ansatz=equations.ansatz)
+        return Loop(Objective(equations, easier, self._objective.weights), self._easier, seed=self._seed)
+
+    def _problem(self, k: int) -> Problem:
+        """The problem with the k-th value, on the domain that belongs to it."""
+        return dataclasses.replace(self._objective.network.problem, **{self._parameter: self.values[k]})  # type: ignore[type-var]
+
+    def _equations_by_value(self) -> dict[int, Equations]:
+        """The equations for each value where the domain is computed from parameters; none where it is the same for all values.
+
+        Each value's network has inputs scaled to its own domain: the weights that are handed on mean the same function of the
+        scaled coordinates. Raises UsageError, before training, for a value with which the domain does not fit the conditions:
+        a place of `@pk.at`, say, may lie outside of a smaller domain.
+        """
+        built: dict[int, Equations] = {}
+        own, dtype = self._objective.network.problem.domain, self._objective.network.dtype
+        for k, value in enumerate(self.values):
+            try:
+                problem = self._problem(k)
+                if problem.domain is own:  # that of the class
+                    break
+                for name, axis in zip(problem.domain.names, problem.domain.axes, strict=True):
+                    require_resolution(name, axis, dtype)
+                built[k] = Equations(problem)
+            except UsageError as error:
+                what = f"The curriculum cannot be trained with {self._parameter} = {value:g}: {error.what}"
+                raise UsageError(what, where=error.where, expected=error.expected, do=error.do) from None
+        return built

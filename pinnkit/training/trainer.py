@@ -1,0 +1,108 @@
+"""What every training is: a generator of reports over states, whatever its schedule.
+
+`Loop` trains one network on one objective. A schedule (`pinnkit/training/schedule.py`) has a trainer of its own, mostly a
+`PhaseSequence` of loops.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from pinnkit.objective import AnyObjective, Parameters, PointSets, SolutionNetwork
+from pinnkit.training.recipe import Recipe
+from pinnkit.training.state import TrainState
+
+
+class Ending(Enum):
+    """Why a stage ends; the value is what its report says behind "ended at step N"."""
+
+    ALL_STEPS = ""
+    LOSS_IS_LOW = "the loss is low enough"
+    NO_DECREASE = "no further decrease is possible"
+    NO_PROGRESS = "no progress on fresh points in {patience} draws"
+    ACCURATE = "the requested accuracy is reached"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a trainer says after each chunk of steps."""
+
+    state: TrainState
+    stage: str
+    """Name of the optimiser."""
+    losses: np.ndarray
+    """Loss before each step of the chunk, as the optimiser saw it."""
+    mean_squares: dict[str, float]
+    """Mean squared residual of each term, on the points of the chunk."""
+    loss: float
+    """Loss after the chunk, without the points' own weights: it can be compared from one update of them to the next."""
+    seconds: float = 0.0
+    """Duration of the chunk, with resampling where it was due; compilation left out."""
+    event: str = ""
+    """A sentence where something happened: the end of a stage, a rescue."""
+    diverged: bool = False
+    """Whether NaN or Inf could not be rescued; the state is the last good one."""
+
+
+class Trainer(ABC):
+    """Trains the network of a run: `start` makes the first state, `run` goes on from any state.
+
+    A state says everything: a training that is interrupted after any report and goes on from its state gives the same numbers,
+    to the bit, as one that is not.
+    """
+
+    @property
+    @abstractmethod
+    def network(self) -> SolutionNetwork:
+        """The network that gives the fields of the problem, with the parameters of a state."""
+
+    @abstractmethod
+    def start(self) -> TrainState:
+        """The state before the first step."""
+
+    @abstractmethod
+    def run(self, state: TrainState) -> Iterator[Report]:
+        """Reports, one per chunk of steps, until the recipe is over or training diverged."""
+
+    @abstractmethod
+    def over(self, state: TrainState) -> bool:
+        """Whether nothing is left to train."""
+
+    @abstractmethod
+    def like(self, stage: int) -> TrainState:
+        """A state of the given stage with the right shapes, for reading a checkpoint into."""
+
+    @abstractmethod
+    def better(self, state: TrainState) -> TrainState:
+        """The state, with its best parameters so far where these are clearly better than its last ones on held-out points."""
+
+    @abstractmethod
+    def adopt(self, state: TrainState, before: Recipe) -> TrainState:
+        """The state of a run with another recipe, from which this training goes on.
+
+        With more steps and nothing else changed the run is the one that had these steps from the start, to the bit.
+
+        Args:
+            state: the state to go on from.
+            before: the recipe with which it was made; its stages are the first of this recipe's.
+
+        Raises:
+            UsageError: such a training cannot go on from there.
+        """
+
+    @abstractmethod
+    def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
+        """RMS of each term on the training points, and over so many draws of held-out ones."""
+
+    @abstractmethod
+    def resampled(self, state: TrainState, count: int) -> list[PointSets]:
+        """Draws of held-out points that are sampled and weighted as training does it, where residuals are large too."""
+
+    @abstractmethod
+    def objectives(self, state: TrainState) -> list[tuple[AnyObjective, Parameters]]:
+        """The objectives that have been trained so far, with their parameters; the present one last."""

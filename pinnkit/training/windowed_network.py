@@ -1,0 +1,342 @@
+"""The fields of a problem whose time is cut into windows, each with a network of its own.
+
+A window is a problem by itself: the equations on a part of time, without the initial conditions. What its fields start from is
+met exactly, by construction: the values (and first time derivatives, where the equations have second ones, and so on) that
+the window before ended with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from pinnkit.errors import UsageError, location
+from pinnkit.fields import (
+    BatchFunction,
+    Catalogue,
+    Expansion,
+    Points,
+    TrialSolution,
+    continued_in_time,
+    partial_derivatives,
+)
+from pinnkit.multi_index import MultiIndex
+from pinnkit.objective import Equations, FieldNetwork, Parameters
+from pinnkit.objective.tiles import map_over_points, rows_of_a_tile
+from pinnkit.problem import Box, Problem
+from pinnkit.problem.axes import TIME
+from pinnkit.problem.conditions import method_arguments
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class WindowTrial:
+    """The trial solution of a window after the first: its network is the second window's, shifted in time.
+
+    A[(elapsed / length)^m N] + rest, where A is the ansatz of what is hard at the ends of space and m the order of a field in
+    time. So a window has at its start the values, and the time derivatives below the m-th, that the rest has there.
+
+    Args:
+        start: start of the window in time, one number or (points, 1).
+        rest: the fields that the window continues; None for zero.
+        network: the network of all windows.
+    """
+
+    start: Any
+    rest: BatchFunction | None
+    network: WindowedNetwork = field(metadata={"static": True})
+
+    def __call__(self, problem: Problem, outputs: BatchFunction) -> BatchFunction:
+        """The fields, (points, dim) -> (points, fields), from the outputs of the window's network."""
+        cut, ends = self.network.cut, self.network.ends
+
+        def grow_from_zero(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+            elapsed = (X[:, cut.time, None] - self.start) / cut.length
+            powers = jnp.concatenate([elapsed**m for m in cut.orders], axis=1)
+            return powers * outputs(cut.shift_time(X, cut.starts[1] - self.start))
+
+        own = ends(problem, grow_from_zero)
+        return own if self.rest is None else lambda X: own(X) + self.rest(X)  # type: ignore[misc]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class WindowHistory:
+    """The initial history of a window: the fields that it continues, a function of the points that is not trained.
+
+    u_k = A_k[N_k] + sum over j < k of (A_j[N_j] - A_j[0]), each continued from the end of its own window by its values and
+    time derivatives: the conditions at the ends of space are met by A_k alone, and what a window adds to them is added up.
+
+    Args:
+        k: number of the window.
+        first: arrays of the first network.
+        others: arrays of the networks after it, stacked, with room for all windows (None for two windows): one compiled program
+            serves every window.
+        network: the network of all windows.
+    """
+
+    k: Any
+    first: Any
+    others: Any
+    network: WindowedNetwork = field(metadata={"static": True})
+
+    def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+        """The values at points."""
+        return self._sum_over_windows(lambda f: f(X))
+
+    def prepare(self, points: Points, derivatives: set[MultiIndex] | None) -> Points:
+        """Points of the second window, shifted to this one, with the history as Taylor polynomials about them.
+
+        Args:
+            points: points sampled in the second window.
+            derivatives: the derivatives that residuals ask for; None where they ask for fields elsewhere too.
+        """
+        cut = self.network.cut
+        start = jnp.asarray(cut.starts, points.X.dtype)[self.k]
+        X = cut.shift_time(jnp.asarray(points.X), start - cut.starts[1])
+        if derivatives is None:
+            return replace(points, X=X)
+
+        def derivatives_at(history: WindowHistory, tile: Points) -> dict[MultiIndex, Any]:
+            return history._sum_over_windows(lambda f: partial_derivatives(f, jnp.asarray(tile.X), derivatives))
+
+        rows = rows_of_a_tile(self.network.first, 1 + len(derivatives))
+        values = map_over_points(derivatives_at, rows, self, Points(X))
+        rest = Expansion(X, tuple(values.values()), tuple(values))
+        return replace(points, X=X, trial=WindowTrial(jnp.full_like(X[:, :1], start), rest, self.network))
+
+    def _sum_over_windows(self, of: Callable[[BatchFunction], Any]) -> Any:
+        def add(i: Any, total: Any) -> Any:
+            part = of(self.network.continuation(1 + i, jax.tree.map(lambda a: a[i], self.others)))
+            return jax.tree.map(jnp.add, total, part)
+
+        total = of(self.network.continuation(0, self.first))
+        return total if self.others is None else jax.lax.fori_loop(0, self.k - 1, add, total)
+
+
+class WindowedNetwork:
+    """The fields over all of time: at each moment those of its window's network. A `SolutionNetwork`.
+
+    Times whose window has not begun are given to the last one that has. `first` and `second` are the networks of these windows
+    by themselves; every later one is the second one shifted in time. Raises UsageError where time cannot be cut.
+
+    Args:
+        equations: the equations of the problem.
+        whole: a network for all of time: the network of each window is like it.
+        count: number of windows.
+    """
+
+    def __init__(self, equations: Equations, whole: FieldNetwork, count: int) -> None:
+        self.problem, self.dtype, self._whole, self._equations = whole.problem, whole.dtype, whole, equations
+        self.cut = TimeCut(equations, count)
+        beginning, later = self.cut.window(0), self.cut.window(1)
+        self.ends = Equations(later).ansatz
+        """The ansatz of what is hard at the ends of space."""
+        self.first = self._network_of(beginning, Equations(beginning).ansatz)
+        self.second = self._network_of(later, WindowTrial(self.cut.starts[1], None, self))
+        self._own_values = _compile_by_window(self.own_fields)
+        self._history_at = jax.jit(lambda history, X: history(X))
+        # Before the first step only the first window's network has begun.
+        self.initial_parameters: Parameters = {"network": (self.initial(0),), "unknowns": {}}
+        self._history_cache: dict[int, tuple[Any, np.ndarray, np.ndarray]] = {}
+
+    @property
+    def batch_coupling(self) -> int | None:
+        """Number of points whose fields depend on each other: that of the networks."""
+        return self._whole.batch_coupling
+
+    @property
+    def model(self) -> Any:
+        """The options of each network."""
+        return self._whole.model
+
+    @property
+    def working(self) -> Any:
+        """The dtype of products and activations."""
+        return self._whole.working
+
+    @property
+    def width(self) -> int:
+        """Number of units of the widest layer of one network."""
+        return self._whole.width
+
+    def initial(self, k: int) -> Any:
+        """The initial arrays of a window's network."""
+        return (self.second if k else self.first).initial_parameters["network"]
+
+    def changed(self, **changes: Any) -> WindowedNetwork:
+        """The same windows, with networks of which some arguments of the constructor are changed."""
+        return WindowedNetwork(self._equations, self._whole.changed(**changes), self.cut.count)
+
+    def count(self) -> int:
+        """Number of trained scalars of all windows."""
+        return self.first.count() + (self.cut.count - 1) * self.second.count()
+
+    def bound(self, params: Parameters) -> Problem:
+        """The problem: it has no unknown parameters."""
+        del params
+        return self.problem
+
+    def history(self, networks: Sequence[Any]) -> WindowHistory:
+        """What the window after those of these networks continues."""
+        first, *others = networks
+        empty = [jax.tree.map(jnp.zeros_like, self.initial(1))] * (self.cut.count - 1 - len(networks))
+        stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *others, *empty) if self.cut.count > 2 else None
+        return WindowHistory(np.asarray(len(networks)), first, stacked, self)
+
+    def network_after(self, history: WindowHistory) -> FieldNetwork:
+        """The network of the window that continues a history."""
+        trial = WindowTrial(self.cut.starts[int(history.k)], history, self)
+        return self._network_of(self.second.problem, trial)
+
+    def own_fields(self, k: Any, network: Any) -> BatchFunction:
+        """A window's fields without its history; k may be traced, but for the first window."""
+        params = {"network": network, "unknowns": {}}
+        if isinstance(k, int) and k == 0:
+            return self.first.fields(params)
+        return self.second.fields(params, WindowTrial(jnp.asarray(self.cut.starts)[k], None, self))
+
+    def continuation(self, k: Any, network: Any) -> BatchFunction:
+        """The part of a window in the history of those after it."""
+        own, ends = self.own_fields(k, network), self.ends(self.problem, self._zero_fields)
+        end = jnp.asarray(self.cut.starts)[k + 1]
+        return continued_in_time(lambda X: own(X) - ends(X), self.cut.time, end, self.cut.orders)
+
+    def fields(self, params: Parameters, trial: TrialSolution | None = None) -> BatchFunction:
+        """The fields, (points, dim) in physical coordinates -> (points, fields)."""
+        del trial  # each window has its own
+        first, *others = params["network"]
+        last = len(others)
+
+        def fields(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+            if not others:
+                return self.own_fields(0, first)(X)
+            t, starts = X[:, self.cut.time, None], jnp.asarray(self.cut.starts)
+
+            def add(total: Any, other: Any) -> Any:
+                k, network = other
+                inside = (t < starts[k + 1]) | (k == last)
+                part = jnp.where(inside, self.own_fields(k, network)(X), self.continuation(k, network)(X))
+                return total + jnp.where(t < starts[k], 0.0, part), None
+
+            beginning = jnp.where(t < starts[1], self.own_fields(0, first)(X), self.continuation(0, first)(X))
+            stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *others)
+            return jax.lax.scan(add, beginning, (jnp.arange(1, last + 1), stacked))[0]
+
+        return fields
+
+    def trained_region(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
+        """Which points lie in a window that is over, or in the first."""
+        return X[:, self.cut.time] <= self.cut.starts[max(1, len(params["network"]) - 1)]
+
+    def values(self, params: Parameters, X: np.ndarray) -> np.ndarray:
+        """The fields at points, each point given to its own window's network only."""
+        networks, values = params["network"], np.empty((len(X), len(self.problem.fields)))
+        number = np.clip(np.searchsorted(self.cut.starts, X[:, self.cut.time], side="right") - 1, 0, len(networks) - 1)
+        for k in range(len(networks)):
+            rows = np.flatnonzero(number == k)
+            if rows.size:
+                inside = jnp.asarray(X[rows], self.dtype)
+                values[rows] = np.asarray(self._own_values(k, networks[k], inside))
+                values[rows] += self._history_values(networks[:k], inside) if k else 0.0
+        return values
+
+    def _network_of(self, problem: Problem, ansatz: TrialSolution) -> FieldNetwork:
+        return self._whole.changed(problem=problem, ansatz=ansatz)
+
+    def _zero_fields(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+        return jnp.zeros((X.shape[0], len(self.problem.fields)), X.dtype)
+
+    def _history_values(self, networks: Sequence[Any], X: Any) -> np.ndarray:
+        """The history of a window at points. It does not change while the window is trained: the last one is kept."""
+        cached = self._history_cache.get(len(networks))
+        if cached and all(a is b for a, b in zip(cached[0], networks, strict=True)) and np.array_equal(cached[1], X):
+            return cached[2]
+        values = np.asarray(self._history_at(self.history(networks), X))
+        self._history_cache[len(networks)] = (networks, np.asarray(X), values)
+        return values
+
+
+class TimeCut:
+    """A problem's time cut into equal windows. Raises UsageError where that cannot be done."""
+
+    def __init__(self, equations: Equations, count: int) -> None:
+        self.problem, self.count = equations.problem, count
+        _refuse_uncuttable(self.problem)
+        self.time = int(self.problem.domain.time)
+        axis = self.problem.domain.axes[self.time]
+        self.starts = np.linspace(axis.lower, axis.upper, count + 1)
+        """Start of each window, and the end of time."""
+        self.hard_start = any(c.mark.kind == "initial" and c.mark.hard for c in self.problem.conditions())
+        inside = list(equations.interior.requests.values())
+        highest = _time_orders(equations.catalogue, inside, self.time)
+        self.orders = tuple(highest.get(f, 0) for f in self.problem.fields)
+        """Order of the highest time derivative of each field: as many of its derivatives, from the value on, are handed over."""
+        if not any(self.orders):
+            raise UsageError(
+                "Time cannot be cut: no equation holds a time derivative.",
+                where=location(type(self.problem)),
+                expected="an equation of evolution",
+                do="Use --windows 1.",
+            )
+
+    @property
+    def length(self) -> float:
+        """Length of a window."""
+        return float(self.starts[1] - self.starts[0])
+
+    def shift_time(self, X: Float[Array, "points dim"], by: Any) -> Float[Array, "points dim"]:
+        """Points at other times; `by` is one number or (points, 1)."""
+        along = (jnp.arange(X.shape[1]) == self.time)[None, :].astype(X.dtype)
+        return X + along * jnp.asarray(by, X.dtype)
+
+    def window(self, k: int) -> Problem:
+        """The problem of one window; without initial conditions, but for the first."""
+        conditions = [c for c in self.problem.conditions() if k == 0 or c.mark.kind != "initial"]
+        axes = dict(zip(self.problem.domain.names, self.problem.domain.axes, strict=True))
+        axes[TIME] = replace(axes[TIME], lower=float(self.starts[k]), upper=float(self.starts[k + 1]))
+        return self.problem.on(Box(**axes), conditions)
+
+
+def _time_orders(catalogue: Catalogue, requests: Any, time: int) -> dict[str, int]:
+    """The highest order of a time derivative of each field that is asked for."""
+    highest: dict[str, int] = {}
+    for request in requests:
+        order = max((index.count(time) for index in catalogue.highest_orders([request])), default=0)
+        for name in catalogue.fields_behind([request]):
+            highest[name] = max(order, highest.get(name, 0))
+    return highest
+
+
+def _compile_by_window(function: Callable[[Any, Any], BatchFunction]) -> Callable[[int, Any, Any], Any]:
+    """(k, network, X) -> the values of a window's function, by two programs: of the first window, and of all others."""
+    first = jax.jit(lambda network, X: function(0, network)(X))
+    other = jax.jit(lambda k, network, X: function(k, network)(X))
+    return lambda k, network, X: other(k, network, X) if k else first(network, X)
+
+
+def _refuse_uncuttable(problem: Problem) -> None:
+    domain, reason = problem.domain, ""
+    if domain.time is None or domain.axes[domain.time].kind != "interval":
+        reason = "the problem has no time that begins and ends"
+    elif type(domain) is not Box:
+        reason = f"its domain is no plain box but {domain!r}"
+    elif problem.unknowns():
+        reason = "unknown parameters (" + ", ".join(problem.unknowns()) + ") have one value for all of time"
+    elif timed := [n for n, method in problem.features().items() if TIME in method_arguments(method)]:
+        reason = f"the feature '{timed[0]}' depends on time, and all windows have the inputs of one"
+    elif stray := [c.name for c in problem.conditions() if c.mark.kind in ("data", "at")]:
+        reason = f"'{stray[0]}' does not belong to one window"
+    if reason:
+        raise UsageError(
+            f"Time cannot be cut into windows: {reason}.",
+            where=location(type(problem)),
+            expected="an evolution from t=... to t=..., with initial and boundary conditions only",
+            do="Use --windows 1.",
+        )
