@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 import pinnkit as pk
-from pinnkit.errors import UsageError, location, place
+from pinnkit.errors import UsageError, location, place, suggestion
 
 
 def error_of(call):
@@ -45,3 +45,16 @@ def test_a_function_in_a_file_is_located(tmp_path, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert location(module.heat) == "rod.py:3"
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "words"),
+    [
+        ("windows", ["schedule", "weights"], "did you mean 'schedule'?"),
+        ("lr", ["learning_rate", "steps"], "did you mean 'learning_rate'?"),
+        ("lr", ["depth", "width"], "known: depth, width"),
+        ("widht", ["depth", "width"], "did you mean 'width'?"),
+    ],
+)
+def test_a_name_of_another_library_or_version_leads_to_ours(name, known, words):
+    assert suggestion(name, known) == words
