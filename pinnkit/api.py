@@ -27,6 +27,7 @@ from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Schedule
 from pinnkit.training.schedules.curriculum import Curriculum
 from pinnkit.training.schedules.windows import Windows
+from pinnkit.training.tracker import Tracker
 from pinnkit.weighting import (
     NTK,
     Causality,
@@ -70,6 +71,7 @@ __all__ = [
     "Schedule",
     "SelfAdaptive",
     "Solution",
+    "Tracker",
     "Transformer",
     "UsageError",
     "VariationalAttention",

@@ -81,18 +81,18 @@ def dataclasses_beside(own: type) -> dict[str, type]:
 
 def settings_of(own: type, *values: Any) -> dict[str, type]:
     """The dataclasses by name that a run of a problem may have: those beside its class, and those in some values."""
-    return dataclasses_beside(own) | {name_of(type(v)): type(v) for value in values for v in _instances(value)}
+    return dataclasses_beside(own) | {name_of(type(v)): type(v) for value in values for v in instances_in(value)}
 
 
-def _instances(value: Any) -> Iterator[Any]:
+def instances_in(value: Any) -> Iterator[Any]:
     """The dataclasses in a value."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         yield value
         for spec in dataclasses.fields(value):
-            yield from _instances(getattr(value, spec.name, None))
+            yield from instances_in(getattr(value, spec.name, None))
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _instances(item)
+            yield from instances_in(item)
 
 
 def to_plain(value: Any, kind: Any = None) -> Any:

@@ -70,7 +70,7 @@ def table(name):
 
 def copied(file):
     cls, folder = problem_class(str(file)), RunFolder.create("wall", Path("run"))
-    return copy_problem(cls(), file, folder, Opened()), folder
+    return copy_problem(cls(), folder, Opened(), file), folder
 
 
 def test_python_itself_says_which_files_are_opened(tmp_path):
@@ -198,7 +198,7 @@ def test_infinite_parameters_and_tuples_can_be_resumed(k):
     folder = RunFolder.create("wall", Path("run"))
     file = write(body="ks: tuple[float, ...] = (1.0, 2.0)", k=k)
     cls = problem_class(str(file))
-    source = copy_problem(cls(), file, folder, Opened())
+    source = copy_problem(cls(), folder, Opened(), file)
     folder.start({"problem": source.plain(), "parameters": to_plain(cls().parameters())})
     assert restored_problem(folder).parameters() == cls().parameters()
 
@@ -276,7 +276,7 @@ def test_a_state_of_the_recipe_before_is_carried_over(saved, run, monkeypatch):
     shutil.copytree("run", "straight")
     assert pinnkit("resume", "straight", *OTHER)[0] == 0
     with monkeypatch.context() as patch:
-        train = Session._save if saved else lambda session, state: None
+        train = (lambda session, state: session.states.save(state)) if saved else lambda session, state: None
         patch.setattr(Session, "train", train)
         assert pinnkit("resume", "run", *OTHER)[0] == 0
     if saved:

@@ -350,7 +350,7 @@ def interrupted_at(step):
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session.Progress, "show", show)
+        patch.setattr(session.Progress, "log", show)
         yield
 
 

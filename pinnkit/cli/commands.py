@@ -15,19 +15,19 @@ from rich.table import Table
 
 from pinnkit.cli.exporting import export as export_run
 from pinnkit.cli.options import Options, read
+from pinnkit.cli.printing_session import printing_session
 from pinnkit.cli.pruning import prune as prune_run
 from pinnkit.cli.resuming import resume as resume_run
-from pinnkit.cli.starting import describe_run
 from pinnkit.cli.template import problem_file
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.errors import UsageError, advice, printable, shown_path
 from pinnkit.figures.terminal import print_check, print_conclusion, print_summary, table
 from pinnkit.problem import known, problem_class
 from pinnkit.problem.watching import opened_files
+from pinnkit.runs.description import describe_run
 from pinnkit.runs.folder import RunFolder, all_runs, refuse_taken, unused
 from pinnkit.runs.kinds import equations_of, kind_of
 from pinnkit.runs.run import Run, described
-from pinnkit.runs.session import Session
 from pinnkit.runs.summary import usable_summary
 from pinnkit.stopping import heed_signals
 
@@ -49,11 +49,11 @@ def train(arguments: Sequence[str]) -> int:
     heed_signals()
     folder = RunFolder.create(run.problem.name, options.out)
     with folder.lock():
-        describe_run(run, folder, Path(inspect.getfile(cls)), opened, ["train", *arguments])
+        describe_run(run, folder, opened, ["train", *arguments], Path(inspect.getfile(cls)))
         console.print(
             f"training {run.trainer.network.count()} parameters in {run.recipe.precision}; folder {printable(str(folder.path))}"
         )
-        session = Session(run, folder, console)
+        session = printing_session(run, folder, console)
         session.train(run.trainer.start())
     return session.status
 

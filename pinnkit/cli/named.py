@@ -8,12 +8,10 @@ from typing import TypeVar
 from pinnkit.errors import UsageError, advice
 from pinnkit.runs.kinds import AnyModel, network_class, network_classes
 from pinnkit.settings import Setting
-from pinnkit.training.recipe import Recipe
-from pinnkit.weighting import Weighting
 
 S = TypeVar("S", bound=Setting)
 NONE = "none"
-"""What `--weighting` is called with for none."""
+"""The word behind `--weighting` or `--trackers` for none."""
 
 
 def taken(arguments: Sequence[str], option: str, kind: str, known: Collection[str]) -> tuple[list[str], list[str]]:
@@ -126,18 +124,27 @@ def named(name: str, own: Sequence[S], known: Mapping[str, type[S]]) -> S:
     return next((s for s in own if s.name == name), None) or known[name]()
 
 
-def weightings_named(
-    names: Sequence[str], recipe: Recipe, known: Mapping[str, type[Weighting]]
-) -> tuple[Weighting, ...]:
-    """The weightings of some names, with the recipe's settings where it has them."""
+def several_named(option: str, names: Sequence[str], own: Sequence[S], known: Mapping[str, type[S]]) -> tuple[S, ...]:
+    """The settings of some names, with the recipe's own where it has them; "none" alone stands for none. Raises UsageError.
+
+    Args:
+        option: the option, such as "--weighting".
+        names: the words behind it.
+        own: the settings of the recipe.
+        known: the classes by name.
+    """
     if NONE in names and len(names) > 1:
-        raise UsageError(f"--weighting has '{NONE}' beside others.", where="--weighting", expected=f"'{NONE}' alone",
-                         do="Remove one or the other.")  # fmt: skip
+        raise UsageError(
+            f"{option} has '{NONE}' beside others.",
+            where=option,
+            expected=f"'{NONE}' alone",
+            do="Remove one or the other.",
+        )
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(
-            f"--weighting names '{twice[0]}' twice.",
-            where="--weighting",
-            expected="each weighting once: their factors are multiplied",
-            do=f"Write --weighting {' '.join(dict.fromkeys(names))}.",
+            f"{option} names '{twice[0]}' twice.",
+            where=option,
+            expected="each name once",
+            do=f"Write {option} {' '.join(dict.fromkeys(names))}.",
         )
-    return tuple(named(name, recipe.weighting, known) for name in names if name != NONE)
+    return tuple(named(name, own, known) for name in names if name != NONE)

@@ -19,8 +19,8 @@ from pinnkit.cli.named import (
     name_of_model,
     named,
     refuse_idle,
+    several_named,
     taken,
-    weightings_named,
     without,
 )
 from pinnkit.cli.parsing import parse, parse_early
@@ -34,9 +34,11 @@ from pinnkit.problem.lines import line_of
 from pinnkit.runs.kinds import AnyModel, equations_of, network_classes
 from pinnkit.runs.run import own_settings
 from pinnkit.settings import choices
+from pinnkit.trackers import TRACKERS
 from pinnkit.training.recipe import Recipe, SingleOptions
 from pinnkit.training.schedule import Schedule
 from pinnkit.training.schedules import SCHEDULES
+from pinnkit.training.tracker import Tracker
 from pinnkit.weighting import WEIGHTINGS, Weighting
 
 NETWORKS = f"network, one of {', '.join(network_classes())}; each has its own options --model.NAME"
@@ -79,15 +81,19 @@ def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
     chosen, rest = taken(arguments, "--stages", "optimiser", optimisers)
     stages = tuple(named(name, recipe.stages, optimisers) for name in chosen) if chosen else recipe.stages
     chosen, rest = taken(rest, "--weighting", "weighting", (*weighters, NONE))
-    weightings = weightings_named(chosen, recipe, weighters) if chosen else recipe.weighting
+    weightings = several_named("--weighting", chosen, recipe.weighting, weighters) if chosen else recipe.weighting
     refuse_idle(rest, "--weighting", "a weighting", weighters, [w.name for w in weightings])
+    followers = choices(TRACKERS, type(problem), Tracker)
+    chosen, rest = taken(rest, "--trackers", "tracker", (*followers, NONE))
+    trackers = several_named("--trackers", chosen, recipe.trackers, followers) if chosen else recipe.trackers
+    refuse_idle(rest, "--trackers", "a tracker", followers, [tracker.name for tracker in trackers])
     chosen_problem = parse_early("problem", problem, rest)
     equations = own.equations if own.equations and chosen_problem is problem else equations_of(chosen_problem)
     terms = [term for group in equations.groups for term in equations.terms(group)]
     description = (type(problem).__doc__ or "").strip()
 
     def parsed_with(stages: Sequence[Optimiser], words: Sequence[str]) -> Any:
-        kind = _options_type(replace(own, model=model), stages, weightings, terms)
+        kind = _options_type(replace(own, model=model), stages, weightings, trackers, terms)
         return parse(kind, words, command, description, (tyro.conf.SuppressFixed,))
 
     meant = [n for n in idle_options(rest, optimisers, _labels(stages)) if any(isinstance(s, Auto) for s in stages)]
@@ -98,7 +104,7 @@ def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
         rest = without(rest, ["auto"])
     refuse_idle(rest, "--stages", "an optimiser", optimisers, _labels(stages), instead=bool(meant))
     parsed = parsed_with(stages, rest)
-    options = _assembled(parsed, recipe, stages, weightings, further)
+    options = _assembled(parsed, recipe, stages, weightings, trackers, further)
     built = same_parameters(options.problem, equations.problem)
     return replace(options, problem=equations.problem, equations=equations) if built else options
 
@@ -113,7 +119,12 @@ def _resolved(
 
 
 def _assembled(
-    parsed: Any, recipe: Recipe, stages: Sequence[Optimiser], weightings: Sequence[Weighting], further: Any
+    parsed: Any,
+    recipe: Recipe,
+    stages: Sequence[Optimiser],
+    weightings: Sequence[Weighting],
+    trackers: Sequence[Tracker],
+    further: Any,
 ) -> Options:
     """What was asked for, from what the command line was read into."""
     trained = tuple(getattr(parsed, label) for label in _labels(stages))
@@ -125,6 +136,7 @@ def _assembled(
         sampling=parsed.sampling,
         weights=recipe.weights if not chosen_weights else {**recipe.weights, **chosen_weights},
         weighting=tuple(weighed),
+        trackers=tuple(getattr(parsed, tracker.name) for tracker in trackers),
         schedule=_schedule(parsed, recipe.schedule),
         **vars(parsed.single),
     )
@@ -155,7 +167,11 @@ def _with_defaults(cls: type[Problem]) -> Problem:
 
 
 def _options_type(
-    own: Options, stages: Sequence[Optimiser], weightings: Sequence[Weighting], terms: Sequence[str]
+    own: Options,
+    stages: Sequence[Optimiser],
+    weightings: Sequence[Weighting],
+    trackers: Sequence[Tracker],
+    terms: Sequence[str],
 ) -> Any:
     """The dataclass that tyro reads: its field docs are the help."""
     problem, model, recipe, further = own.problem, own.model, own.recipe, own.further
@@ -168,13 +184,19 @@ def _options_type(
         *(_group(label, stage) for label, stage in zip(_labels(stages), stages, strict=True)),
         _group("sampling", recipe.sampling),
         _group("weights", _weights_type(recipe, terms)()),
-        *(_group(w.name, w) for w in weightings),
+        *(_group(setting.name, setting) for setting in (*weightings, *trackers)),
         *([_group(own_schedule.name, own_schedule)] if own_schedule and not own_schedule.shorthand else []),
         *(_shorthand(cls, own_schedule) for cls in _with_shorthand(type(problem))),
         ("network", Annotated[str, tyro.conf.arg(name="model", help=NETWORKS)], field(default=name_of_model(model))),
         _option("stages", tuple[str, ...], names, OPTIMISERS + AUTOMATIC * any(isinstance(s, Auto) for s in stages)),
         _option(
             "weighting", tuple[str, ...], weighed, f"weights that follow the residuals: {', '.join(WEIGHTINGS)}, {NONE}"
+        ),
+        _option(
+            "trackers",
+            tuple[str, ...],
+            tuple(tracker.name for tracker in trackers) or (NONE,),
+            f"followers of the training besides the run folder: {', '.join(TRACKERS)}, {NONE}",
         ),
         _group("single", _single(recipe), Annotated[SingleOptions, tyro.conf.arg(name="")]),
         _option("seed", int, own.seed, "random seed of the initial weights and of the collocation points"),

@@ -11,14 +11,16 @@ import tyro
 from rich.console import Console
 
 from pinnkit.cli.parsing import parse
+from pinnkit.cli.printing_session import printing_session
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.figures.terminal import number, table
+from pinnkit.runs.description import write_config
 from pinnkit.runs.folder import RunFolder, refuse_taken, unused
 from pinnkit.runs.problem_copy import Source
 from pinnkit.runs.pruning import at_random, pruned
 from pinnkit.runs.run import Run
-from pinnkit.runs.session import Session, write_config
+from pinnkit.runs.session import Session
 from pinnkit.runs.solution import load
 
 LARGEST, DRAWN = "largest", "at random"
@@ -89,7 +91,7 @@ def _session(run: Run, source: RunFolder, folder: RunFolder, console: Console, a
     """A session in a folder that is a run's like any other."""
     folder.copy_problem(source)
     write_config(run, folder, Source.of(source.config()), ["prune", *arguments])
-    return Session(run, folder, console)
+    return printing_session(run, folder, console)
 
 
 def _trial(which: str, keep: float, found: Evaluation, folder: Path) -> Trial:

@@ -8,12 +8,13 @@ from typing import Any
 from rich.console import Console
 
 from pinnkit.cli.options import Options, read_onto
+from pinnkit.cli.printing_session import printing_session
 from pinnkit.errors import UsageError, shown_path
 from pinnkit.runs.checkpoint import Checkpoints
+from pinnkit.runs.description import changed_settings, note_change
 from pinnkit.runs.folder import CHECKPOINTS, METRICS, SUMMARY, RunFolder
 from pinnkit.runs.restore import differences, restored, restored_state
 from pinnkit.runs.run import Run
-from pinnkit.runs.session import Session, changed_settings, note_change
 from pinnkit.runs.summary import usable_summary
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import TrainState
@@ -50,8 +51,8 @@ def resume(console: Console, arguments: Sequence[str]) -> int:
 
 def _go_on(console: Console, run: Run, folder: RunFolder, summary: dict[str, Any] | None) -> int:
     """The run as it was asked for; the exit status."""
-    session = Session(run, folder, console)
-    if summary is not None and not summary["interrupted"] and not session.checkpoints.numbers():
+    session = printing_session(run, folder, console)
+    if summary is not None and not summary["interrupted"] and not Checkpoints.of(folder).numbers():
         raise UsageError(
             f"The run folder has no checkpoint, though the run was trained to step {summary.get('steps')}.",
             where=shown_path(folder.path),
@@ -111,7 +112,7 @@ def _go_on_with(console: Console, run: Run, recipe: Recipe, folder: RunFolder, o
     state = longer.trainer.adopt(state, run.recipe)
     note_change(folder, longer, int(state.step), changes, ["resume", *options])
     console.print(f"going on at step {int(state.step)} of {recipe.steps}")
-    session = Session(longer, folder, console)
+    session = printing_session(longer, folder, console)
     session.train(state)
     return session.status
 

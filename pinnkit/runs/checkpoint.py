@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from pinnkit.errors import UsageError, shown_path
+from pinnkit.runs.folder import CHECKPOINTS, RunFolder
 from pinnkit.training.state import TrainState
 from pinnkit.training.trainer import Trainer
 
@@ -76,6 +77,11 @@ class Checkpoints:
 
     def __init__(self, folder: Path, changes: int = 0) -> None:
         self.folder, self.changes = folder, changes
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> Checkpoints:
+        """The checkpoints of a run folder, for its present recipe."""
+        return cls(folder.path / CHECKPOINTS, changes=len(folder.config().get("history") or []))
 
     def numbers(self) -> list[int]:
         """Numbers of the checkpoints that are there, whole or not, the newest first."""

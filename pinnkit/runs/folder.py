@@ -241,7 +241,7 @@ class RunFolder:
         )
 
 
-def refuse_taken(out: Path | None) -> None:
+def refuse_taken(out: Path | None, where: str = "--out") -> None:
     """Raise UsageError for an output folder that holds anything, or whose name the system does not take."""
     try:
         if out is None or not out.exists() or (out.is_dir() and not any(out.iterdir())):
@@ -249,14 +249,14 @@ def refuse_taken(out: Path | None) -> None:
     except (OSError, ValueError) as error:
         raise UsageError(
             f"The output folder cannot be used: {getattr(error, 'strerror', None) or error}.",
-            where="--out",
+            where=where,
             expected="the name of a folder that is empty or does not exist",
             do="Choose another name.",
         ) from None
     run = (out / CONFIG).is_file()
     raise UsageError(
         f"The output folder '{out}' is not empty." if out.is_dir() else f"'{out}' is a file.",
-        where="--out",
+        where=where,
         expected="a folder that is empty or does not exist: nothing is written over",
         do="Choose another" + (f", or go on with that run: pinnkit resume {out}." if run else "."),
     )

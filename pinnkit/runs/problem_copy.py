@@ -6,6 +6,7 @@ A run stays what it was when the problem file changes later, and can be read aga
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import shutil
 import sys
@@ -21,6 +22,7 @@ from pinnkit.problem import Problem
 from pinnkit.problem.find import class_in, load, opened_by
 from pinnkit.problem.watching import Opened
 from pinnkit.runs.folder import CONFIG, PROBLEM, RunFolder
+from pinnkit.runs.typed_source import is_typed, typed_source
 
 
 @dataclass(frozen=True)
@@ -104,25 +106,41 @@ def _foreign(file: Path) -> bool:
     return any(file.is_relative_to(p) for p in (*prefixes, cache.folder().resolve(), Path("runs").resolve()))
 
 
-def copy_problem(problem: Problem, source: Path, folder: RunFolder, later: Opened) -> Source:
-    """Copy a problem file with what it names and reads into a run folder, and prove that the copy can be imported.
+def copy_problem(
+    problem: Problem,
+    folder: RunFolder,
+    later: Opened,
+    original: Path | None = None,
+    further: Sequence[type] = (),
+) -> Source:
+    """Copy a problem with the files that it names and reads into a run folder, and prove that the copy can be imported.
+
+    A problem of a file is kept as that file; of one that was typed into a notebook, or stands in a script, the source is.
 
     Args:
-        later: what was opened while the problem was checked.
+        problem: the problem.
+        folder: the run folder.
+        later: the files that were opened while the problem was checked.
+        original: the problem file as the user named it.
+        further: classes whose objects the run has too, such as an optimiser that was typed into the same notebook.
 
     Raises:
         UsageError: the copy cannot be imported, so that the run could never be read again, or not be written.
     """
-    cls, original = type(problem), source
-    source = source.resolve()
+    cls, typed = type(problem), is_typed(type(problem))
+    text = typed_source(cls, further) if typed else None
+    source = problem.folder / f"{problem.name}.py" if typed else _file_of(cls)
     data, relative = files_of(problem, later)
-    files, here = [source, *data], Path.cwd().resolve()
+    files, here = [source, *(file for file in data if file != source)], Path.cwd().resolve()
     above = Path(os.path.commonpath([*(file.parent for file in files), *([here] if relative else [])]))
     try:
         for file in files:
             copy = folder.path / PROBLEM / file.relative_to(above)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, copy)
+            if file == source and text is not None:
+                copy.write_text(text, encoding="utf-8")
+            else:
+                shutil.copy(file, copy)
         if relative:
             (folder.path / PROBLEM / here.relative_to(above)).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -137,7 +155,7 @@ def copy_problem(problem: Problem, source: Path, folder: RunFolder, later: Opene
         source.relative_to(above).as_posix(),
         cls.__name__,
         here.relative_to(above).as_posix() if relative else None,
-        shown_path(original),
+        "" if typed else shown_path(original or source),
     )
     try:
         problem_class_of(kept, folder)
@@ -149,6 +167,18 @@ def copy_problem(problem: Problem, source: Path, folder: RunFolder, later: Opene
             do='Move them there; name those that Python does not open itself: files = ("table.h5",). ' + error.do,
         ) from None
     return kept
+
+
+def _file_of(cls: type[Problem]) -> Path:
+    """The file of a class. Raises UsageError where it has none: a class that a program made."""
+    try:
+        return Path(inspect.getfile(cls)).resolve()
+    except (TypeError, OSError):
+        raise UsageError(
+            f"The source of {cls.__name__} cannot be found.",
+            expected="a class that stands in a file, in a script or in a cell of a notebook",
+            do="Put the problem into a file.",
+        ) from None
 
 
 def problem_class_of(source: Source, folder: RunFolder) -> type[Problem]:

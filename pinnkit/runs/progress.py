@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import time
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from pinnkit.evaluation.accuracy import FieldError
+from pinnkit.runs.history import History
+from pinnkit.training.tracker import Tracker
 from pinnkit.training.trainer import Report
 
 PLAIN_SECONDS = 10.0
 """Between two plain lines."""
 SMOOTHING = 0.3
 """Weight of the last chunk in the shown speed."""
-Parts = list[tuple[str, str]]
+Cells = list[tuple[str, str]]
+"""Names with their values, as text."""
 
 
-class Progress:
-    """Shows loss per term, error, speed and time left. A context manager around training."""
+class Progress(Tracker):
+    """Shows loss per term, error, speed and time left. A context manager around training.
 
-    def __init__(self, console: Console, total_steps: int) -> None:
-        self.console, self.total = console, total_steps
+    Args:
+        console: where it is shown.
+        total_steps: the most steps that the recipe takes.
+        history: knows the errors that were measured last.
+    """
+
+    def __init__(self, console: Console, total_steps: int, history: History) -> None:
+        self.console, self.total, self.history = console, total_steps, history
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         self._printed = 0.0
         self._rate = 0.0
@@ -38,8 +48,9 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def show(self, report: Report, errors: dict[str, FieldError] | None) -> None:
+    def log(self, report: Report, row: Mapping[str, Any]) -> None:
         """Show a report, with the errors that were measured last."""
+        errors = self.history.errors
         if report.losses.size and report.seconds > 0:
             rate = report.losses.size / report.seconds
             self._rate = rate if self._rate == 0 else (1 - SMOOTHING) * self._rate + SMOOTHING * rate
@@ -52,7 +63,7 @@ class Progress:
             parts = self._head(report, errors) + _terms(report)
             self.console.print("  ".join(f"{name} {value}" for name, value in parts), highlight=False, soft_wrap=True)
 
-    def _head(self, report: Report, errors: dict[str, FieldError] | None) -> Parts:
+    def _head(self, report: Report, errors: dict[str, FieldError] | None) -> Cells:
         step, rate = int(report.state.step), self._rate
         parts = [("step", f"{step}/{self.total} {report.stage}"), ("loss", f"{report.loss:.2e}")]
         for field, error in (errors or {}).items():
@@ -66,11 +77,11 @@ class Progress:
         return parts
 
 
-def _terms(report: Report) -> Parts:
+def _terms(report: Report) -> Cells:
     return [(term, f"{value:.1e}") for term, value in report.mean_squares.items()]
 
 
-def _lines(width: int, *blocks: Parts) -> Text:
+def _lines(width: int, *blocks: Cells) -> Text:
     """Each block on lines of its own, broken where a name with its value would not fit."""
     text = Text()
     for block in blocks:

@@ -21,8 +21,10 @@ from pinnkit.runs.kinds import network_classes
 from pinnkit.runs.problem_copy import Source, fingerprints, problem_class_of
 from pinnkit.runs.run import Run
 from pinnkit.runs.versions import versions
-from pinnkit.settings import from_plain, settings_of, to_plain
+from pinnkit.settings import NAME, from_plain, settings_of, to_plain
+from pinnkit.trackers import TRACKERS
 from pinnkit.training.recipe import Recipe
+from pinnkit.training.schedules import SCHEDULES
 
 UNREADABLE = (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError)
 """What settings that are no such settings raise when they are read."""
@@ -56,13 +58,30 @@ def restored(folder: RunFolder) -> Run:
 
 def settings_in(config: dict[str, Any], problem: Problem) -> tuple[Any, Recipe]:
     """The model and the recipe that run.json describes; what it cannot hold is taken from the problem's own ones."""
-    own = settings_of(type(problem), problem.model, problem.recipe)
-    networks = {cls.__name__: cls for cls in network_classes().values()} | own
-    model = from_plain(config["model"], Model, classes=networks, like=problem.model)
-    recipe = from_plain(config["recipe"], Recipe, classes=own, like=problem.recipe)
+    return model_in(config, problem), recipe_in(config, problem)
+
+
+def model_in(config: dict[str, Any], problem: Problem) -> Any:
+    """The options of the network that run.json describes."""
+    networks: dict[str, type] = {cls.__name__: cls for cls in network_classes().values()}
+    return from_plain(config["model"], Model, classes=networks | _own_classes(problem), like=problem.model)
+
+
+def recipe_in(config: dict[str, Any], problem: Problem) -> Recipe:
+    """The recipe that run.json describes, without trackers that are not known here."""
+    classes: dict[str, type] = {**SCHEDULES, **TRACKERS, **_own_classes(problem)}
+    entry = dict(config["recipe"])
+    if entry.get("trackers"):
+        entry["trackers"] = [t for t in entry["trackers"] if t[NAME] in classes]
+    recipe = from_plain(entry, Recipe, classes=classes, like=problem.recipe)
     if not isinstance(recipe, Recipe):
         raise TypeError("the recipe is no object")
-    return model, recipe
+    return recipe
+
+
+def _own_classes(problem: Problem) -> dict[str, type]:
+    """The classes of settings that a problem file defines or uses, by name."""
+    return settings_of(type(problem), problem.model, problem.recipe)
 
 
 def restored_state(folder: RunFolder, run: Run) -> Restored:
@@ -128,7 +147,18 @@ def differences(folder: RunFolder) -> list[str]:
     if (given := config.get("fingerprint")) is not None and given != fingerprint(config):
         said.append("run.json was edited: the run goes on with other parameters or settings than it was started with.")
     said += _changed_original(folder, config)
+    said += _lost_trackers(folder, config)
     return said
+
+
+def _lost_trackers(folder: RunFolder, config: dict[str, Any]) -> list[str]:
+    """Whether the run had trackers that stand neither in pinnkit nor in the problem file."""
+    try:
+        known = {t.name for t in recipe_in(config, restored_problem(folder)).trackers}
+        lost = [t[NAME] for t in config["recipe"].get("trackers") or [] if t[NAME] not in known]
+    except (UsageError, *UNREADABLE):
+        return []
+    return [f"The tracker '{name}' is not defined in the problem file: the run goes on without it." for name in lost]
 
 
 def _changed_original(folder: RunFolder, config: dict[str, Any]) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,22 +22,21 @@ from pinnkit.evaluation.uncertainty import Estimate, estimate_of
 from pinnkit.figures.overview import as_html, as_text
 from pinnkit.figures.terminal import print_check
 from pinnkit.problem import Problem
-from pinnkit.runs.folder import RunFolder
-from pinnkit.runs.history import History
-from pinnkit.runs.intervals import counted_intervals
+from pinnkit.problem.watching import Opened, opened_files
+from pinnkit.runs.description import describe_run
+from pinnkit.runs.folder import RunFolder, refuse_taken
 from pinnkit.runs.keywords import user_call
 from pinnkit.runs.kinds import AnyModel, ProblemKind, kind_of
-from pinnkit.runs.progress import Progress
 from pinnkit.runs.restore import restored, restored_state
+from pinnkit.runs.results import save_results
 from pinnkit.runs.run import LEFT_OUT, Run, described, own_settings
-from pinnkit.stopping import signals_request
+from pinnkit.runs.session import Session
+from pinnkit.runs.trackers import Hook, Hooks
 from pinnkit.training.recipe import Recipe
-from pinnkit.training.trainer import Report
 
 if TYPE_CHECKING:
     from pinnkit.figures.pictures import Pictures
 
-Hook = Callable[[Run, Report], None]
 CALLER = 3
 """Of `warnings.warn`: the user's line, two frames above a function that `user_call` wraps."""
 
@@ -45,8 +44,15 @@ CALLER = 3
 class Solution:
     """A trained solution: the fields as functions of named coordinates, and how good they are."""
 
-    def __init__(self, run: Run, evaluation: Evaluation, history: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(
+        self,
+        run: Run,
+        evaluation: Evaluation,
+        history: Sequence[dict[str, Any]] = (),
+        opened: Opened | None = None,
+    ) -> None:
         self.run, self.evaluation = run, evaluation
+        self._opened = opened or Opened()  # the files that the problem read: `save` keeps them
         self.history = list(history)
         """Step, seconds, stage, loss, terms, errors and unknowns, one dict per report."""
 
@@ -100,6 +106,26 @@ class Solution:
         from pinnkit.runs.figures import all_figures  # matplotlib takes most of a second
 
         return all_figures(self.evaluation, self.history)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the solution into a folder that `pk.load` and the commands of pinnkit read, as `pinnkit train` would have.
+
+        It holds the problem itself: the file of its class, or, of a class in a notebook or a script, its source.
+
+        Args:
+            folder: empty, or not there yet.
+
+        Returns:
+            The path of the folder.
+
+        Raises:
+            UsageError: the folder is taken or cannot be written, or the problem's source cannot be found.
+        """
+        refuse_taken(Path(folder), "folder")
+        target = RunFolder.create(self.run.problem.name, Path(folder))
+        describe_run(self.run, target, self._opened, ["Solution.save"])
+        save_results(self.evaluation, self.history, target)
+        return target.path
 
     def __repr__(self) -> str:
         return as_text(self.evaluation)
@@ -160,46 +186,53 @@ def train(
     model: AnyModel | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
+    out: str | Path | None = None,
     progress: bool | None = None,
     hooks: Sequence[Hook] = (),
 ) -> Solution:
     """Check, train and evaluate a problem. Ctrl-C (a notebook's stop button) ends training and keeps what there is.
 
+    With `out` this is `pinnkit train`: the folder holds metrics, checkpoints, figures and the problem itself, and
+    `pinnkit resume` goes on with it. SIGTERM and SIGHUP save the state and end the program (SystemExit).
+
     Args:
         problem: an instance of a pk.Problem.
-        model, recipe: instead of the problem's own.
-        seed: of the initial weights and of the collocation points.
+        model: the options of the network, instead of the problem's own.
+        recipe: the recipe, instead of the problem's own.
+        seed: random seed of the initial weights and of the collocation points.
+        out: folder for the run, empty or not there yet; without it everything stays in memory, and `Solution.save` writes it.
         progress: show loss, error, speed and time left; by default where someone is watching (terminal, notebook).
-        hooks: called with (run, report) after each chunk of steps.
+        hooks: functions that are called with (run, report) after each chunk of steps; an exception in one ends training.
 
-    Raises UsageError for a mistake in the problem; warns (`warnings.warn`) of what is probably one.
+    Returns:
+        The trained solution.
+
+    Raises:
+        UsageError: a mistake in the problem, or a folder that is taken. What is probably a mistake is a warning
+            (`warnings.warn`).
+        KeyboardInterrupt: a second Ctrl-C, which does not wait.
     """
+    refuse_taken(None if out is None else Path(out), "out")
     run = Run(problem, model, recipe, seed=seed)
-    for warning in run.check().warnings:
-        warnings.warn(warning, stacklevel=CALLER)
-    _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
+    with opened_files() as opened:
+        for warning in run.check().warnings:
+            warnings.warn(warning, stacklevel=CALLER)
+        _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
     console = _console()
     watched = progress if progress is not None else console.is_terminal or Console().is_jupyter
     shown = console if watched else Console(quiet=True)
-
-    def say_stop(_signum: int) -> None:
-        with suppress(RuntimeError):  # Python prints no line into another one
-            shown.print("interrupted: ending after these steps (press again to stop at once)", style="yellow")
-
-    history, rows, state, diverged = History(run), list[dict[str, Any]](), run.trainer.start(), False
-    with signals_request(say_stop, [signal.SIGINT]) as interrupted, Progress(shown, run.recipe.steps) as line:
-        for report in run.trainer.run(state):
-            state, diverged = report.state, report.diverged
-            rows.append(history.row(report))
-            line.show(report, history.errors)
-            for hook in hooks:
-                hook(run, report)
-            if interrupted:
-                break
-    stopped = bool(interrupted) and not diverged and not run.trainer.over(state)
-    with counted_intervals(shown, run) as tick:
-        evaluation = run.evaluate(state, diverged=diverged, interrupted=stopped, tick=tick)
-    return Solution(run, evaluation, rows)
+    folder = None
+    if out is not None:
+        folder = RunFolder.create(run.problem.name, Path(out))
+        describe_run(run, folder, opened, ["pk.train"])
+    session = Session(run, shown, folder=folder, trackers=(Hooks(run, hooks),))
+    with folder.lock() if folder is not None else nullcontext():
+        evaluation = session.train(run.trainer.start())
+    if evaluation is None:  # a signal that does not wait; the state is saved
+        if session.status == 128 + signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(session.status)
+    return Solution(run, evaluation, session.rows, opened)
 
 
 @user_call

@@ -14,6 +14,7 @@ from pinnkit.errors import UsageError
 from pinnkit.objective.collocation import Sampling
 from pinnkit.optim import Auto, Optimiser
 from pinnkit.training.schedule import Schedule
+from pinnkit.training.tracker import Tracker
 from pinnkit.validation import require_number
 from pinnkit.weighting import Causality, Weighting
 
@@ -48,6 +49,9 @@ class Recipe(SingleOptions):
     """Weights that follow the residuals, on top of the fixed ones: their factors are multiplied, in this order."""
     schedule: Schedule | None = None
     """Order in which networks are trained: windows of time, a curriculum; None trains one network once."""
+
+    trackers: tuple[Tracker, ...] = ()
+    """Followers of the training besides the run folder and the terminal; they change no number of it."""
 
     def __post_init__(self) -> None:
         stages = (self.stages,) if isinstance(self.stages, Optimiser) else self.stages
@@ -88,6 +92,11 @@ class Recipe(SingleOptions):
         if not isinstance(self.schedule, (Schedule, type(None))):
             example = 'pk.Windows(5), pk.Curriculum(parameter="Re", multiples=(0.1, 0.4)) or None'
             _refuse(f"schedule is {self.schedule!r}", example)
+        trackers = (self.trackers,) if isinstance(self.trackers, Tracker) else self.trackers
+        for tracker in trackers if isinstance(trackers, (tuple, list)) else [trackers]:
+            if not isinstance(tracker, Tracker):
+                _refuse(f"{tracker!r} is no tracker", "an instance of a class that derives from pk.Tracker")
+        object.__setattr__(self, "trackers", tuple(trackers))
         if self.precision not in get_args(Precision):
             _refuse(f"precision is {self.precision!r}", "one of " + ", ".join(get_args(Precision)))
 

@@ -111,7 +111,7 @@ DEATHS = {"figure": die_in_figure, "checkpoint": die_in_checkpoint, "rename": di
 
 def main():
     choices = json.loads(sys.argv[1])
-    from pinnkit.runs import session
+    from pinnkit.runs import trackers
     from pinnkit.training import loop
 
     if length := choices.get("chunk"):
@@ -123,7 +123,7 @@ def main():
         replace(loop, "FIRST", length)
         replace(loop, "_next_length", next_length)
     if "checkpoint_seconds" in choices:
-        replace(session, "CHECKPOINT_SECONDS", choices["checkpoint_seconds"])
+        replace(trackers, "CHECKPOINT_SECONDS", choices["checkpoint_seconds"])
     if "kill" in choices:
         place, *details = choices["kill"]
         DEATHS[place](*details)
