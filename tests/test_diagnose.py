@@ -26,8 +26,8 @@ from pinnkit.fields import Points
 from pinnkit.figures.diagnosis import diagnosis_figures
 from pinnkit.objective.jacobians import points_at
 from pinnkit.objective.probe_points import interior_points, points_of
-from pinnkit.objective.random_network import Drawn
-from pinnkit.problem import problem_class, shipped
+from pinnkit.objective.random_network import RandomNetwork
+from pinnkit.problem import package_problems_folder, problem_class
 from pinnkit.runs.run import Run, described
 
 TINY = Path(__file__).with_name("tiny.py")
@@ -66,7 +66,7 @@ def test_gradients_are_those_of_each_network_by_itself():
     assert found.shape == (3, 3)
     for draw, key in enumerate(jax.random.split(jax.random.key(0), 3)):
         for kind in ("standard", "ntk"):
-            drawn = Drawn(made, replace(SMALL, parametrisation=kind), key, jnp.float32)
+            drawn = RandomNetwork(made, replace(SMALL, parametrisation=kind), key, jnp.float32)
             params = jax.tree.map(lambda a: a.astype(jnp.float64), drawn.params)
 
             def residual(params, x, drawn=drawn):
@@ -393,7 +393,7 @@ def test_a_radius_by_power_iteration():
     radii, sizes, chain = measured(made, model, [1], 4, seed=0)
     assert radii.shape == (4, 1) and chain.shape == (4, 1) and sizes[0] > 0
     key = jax.random.split(jax.random.key(0), 4)[2]
-    drawn = Drawn(made, model, key, jnp.float32)
+    drawn = RandomNetwork(made, model, key, jnp.float32)
     x = jnp.asarray(points_of(made.equations.interior, 4).X, jnp.float32)[2]
     z = np.asarray(drawn.preactivations(x[None, :])[1][0], np.float64)
     J = (1 - np.tanh(z) ** 2)[:, None] * np.asarray(drawn.params["layers"][1]["kernel"], np.float64).T
@@ -516,7 +516,7 @@ UNFIT = {"kuramoto_sivashinsky"}
 
 @pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(p.stem for p in shipped().glob("*.py")))
+@pytest.mark.parametrize("name", sorted(p.stem for p in package_problems_folder().glob("*.py")))
 def test_every_shipped_problem_starts_fit(name):
     problem = problem_class(name)()
     made, _ = described(problem, problem.model, problem.recipe, 0)

@@ -15,7 +15,7 @@ from test_resume import arrays, assert_equal
 import pinnkit as pk
 from pinnkit.cli.main import main
 from pinnkit.fields import Points, partial_derivatives
-from pinnkit.fields.derivatives import nested
+from pinnkit.fields.derivatives import derivatives_by_nested_jvp
 from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.run import Run
 
@@ -150,7 +150,7 @@ def test_what_is_handed_over():
     there = placed.X
     np.testing.assert_allclose(there, [[0.3, 0.8 + 2 / 3], [0.8, 1.2 + 2 / 3]], rtol=1e-15)
     kept = jax.jit(lambda: partial_derivatives(last.fields(own, placed.trial), there, wanted))()
-    expected = jax.jit(lambda: nested(last.fields(own), there, wanted)[0])()
+    expected = jax.jit(lambda: derivatives_by_nested_jvp(last.fields(own), there, wanted)[0])()
     for index, value in expected.items():
         np.testing.assert_allclose(kept[index], value, rtol=1e-10, atol=1e-12)
 

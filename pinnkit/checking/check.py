@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import jax
 
 from pinnkit.checking import hints
-from pinnkit.checking.initial_residuals import dominated, sizes_at_start
+from pinnkit.checking.initial_residuals import dominance_notes, sizes_at_start
 from pinnkit.checking.misfits import Place, corner_misfits, edge_misfits, exact_misfits, hard_misfits
 from pinnkit.checking.oversights import oversights as further_oversights
 from pinnkit.checking.start_signal import at_start
@@ -83,7 +83,7 @@ def check(objective: Objective) -> Checked:
         for place in hard_misfits(equations)
     ]
     rms = sizes_at_start(objective)
-    notes += dominated(objective, rms)
+    notes += dominance_notes(objective, rms)
     channels, unfit = at_start(objective)
     oversights = (*hints.warnings(equations), *unfit, *further_oversights(equations))
     return Checked(

@@ -26,18 +26,18 @@ ENDS = "{axis}_?(end|max|min|left|right|lower|upper|0|1)|[LHWR]_?{axis}"
 """Names of parameters that probably belong to one axis: `x_max`, `Lx`."""
 
 
-def fixed_domain_warnings(problem: Problem) -> tuple[str, ...]:
+def domain_warnings(problem: Problem) -> tuple[str, ...]:
     """Parameters by which the domain was written, and parameters that were changed and equal an end, a sentence each."""
-    written = _written_with(problem)
-    return (*(_written(problem, name) for name in written), *_coincidences(problem, written, changed=True))
+    written = _parameters_behind_domain(problem)
+    return (*(_fixed_domain_warning(problem, name) for name in written), *_coincidences(problem, written, changed=True))
 
 
-def fixed_domain_notes(problem: Problem) -> tuple[str, ...]:
+def domain_notes(problem: Problem) -> tuple[str, ...]:
     """Parameters with their default that equal an end of an axis, a sentence each."""
-    return tuple(_coincidences(problem, _written_with(problem), changed=False))
+    return tuple(_coincidences(problem, _parameters_behind_domain(problem), changed=False))
 
 
-def _written_with(problem: Problem) -> list[str]:
+def _parameters_behind_domain(problem: Problem) -> list[str]:
     """The parameters in the line `domain = ...` of the class, or in the lines behind it."""
     owner = _class_with_domain(problem)
     names = names_behind(owner, "domain") if owner else set()
@@ -50,7 +50,7 @@ def _class_with_domain(problem: Problem) -> type | None:
     return None if isinstance(vars(owner)["domain"], DomainMethod) else owner
 
 
-def _written(problem: Problem, name: str) -> str:
+def _fixed_domain_warning(problem: Problem, name: str) -> str:
     value = problem.parameters()[name]
     if isinstance(value, Unknown):
         return (

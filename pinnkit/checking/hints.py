@@ -9,8 +9,8 @@ import difflib
 import inspect
 from collections.abc import Iterator, Sequence
 
-from pinnkit.checking.fixed_domains import fixed_domain_notes, fixed_domain_warnings
-from pinnkit.checking.initial_conditions import prescribed_at_start
+from pinnkit.checking.fixed_domains import domain_notes, domain_warnings
+from pinnkit.checking.initial_conditions import initial_condition_counts
 from pinnkit.errors import UsageError
 from pinnkit.fields import Partial
 from pinnkit.fields.names import FieldFunction
@@ -24,17 +24,17 @@ def warnings(equations: Equations) -> tuple[str, ...]:
     """What is probably missing, one sentence each."""
     return (
         *_misspelt(equations.problem),
-        *_undecorated(equations),
-        *_unfelt_axes(equations),
+        *_methods_without_decorator(equations),
+        *_axes_without_derivative(equations),
         *_missing_conditions(equations),
         *_means_over_points(equations),
-        *fixed_domain_warnings(equations.problem),
+        *domain_warnings(equations.problem),
     )
 
 
 def notes(equations: Equations) -> tuple[str, ...]:
     """What could be said better, one sentence each."""
-    return (*_constants(equations.problem), *fixed_domain_notes(equations.problem))
+    return (*_constants(equations.problem), *domain_notes(equations.problem))
 
 
 def _misspelt(problem: Problem) -> Iterator[str]:
@@ -52,7 +52,7 @@ def _constants(problem: Problem) -> Iterator[str]:
             yield f"{name} = {value} is a constant; `{name}: float = {value}` makes it a parameter that can be set."
 
 
-def _undecorated(equations: Equations) -> Iterator[str]:
+def _methods_without_decorator(equations: Equations) -> Iterator[str]:
     """Methods that ask for fields by name as equations do, have no decorator, and are called by no other method."""
     methods = {n: m for n, m in _own(equations.problem).items() if inspect.isfunction(m)}
     used = {name for m in methods.values() for name in _names_in(m.__code__)}
@@ -67,7 +67,7 @@ def _undecorated(equations: Equations) -> Iterator[str]:
             yield f"The method '{name}' asks for fields but has no decorator, so it is no equation."
 
 
-def _unfelt_axes(equations: Equations) -> Iterator[str]:
+def _axes_without_derivative(equations: Equations) -> Iterator[str]:
     """Coordinates along which no equation has a derivative."""
     requests = list(equations.interior.requests.values())
     if any(isinstance(r, FieldFunction) for r in requests):
@@ -118,7 +118,7 @@ def _missing_at_start(equations: Equations, groups: Sequence[Group], orders: dic
     # Where one condition is needed and a method asks for values alone, nothing has to be computed.
     valued = {name for name in orders if any(name in equations.catalogue.fields_behind(r) for r in still)}
     undecided = {name: order for name, order in orders.items() if order > 1 or name not in valued}
-    for name, given in prescribed_at_start(equations, groups, undecided).items():
+    for name, given in initial_condition_counts(equations, groups, undecided).items():
         order, count = orders[name], given.count
         if count < order:
             joint = "" if len(t) == 1 else "_"

@@ -27,7 +27,7 @@ POINTS = 16
 
 
 @dataclass(frozen=True)
-class Prescribed:
+class InitialConditionCount:
     """What initial conditions say of one field."""
 
     count: int
@@ -36,7 +36,9 @@ class Prescribed:
     """Orders of the time derivatives that no condition depends on."""
 
 
-def prescribed_at_start(equations: Equations, groups: Sequence[Group], orders: dict[str, int]) -> dict[str, Prescribed]:
+def initial_condition_counts(
+    equations: Equations, groups: Sequence[Group], orders: dict[str, int]
+) -> dict[str, InitialConditionCount]:
     """What the conditions of some groups prescribe of each field.
 
     Args:
@@ -51,8 +53,8 @@ def prescribed_at_start(equations: Equations, groups: Sequence[Group], orders: d
         points = jax.tree.map(lambda a: a[:POINTS], points_of(group))
         for name, values in _slopes(equations, group, points, orders).items():
             slopes[name].append(values)
-    return {name: _counted(np.concatenate(found, axis=1)) for name, found in slopes.items() if found} | {
-        name: Prescribed(0, tuple(range(orders[name]))) for name, found in slopes.items() if not found
+    return {name: _count_of(np.concatenate(found, axis=1)) for name, found in slopes.items() if found} | {
+        name: InitialConditionCount(0, tuple(range(orders[name]))) for name, found in slopes.items() if not found
     }
 
 
@@ -88,7 +90,7 @@ def _slopes(
     }
 
 
-def _counted(slopes: Float[np.ndarray, "points terms orders"]) -> Prescribed:
+def _count_of(slopes: Float[np.ndarray, "points terms orders"]) -> InitialConditionCount:
     # What has no finite slope, such as a root of a negative number, may depend on everything.
     slopes = np.nan_to_num(slopes, nan=1.0, posinf=1.0, neginf=1.0)
     sizes = np.max(np.abs(slopes), axis=2, keepdims=True)  # rows of one size: a residual may have any unit
@@ -96,4 +98,4 @@ def _counted(slopes: Float[np.ndarray, "points terms orders"]) -> Prescribed:
     tolerance = float(np.sqrt(np.finfo(slopes.dtype).eps))
     ranks = np.linalg.matrix_rank(rows, tol=tolerance)
     untouched = np.flatnonzero(np.max(np.abs(rows), axis=(0, 1)) <= tolerance)
-    return Prescribed(int(ranks.max()), tuple(int(k) for k in untouched))
+    return InitialConditionCount(int(ranks.max()), tuple(int(k) for k in untouched))

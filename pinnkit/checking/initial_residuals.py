@@ -14,7 +14,7 @@ from pinnkit.compilation import jit_once
 from pinnkit.errors import UsageError, location
 from pinnkit.fields.user_calls import extreme_parameters
 from pinnkit.objective import Equations, Objective
-from pinnkit.objective.probe_points import named, points_of
+from pinnkit.objective.probe_points import point_text, points_of
 
 DOMINANT = 1e3
 """A term that starts this many times larger than the next one is told of."""
@@ -58,7 +58,7 @@ def sizes_at_start(objective: Objective) -> dict[str, float]:
                 expected="a residual that can be differentiated at every point of its region",
                 do="Look for a root or a power at zero, or for jnp.where with NaN in the branch that is not taken.",
             )
-        if not any(np.any(g) for g in jax.tree.leaves(slopes[term])) and not _felt(sums, params, term):
+        if not any(np.any(g) for g in jax.tree.leaves(slopes[term])) and not _depends_on_parameters(sums, params, term):
             raise UsageError(
                 f"'{term}' does not depend on any field: training cannot change it.",
                 where=where,
@@ -68,7 +68,7 @@ def sizes_at_start(objective: Objective) -> dict[str, float]:
     return {t: float(np.sqrt(np.mean(np.square(residuals[t])))) for t in objective.terms}
 
 
-def _felt(sums: Any, params: Any, term: str) -> bool:
+def _depends_on_parameters(sums: Any, params: Any, term: str) -> bool:
     """Whether a term changes with the parameters somewhere else: at zero weights no term does."""
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(0), len(leaves))
@@ -77,7 +77,7 @@ def _felt(sums: Any, params: Any, term: str) -> bool:
     return any(np.any(g) for g in jax.tree.leaves(slopes))
 
 
-def dominated(objective: Objective, rms: dict[str, float]) -> list[str]:
+def dominance_notes(objective: Objective, rms: dict[str, float]) -> list[str]:
     """A note where some terms start so much larger than the others that these are not trained.
 
     The terms are split at the widest gap between their sizes, so that two large terms do not hide each other. Each is compared
@@ -134,7 +134,7 @@ def _refuse_infinite(equations: Equations, term: str, residual: np.ndarray, X: A
         methods = {t: g.condition(t).method for g in equations.groups for t in equations.terms(g)}
         raise UsageError(
             f"'{term}' is not finite before training: {int(bad.sum())} of {bad.size} points, the first at "
-            f"{named(equations, X[int(np.argmax(bad))])}.",
+            f"{point_text(equations, X[int(np.argmax(bad))])}.",
             where=where,
             expected="a finite residual at every point of its region",
             do=extreme_parameters(equations.problem, methods[term])

@@ -221,7 +221,7 @@ def _initial_fields(equations: Equations) -> tuple[BatchFunction, dict[str, Cond
     def fields(X: Any) -> Any:
         values = jnp.zeros((X.shape[0], len(problem.fields)), X.dtype)
         for face in faces:
-            values = values.at[:, np.array(face.columns)].set(face.prescribed(known, face.project(X)))
+            values = values.at[:, np.array(face.columns)].set(face.field_values(known, face.project(X)))
         return values
 
     return fields, {problem.fields[c]: f.condition for f in faces for c in f.columns}

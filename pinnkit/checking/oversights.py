@@ -17,7 +17,7 @@ from pinnkit.problem.geometry import idle_parts
 
 def oversights(equations: Equations) -> tuple[str, ...]:
     """A sentence for each."""
-    return (*_idle_shapes(equations), *_undetermined(equations), *_random(equations))
+    return (*_idle_shapes(equations), *_unknowns_without_data(equations), *_random(equations))
 
 
 def _idle_shapes(equations: Equations) -> Iterator[str]:
@@ -31,7 +31,7 @@ def _idle_shapes(equations: Equations) -> Iterator[str]:
             yield f"The shape '{name}' {effect}. Check its position and size, in the units of the coordinates."
 
 
-def _undetermined(equations: Equations) -> Iterator[str]:
+def _unknowns_without_data(equations: Equations) -> Iterator[str]:
     """Unknown parameters of a problem without measurements."""
     problem = equations.problem
     # An eigenvalue follows from conditions that are one too many.

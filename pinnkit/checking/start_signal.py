@@ -17,9 +17,9 @@ from pinnkit.models import LayeredModel
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Objective
 from pinnkit.objective.needed_derivatives import channel_name, channels_of, channels_of_field, unit_factor
-from pinnkit.objective.network_layers import felt, layers_of
+from pinnkit.objective.network_layers import layers_of, open_layers
 from pinnkit.objective.probe_points import interior_points
-from pinnkit.objective.random_network import Drawn
+from pinnkit.objective.random_network import RandomNetwork
 
 BOUNDS = (10.0, 30.0, 30.0, 100.0)
 """Factor by which the RMS of the value, of a first, second or higher derivative may lie above or below one."""
@@ -56,7 +56,7 @@ def at_start(objective: Objective, points: int = 128) -> tuple[dict[str, float],
     said, there = [], layers_of(objective, model)
     for k, name in enumerate(names):
         bound = 2 * bound_of_order(len(channels[k]) if k < len(channels) else 0)
-        outer = felt(there)[0] if name == BACK else len(rms) - 1  # where the channel arrives
+        outer = open_layers(there)[0] if name == BACK else len(rms) - 1  # where the channel arrives
         layers = [outer] if k else list(range(len(rms)))
         bad = [i for i in layers if not 1 / bound <= rms[i, k] <= bound]
         if bad:
@@ -77,7 +77,7 @@ def _sizes(
     objective: Objective, model: LayeredModel, channels: tuple[MultiIndex, ...], X: Any, key: Any
 ) -> tuple[Float[Array, "layers channels"], Float[Array, "derivatives outputs"]]:
     """What `mean_squares` measures, for one network; and the mean square of each channel of each output."""
-    drawn = Drawn(objective, model, key, X.dtype)
+    drawn = RandomNetwork(objective, model, key, X.dtype)
     layers = drawn.preactivations(X)
     ends = np.cumsum([z.shape[1] for z in layers])[:-1]
     # All layers at once: each derivative goes through the network one time only.

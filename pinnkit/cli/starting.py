@@ -8,7 +8,7 @@ from typing import Any
 
 from pinnkit.errors import UsageError, location
 from pinnkit.problem import Problem
-from pinnkit.problem.watching import Opened
+from pinnkit.problem.watching import OpenedFiles
 from pinnkit.runs.folder import RunFolder
 from pinnkit.runs.problem_copy import copy_problem
 from pinnkit.runs.restore import UNREADABLE, restored_problem, settings_in
@@ -17,7 +17,7 @@ from pinnkit.runs.session import write_config
 from pinnkit.settings import to_plain
 
 
-def describe_run(run: Run, folder: RunFolder, file: Path, opened: Opened, command: Sequence[str]) -> None:
+def describe_run(run: Run, folder: RunFolder, file: Path, opened: OpenedFiles, command: Sequence[str]) -> None:
     """Write run.json and the copy of the problem into a new run folder, and read the problem back.
 
     Args:

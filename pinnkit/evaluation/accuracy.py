@@ -33,7 +33,7 @@ class Fields(Protocol):
         """The fields at points, (points, fields)."""
         ...
 
-    def come_to(self, params: Parameters, X: np.ndarray) -> np.ndarray:
+    def in_trained_region(self, params: Parameters, X: np.ndarray) -> np.ndarray:
         """At which of the points training has come to."""
         ...
 
@@ -105,7 +105,7 @@ class Accuracy:
 
     def errors_so_far(self, params: Parameters) -> dict[str, FieldError] | None:
         """The same where training has come to, while it goes on: in windows of time not to the end."""
-        there = self.network.come_to(params, self.points)
+        there = self.network.in_trained_region(params, self.points)
         if self.expected is None or there.all():
             return self.errors(params)
         return field_errors(self.network.problem, self.fields(params, self.points[there]), self.expected[there])

@@ -59,7 +59,7 @@ def short_of(objective: Objective, truth: Truth | None, params: Any, errors: Acc
     network = errors.network
     if not isinstance(network, FieldNetwork) or network.working == network.dtype:
         return None
-    full = Accuracy(network.changed(working=network.dtype), truth)
+    full = Accuracy(network.replace(working=network.dtype), truth)
     difference = float(abs(full.fields(params) - errors.fields(params)).max())
     return ShortPrecision(str(network.working), full.errors(params), difference, lost_by(objective, params))
 

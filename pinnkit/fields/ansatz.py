@@ -22,7 +22,7 @@ from pinnkit.errors import UsageError, location
 from pinnkit.fields.catalogue import Catalogue
 from pinnkit.fields.derivatives import BatchFunction
 from pinnkit.fields.names import Coordinate, NormalComponent, Partial, Request
-from pinnkit.fields.user_calls import called
+from pinnkit.fields.user_calls import evaluate_condition
 from pinnkit.problem import Box, Condition, Problem, Region
 
 Batch = Float[Array, "points dim"]
@@ -62,10 +62,10 @@ class HardFace:
                     arguments[name] = jnp.full(X.shape[:1], self.normal if axis == self.axis else 0.0, X.dtype)
                 case Partial(base):
                     arguments[name] = values[:, self.columns.index(problem.fields.index(base))]
-        residuals = called(problem, self.condition, arguments, X.shape[0], X.dtype)
+        residuals = evaluate_condition(problem, self.condition, arguments, X.shape[0], X.dtype)
         return jnp.stack(list(residuals.values()), axis=1)
 
-    def prescribed(self, problem: Problem, X: Batch) -> Float[Array, "points columns"]:
+    def field_values(self, problem: Problem, X: Batch) -> Float[Array, "points columns"]:
         """The values that make the condition zero, at points on the face."""
         offset, A = self.affine(problem, X)
         if self.rows:
@@ -113,7 +113,7 @@ class Ansatz:
             if face.axis != self.axes[stages - 1]:
                 continue
             there = face.project(X)
-            wanted = face.prescribed(problem, there)
+            wanted = face.field_values(problem, there)
             below = self._lift(problem, there, stages - 1)
             for k, c in enumerate(face.columns):
                 if face.order == 1:  # time comes first, so nothing below G needs to be taken off

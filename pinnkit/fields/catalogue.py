@@ -161,13 +161,13 @@ class Catalogue:
             case Coordinate(axis):
                 return points.X[:, axis]
             case NormalComponent(axis):
-                return _given(points.normals, "normals")[:, axis]
+                return _require(points.normals, "normals")[:, axis]
             case Column(name):
-                return _given(points.columns, "columns")[name]
+                return _require(points.columns, "columns")[name]
             case Partial(base, index, ""):
                 return table[base, index]
             case Partial(base, _, "n"):
-                normals = _given(points.normals, "normals")
+                normals = _require(points.normals, "normals")
                 return sum(normals[:, i] * table[base, (i,)] for i in space)
             case Partial(base, _, "laplacian"):
                 return sum(table[base, (i, i)] for i in space)
@@ -202,7 +202,7 @@ class Catalogue:
                 self._refuse_circles(request.base, (*seen, name))
 
 
-def _given(value: Any, what: str) -> Any:
+def _require(value: Any, what: str) -> Any:
     if value is None:
         raise RuntimeError(f"internal: {what} are asked for where there are none")
     return value

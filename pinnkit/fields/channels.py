@@ -72,7 +72,7 @@ class Channels:
         for index, coefficient in operator.items():
             counted = Counter(tuple(sorted(self.number[block] for block in parts)) for parts in _partitions(index))
             for blocks, times in counted.items():
-                terms.setdefault(len(blocks), []).append(Monomial(_scaled(coefficient, times), blocks))
+                terms.setdefault(len(blocks), []).append(Monomial(_multiple(coefficient, times), blocks))
         yield from ((m, tuple(monomials)) for m, monomials in sorted(terms.items()))
 
     def _products(self, operator: Operator) -> Iterator[Product]:
@@ -80,7 +80,7 @@ class Channels:
         for index, coefficient in operator.items():
             splits = Counter(_splits(index))
             for (left, right), times in splits.items():
-                yield Product(_scaled(coefficient, times), self.number[left], self.number[right])
+                yield Product(_multiple(coefficient, times), self.number[left], self.number[right])
 
 
 def _single(operator: Operator) -> MultiIndex | None:
@@ -89,7 +89,7 @@ def _single(operator: Operator) -> MultiIndex | None:
     return index if not others and isinstance(coefficient, (int, float)) and coefficient == 1 else None
 
 
-def _scaled(coefficient: Any, times: int) -> Any:
+def _multiple(coefficient: Any, times: int) -> Any:
     return coefficient if times == 1 else times * coefficient
 
 

@@ -45,12 +45,12 @@ def derivatives(
     try:
         value, *found = propagate(f, X, Channels([{index: 1.0} for index in indices] + list(operators)))
     except NoRule:
-        return nested(f, X, wanted, operators)
+        return derivatives_by_nested_jvp(f, X, wanted, operators)
     table = {(): value, **dict(zip(indices, found, strict=False))}
     return {index: table[index] for index in wanted}, found[len(indices) :]
 
 
-def nested(
+def derivatives_by_nested_jvp(
     f: BatchFunction, X: Float[Array, "points dim"], wanted: Collection[MultiIndex], operators: Sequence[Operator] = ()
 ) -> tuple[dict[MultiIndex, Float[Array, "points fields"]], list[Float[Array, "points fields"]]]:
     """The same as `derivatives` by nested forward mode, for any function: each edge of a trie is one `jax.jvp`."""

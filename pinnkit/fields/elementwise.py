@@ -29,7 +29,7 @@ def only_elementwise(jaxpr: Jaxpr, shape: tuple[int, ...]) -> bool:
     return True
 
 
-def evaluated(equation: JaxprEqn, operands: Sequence[Any]) -> list[Any]:
+def apply_primitive(equation: JaxprEqn, operands: Sequence[Any]) -> list[Any]:
     """The operation itself, on arrays."""
     given = equation.primitive.get_bind_params(equation.params)
     functions, parameters = given if isinstance(given, tuple) else ((), given)  # the latter since jax 0.10
@@ -49,9 +49,11 @@ def derivatives_of(equation: JaxprEqn, values: Sequence[Any], at: int, order: in
     """
     z, name = values[at], equation.primitive.name
     if name in CLOSED:
-        return CLOSED[name](z, evaluated(equation, [z])[0], equation.params, order)
+        return CLOSED[name](z, apply_primitive(equation, [z])[0], equation.params, order)
     others = [None if k == at else x for k, x in enumerate(values)]
-    functions: list[Callable[[Any], Any]] = [lambda x: evaluated(equation, [x if o is None else o for o in others])[0]]
+    functions: list[Callable[[Any], Any]] = [
+        lambda x: apply_primitive(equation, [x if o is None else o for o in others])[0]
+    ]
     for _ in range(order):
         functions.append(_slope(functions[-1]))
     return [g(z) for g in functions]

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError
 from pinnkit.fields.derivatives import BatchFunction
-from pinnkit.fields.elementwise import evaluated
+from pinnkit.fields.elementwise import apply_primitive
 
 PREFIX = "_pinnkit_elsewhere_"
 """Begins the names of the operations that stand for calls."""
@@ -121,7 +121,7 @@ def _axes_after_points(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return (1,) * (max(map(len, rows)) - 1) if rows and not columns else ()
 
 
-def evaluate_joined(method: Callable[[], Sequence[Any]], arguments: Mapping[str, Any]) -> list[Any]:
+def evaluate_with_batched_calls(method: Callable[[], Sequence[Any]], arguments: Mapping[str, Any]) -> list[Any]:
     """The arrays that a function returns, with one evaluation of the fields for as many calls of `FieldAt` as possible.
 
     Args:
@@ -147,7 +147,7 @@ def evaluate_joined(method: Callable[[], Sequence[Any]], arguments: Mapping[str,
             which = next((k for k, function in enumerate(functions) if function.recognises(equation)), None)
             if blocked.isdisjoint(variables):
                 if which is None:
-                    results = evaluated(equation, [_read(known, v) for v in equation.invars])
+                    results = apply_primitive(equation, [_read(known, v) for v in equation.invars])
                     known |= dict(zip(equation.outvars, results, strict=True))
                     continue
                 calls.setdefault(which, []).append(equation)
@@ -155,12 +155,12 @@ def evaluate_joined(method: Callable[[], Sequence[Any]], arguments: Mapping[str,
                 later.append(equation)
             blocked.update(equation.outvars)
         for which, made in calls.items():
-            known |= _evaluated_together(functions[which].f, made, known)
+            known |= _evaluate_calls(functions[which].f, made, known)
         equations = later
     return [_read(known, v) for v in traced.jaxpr.outvars]
 
 
-def _evaluated_together(f: BatchFunction, calls: Sequence[JaxprEqn], known: Mapping[Any, Any]) -> dict[Any, Any]:
+def _evaluate_calls(f: BatchFunction, calls: Sequence[JaxprEqn], known: Mapping[Any, Any]) -> dict[Any, Any]:
     """The result of each call, from one evaluation at the points of all of them."""
     points = [_read(known, call.invars[-1]) for call in calls]  # before them what the function closes over
     ends = np.cumsum([X.shape[0] for X in points])

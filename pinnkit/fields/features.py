@@ -62,7 +62,7 @@ class Features:
         corners = np.array(list(product(*zip(lower, upper, strict=True)))) if len(lower) <= MOST_CORNERS else inside[:0]
         places = np.concatenate([inside, corners[np.asarray(problem.domain.contains(corners))]])
         self._compiled = jit_once(self._raw)
-        values = self._measured(places)
+        values = self._float64_values(places)
         self._refuse_infinite(places, values)
         self.names = tuple(values)
         self._mean = {name: float(v[: len(inside)].mean()) for name, v in values.items()}
@@ -91,7 +91,7 @@ class Features:
             found |= feature_values(self._problem, name, method, arguments, X.shape[0], X.dtype)
         return found
 
-    def _measured(self, X: Float[np.ndarray, "points dim"]) -> dict[str, Float[np.ndarray, " points"]]:
+    def _float64_values(self, X: Float[np.ndarray, "points dim"]) -> dict[str, Float[np.ndarray, " points"]]:
         return {name: np.asarray(v, np.float64) for name, v in self._compiled(jnp.asarray(X)).items()}
 
     def _where(self, name: str) -> str:
@@ -127,7 +127,7 @@ class Features:
                 continue
             ends = [inside[:64].copy() for _ in range(2)]
             ends[0][:, i], ends[1][:, i] = lower[i], upper[i]
-            first, last = map(self._measured, ends)
+            first, last = map(self._float64_values, ends)
             for name, size in self._size.items():
                 if not np.allclose(first[name], last[name], rtol=0, atol=SAME * size):
                     axis_name = self._problem.domain.names[i]

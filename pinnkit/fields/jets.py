@@ -23,9 +23,9 @@ from pinnkit.fields.channels import Channels
 from pinnkit.fields.elementwise import (
     UNARY,
     WITHOUT_DERIVATIVE,
+    apply_primitive,
     aval,
     derivatives_of,
-    evaluated,
     only_elementwise,
     power,
 )
@@ -49,7 +49,7 @@ class Jet:
     def full(self, number: int) -> Any:
         """A channel in the shape of the value."""
         channel = self.channels.get(number)
-        return jnp.zeros_like(self.value) if channel is None else _filled(channel, self.value)
+        return jnp.zeros_like(self.value) if channel is None else _broadcast(channel, self.value)
 
 
 def propagate(
@@ -82,13 +82,13 @@ def _value(x: Any) -> Any:
     return x.value if isinstance(x, Jet) else x
 
 
-def _made(value: Any, channels: Mapping[int, Any]) -> Any:
+def _jet_or_value(value: Any, channels: Mapping[int, Any]) -> Any:
     """A jet, or the bare value where nothing depends on the points."""
     kept = {k: c for k, c in channels.items() if c is not None}
     return Jet(value, kept) if kept else value
 
 
-def _filled(channel: Any, value: Any) -> Any:
+def _broadcast(channel: Any, value: Any) -> Any:
     return channel if channel.shape == value.shape else jnp.broadcast_to(channel, value.shape)
 
 
@@ -102,20 +102,20 @@ def _interpret(jaxpr: Jaxpr, consts: Sequence[Any], inputs: Sequence[Any], chann
 
     for equation in jaxpr.eqns:
         operands = [read(v) for v in equation.invars]
-        results = _applied(equation, operands, channels)
+        results = _apply(equation, operands, channels)
         known |= dict(zip(equation.outvars, results, strict=True))
     return [read(v) for v in jaxpr.outvars]
 
 
-def _applied(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list[Any]:
+def _apply(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list[Any]:
     """The results of one operation."""
     name = equation.primitive.name
     if not any(isinstance(x, Jet) for x in operands):
-        return evaluated(equation, operands)
+        return apply_primitive(equation, operands)
     if name in INLINED:
-        return _called(equation, operands, channels)
+        return _apply_call(equation, operands, channels)
     if name in WITHOUT_DERIVATIVE or not any(jnp.issubdtype(aval(v).dtype, jnp.inexact) for v in equation.outvars):
-        return evaluated(equation, [_value(x) for x in operands])
+        return apply_primitive(equation, [_value(x) for x in operands])
     if name in LINEAR:
         return _linear(equation, operands)
     if name in RULES:
@@ -123,14 +123,14 @@ def _applied(equation: JaxprEqn, operands: list[Any], channels: Channels) -> lis
     if name in UNARY or (name == "custom_jvp_call" and _is_elementwise(equation, operands)):
         (at,) = [k for k, x in enumerate(operands) if isinstance(x, Jet)] or [-1]
         return [
-            _composed(
+            _compose(
                 operands[at], derivatives_of(equation, [_value(x) for x in operands], at, channels.order), channels
             )
         ]
     raise NoRule(name)
 
 
-def _called(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list[Any]:
+def _apply_call(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list[Any]:
     """A function that is called: an elementwise one of one array is composed as a whole, others operation by operation.
 
     As a whole its derivatives are found once, in one variable, and only then combined with the channels.
@@ -144,7 +144,7 @@ def _called(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list
         inner = [Jet(z, {0: jnp.ones_like(z)}) if k == at else x for k, x in enumerate(operands)]
         (result,) = _interpret(closed.jaxpr, closed.consts, inner, one)
         jet = _jet(result)
-        return [_composed(operands[at], [jet.value, *(jet.channels.get(k) for k in one.asked)], channels)]
+        return [_compose(operands[at], [jet.value, *(jet.channels.get(k) for k in one.asked)], channels)]
     return _interpret(closed.jaxpr, closed.consts, operands, channels)
 
 
@@ -158,7 +158,7 @@ def _is_elementwise(equation: JaxprEqn, operands: Sequence[Any]) -> bool:
     return only_elementwise(getattr(body, "jaxpr", body), shape)
 
 
-def _composed(z: Jet, derivatives: Sequence[Any], channels: Channels) -> Any:
+def _compose(z: Jet, derivatives: Sequence[Any], channels: Channels) -> Any:
     """g(z) from [g, g', g'', ...] at the value of z, None for a derivative that is zero (Faa di Bruno)."""
     value, *higher = derivatives
     found: dict[int, Any] = {}
@@ -173,7 +173,7 @@ def _composed(z: Jet, derivatives: Sequence[Any], channels: Channels) -> Any:
                 total = _plus(total, g * factor)
         if total is not None:
             found[number] = total
-    return _made(value, found)
+    return _jet_or_value(value, found)
 
 
 def _polynomial(monomials: Sequence[Any], z: Jet) -> Any:
@@ -196,7 +196,7 @@ def _times(coefficient: Any, x: Any) -> Any:
     return jnp.asarray(coefficient, x.dtype) * x
 
 
-def _multiplied(a: Any, b: Any, product: Callable[[Any, Any], Any], channels: Channels) -> Any:
+def _multiply(a: Any, b: Any, product: Callable[[Any, Any], Any], channels: Channels) -> Any:
     """A bilinear operation on two jets (Leibniz)."""
     a, b = _jet(a), _jet(b)
     found: dict[int, Any] = {}
@@ -212,7 +212,7 @@ def _multiplied(a: Any, b: Any, product: Callable[[Any, Any], Any], channels: Ch
                 total = _plus(total, _times(term.coefficient, both))
         if total is not None:
             found[number] = total
-    return _made(product(a.value, b.value), found)
+    return _jet_or_value(product(a.value, b.value), found)
 
 
 # One rule an operation: (equation, operands, channels) -> result.
@@ -220,15 +220,15 @@ def _multiplied(a: Any, b: Any, product: Callable[[Any, Any], Any], channels: Ch
 
 def _linear(equation: JaxprEqn, operands: list[Any]) -> list[Any]:
     """An operation that is linear in all operands that depend on the points, taken together."""
-    results = evaluated(equation, [_value(x) for x in operands])
+    results = apply_primitive(equation, [_value(x) for x in operands])
     numbers = sorted({k for x in operands if isinstance(x, Jet) for k in x.channels})
     found: list[dict[int, Any]] = [{} for _ in results]
     for number in numbers:
         # What does not depend on the points has the derivative zero; indices and predicates stay as they are.
         parts = [_part(x, number) for x in operands]
-        for k, channel in enumerate(evaluated(equation, parts)):
+        for k, channel in enumerate(apply_primitive(equation, parts)):
             found[k][number] = channel
-    return [_made(value, channel) for value, channel in zip(results, found, strict=True)]
+    return [_jet_or_value(value, channel) for value, channel in zip(results, found, strict=True)]
 
 
 def _part(x: Any, number: int) -> Any:
@@ -240,7 +240,7 @@ def _part(x: Any, number: int) -> Any:
 def _rowwise(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
     """slice, squeeze, concatenate, neg, ...: as `_linear`, but what is the same at every point stays so."""
     name, parameters = equation.primitive.name, equation.params
-    value = evaluated(equation, [_value(x) for x in operands])[0]
+    value = apply_primitive(equation, [_value(x) for x in operands])[0]
     jets = [_jet(x) for x in operands]
     found = {}
     for number in sorted({k for jet in jets for k in jet.channels}):
@@ -252,8 +252,8 @@ def _rowwise(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any
             if not isinstance(row, np.ndarray) or row.any():
                 found[number] = row
         else:
-            found[number] = evaluated(equation, [jet.full(number) for jet in jets])[0]
-    return _made(value, found)
+            found[number] = apply_primitive(equation, [jet.full(number) for jet in jets])[0]
+    return _jet_or_value(value, found)
 
 
 def _same_everywhere(parts: Sequence[Any], jets: Sequence[Jet]) -> bool:
@@ -289,13 +289,13 @@ def _on_rows(equation: JaxprEqn, parts: Sequence[Any]) -> Any:
         return jax.lax.slice(parts[0], starts, limits, strides)
     if name == "squeeze" and known:
         return np.squeeze(parts[0], equation.params["dimensions"])
-    return evaluated(equation, parts)[0]
+    return apply_primitive(equation, parts)[0]
 
 
 def _sum(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
     """add and sub: where one operand does not depend on the points, the channels of the other pass."""
     a, b = (_jet(x) for x in operands)
-    value = evaluated(equation, [a.value, b.value])[0]
+    value = apply_primitive(equation, [a.value, b.value])[0]
     minus = equation.primitive.name == "sub"
     found = {}
     for number in sorted({*a.channels, *b.channels}):
@@ -306,30 +306,30 @@ def _sum(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
             found[number] = -right if minus else right
         else:
             found[number] = left - right if minus else left + right
-    return _made(value, found)
+    return _jet_or_value(value, found)
 
 
 def _mul(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
-    return _multiplied(operands[0], operands[1], lambda a, b: a * b, channels)
+    return _multiply(operands[0], operands[1], lambda a, b: a * b, channels)
 
 
 def _div(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
     a, b = operands
     if not isinstance(b, Jet):
         a = _jet(a)
-        return _made(a.value / b, {k: c / b for k, c in a.channels.items()})
-    reciprocal = _composed(b, power(b.value, 1.0 / b.value, -1, channels.order), channels)
-    quotient = _jet(_multiplied(a, reciprocal, lambda x, y: x * y, channels))
-    return _made(_value(a) / b.value, quotient.channels)
+        return _jet_or_value(a.value / b, {k: c / b for k, c in a.channels.items()})
+    reciprocal = _compose(b, power(b.value, 1.0 / b.value, -1, channels.order), channels)
+    quotient = _jet(_multiply(a, reciprocal, lambda x, y: x * y, channels))
+    return _jet_or_value(_value(a) / b.value, quotient.channels)
 
 
 def _dot(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
     a, b = operands
     if isinstance(a, Jet) and isinstance(b, Jet):
-        return _multiplied(
+        return _multiply(
             Jet(a.value, {k: a.full(k) for k in a.channels}),
             Jet(b.value, {k: b.full(k) for k in b.channels}),
-            lambda x, y: evaluated(equation, [x, y])[0],
+            lambda x, y: apply_primitive(equation, [x, y])[0],
             channels,
         )
     return _dot_with(equation, a, b, left=True) if isinstance(a, Jet) else _dot_with(equation, b, a, left=False)
@@ -342,7 +342,7 @@ def _dot_with(equation: JaxprEqn, jet: Jet, other: Any, *, left: bool) -> Any:
     free = [d for d in range(jet.value.ndim) if d not in mine and d not in batch]
 
     def product(x: Any) -> Any:
-        return evaluated(equation, [x, other] if left else [other, x])[0]
+        return apply_primitive(equation, [x, other] if left else [other, x])[0]
 
     # What is the same at every point stays so, where the points stay the first dimension of the result.
     points = left and not batch and free[:1] == [0]
@@ -358,27 +358,27 @@ def _dot_with(equation: JaxprEqn, jet: Jet, other: Any, *, left: bool) -> Any:
         # Their derivatives with respect to the parameters are a split and a join again: indexing would pad with zeros.
         joined = product(jax.lax.concatenate(arrays, free[0]))
         parts = list(jax.lax.split(joined, [jet.value.shape[free[0]]] * len(arrays), axis))
-    return _made(parts[0], found | dict(zip(numbers, parts[1:], strict=True)))
+    return _jet_or_value(parts[0], found | dict(zip(numbers, parts[1:], strict=True)))
 
 
 def _extremum(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
     """max and min: the derivatives of the one that is chosen, half of each where they tie, as in jax."""
     a, b = (_jet(x) for x in operands)
-    value = evaluated(equation, [a.value, b.value])[0]
+    value = apply_primitive(equation, [a.value, b.value])[0]
     share = (jnp.asarray(a.value == value, value.dtype) + jnp.asarray(b.value != value, value.dtype)) / 2
     found = {}
     for number in sorted({*a.channels, *b.channels}):
         left, right = a.channels.get(number), b.channels.get(number)
         total = None if left is None else share * left
         found[number] = total if right is None else _plus(total, (1 - share) * right)
-    return _made(value, found)
+    return _jet_or_value(value, found)
 
 
 def _pow(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
     base, exponent = operands
     if isinstance(exponent, Jet):
         raise NoRule("pow with an exponent that depends on the points")
-    return _composed(base, power(base.value, base.value**exponent, exponent, channels.order), channels)
+    return _compose(base, power(base.value, base.value**exponent, exponent, channels.order), channels)
 
 
 RULES: dict[str, Callable[[JaxprEqn, list[Any], Channels], Any]] = {

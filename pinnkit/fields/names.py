@@ -80,7 +80,7 @@ class Names:
                 fields=tuple(f for f in self.fields if f != name),
                 quantities=tuple(q for q in self.quantities if q != name),
             )
-            if others.parsed(name) is not None:
+            if others.parse(name) is not None:
                 raise UsageError(
                     f"The name '{name}' stands for two things: it is also made of another field or of a coordinate.",
                     where=where,
@@ -88,7 +88,7 @@ class Names:
                     do="Rename the field or quantity.",
                 )
 
-    def parsed(self, argument: str) -> Request | None:
+    def parse(self, argument: str) -> Request | None:
         """A name made of fields, quantities and coordinates; None where it is none."""
         return self._partial(argument) or self._special(argument)
 
@@ -104,7 +104,7 @@ class Names:
         """What an argument stands for. Raises UsageError that lists the known names."""
         if argument in self.domain.names:
             return Coordinate(self.domain.names.index(argument))
-        request = self.parsed(argument)
+        request = self.parse(argument)
         if argument in columns:
             if request is not None:
                 raise UsageError(

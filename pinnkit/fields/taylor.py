@@ -43,7 +43,7 @@ class Expansion:
         return sum(terms[1:], start=terms[0])
 
 
-def continued_in_time(f: BatchFunction, time: int, moment: Any, orders: Sequence[int]) -> BatchFunction:
+def taylor_continuation(f: BatchFunction, time: int, moment: Any, orders: Sequence[int]) -> BatchFunction:
     """f as it is at a moment, and goes on from there: sum over i < m of (t - moment)^i / i! d^i f / dt^i (moment, x).
 
     orders: m of each field; a field with m = 0 is zero.

@@ -23,7 +23,7 @@ ONE_NUMBER = frozenset({"at", "initial", "boundary"})
 BRANCHES = "No `if`, `while`, `and`, float() or int() on array values: jnp.where(condition, a, b)."
 
 
-def called(
+def evaluate_condition(
     problem: Problem, condition: Condition, arguments: Mapping[str, Any], count: int, dtype: DTypeLike
 ) -> Residuals:
     """The residuals that a condition's method returns, {term: (points,)}, in the dtype of the points.
@@ -32,7 +32,9 @@ def called(
     where it would be a mistake: in the interior, whose equations hold point by point, for rows of data, and in a hard condition.
     Raises UsageError for an exception inside the method and for anything else but one real number per point.
     """
-    result = guarded(condition.method, problem, arguments, f"'{condition.name}'", "a residual computed with jnp")
+    result = call_user_method(
+        condition.method, problem, arguments, f"'{condition.name}'", "a residual computed with jnp"
+    )
     terms = by_name(condition.name, result, "residual", condition.where)
     single = condition.mark.kind in ONE_NUMBER and not condition.mark.hard
     residuals: Residuals = {}
@@ -85,7 +87,7 @@ def by_name(method: str, result: Any, what: str, where: str) -> dict[str, Any]:
     return {f"{method}.{key}" if key else method: value for key, value in parts.items()}
 
 
-def guarded(
+def call_user_method(
     method: Callable[..., Any], problem: Problem, arguments: Mapping[str, Any], name: str, expected: str
 ) -> Any:
     """What a method of the problem returns. Raises UsageError, with the line, for any exception inside."""
@@ -150,7 +152,7 @@ def quantity_value(
     problem: Problem, name: str, method: Callable[..., Any], arguments: Mapping[str, Any], count: int, dtype: DTypeLike
 ) -> Float[Array, " points"]:
     """The value of a derived quantity; a plain number stands for a constant. Raises UsageError as `called` does."""
-    value = guarded(method, problem, arguments, f"The quantity '{name}'", "a value computed with jnp")
+    value = call_user_method(method, problem, arguments, f"The quantity '{name}'", "a value computed with jnp")
     if isinstance(value, (int, float)) or getattr(value, "shape", None) == ():
         value = jnp.broadcast_to(value, (count,))
     return _one_per_point(value, f"quantity '{name}'", location(method), count, dtype, problem.fields[0])
@@ -161,7 +163,7 @@ def feature_values(
 ) -> dict[str, Float[Array, " points"]]:
     """What a method marked as a feature returns, {name: (points,)}. Raises UsageError as `called` does."""
     where = location(method)
-    result = guarded(method, problem, arguments, f"The feature '{name}'", "a value computed with jnp")
+    result = call_user_method(method, problem, arguments, f"The feature '{name}'", "a value computed with jnp")
     parts = by_name(name, result, "feature", where)
     field = problem.fields[0]
     return {key: _one_per_point(value, f"feature '{key}'", where, count, dtype, field) for key, value in parts.items()}

@@ -111,7 +111,10 @@ def point_sampler(objective: AnyObjective, sampling: Sampling) -> Sampler:
 
     def init(key: Key[Array, ""], past: Past | None = None) -> PointSets:
         keys = jax.random.split(key, len(groups))
-        drawn = [(g, draw(k, g, sampling.count(g), dtype, sampling.density)) for k, g in zip(keys, groups, strict=True)]
+        drawn = [
+            (g, sample_points(k, g, sampling.count(g), dtype, sampling.density))
+            for k, g in zip(keys, groups, strict=True)
+        ]
         return {g.name: objective.placed(g, points, past) for g, points in drawn}
 
     def update(key: Key[Array, ""], params: Parameters, points: PointSets, past: Past | None = None) -> PointSets:
@@ -126,11 +129,11 @@ def point_sampler(objective: AnyObjective, sampling: Sampling) -> Sampler:
             # In another order: the i-th point of each Sobol set is a shift of the same one, so that what is released from
             # one half of the domain would all go to the other.
             order = jax.random.permutation(pick, sampling.interior)
-            found[inside.name] = retained(
+            found[inside.name] = retain_large_residuals(
                 objective, params, points[inside.name], jax.tree.map(lambda a: a[order], even)
             )
         elif driven:
-            chosen = where_large(pick, objective, inside, params, driven, past, sampling.density)
+            chosen = residual_driven_points(pick, objective, inside, params, driven, past, sampling.density)
             found[inside.name] = jax.tree.map(
                 lambda a, b: jnp.concatenate([a[: sampling.interior - driven], b]), even, chosen
             )
@@ -139,10 +142,10 @@ def point_sampler(objective: AnyObjective, sampling: Sampling) -> Sampler:
     return Sampler(jax.jit(init), jax.jit(update))
 
 
-def draw(key: Key[Array, ""], group: Group, count: int, dtype: Any, density: Density = "uniform") -> Points:
+def sample_points(key: Key[Array, ""], group: Group, count: int, dtype: Any, density: Density = "uniform") -> Points:
     """Sobol points of a group's region, with normals on a boundary; the rows of a data file as they are."""
-    if group.draws is not None:
-        return group.draws(key, count, dtype)
+    if group.sample_inputs is not None:
+        return group.sample_inputs(key, count, dtype)
     if group.region is None:
         return jax.tree.map(lambda a: jnp.asarray(a, dtype), group.data)
     region = group.region
@@ -156,7 +159,7 @@ def draw(key: Key[Array, ""], group: Group, count: int, dtype: Any, density: Den
     return Points(X, normals if group.kind == "boundary" else None)
 
 
-def where_large(
+def residual_driven_points(
     key: Key[Array, ""],
     objective: AnyObjective,
     inside: Group,
@@ -168,7 +171,7 @@ def where_large(
     """`count` interior points of a density, likelier where the squared residual is large."""
     draw_key, pick_key = jax.random.split(key)
     points = objective.placed(
-        inside, draw(draw_key, inside, CANDIDATES * count, objective.network.dtype, density), past
+        inside, sample_points(draw_key, inside, CANDIDATES * count, objective.network.dtype, density), past
     )
     energy = _finite_energy(objective, params, points)
     chance = energy / jnp.maximum(jnp.mean(energy), jnp.finfo(energy.dtype).tiny) + 1.0
@@ -176,7 +179,7 @@ def where_large(
     return jax.tree.map(lambda a: a[chosen], points)
 
 
-def retained(objective: AnyObjective, params: Parameters, points: Points, even: Points) -> Points:
+def retain_large_residuals(objective: AnyObjective, params: Parameters, points: Points, even: Points) -> Points:
     """The points whose residual is larger than the mean of all, and evenly drawn ones in place of the others.
 
     Weights of the points are those that the even ones have: none.

@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from pinnkit.fields import Points
-from pinnkit.objective.collocation import draw
+from pinnkit.objective.collocation import sample_points
 from pinnkit.objective.loss import Objective, PointSets
 from pinnkit.objective.network import Parameters
 from pinnkit.objective.residuals import Group
@@ -96,7 +96,7 @@ def points_at(objective: Objective, count: int, seed: int) -> PointSets:
     """Points of every group, `count` of each; of a data file at most so many rows."""
     keys = jax.random.split(jax.random.key(seed), len(objective.equations.groups))
     dtype = objective.network.dtype
-    sets = {g.name: draw(k, g, count, dtype) for k, g in zip(keys, objective.equations.groups, strict=True)}
+    sets = {g.name: sample_points(k, g, count, dtype) for k, g in zip(keys, objective.equations.groups, strict=True)}
     return {name: jax.tree.map(lambda a: a[:count], points) for name, points in sets.items()}
 
 

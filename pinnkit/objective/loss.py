@@ -19,7 +19,14 @@ from pinnkit.multi_index import MultiIndex
 from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.protocols import ProblemEquations, SolutionNetwork
 from pinnkit.objective.residuals import Equations, Group
-from pinnkit.objective.tiles import Sum, map_over_points, points_of_tile, rows_of_a_tile, sum_over_points, tiled
+from pinnkit.objective.tiles import (
+    Sum,
+    map_over_points,
+    points_of_tile,
+    rows_of_a_tile,
+    split_into_tiles,
+    sum_over_points,
+)
 from pinnkit.parallel.residual_blocks import Block, ResidualVector
 from pinnkit.validation import require_number
 
@@ -52,17 +59,19 @@ class Objective(Generic[E, N]):
     def __init__(self, equations: E, network: N, weights: Mapping[str, float]) -> None:
         self.equations, self.network = equations, network
         self.terms: tuple[str, ...] = tuple(t for g in equations.groups for t in equations.terms(g))
-        self.weights = self._resolved(weights)
+        self.weights = self._term_weights(weights)
         pointwise = [g for g in equations.groups if equations.pointwise(g)]
         self._rows = {g.name: rows_of_a_tile(network, 1 + equations.channels(g)) for g in pointwise}
         self._loss = self._differentiable_loss()
-        self._scaled: dict[str, Sum] = {g.name: jax.value_and_grad(partial(self._times, g)) for g in equations.groups}
+        self._scaled: dict[str, Sum] = {
+            g.name: jax.value_and_grad(partial(self._group_loss_times, g)) for g in equations.groups
+        }
 
     def residuals(self, params: Parameters, points: PointSets) -> Residuals:
         """All residuals, {term: (points,)}."""
         residuals: Residuals = {}
         for group in self.equations.groups:
-            residuals |= self._evaluated(group, params, points[group.name])
+            residuals |= self._group_residuals(group, params, points[group.name])
         return residuals
 
     def placed(self, group: Group, points: Points, past: Past | None) -> Points:
@@ -71,7 +80,7 @@ class Objective(Generic[E, N]):
 
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, Float[Array, ""]]:
         """Mean squared residual of each term, unweighted."""
-        parts: dict[str, Sum] = {g.name: partial(self._squares, g) for g in self.equations.groups}
+        parts: dict[str, Sum] = {g.name: partial(self._mean_squares, g) for g in self.equations.groups}
         found = sum_over_points(parts, self._rows, params, points)
         return {term: value for squares in found.values() for term, value in squares.items()}
 
@@ -92,14 +101,16 @@ class Objective(Generic[E, N]):
         """As `residuals`, tile by tile: for as many points as one likes."""
         found: Residuals = {}
         for group in self.equations.groups:
-            evaluated, there = partial(self._evaluated, group), points[group.name]
+            evaluated, there = partial(self._group_residuals, group), points[group.name]
             rows = self._rows.get(group.name)
             found |= map_over_points(evaluated, rows, params, there) if rows else evaluated(params, there)
         return found
 
     def slopes(self, params: Parameters, points: PointSets) -> dict[str, Parameters]:
         """The gradient of each term, mean(v_i r_i^2), accumulated tile by tile."""
-        parts: dict[str, Sum] = {g.name: jax.jacrev(partial(self._own_squares, g)) for g in self.equations.groups}
+        parts: dict[str, Sum] = {
+            g.name: jax.jacrev(partial(self._point_weighted_mean_squares, g)) for g in self.equations.groups
+        }
         found = sum_over_points(parts, self._rows, params, points)
         return {term: slope for slopes in found.values() for term, slope in slopes.items()}
 
@@ -112,57 +123,66 @@ class Objective(Generic[E, N]):
         inside = self.equations.interior
 
         def energy(params: Parameters, points: Points) -> Float[Array, " points"]:
-            squares = self._evaluated(inside, params, points).items()
-            return sum((self.weights[term] * _squared(r) for term, r in squares), start=jnp.zeros_like(points.X[:, 0]))
+            squares = self._group_residuals(inside, params, points).items()
+            return sum(
+                (self.weights[term] * _square_per_point(r) for term, r in squares), start=jnp.zeros_like(points.X[:, 0])
+            )
 
         if inside.name not in self._rows:
             return energy(params, points)
         return map_over_points(energy, self._rows[inside.name], params, points)
 
-    def _evaluated(self, group: Group, params: Parameters, points: Points) -> Residuals:
+    def _group_residuals(self, group: Group, params: Parameters, points: Points) -> Residuals:
         fields = self.network.fields(params, points.trial)
         return self.equations.evaluate(self.network.bound(params), fields, group, points)
 
-    def _squares(self, group: Group, params: Parameters, points: Points, shares: Any) -> dict[str, Float[Array, ""]]:
-        return {term: jnp.sum(shares * _squared(r)) for term, r in self._evaluated(group, params, points).items()}
+    def _mean_squares(
+        self, group: Group, params: Parameters, points: Points, shares: Any
+    ) -> dict[str, Float[Array, ""]]:
+        return {
+            term: jnp.sum(shares * _square_per_point(r))
+            for term, r in self._group_residuals(group, params, points).items()
+        }
 
-    def _own_squares(
+    def _point_weighted_mean_squares(
         self, group: Group, params: Parameters, points: Points, shares: Any
     ) -> dict[str, Float[Array, ""]]:
         """As `_squares`, with the points' own weights."""
-        found = self._evaluated(group, params, points)
-        return {t: jnp.sum(_own_shares(points, t, shares) * _squared(r)) for t, r in found.items()}
+        found = self._group_residuals(group, params, points)
+        return {t: jnp.sum(_own_shares(points, t, shares) * _square_per_point(r)) for t, r in found.items()}
 
-    def _weighted(self, group: Group, params: Parameters, points: Points, shares: Any) -> Float[Array, ""]:
-        squares = self._own_squares(group, params, points, shares)
+    def _group_loss(self, group: Group, params: Parameters, points: Points, shares: Any) -> Float[Array, ""]:
+        squares = self._point_weighted_mean_squares(group, params, points, shares)
         return sum((self.weights[t] * s for t, s in squares.items()), start=jnp.zeros((), self.network.dtype))
 
     def _block(self, group: Group, points: Points) -> Block:
         """The weighted residuals of a group, in the tiles in which its loss is added up."""
-        tiles = tiled(points, self._rows.get(group.name))
+        tiles = split_into_tiles(points, self._rows.get(group.name))
 
         def residuals(params: Parameters, tile: Any) -> Float[Array, "rows terms"]:
             some, shares = points_of_tile(points, tile)
             return jnp.stack(
                 [
                     jnp.sqrt(self.weights[term] * _own_shares(some, term, shares)) * r
-                    for term, r in self._evaluated(group, params, some).items()
+                    for term, r in self._group_residuals(group, params, some).items()
                 ],
                 axis=1,
             )
 
         return Block(residuals, tiles, points.X.shape[0], group.name in self._rows)
 
-    def _times(self, group: Group, params: tuple[Parameters, Any], points: Points, shares: Any) -> Float[Array, ""]:
+    def _group_loss_times(
+        self, group: Group, params: tuple[Parameters, Any], points: Points, shares: Any
+    ) -> Float[Array, ""]:
         """`_weighted` times a factor."""
-        return params[1] * self._weighted(group, params[0], points, shares)
+        return params[1] * self._group_loss(group, params[0], points, shares)
 
     def _differentiable_loss(self) -> Callable[[Any, Parameters, list[Any]], Float[Array, ""]]:
         """The loss, whose gradient is accumulated in the same walk as its value: (structure, parameters, arrays).
 
         Points come as their structure and their arrays: JAX puts placeholders into what a rule of its own gets.
         """
-        values: dict[str, Sum] = {g.name: partial(self._weighted, g) for g in self.equations.groups}
+        values: dict[str, Sum] = {g.name: partial(self._group_loss, g) for g in self.equations.groups}
         slopes: dict[str, Sum] = {name: jax.value_and_grad(value) for name, value in values.items()}
 
         @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -182,7 +202,7 @@ class Objective(Generic[E, N]):
         loss.defvjp(forward, backward)
         return loss
 
-    def _resolved(self, weights: Mapping[str, float]) -> dict[str, float]:
+    def _term_weights(self, weights: Mapping[str, float]) -> dict[str, float]:
         resolved = dict.fromkeys(self.terms, 1.0)
         methods = {t.partition(".")[0] for t in self.terms}
         for name, weight in sorted(
@@ -207,7 +227,7 @@ AnyObjective: TypeAlias = Objective[ProblemEquations, SolutionNetwork]
 """The objective of any kind of problem; `Objective` alone is that of a problem that is solved at points."""
 
 
-def _squared(r: Any) -> Float[Array, " points"]:
+def _square_per_point(r: Any) -> Float[Array, " points"]:
     """The square of each point's residual: the mean over its values where it has several."""
     return r**2 if r.ndim == 1 else jnp.mean(r**2, axis=1)
 

@@ -56,23 +56,23 @@ class FieldNetwork:
         self.seed, self.working = seed, jnp.dtype(working or dtype)
         scales = [AxisScale(a.lower, a.upper, a.kind == "periodic", a.modes) for a in problem.domain.axes]
         self.embedding = Embedding(tuple(scales), Features(problem) if problem.features() else None)
-        network, self._apply = split(self._drawn())
+        network, self._apply = split(self._initial_module())
         unknowns = {n: jnp.asarray(u.start(), self.dtype) for n, u in problem.unknowns().items()}
         self.initial_parameters: Parameters = {"network": network, "unknowns": unknowns}
         self._compiled = jax.jit(lambda params, X: self.fields(params)(X))
 
     def module(self, params: Parameters) -> Network:
         """The `flax.nnx` module with these parameters, to look at its layers."""
-        return filled(self._drawn(), params["network"])
+        return filled(self._initial_module(), params["network"])
 
-    def _drawn(self) -> Network:
+    def _initial_module(self) -> Network:
         outputs, rngs = len(self.problem.fields), nnx.Rngs(self.seed)
         given: dict[str, Any] = {"rngs": rngs, "dtype": self.dtype}
         if isinstance(self.model, Transformer):
             given["moved"] = self.model.moved(self.problem.domain.names, self.problem.domain.time, self.embedding)
         return self.model.build(self.embedding.features, outputs, **given)
 
-    def changed(self, **changes: Any) -> FieldNetwork:
+    def replace(self, **changes: Any) -> FieldNetwork:
         """Another network, with some arguments changed."""
         own = {n: getattr(self, n) for n in ("problem", "model", "ansatz", "dtype", "seed", "working")}
         return FieldNetwork(**(own | changes))
@@ -105,7 +105,7 @@ class FieldNetwork:
         short = jax.tree.map(lambda a: a.astype(self.working), params["network"])
         return lambda X: self._apply(short, self.embedding(X).astype(self.working)).astype(self.dtype)
 
-    def come_to(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
+    def in_trained_region(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
         """Where training has come to: everywhere."""
         del params
         return np.ones(len(X), bool)

@@ -27,11 +27,11 @@ def rows_of(narrow: Sequence[Layer], wide: Sequence[Layer], gated: bool) -> Rows
     """The rows of a model, from its layers at two widths."""
     names = [layer.name for layer in narrow] + [GATES]
     grows = [a.n_in < b.n_in for a, b in zip(narrow, wide, strict=True)] + [False]
-    there = felt(narrow) + ([len(narrow)] if gated else [])
+    there = open_layers(narrow) + ([len(narrow)] if gated else [])
     return Rows(there, tuple(names[i] for i in there), tuple(grows[i] for i in there), sum(x.closed for x in narrow))
 
 
-def felt(layers: Sequence[Layer]) -> list[int]:
+def open_layers(layers: Sequence[Layer]) -> list[int]:
     """The layers, by number, that a gradient reaches at the start."""
     return [i for i, layer in enumerate(layers) if not layer.closed]
 
@@ -46,7 +46,7 @@ def predictable(model: LayeredModel) -> TypeGuard[MLP]:
     return isinstance(model, MLP) and not model.fourier_features
 
 
-def unpredicted(model: LayeredModel) -> str:
+def missing_theory_note(model: LayeredModel) -> str:
     """A sentence where mean-field theory says nothing of a model."""
     if isinstance(model, MLP):
         return (

@@ -17,7 +17,7 @@ import numpy as np
 from jax.extend.core import Jaxpr, Literal
 
 from pinnkit.compilation import jit_once
-from pinnkit.fields import Catalogue, Partial, Request, called
+from pinnkit.fields import Catalogue, Partial, Request, evaluate_condition
 from pinnkit.fields.channels import Operator
 from pinnkit.fields.names import FieldFunction, partials
 from pinnkit.multi_index import MultiIndex, closure
@@ -183,7 +183,7 @@ def _slopes(
         value = arguments[name]
 
         def residuals(v: Any, name: str = name) -> dict[str, Any]:
-            return called(problem, condition, {**arguments, name: v}, count, v.dtype)
+            return evaluate_condition(problem, condition, {**arguments, name: v}, count, v.dtype)
 
         change = (jnp.arange(count) == 0).astype(value.dtype) if first else jnp.ones_like(value)
         found[name] = jax.jvp(residuals, (value,), (change,))[1]

@@ -11,7 +11,7 @@ import numpy as np
 
 from pinnkit.compilation import jit_once
 from pinnkit.fields import Points
-from pinnkit.objective.collocation import draw
+from pinnkit.objective.collocation import sample_points
 from pinnkit.objective.loss import Objective
 from pinnkit.objective.residuals import Equations, Group
 
@@ -23,7 +23,7 @@ def points_of(group: Group, count: int = POINTS, key: int = 20) -> Points:
     """Points of a group that training does not see."""
     dtype = jnp.zeros(()).dtype
     # Compiled as a whole: the dozens of small operations would each be compiled by itself.
-    return jit_once(lambda key: draw(key, group, count, dtype))(jax.random.key(key))
+    return jit_once(lambda key: sample_points(key, group, count, dtype))(jax.random.key(key))
 
 
 def interior_points(objective: Objective, count: int = POINTS) -> Points:
@@ -36,6 +36,6 @@ def coordinates(equations: Equations, point: Any) -> dict[str, float]:
     return {n: float(v) for n, v in zip(equations.problem.domain.names, np.asarray(point), strict=True)}
 
 
-def named(equations: Equations, point: Any) -> str:
+def point_text(equations: Equations, point: Any) -> str:
     """The same in words: `t=0.5, x=0.25`."""
     return ", ".join(f"{n}={v:.4g}" for n, v in coordinates(equations, point).items())

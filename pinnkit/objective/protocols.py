@@ -63,7 +63,7 @@ class SolutionNetwork(Protocol):
         """The number of trained scalars."""
         ...
 
-    def changed(self, **changes: Any) -> Any:
+    def replace(self, **changes: Any) -> Any:
         """Another network, with some arguments of the constructor changed."""
         ...
 
@@ -79,7 +79,9 @@ class SolutionNetwork(Protocol):
         """The fields in float64, as they are compared with the truth: one row per point, or one per sample and cell."""
         ...
 
-    def come_to(self, params: Parameters, X: Float[np.ndarray, "samples dim"]) -> Bool[np.ndarray, " samples"]:
+    def in_trained_region(
+        self, params: Parameters, X: Float[np.ndarray, "samples dim"]
+    ) -> Bool[np.ndarray, " samples"]:
         """Whether training has reached each sample: in windows of time it has not everywhere."""
         ...
 

@@ -13,7 +13,7 @@ from pinnkit.models import LayeredModel, split
 from pinnkit.objective.loss import Objective
 
 
-class Drawn:
+class RandomNetwork:
     """A network drawn with a key: its parameters, and the fields and pre-activations as functions of them.
 
     Works under jit and vmap. Arguments: `objective` gives problem, embedding and hard conditions; `model` the network.

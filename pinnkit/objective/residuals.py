@@ -15,14 +15,14 @@ from jaxtyping import Array, Float
 from pinnkit.compilation import jit_once
 from pinnkit.csv_columns import line_of, read_columns
 from pinnkit.errors import UsageError, location, shown_path
-from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Request, called
-from pinnkit.fields.elsewhere import evaluate_joined
+from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Request, evaluate_condition
+from pinnkit.fields.elsewhere import evaluate_with_batched_calls
 from pinnkit.fields.names import FieldFunction
 from pinnkit.fields.user_calls import Residuals
 from pinnkit.multi_index import MultiIndex, closure
 from pinnkit.objective.network import FieldNetwork
 from pinnkit.objective.principal import PrincipalPart, principal_part
-from pinnkit.problem import Condition, Problem, Region, validated
+from pinnkit.problem import Condition, Problem, Region, validate
 
 HIGHEST_ORDER = 12
 """Order of derivatives up to which a problem is accepted."""
@@ -37,7 +37,7 @@ class Group:
     data: Points | None
     conditions: tuple[Condition, ...]
     requests: Mapping[str, Request]
-    draws: Callable[[Any, int, Any], Points] | None = None
+    sample_inputs: Callable[[Any, int, Any], Points] | None = None
     """Returns random samples, (key, count, dtype) -> points, where there is no region: the inputs of a neural operator."""
 
     @property
@@ -58,14 +58,14 @@ class Equations:
     """
 
     def __init__(self, problem: Problem) -> None:
-        self.problem = validated(problem)
+        self.problem = validate(problem)
         self.catalogue = Catalogue(problem)
         conditions = problem.conditions()
         hard = [(c, self._region(c)) for c in conditions if c.mark.hard]
         self.ansatz = Ansatz(problem, self.catalogue, hard)
         self._halves: dict[str, tuple[Residuals, Residuals]] = {}
-        self.groups = self._grouped([c for c in conditions if not c.mark.hard])
-        self.hard = self._grouped([c for c, _ in hard])
+        self.groups = self._groups_of([c for c in conditions if not c.mark.hard])
+        self.hard = self._groups_of([c for c, _ in hard])
         self._refuse_idle_fields()
         self._refuse_high_orders()
         self._principal: dict[str, PrincipalPart] = {}
@@ -85,7 +85,7 @@ class Equations:
         arrays, combined = self.catalogue.compute_with(
             problem, f, points, group.requests, operators=principal.operators(problem), combined=principal.combined
         )
-        residuals = self._called(problem, group, arrays, points)
+        residuals = self._evaluate_conditions(problem, group, arrays, points)
         for use in principal.uses:
             value = combined[use.operator][:, use.field]
             residuals[use.term] = residuals[use.term] + (value if use.scale is None else use.scale * value)
@@ -93,18 +93,22 @@ class Equations:
 
     def residuals_of(self, problem: Problem, f: BatchFunction, group: Group, points: Points) -> Residuals:
         """As `evaluate`, each derivative by itself: for looking at the methods."""
-        return self._called(problem, group, self.catalogue.compute(problem, f, points, group.requests), points)
+        return self._evaluate_conditions(
+            problem, group, self.catalogue.compute(problem, f, points, group.requests), points
+        )
 
-    def _called(self, problem: Problem, group: Group, arrays: Mapping[str, Any], points: Points) -> Residuals:
+    def _evaluate_conditions(
+        self, problem: Problem, group: Group, arrays: Mapping[str, Any], points: Points
+    ) -> Residuals:
         residuals: Residuals = {}
 
         def values() -> list[Any]:
             for condition in group.conditions:
                 asked = {name: arrays[name] for name in condition.arguments}
-                residuals.update(called(problem, condition, asked, points.X.shape[0], points.X.dtype))
+                residuals.update(evaluate_condition(problem, condition, asked, points.X.shape[0], points.X.dtype))
             return list(residuals.values())
 
-        found = evaluate_joined(values, arrays)
+        found = evaluate_with_batched_calls(values, arrays)
         return dict(zip(residuals, found, strict=True))
 
     def principal_part(self, group: Group) -> PrincipalPart:
@@ -153,7 +157,9 @@ class Equations:
             points = Points(X, jnp.ones_like(X) if region else None, columns)
             known = self.problem.bound({n: jnp.asarray(u.initial) for n, u in self.problem.unknowns().items()})
             f = lambda Y: Y.sum(axis=1)[:, None] * values[None, :]  # noqa: E731
-            residuals = self._called(known, group, self.catalogue.compute(known, f, points, group.requests), points)
+            residuals = self._evaluate_conditions(
+                known, group, self.catalogue.compute(known, f, points, group.requests), points
+            )
             names.extend(residuals)  # in the order of the file; the dict that comes out of JAX is sorted
             return residuals
 
@@ -174,21 +180,21 @@ class Equations:
 
     def pointwise(self, group: Group) -> bool:
         """Whether each residual depends on its own point alone: not so where a method takes a mean over the points."""
-        whole, joined = self._on_halves(group)
+        whole, joined = self._residuals_on_halves(group)
         return all(np.allclose(whole[t], joined[t], rtol=1e-3, equal_nan=True) for t in whole)
 
     def means_over_points(self, group: Group) -> tuple[str, ...]:
         """Terms that are one number made of the values at all points of the group, such as their mean."""
-        whole, joined = self._on_halves(group)
+        whole, joined = self._residuals_on_halves(group)
         return tuple(t for t in whole if np.ptp(whole[t]) == 0 and not np.allclose(whole[t], joined[t], rtol=1e-3))
 
-    def _on_halves(self, group: Group) -> tuple[Residuals, Residuals]:
+    def _residuals_on_halves(self, group: Group) -> tuple[Residuals, Residuals]:
         """Residuals of some points, and those of their two halves, each half by itself, one after the other."""
         if group.name not in self._halves:  # once: it is asked for within compiled programs too
-            self._halves[group.name] = self._evaluated_on_halves(group)
+            self._halves[group.name] = self._evaluate_halves(group)
         return self._halves[group.name]
 
-    def _evaluated_on_halves(self, group: Group) -> tuple[Residuals, Residuals]:
+    def _evaluate_halves(self, group: Group) -> tuple[Residuals, Residuals]:
         rng = np.random.default_rng(0)
         count, domain = 6, self.problem.domain
         # About a period along each axis: fields that hardly vary would have hardly any means to tell from values.
@@ -232,7 +238,7 @@ class Equations:
             case _:
                 return domain.at(dict(mark.fixed), condition.where)
 
-    def _grouped(self, conditions: list[Condition]) -> tuple[Group, ...]:
+    def _groups_of(self, conditions: list[Condition]) -> tuple[Group, ...]:
         groups: dict[str, Group] = {}
         for condition in conditions:
             is_data = condition.mark.kind == "data"

@@ -54,7 +54,7 @@ def sum_over_points(
         def make(params: Any, tile: Any) -> Any:
             return parts[name](params, *points_of_tile(there, tile))
 
-        return TiledFunction(make, tiled(there, rows.get(name)), name in rows)
+        return TiledFunction(make, split_into_tiles(there, rows.get(name)), name in rows)
 
     return dict(zip(parts, tiled_map_reduce.sum_over_tiles([part(name) for name in parts], params), strict=True))
 
@@ -65,7 +65,9 @@ def map_over_points(function: Callable[[Any, Points], Any], rows: int, params: A
     def make(params: Any, tile: Any) -> Any:
         return function(params, points_of_tile(points, tile)[0])
 
-    (found,) = tiled_map_reduce.map_over_tiles([TiledFunction(make, tiled(points, rows), shared=True)], params)
+    (found,) = tiled_map_reduce.map_over_tiles(
+        [TiledFunction(make, split_into_tiles(points, rows), shared=True)], params
+    )
     return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[: points.X.shape[0]], found)
 
 
@@ -74,7 +76,7 @@ def _shares(X: Float[Array, "rows dim"], count: int) -> Float[Array, " rows"]:
     return jnp.where(jnp.arange(X.shape[0]) < count, 1 / count, 0.0).astype(X.dtype)
 
 
-def tiled(points: Points, rows: int | None) -> list[Any]:
+def split_into_tiles(points: Points, rows: int | None) -> list[Any]:
     """The arrays of some points, and their shares in the mean, as (tiles, rows, ...); the cores share the tiles evenly.
 
     What fills up the last tiles is the first point once more. rows: of a tile at the most; None for one tile of all.

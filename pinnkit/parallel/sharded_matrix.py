@@ -46,7 +46,7 @@ def product(matrix: Matrix, vector: Vector) -> Vector:
     return whole(matrix, vector)[: vector.size]
 
 
-def rescaled_plus_squares(
+def scale_and_add_squares(
     matrix: Matrix, scale: Float[Array, ""], signs: Float[Array, " terms"], vectors: Float[Array, "terms size"]
 ) -> Matrix:
     """scale M + sum_k sign_k w_k w_k^T, symmetric to the last bit where M is.

@@ -119,7 +119,7 @@ def require_coordinate_name(name: str, others: list[str]) -> None:
         )
 
 
-def shown(axis: Axis) -> str:
+def axis_text(axis: Axis) -> str:
     """The axis as a problem file writes it: `(0, 1)`, `Periodic(0, 1)`."""
     ends = f"({axis.lower:g}, {axis.upper:g})"
     return {"interval": "", "periodic": "Periodic", "parameter": "ParameterAxis"}[axis.kind] + ends

@@ -77,7 +77,7 @@ def refuse_slips(cls: type, base: type) -> None:
     members = {name: member for name, member in vars(cls).items() if not name.startswith("__")}
     for name in parameters:
         if name in vars(base):
-            _refuse_reserved(
+            _refuse_reserved_name(
                 name, base, location(cls), "a parameter", f"Write `{name} = ...` without a type, or rename it."
             )
         if hasattr(parameters[name], MARK):
@@ -89,7 +89,7 @@ def refuse_slips(cls: type, base: type) -> None:
             )
     for name, member in members.items():
         if name in vars(base) and hasattr(member, MARK):
-            _refuse_reserved(name, base, location(member), "an equation", "Rename it.")
+            _refuse_reserved_name(name, base, location(member), "an equation", "Rename it.")
         if isinstance(member, Unknown) and name not in parameters:
             raise UsageError(
                 f"The unknown '{name}' has no type, so it is no parameter of the problem.",
@@ -97,7 +97,7 @@ def refuse_slips(cls: type, base: type) -> None:
                 expected=f"{name}: float = pk.unknown(...)",
                 do="Add `: float`.",
             )
-        if _undecorated(cls, name):
+        if _replaces_equation(cls, name):
             raise UsageError(
                 f"'{name}' replaces an equation, but has no decorator.",
                 where=location(member),
@@ -106,13 +106,13 @@ def refuse_slips(cls: type, base: type) -> None:
             )
 
 
-def _undecorated(cls: type, name: str) -> bool:
+def _replaces_equation(cls: type, name: str) -> bool:
     """Whether the class has a plain method where a class above it has an equation."""
     above = any(hasattr(vars(base).get(name), MARK) for base in cls.__mro__[1:])
     return above and inspect.isfunction(vars(cls)[name]) and not hasattr(vars(cls)[name], MARK)
 
 
-def _refuse_reserved(name: str, base: type, where: str, what: str, do: str) -> None:
+def _refuse_reserved_name(name: str, base: type, where: str, what: str, do: str) -> None:
     raise UsageError(
         f"'{name}' has a meaning of its own in a problem: it cannot be {what}.",
         where=where,

@@ -35,10 +35,10 @@ class DomainMethod:
         if problem is None:
             return self.method
         # An instance's own attribute has precedence over a descriptor without __set__, so this is not called again.
-        problem.__dict__["domain"] = box = self._computed(problem)
+        problem.__dict__["domain"] = box = self._compute(problem)
         return box
 
-    def _computed(self, problem: Any) -> Box:
+    def _compute(self, problem: Any) -> Box:
         """The domain, computed without the unknown parameters. Raises UsageError."""
         unknowns = problem.unknowns()
         try:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from pinnkit.errors import UsageError, advice
-from pinnkit.problem.axes import TIME, Axis, as_axis, require_coordinate_name, shown
+from pinnkit.problem.axes import TIME, Axis, as_axis, axis_text, require_coordinate_name
 from pinnkit.problem.geometry import Combination, Rectangle, Shape, Surface
 
 SPARE = 1.3
@@ -98,16 +98,16 @@ class Box:
         self.axes: tuple[Axis, ...] = tuple(as_axis(name, value) for name, value in axes.items())
 
     def __repr__(self) -> str:
-        return "Box(" + ", ".join(f"{n}={shown(a)}" for n, a in zip(self.names, self.axes, strict=True)) + ")"
+        return "Box(" + ", ".join(f"{n}={axis_text(a)}" for n, a in zip(self.names, self.axes, strict=True)) + ")"
 
     def __sub__(self, shape: Shape) -> Box:
-        return _combined(self, "-", shape)
+        return _combine(self, "-", shape)
 
     def __and__(self, shape: Shape) -> Box:
-        return _combined(self, "&", shape)
+        return _combine(self, "&", shape)
 
     def __or__(self, shape: Shape) -> Box:
-        return _combined(self, "|", shape)
+        return _combine(self, "|", shape)
 
     def __mul__(self, shape: Shape) -> Box:
         return _product(self, shape)
@@ -222,7 +222,7 @@ class ShapedBox(Box):
 
     def interior(self) -> Region:
         """The inside of the shape."""
-        return _measured(ShapedRegion(self, ((),), (None,), "interior"))
+        return _with_share(ShapedRegion(self, ((),), (None,), "interior"))
 
     def at(self, fixed: dict[str, float], where: str = "", name: str = "") -> Region:
         """The part of the inside on which the named coordinates have the given values."""
@@ -230,7 +230,7 @@ class ShapedBox(Box):
         region = ShapedRegion(self, plain.faces, plain.normals, plain.name)
         if len(fixed) == self.dim:  # one point: nothing to choose from
             return plain
-        return _measured(region, where)
+        return _with_share(region, where)
 
     def boundary(self, target: str = "", where: str = "") -> Region:
         """The surface: all of it, or the pieces of that name (`rim`, `edge2`, `x-`)."""
@@ -245,7 +245,7 @@ class ShapedBox(Box):
                 do=advice(target, known),
             )
         region = ShapedRegion(self, (), (), f"boundary {target}".strip(), chosen)
-        return _measured(region, where)
+        return _with_share(region, where)
 
 
 @dataclass(frozen=True)
@@ -314,7 +314,7 @@ def as_domain(shape: Shape) -> ShapedBox:
     return ShapedBox(Box(**dict(zip(shape.names, shape.bounds, strict=True))), shape)
 
 
-def _combined(box: Box, operation: str, shape: Shape) -> ShapedBox:
+def _combine(box: Box, operation: str, shape: Shape) -> ShapedBox:
     """`box - shape`, `box & shape`, `box | shape`: the box's own sides become part of the shape. Raises UsageError."""
     if isinstance(box, ShapedBox):
         return ShapedBox(box, Combination(operation, box.shape, shape))
@@ -341,7 +341,7 @@ def _product(box: Box, shape: Shape) -> ShapedBox:
     return ShapedBox(box, shape)
 
 
-def _measured(region: ShapedRegion, where: str = "") -> ShapedRegion:
+def _with_share(region: ShapedRegion, where: str = "") -> ShapedRegion:
     """The region with the share of its candidates that it keeps. Raises UsageError where it keeps none."""
     from scipy.stats import qmc  # a second on the clock, for shaped domains only
 

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from pinnkit.errors import UsageError, advice, printable, shown_path, suggestion
 from pinnkit.problem.problem import Problem
-from pinnkit.problem.watching import Opened, opened_files
+from pinnkit.problem.watching import OpenedFiles, record_opened_files
 
 OPENED = "__pinnkit_opened__"
 """Name in a problem's module of the files that it opened."""
@@ -25,16 +25,16 @@ def problem_class(name: str) -> type[Problem]:
     return class_in(load(find(name)), wanted)
 
 
-def shipped() -> Path:
+def package_problems_folder() -> Path:
     """The folder of the problems that ship with pinnkit: in the wheel, or in a checkout."""
     package = Path(str(resources.files("pinnkit")))
     installed = package / "_problems"
     return installed if installed.is_dir() else package.parent / "problems"
 
 
-def known() -> dict[str, Path]:
+def available_problems() -> dict[str, Path]:
     """Every problem that can be named, the user's own before those that ship."""
-    folders = [shipped(), Path("problems")]
+    folders = [package_problems_folder(), Path("problems")]
     files = (p for folder in folders for p in sorted(folder.glob("*.py")) if not p.stem.startswith("_"))
     return {p.stem: p for p in files if p.is_file()}  # neither a folder of such a name nor a link that leads nowhere
 
@@ -46,14 +46,14 @@ def find(name: str) -> Path:
         if path.is_file():
             return path
         near = [p.name for p in path.parent.glob("*.py")]
-        near += [path.stem] if path.stem in known() else []
+        near += [path.stem] if path.stem in available_problems() else []
         raise UsageError(
             f"There is no problem file '{name}'.",
             where=shown_path(path),
             expected="a Python file with a pk.Problem in it",
             do=advice(path.name, near, listed=False) if near else "Check the path.",
         )
-    problems = known()
+    problems = available_problems()
     if name not in problems:
         raise UsageError(
             f"There is no problem named '{name}'.",
@@ -85,7 +85,7 @@ def load(path: Path) -> ModuleType:
     module.__dict__["__pinnkit_name__"] = path.stem
     sys.modules[key] = module  # inspect and dataclasses look a class's module up here
     try:
-        with opened_files() as opened:
+        with record_opened_files() as opened:
             spec.loader.exec_module(module)
         module.__dict__[OPENED] = opened
     except UsageError as error:
@@ -110,9 +110,9 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-def opened_by(cls: type[Problem]) -> Opened:
+def files_opened_by(cls: type[Problem]) -> OpenedFiles:
     """The files that the module of a problem class opened while it was imported; none where it was typed in."""
-    return getattr(sys.modules.get(cls.__module__), OPENED, Opened())
+    return getattr(sys.modules.get(cls.__module__), OPENED, OpenedFiles())
 
 
 def _remedy(error: BaseException, path: Path, read: ModuleType) -> str:

@@ -124,17 +124,17 @@ class Problem(metaclass=ProblemType):
             return self.__dict__["_own_conditions"]
         return tuple(
             Condition(name, mark, method, method_arguments(method))
-            for name, (mark, method) in _marked(type(self)).items()
+            for name, (mark, method) in _marks(type(self)).items()
             if mark.kind not in ("quantity", "feature")
         )
 
     def quantities(self) -> dict[str, Callable[..., Any]]:
         """The derived quantities by name."""
-        return {name: method for name, (mark, method) in _marked(type(self)).items() if mark.kind == "quantity"}
+        return {name: method for name, (mark, method) in _marks(type(self)).items() if mark.kind == "quantity"}
 
     def features(self) -> dict[str, Callable[..., Any]]:
         """The further inputs of the network by name."""
-        return {name: method for name, (mark, method) in _marked(type(self)).items() if mark.kind == "feature"}
+        return {name: method for name, (mark, method) in _marks(type(self)).items() if mark.kind == "feature"}
 
     def plain_methods(self) -> tuple[str, ...]:
         """Methods of the class without a decorator."""
@@ -145,7 +145,7 @@ class Problem(metaclass=ProblemType):
         return tuple(n for n, m in own.items() if inspect.isfunction(m) and not hasattr(m, MARK))
 
 
-def validated(problem: Problem) -> Problem:
+def validate(problem: Problem) -> Problem:
     """The problem itself, after the checks that need no tracing. Raises UsageError."""
     cls = type(problem)
     where = location(cls)
@@ -217,7 +217,7 @@ def same_parameters(a: Problem, b: Problem) -> bool:
         return False
 
 
-def _marked(cls: type) -> dict[str, tuple[Mark, Callable[..., Any]]]:
+def _marks(cls: type) -> dict[str, tuple[Mark, Callable[..., Any]]]:
     found: dict[str, tuple[Mark, Callable[..., Any]]] = {}
     for base in reversed(cls.__mro__):
         for name, member in vars(base).items():
@@ -244,4 +244,4 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-__all__ = ["Axis", "Box", "Problem", "same_parameters", "validated"]
+__all__ = ["Axis", "Box", "Problem", "same_parameters", "validate"]

@@ -82,7 +82,7 @@ class Unknown(float):
         """The z of the first guess."""
         return 0.0
 
-    def bound_reached(self, value: float) -> str:
+    def which_bound(self, value: float) -> str:
         """Which bound a value has run to: "lower", "upper", or "" for neither."""
         if math.isfinite(self.lower) and math.isfinite(self.upper):
             lower, upper, _ = self._ends()

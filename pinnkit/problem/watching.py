@@ -15,19 +15,19 @@ CODE = {".py", ".pyc", ".pyi", ".pth", ".so"}
 
 
 @dataclass
-class Opened:
+class OpenedFiles:
     """Files that were opened for reading: absolute, and whether a path from the current folder on named any of them."""
 
     files: set[Path] = field(default_factory=set)
     relative: bool = False
 
 
-_recording: list[Opened] = []
+_recording: list[OpenedFiles] = []
 _installed: list[bool] = []
 
 
 @contextmanager
-def opened_files() -> Iterator[Opened]:
+def record_opened_files() -> Iterator[OpenedFiles]:
     """Collect the files that Python opens for reading within this.
 
     Python's own `open` is seen, and so is what calls it: numpy's loadtxt and load, json, csv, pandas. A library that opens
@@ -37,7 +37,7 @@ def opened_files() -> Iterator[Opened]:
         # A hook can never be taken out again: one for all, that does nothing unless somebody is watching.
         sys.addaudithook(_hook)
         _installed.append(True)
-    opened = Opened()
+    opened = OpenedFiles()
     _recording.append(opened)
     try:
         yield opened

@@ -18,8 +18,8 @@ from typing import Any
 from pinnkit import cache
 from pinnkit.errors import UsageError, location, shown_path
 from pinnkit.problem import Problem
-from pinnkit.problem.find import class_in, load, opened_by
-from pinnkit.problem.watching import Opened
+from pinnkit.problem.find import class_in, files_opened_by, load
+from pinnkit.problem.watching import OpenedFiles
 from pinnkit.runs.folder import CONFIG, PROBLEM, RunFolder
 
 
@@ -72,7 +72,7 @@ def _require_inside(path: Any) -> None:
         raise ValueError(f"'{path}' lies outside of the run folder")
 
 
-def files_of(problem: Problem, later: Opened) -> tuple[list[Path], bool]:
+def files_of(problem: Problem, later: OpenedFiles) -> tuple[list[Path], bool]:
     """The files that a problem names, and those that it opened while it was imported or checked, absolute.
 
     Only those beside or below the problem file, or named from the current folder on and below it; whether any was named
@@ -90,7 +90,7 @@ def files_of(problem: Problem, later: Opened) -> tuple[list[Path], bool]:
                 expected="the files that the problem names, from its own folder on",
                 do="Correct the path.",
             )
-    opened, here = opened_by(type(problem)), Path.cwd().resolve()
+    opened, here = files_opened_by(type(problem)), Path.cwd().resolve()
     relative = opened.relative or later.relative
     roots = [problem.folder.resolve(), *([here] if relative else [])]
     read = sorted(opened.files | later.files)
@@ -104,7 +104,7 @@ def _foreign(file: Path) -> bool:
     return any(file.is_relative_to(p) for p in (*prefixes, cache.folder().resolve(), Path("runs").resolve()))
 
 
-def copy_problem(problem: Problem, source: Path, folder: RunFolder, later: Opened) -> Source:
+def copy_problem(problem: Problem, source: Path, folder: RunFolder, later: OpenedFiles) -> Source:
     """Copy a problem file with what it names and reads into a run folder, and prove that the copy can be imported.
 
     Args:

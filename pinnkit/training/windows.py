@@ -25,8 +25,8 @@ from pinnkit.fields import (
     Expansion,
     Points,
     TrialSolution,
-    continued_in_time,
     partial_derivatives,
+    taylor_continuation,
 )
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Equations, FieldNetwork, Objective, Parameters
@@ -254,7 +254,7 @@ class WindowedNetwork:
         """What a window adds to those after it."""
         own, ends = self.own(k, network), self.ends(self.problem, self._nothing)
         end = jnp.asarray(self.cut.starts)[k + 1]
-        return continued_in_time(lambda X: own(X) - ends(X), self.cut.time, end, self.cut.orders)
+        return taylor_continuation(lambda X: own(X) - ends(X), self.cut.time, end, self.cut.orders)
 
     def fields(self, params: Parameters) -> BatchFunction:
         """The fields, (points, dim) in physical coordinates -> (points, fields)."""
@@ -278,7 +278,7 @@ class WindowedNetwork:
 
         return fields
 
-    def come_to(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
+    def in_trained_region(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
         """Where training has come to: the windows that are over, and the first."""
         return X[:, self.cut.time] <= self.cut.starts[max(1, len(params["network"]) - 1)]
 
@@ -295,7 +295,7 @@ class WindowedNetwork:
         return found
 
     def _network(self, problem: Problem, ansatz: TrialSolution) -> FieldNetwork:
-        return self._whole.changed(problem=problem, ansatz=ansatz)
+        return self._whole.replace(problem=problem, ansatz=ansatz)
 
     def _nothing(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
         return jnp.zeros((X.shape[0], len(self.problem.fields)), X.dtype)
