@@ -1,4 +1,4 @@
-"""The named derivatives: reading signatures, the derivative engine, hard conditions."""
+"""Fields and their derivatives by name: signatures of methods, the derivative engine, and hard conditions."""
 
 from pinnkit.fields.ansatz import Ansatz
 from pinnkit.fields.catalogue import Catalogue, Points, TrialSolution
