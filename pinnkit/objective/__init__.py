@@ -1,4 +1,4 @@
-"""Residual vectors per term and the loss."""
+"""Collocation points, residuals per term, and the loss of a problem with a network."""
 
 from pinnkit.fields import evaluate_condition
 from pinnkit.fields.user_calls import Residuals
