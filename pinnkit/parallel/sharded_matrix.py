@@ -1,4 +1,4 @@
-"""A large square matrix sharded by rows over the cores: reading it from memory is what limits a quasi-Newton step.
+"""A large square matrix sharded by rows over the cores: memory is what limits a quasi-Newton step.
 
 A matrix of size n is stored as (rows, n) with rows >= n, so that the number of cores divides the rows; those below row n
 are zero. The number of rows depends on n alone, so that a run can be resumed on another machine.

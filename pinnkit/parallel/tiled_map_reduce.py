@@ -81,7 +81,7 @@ def _on_cores(
 
 
 def _sum_over_tiles(make: PerTile, whole: Any, tiles: Any) -> Any:
-    # A single tile without the loop: XLA optimises across its border, which the body of a scan is.
+    # A single tile needs no loop, whose body XLA would optimise by itself.
     first = jax.tree.map(lambda a: a[0], tiles)
     if jax.tree.leaves(tiles)[0].shape[0] == 1:
         return make(whole, first)

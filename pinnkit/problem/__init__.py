@@ -1,4 +1,4 @@
-"""What the user writes: Problem, the decorators, domains, unknown parameters; finding problem files."""
+"""The classes and decorators of a problem file: Problem, conditions, domains, unknown parameters; and finding such files."""
 
 from pinnkit.problem.axes import Axis, ParameterAxis, Periodic
 from pinnkit.problem.conditions import Condition, at, boundary, data, feature, initial, interior, quantity

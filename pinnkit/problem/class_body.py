@@ -1,4 +1,4 @@
-"""Slips in the class of a problem that Python accepts without a word, and that its author cannot have meant."""
+"""Checks of a problem's class for mistakes that Python itself accepts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pinnkit.problem.unknown import Unknown
 
 
 class _Body(dict[str, Any]):
-    """The body of a class. A second equation of the same name would silently replace the first."""
+    """The namespace of a class body, which refuses a second equation of the same name: it would silently replace the first."""
 
     def __setitem__(self, name: str, value: Any) -> None:
         old: Any = self.get(name)
@@ -27,15 +27,15 @@ class _Body(dict[str, Any]):
 
 
 class ProblemType(type):
-    """The type of problem classes: reads the body of a class as `_Body`."""
+    """Metaclass of problems, which executes the body of a class in a `_Body`."""
 
     @classmethod
     def __prepare__(cls, name: str, bases: tuple[type, ...], /, **kwargs: Any) -> _Body:
-        """What the statements of a class body write into."""
+        """The namespace in which the statements of a class body are executed."""
         return _Body()
 
     def __call__(cls, *unnamed: Any, **parameters: Any) -> Any:
-        """A problem with some of its parameters set. Raises UsageError for names that it does not have."""
+        """A problem with some of its parameters set. Raises UsageError for parameters that it does not have."""
         known: list[str] = [s.name for s in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
         for name in (*unnamed, *(p for p in parameters if p not in known)):
             by_name = not unnamed
@@ -50,7 +50,7 @@ class ProblemType(type):
             return super().__call__(**parameters)
         except UsageError:
             raise
-        except Exception as error:  # of a __post_init__ of the user's own, or of a default that cannot be made
+        except Exception as error:  # from a __post_init__ of the user's own, or a default_factory
             raise UsageError(
                 f"{cls.__name__} cannot be made: {type(error).__name__}: {error}.",
                 where=location(cls),
@@ -60,7 +60,7 @@ class ProblemType(type):
 
 
 def refuse_own_init(cls: type) -> None:
-    """Raise UsageError for a class with an __init__ of its own: parameters would not be set, nor be options."""
+    """Raise UsageError for a class with an __init__ of its own, by which parameters would be neither set nor options."""
     own = vars(cls).get("__init__")
     if own is not None:
         raise UsageError(
@@ -72,7 +72,7 @@ def refuse_own_init(cls: type) -> None:
 
 
 def refuse_slips(cls: type, base: type) -> None:
-    """Raise UsageError for names that stand for two things, and for equations that got lost."""
+    """Raise UsageError for names with two meanings, and for methods that replace an equation unintentionally."""
     parameters: dict[str, Any] = {spec.name: spec.default for spec in dataclasses.fields(cls)}
     members = {name: member for name, member in vars(cls).items() if not name.startswith("__")}
     for name in parameters:
@@ -107,12 +107,13 @@ def refuse_slips(cls: type, base: type) -> None:
 
 
 def _replaces_equation(cls: type, name: str) -> bool:
-    """Whether the class has a plain method where a class above it has an equation."""
+    """Whether a plain method of the class replaces an equation of a base class."""
     above = any(hasattr(vars(base).get(name), MARK) for base in cls.__mro__[1:])
     return above and inspect.isfunction(vars(cls)[name]) and not hasattr(vars(cls)[name], MARK)
 
 
 def _refuse_reserved_name(name: str, base: type, where: str, what: str, do: str) -> None:
+    """Raise the UsageError for a name that `Problem` uses itself."""
     raise UsageError(
         f"'{name}' has a meaning of its own in a problem: it cannot be {what}.",
         where=where,
