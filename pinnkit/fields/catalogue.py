@@ -162,6 +162,7 @@ class Catalogue:
     def _quantity(
         self, problem: Problem, f: BatchFunction, name: str, X: Float[Array, "points dim"], indices: set[MultiIndex]
     ) -> dict[MultiIndex, Float[Array, "points 1"]]:
+        """Derivatives of a quantity at points."""
         return partial_derivatives(self._quantity_function(problem, f, name), X, indices)
 
     def _quantity_function(self, problem: Problem, f: BatchFunction, name: str) -> BatchFunction:

@@ -81,6 +81,7 @@ def _trie(wanted: Collection[MultiIndex]) -> Trie:
 def _expand(
     f: BatchFunction, trie: Trie, X: Float[Array, "points dim"]
 ) -> dict[MultiIndex, Float[Array, "points fields"]]:
+    """Differentiate f along all paths of a trie, and return {multi-index: (points, fields)}."""
     results: dict[MultiIndex, Float[Array, "points fields"]] = {}
     for axis, children in trie.items():
         direction = jnp.zeros_like(X).at[:, axis].set(1.0)

@@ -61,6 +61,7 @@ def derivatives_of(equation: JaxprEqn, values: Sequence[Any], at: int, order: in
 
 
 def _slope(g: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The derivative of an elementwise function, as a function."""
     return lambda x: jax.jvp(g, (x,), (jnp.ones_like(x),))[1]
 
 
@@ -95,6 +96,8 @@ def _horner(coefficients: Sequence[float], y: Any) -> Any:
 
 
 def _tanh(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any]:
+    """Derivatives of y = tanh z as polynomials in y, since y' = 1 - y^2."""
+
     # d/dz [(1 - y^2) Q] = (1 - y^2) [(1 - y^2) Q' - 2 y Q]
     def following(q: list[float]) -> list[float]:
         new = [0.0] * (len(q) + 1)
@@ -108,6 +111,8 @@ def _tanh(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any
 
 
 def _logistic(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any]:
+    """Derivatives of the logistic function y as polynomials in y, since y' = y - y^2."""
+
     # d/dz [(y - y^2) Q] = (y - y^2) [(1 - 2 y) Q + (y - y^2) Q']
     def following(q: list[float]) -> list[float]:
         new = [0.0] * (len(q) + 1)

@@ -96,14 +96,17 @@ class Features:
         return values
 
     def _float64_values(self, X: Float[np.ndarray, "points dim"]) -> dict[str, Float[np.ndarray, " points"]]:
+        """The features at points before they are scaled, as float64 arrays of NumPy."""
         return {name: np.asarray(v, np.float64) for name, v in self._compiled(jnp.asarray(X)).items()}
 
     def _where(self, name: str) -> str:
+        """Place `file:line` of the method of a feature."""
         return location(self._methods[name.partition(".")[0]])
 
     def _refuse_infinite(
         self, X: Float[np.ndarray, "points dim"], values: dict[str, Float[np.ndarray, " points"]]
     ) -> None:
+        """Raise UsageError for a feature that is not finite at one of the points."""
         for name, value in values.items():
             if not np.all(np.isfinite(value)):
                 at = X[np.argmin(np.isfinite(value))]
@@ -116,6 +119,7 @@ class Features:
                 )
 
     def _refuse_constant(self) -> None:
+        """Raise UsageError for a feature that does not vary over the domain."""
         for name, size in self._size.items():
             # Rounding leaves a constant feature a deviation of about 1e-16 of its mean.
             if size <= 1e-12 * max(1.0, abs(self._mean[name])):
@@ -127,6 +131,7 @@ class Features:
                 )
 
     def _refuse_jumps(self, inside: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> None:
+        """Raise UsageError for a feature that differs at the two ends of a periodic axis."""
         for i, axis in enumerate(self._problem.domain.axes):
             if axis.kind != "periodic":
                 continue

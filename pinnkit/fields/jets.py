@@ -240,6 +240,7 @@ def _linear(equation: JaxprEqn, operands: list[Any]) -> list[Any]:
 
 
 def _part(x: Any, number: int) -> Any:
+    """A channel of an operand of a linear operation; zero where it does not depend on the points."""
     if isinstance(x, Jet):
         return x.full(number)
     return jnp.zeros_like(x) if jnp.issubdtype(jnp.result_type(x), jnp.inexact) else x
@@ -323,6 +324,7 @@ def _mul(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
 
 
 def _div(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+    """Apply div, by the power rule for 1 / b and Leibniz' rule for a (1 / b)."""
     a, b = operands
     if not isinstance(b, Jet):
         a = _jet(a)
@@ -334,6 +336,7 @@ def _div(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
 
 
 def _dot(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+    """Apply a matrix product, in which one operand or both depend on the points."""
     a, b = operands
     if isinstance(a, Jet) and isinstance(b, Jet):
         return _multiply(
@@ -387,6 +390,7 @@ def _extremum(equation: JaxprEqn, operands: list[Any], channels: Channels) -> An
 
 
 def _pow(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+    """Apply a power whose exponent does not depend on the points. Raises NoRule for any other."""
     base, exponent = operands
     if isinstance(exponent, Jet):
         raise NoRule("pow with an exponent that depends on the points")

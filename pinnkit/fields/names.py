@@ -158,6 +158,7 @@ class Names:
         return advice(argument, names)
 
     def _partial(self, argument: str) -> Partial | None:
+        """The derivative or operator of a field or quantity that a name stands for; None for any other name."""
         # The longest base first (`bases`), and the first that fits decides.
         for base in self.bases:
             if argument == base:
@@ -176,6 +177,7 @@ class Names:
         return None
 
     def _special(self, argument: str) -> Request | None:
+        """The normal component (`n_x`) or field as a function (`u_at`) that a name stands for; None for any other name."""
         names = self.domain.names
         if argument.startswith("n_") and argument[2:] in names and names.index(argument[2:]) in self.domain.space:
             return NormalComponent(names.index(argument[2:]))

@@ -76,4 +76,5 @@ def taylor_continuation(f: BatchFunction, time: int, moment: Any, orders: Sequen
 
 
 def _along(f: BatchFunction, axis: int, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+    """The derivative of f along an axis."""
     return jax.jvp(f, (X,), (jnp.zeros_like(X).at[:, axis].set(1.0),))[1]

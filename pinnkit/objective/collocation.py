@@ -204,6 +204,7 @@ def retain_large_residuals(objective: AnyObjective, params: Parameters, points: 
 
 
 def _finite_energy(objective: AnyObjective, params: Parameters, points: Points) -> Float[Array, " points"]:
+    """Weighted squared residual per point, (points,), with zero in place of NaN and Inf."""
     energy = objective.interior_energy(params, points)
     # top_k takes NaN for the largest value: one bad point would otherwise attract all samples.
     return jnp.where(jnp.isfinite(energy), energy, 0.0)

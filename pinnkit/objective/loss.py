@@ -151,6 +151,7 @@ class Objective(Generic[E, N]):
     def _group_mean_squares(
         self, group: Group, params: Parameters, points: Points, shares: Any
     ) -> dict[str, Float[Array, ""]]:
+        """Mean squared residuals of a group's terms, without any weights."""
         return {
             term: jnp.sum(shares * _square_per_point(r))
             for term, r in self._group_residuals(group, params, points).items()
@@ -164,6 +165,7 @@ class Objective(Generic[E, N]):
         return {t: jnp.sum(_own_shares(points, t, shares) * _square_per_point(r)) for t, r in residuals.items()}
 
     def _group_loss(self, group: Group, params: Parameters, points: Points, shares: Any) -> Float[Array, ""]:
+        """The part of a group in the loss."""
         squares = self._group_term_losses(group, params, points, shares)
         return sum((self.weights[t] * s for t, s in squares.items()), start=jnp.zeros((), self.network.dtype))
 

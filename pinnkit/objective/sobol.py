@@ -28,6 +28,7 @@ def _net(count: int, dim: int) -> np.ndarray:
 
 
 def _digits(count: int, dim: int) -> np.ndarray:
+    """The first `count` Sobol points as 32-bit integers, (count, dim), by scipy."""
     from scipy.stats import qmc  # imported here: it takes a second, which a run with cached points saves
 
     engine = qmc.Sobol(dim, scramble=False, bits=BITS)

@@ -117,6 +117,7 @@ def map_over_blocks(blocks: Blocks, per_tile: PerTile, whole: Any, tiles: Sequen
 
 
 def _parts(blocks: Blocks, per_tile: PerTile, tiles: Sequence[Any]) -> list[tiled_map_reduce.TiledFunction]:
+    """The function of each block with its tiles."""
     return [
         tiled_map_reduce.TiledFunction(partial(per_tile, b), t, b.pointwise) for b, t in zip(blocks, tiles, strict=True)
     ]

@@ -81,6 +81,7 @@ def _on_cores(
 
 
 def _sum_over_tiles(make: PerTile, whole: Any, tiles: Any) -> Any:
+    """The sum of a function's results over tiles, on one core."""
     # A single tile needs no loop, whose body XLA would optimise by itself.
     first = jax.tree.map(lambda a: a[0], tiles)
     if jax.tree.leaves(tiles)[0].shape[0] == 1:

@@ -24,7 +24,7 @@ PROBES = 2**14
 
 @dataclass(frozen=True)
 class Region:
-    """Where a condition holds: a box with some coordinates fixed, or several of these parts (both ends of an axis).
+    """The region where a condition holds: a box with some coordinates fixed, or several of these parts (both ends of an axis).
 
     Attributes:
         domain: The domain.
@@ -294,14 +294,14 @@ class ShapedRegion(Region):
             return X, normals, domain.contains(X)
         columns, space = np.array(domain.columns), len(domain.columns)
         others = [i for i in range(domain.dim) if i not in domain.columns]
-        points, outward = self._walk(unit[:, : space - 1])
+        points, outward = self._surface_points(unit[:, : space - 1])
         on_surface, outward = domain.shape.outward(points, outward)
         X = jnp.zeros((unit.shape[0], domain.dim), unit.dtype).at[:, columns].set(points)
         for used, i in enumerate(others):
             X = X.at[:, i].set(domain.axes[i].lower + domain.axes[i].length * unit[:, space - 1 + used])
         return X, jnp.zeros_like(X).at[:, columns].set(outward), on_surface
 
-    def _walk(self, unit: Float[Array, "points any"]) -> tuple[Array, Array]:
+    def _surface_points(self, unit: Float[Array, "points any"]) -> tuple[Array, Array]:
         """Points and normals on the pieces of the surface, in mixed order; each piece gets candidates by its measure."""
         names = self.domain.shape.names  # type: ignore[attr-defined]
         measures = np.array([s.measure for s in self.surfaces])
@@ -311,7 +311,7 @@ class ShapedRegion(Region):
         deal = np.random.default_rng(0).permutation(unit.shape[0])
         points, normals = [], []
         for surface, start, end in zip(self.surfaces, [0, *ends[:-1]], ends, strict=True):
-            a, b = surface.shape.walk(surface.part, unit[deal[start:end]])
+            a, b = surface.shape.surface_points(surface.part, unit[deal[start:end]])
             order = np.array([surface.shape.names.index(n) for n in names])
             points.append(a[:, order])
             normals.append(b[:, order])
@@ -325,7 +325,7 @@ def as_domain(shape: Shape) -> ShapedBox:
 
 
 def _combine(box: Box, operation: str, shape: Shape) -> ShapedBox:
-    """Combine a box with a shape by `-`, `&` or `|`. Raises UsageError for coordinates that the box has not as intervals."""
+    """Combine a box with a shape by `-`, `&` or `|`. Raises UsageError for coordinates that are no intervals of it."""
     if isinstance(box, ShapedBox):
         return ShapedBox(box, Combination(operation, box.shape, shape))
     for name in shape.names:

@@ -59,7 +59,7 @@ class Shape(ABC):
     def surfaces(self) -> tuple[Surface, ...]:
         """The pieces of the surface; those of a combination may lie inside it."""
 
-    def walk(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
         """Points and outward normals, (points, space) each, on one piece of the surface.
 
         Args:
@@ -115,7 +115,7 @@ class Rectangle(Shape):
         ends = [(i, sign) for i in range(len(lengths)) for sign in "-+"]
         return tuple(Surface(self.names[i] + s, measures[i], self, 2 * i + (s == "+")) for i, s in ends)
 
-    def walk(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
         """Points and normals on one side."""
         axis, upper = divmod(part, 2)
         columns, used = [], 0
@@ -169,7 +169,7 @@ class Disk(Shape):
         measure = 2 * math.pi * self.radius if len(self.names) == 2 else 4 * math.pi * self.radius**2
         return (Surface(self.name, measure, self),)
 
-    def walk(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
         """Points and normals on the rim by angle, or on the sphere by angle and height (Archimedes: height is uniform)."""
         angle = 2 * math.pi * unit[:, 0]
         flat = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
@@ -229,7 +229,7 @@ class Polygon(Shape):
         lengths = np.linalg.norm(np.roll(self.corners, -1, axis=0) - self.corners, axis=1)
         return tuple(Surface(f"{self.name}{i + 1}", float(s), self, i) for i, s in enumerate(lengths))
 
-    def walk(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
         """Points and normals on one edge."""
         a, b = self.corners[part], self.corners[(part + 1) % len(self.corners)]
         along = (b - a) / np.linalg.norm(b - a)
