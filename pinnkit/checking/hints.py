@@ -61,10 +61,10 @@ def _methods_without_decorator(equations: Equations) -> Iterator[str]:
         if hasattr(method, MARK) or name in used or hasattr(Problem, name):
             continue
         try:
-            asked = [equations.catalogue.names.resolve(a, has_normal=True) for a in method_arguments(method)]
+            requests = [equations.catalogue.names.resolve(a, has_normal=True) for a in method_arguments(method)]
         except UsageError:
             continue
-        if any(isinstance(r, Partial) for r in asked):
+        if any(isinstance(r, Partial) for r in requests):
             yield f"The method '{name}' asks for fields but has no decorator, so it is no equation."
 
 
@@ -114,9 +114,9 @@ def _missing_at_start(equations: Equations, groups: Sequence[Group], orders: dic
     domain = equations.problem.domain
     assert domain.time is not None
     t = domain.names[domain.time]
-    asked = [[g.requests[a] for a in c.arguments] for g in groups for c in g.conditions]
+    requests = [[g.requests[a] for a in c.arguments] for g in groups for c in g.conditions]
     static_requests = [
-        r for r in asked if not any(domain.time in index for index in equations.catalogue.highest_orders(r))
+        r for r in requests if not any(domain.time in index for index in equations.catalogue.highest_orders(r))
     ]
     # Where one condition is needed and a method asks for values alone, nothing has to be computed.
     valued = {name for name in orders if any(name in equations.catalogue.fields_behind(r) for r in static_requests)}
@@ -159,8 +159,8 @@ def _fixes(group: Group, axis: int) -> bool:
 
 def _orders_of(equations: Equations, name: str, requests: Sequence[object]) -> list[int]:
     """Highest order of the derivatives of a field that requests need along each axis, directly or through quantities."""
-    asked = [r for r in requests if isinstance(r, Partial) and name in equations.catalogue.fields_behind([r])]
-    indices = equations.catalogue.highest_orders(asked)
+    field_requests = [r for r in requests if isinstance(r, Partial) and name in equations.catalogue.fields_behind([r])]
+    indices = equations.catalogue.highest_orders(field_requests)
     return [max((index.count(axis) for index in indices), default=0) for axis in range(equations.problem.domain.dim)]
 
 

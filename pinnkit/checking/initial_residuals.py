@@ -72,8 +72,8 @@ def _depends_on_parameters(sums: Any, params: Any, term: str) -> bool:
     """Whether a term has a gradient at perturbed parameters: at weights that are all zero no term has one."""
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(0), len(leaves))
-    moved = [a + 0.3 * jax.random.normal(k, jnp.shape(a), a.dtype) for a, k in zip(leaves, keys, strict=True)]
-    slopes = jit_once(jax.grad(lambda p: sums(p)[0][term]))(jax.tree.unflatten(structure, moved))
+    perturbed = [a + 0.3 * jax.random.normal(k, jnp.shape(a), a.dtype) for a, k in zip(leaves, keys, strict=True)]
+    slopes = jit_once(jax.grad(lambda p: sums(p)[0][term]))(jax.tree.unflatten(structure, perturbed))
     return any(np.any(g) for g in jax.tree.leaves(slopes))
 
 

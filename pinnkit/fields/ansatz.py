@@ -153,20 +153,20 @@ class Ansatz:
 
     def _refuse_overlaps(self, problem: Problem) -> None:
         """Raise UsageError where two conditions fix one field on one face, or a velocity is hard and the value is not."""
-        seen: dict[tuple[int, float, int, int], Condition] = {}
+        by_face: dict[tuple[int, float, int, int], Condition] = {}
         for face in self.faces:
             for c in face.columns:
                 key = (face.axis, face.value, face.order, c)
-                if key in seen:
+                if key in by_face:
                     raise UsageError(
-                        f"'{seen[key].name}' and '{face.condition.name}' both fix '{problem.fields[c]}' on one face.",
+                        f"'{by_face[key].name}' and '{face.condition.name}' both fix '{problem.fields[c]}' on one face.",
                         where=face.condition.where,
                         expected="one hard condition for a field on a face",
                         do="Make one of them soft (without hard=True).",
                     )
-                seen[key] = face.condition
-        for (axis, value, order, c), condition in seen.items():
-            if order == 1 and (axis, value, 0, c) not in seen:
+                by_face[key] = face.condition
+        for (axis, value, order, c), condition in by_face.items():
+            if order == 1 and (axis, value, 0, c) not in by_face:
                 raise UsageError(
                     f"'{condition.name}' fixes the velocity of '{problem.fields[c]}' exactly, nothing its value.",
                     where=condition.where,

@@ -73,8 +73,8 @@ class Catalogue:
         self.quantities: dict[str, Quantity] = {}
         for name, method in methods.items():
             where = location(method)
-            asked = {a: self.names.resolve(a, method=name, where=where) for a in method_arguments(method)}
-            self.quantities[name] = Quantity(method, asked)
+            requests = {a: self.names.resolve(a, method=name, where=where) for a in method_arguments(method)}
+            self.quantities[name] = Quantity(method, requests)
         for name in methods:
             self._refuse_circles(name, ())
 

@@ -40,7 +40,7 @@ class Product:
 
 
 class Channels:
-    """The channels that a set of operators needs, by number: the lower derivatives first, the operators asked for last.
+    """The channels that a set of operators needs, by number: the lower derivatives first, then the operators.
 
     Args:
         operators: Operators without the value () among their multi-indices. One with a single multi-index and the
@@ -54,12 +54,12 @@ class Channels:
         indices = in_order(below | plain)
         self.number: dict[MultiIndex, int] = {index: k for k, index in enumerate(indices)}
         self.operators: list[Operator] = [{index: 1.0} for index in indices]
-        self.asked: list[int] = []
+        self.operator_numbers: list[int] = []
         for operator in operators:
             index = _single(operator)
             if index is None:
                 self.operators.append(operator)
-            self.asked.append(len(self.operators) - 1 if index is None else self.number[index])
+            self.operator_numbers.append(len(self.operators) - 1 if index is None else self.number[index])
         self.compositions = [tuple(self._compositions(operator)) for operator in self.operators]
         self.products = [tuple(self._products(operator)) for operator in self.operators]
 

@@ -35,8 +35,8 @@ class Elsewhere:
         call.__name__ = call.__qualname__ = self.name
         self._call = jax.jit(call)
         self._bodies: set[int] = set()
-        """Identities of the traced bodies of all calls so far; `_held` keeps these objects alive, so that no id is used twice."""
-        self._held: list[Any] = []
+        """Identities of the traced bodies of all calls; `_references` keeps these objects alive, so that no id is used twice."""
+        self._references: list[Any] = []
 
     def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
         """The fields at points, (points, fields)."""
@@ -44,7 +44,7 @@ class Elsewhere:
         body = jax.make_jaxpr(lambda: self._call(X))().jaxpr.eqns[0].params["jaxpr"]
         if id(body) not in self._bodies:
             self._bodies.add(id(body))
-            self._held.append(body)
+            self._references.append(body)
         return self._call(X)
 
     def recognises(self, equation: JaxprEqn) -> bool:
@@ -136,7 +136,7 @@ def evaluate_with_batched_calls(method: Callable[[], Sequence[Any]], arguments: 
     if not functions:
         return list(method())
     traced = jax.make_jaxpr(lambda: list(method()))()
-    known: dict[Any, Any] = dict(zip(traced.jaxpr.constvars, traced.consts, strict=True))
+    env: dict[Any, Any] = dict(zip(traced.jaxpr.constvars, traced.consts, strict=True))
     # Each round evaluates, in the order of the trace, what depends on no pending call, then all pending calls of one
     # function at once. Delays of delays, u_at(t=t - u_at(...)), need one round per level.
     equations = list(traced.jaxpr.eqns)
@@ -149,27 +149,27 @@ def evaluate_with_batched_calls(method: Callable[[], Sequence[Any]], arguments: 
             which = next((k for k, function in enumerate(functions) if function.recognises(equation)), None)
             if blocked.isdisjoint(variables):
                 if which is None:
-                    results = apply_primitive(equation, [_read(known, v) for v in equation.invars])
-                    known |= dict(zip(equation.outvars, results, strict=True))
+                    results = apply_primitive(equation, [_read(env, v) for v in equation.invars])
+                    env |= dict(zip(equation.outvars, results, strict=True))
                     continue
                 calls.setdefault(which, []).append(equation)
             else:
                 later.append(equation)
             blocked.update(equation.outvars)
         for which, batch in calls.items():
-            known |= _evaluate_calls(functions[which].f, batch, known)
+            env |= _evaluate_calls(functions[which].f, batch, env)
         equations = later
-    return [_read(known, v) for v in traced.jaxpr.outvars]
+    return [_read(env, v) for v in traced.jaxpr.outvars]
 
 
-def _evaluate_calls(f: BatchFunction, calls: Sequence[JaxprEqn], known: Mapping[Any, Any]) -> dict[Any, Any]:
+def _evaluate_calls(f: BatchFunction, calls: Sequence[JaxprEqn], env: Mapping[Any, Any]) -> dict[Any, Any]:
     """Evaluate calls at once, at the points of all of them; {result variable: array}."""
-    points = [_read(known, call.invars[-1]) for call in calls]  # the other operands are what f closes over
+    points = [_read(env, call.invars[-1]) for call in calls]  # the other operands are what f closes over
     ends = np.cumsum([X.shape[0] for X in points])
     # `split`, not slices: its derivative is one concatenation, theirs a sum of as many padded arrays as there are calls.
     parts = jnp.split(f(jnp.concatenate(points)), ends[:-1]) if len(points) > 1 else [f(points[0])]
     return {call.outvars[0]: part for call, part in zip(calls, parts, strict=True)}
 
 
-def _read(known: Mapping[Any, Any], variable: Any) -> Any:
-    return variable.val if isinstance(variable, Literal) else known[variable]
+def _read(env: Mapping[Any, Any], variable: Any) -> Any:
+    return variable.val if isinstance(variable, Literal) else env[variable]

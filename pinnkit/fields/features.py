@@ -45,9 +45,9 @@ class Features:
     def __init__(self, problem: Problem) -> None:
         self._problem, self._methods = problem, problem.features()
         coordinates = problem.domain.names
-        self._asked = {name: method_arguments(method) for name, method in self._methods.items()}
-        for name, asked in self._asked.items():
-            for argument in asked:
+        self._arguments = {name: method_arguments(method) for name, method in self._methods.items()}
+        for name, arguments in self._arguments.items():
+            for argument in arguments:
                 if argument not in coordinates:
                     raise UsageError(
                         f"The feature '{name}' asks for '{argument}', which is no coordinate.",
@@ -91,7 +91,7 @@ class Features:
         coordinates = self._problem.domain.names
         values: dict[str, Float[Array, " points"]] = {}
         for name, method in self._methods.items():
-            arguments = {a: X[:, coordinates.index(a)] for a in self._asked[name]}
+            arguments = {a: X[:, coordinates.index(a)] for a in self._arguments[name]}
             values |= feature_values(self._problem, name, method, arguments, X.shape[0], X.dtype)
         return values
 

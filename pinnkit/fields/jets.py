@@ -73,7 +73,7 @@ def propagate(
             seeds[number] = jnp.asarray(row, X.dtype)[None, :]
     (result,) = _interpret(traced.jaxpr, traced.consts, [Jet(X, seeds)], channels)
     jet = _jet(result)
-    return [jet.value, *(jet.full(number) for number in channels.asked)]
+    return [jet.value, *(jet.full(number) for number in channels.operator_numbers)]
 
 
 def _jet(x: Any) -> Jet:
@@ -96,16 +96,16 @@ def _broadcast(channel: Any, value: Any) -> Any:
 
 def _interpret(jaxpr: Jaxpr, consts: Sequence[Any], inputs: Sequence[Any], channels: Channels) -> list[Any]:
     """Evaluate a jaxpr on jets and arrays."""
-    known: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
-    known |= dict(zip(jaxpr.invars, inputs, strict=True))
+    env: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
+    env |= dict(zip(jaxpr.invars, inputs, strict=True))
 
     def read(variable: Any) -> Any:
-        return variable.val if isinstance(variable, Literal) else known[variable]
+        return variable.val if isinstance(variable, Literal) else env[variable]
 
     for equation in jaxpr.eqns:
         operands = [read(v) for v in equation.invars]
         results = _apply(equation, operands, channels)
-        known |= dict(zip(equation.outvars, results, strict=True))
+        env |= dict(zip(equation.outvars, results, strict=True))
     return [read(v) for v in jaxpr.outvars]
 
 
@@ -149,7 +149,7 @@ def _apply_call(equation: JaxprEqn, operands: list[Any], channels: Channels) -> 
         inner = [Jet(z, {0: jnp.ones_like(z)}) if k == at else x for k, x in enumerate(operands)]
         (result,) = _interpret(closed.jaxpr, closed.consts, inner, one)
         jet = _jet(result)
-        return [_compose(operands[at], [jet.value, *(jet.channels.get(k) for k in one.asked)], channels)]
+        return [_compose(operands[at], [jet.value, *(jet.channels.get(k) for k in one.operator_numbers)], channels)]
     return _interpret(closed.jaxpr, closed.consts, operands, channels)
 
 
@@ -289,15 +289,15 @@ def _keeps_rows(name: str, parameters: Mapping[str, Any], shape: tuple[int, ...]
 
 def _on_rows(equation: JaxprEqn, parts: Sequence[Any]) -> Any:
     """Apply an operation to one row, by NumPy where its numbers are known, so that a row of zeros is recognised."""
-    name, known = equation.primitive.name, isinstance(parts[0], np.ndarray)
+    name, is_known = equation.primitive.name, isinstance(parts[0], np.ndarray)
     if name == "slice":
         starts, limits, strides = (equation.params[k] for k in ("start_indices", "limit_indices", "strides"))
         limits = (1, *limits[1:])
-        if known:
+        if is_known:
             steps = strides or (1,) * len(limits)
             return parts[0][tuple(slice(*cut) for cut in zip(starts, limits, steps, strict=True))]
         return jax.lax.slice(parts[0], starts, limits, strides)
-    if name == "squeeze" and known:
+    if name == "squeeze" and is_known:
         return np.squeeze(parts[0], equation.params["dimensions"])
     return apply_primitive(equation, parts)[0]
 
@@ -351,8 +351,8 @@ def _dot(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
 def _dot_with(equation: JaxprEqn, jet: Jet, other: Any, *, left: bool) -> Any:
     """Multiply a jet by an array: one product for value and channels, joined along a dimension that is not summed over."""
     (contract_a, contract_b), (batch_a, batch_b) = equation.params["dimension_numbers"]
-    mine, batch = (contract_a, batch_a) if left else (contract_b, batch_b)
-    free = [d for d in range(jet.value.ndim) if d not in mine and d not in batch]
+    contracted, batch = (contract_a, batch_a) if left else (contract_b, batch_b)
+    free = [d for d in range(jet.value.ndim) if d not in contracted and d not in batch]
 
     def product(x: Any) -> Any:
         return apply_primitive(equation, [x, other] if left else [other, x])[0]

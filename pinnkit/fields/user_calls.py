@@ -145,8 +145,8 @@ def _remedy(error: BaseException, problem: Problem, arguments: Mapping[str, Any]
         case AttributeError(name=str(name), obj=ModuleType() as module):
             return f"{module.__name__}.{name}: " + suggestion(name, dir(module))
         case NameError(name=str(name)):
-            mine = {*arguments, *problem.parameters()}
-            return f"Add '{name}' to the signature" + (f"; {suggestion(name, mine)}" if mine else ".")
+            names = {*arguments, *problem.parameters()}
+            return f"Add '{name}' to the signature" + (f"; {suggestion(name, names)}" if names else ".")
         case jax.errors.TracerArrayConversionError():
             return "Use functions of jnp, not of np or math: jnp.sin(x)."
         case jax.errors.TracerBoolConversionError() | jax.errors.ConcretizationTypeError():

@@ -133,10 +133,10 @@ def point_sampler(objective: AnyObjective, sampling: Sampling) -> Sampler:
                 objective, params, points[inside.name], jax.tree.map(lambda a: a[order], even)
             )
         elif driven:
-            chosen = residual_driven_points(pick, objective, inside, params, driven, past, sampling.density)
+            driven_points = residual_driven_points(pick, objective, inside, params, driven, past, sampling.density)
             # The first points of a Sobol set are themselves evenly distributed, so the others can be cut off its end.
             new_points[inside.name] = jax.tree.map(
-                lambda a, b: jnp.concatenate([a[: sampling.interior - driven], b]), even, chosen
+                lambda a, b: jnp.concatenate([a[: sampling.interior - driven], b]), even, driven_points
             )
         return new_points
 
@@ -187,8 +187,8 @@ def residual_driven_points(
     # Wu et al. 2023, eq. 2 with k = c = 1. `tiny` where the residual is zero everywhere: the density is uniform then.
     chance = energy / jnp.maximum(jnp.mean(energy), jnp.finfo(energy.dtype).tiny) + 1.0
     # Gumbel top-k: the largest of log p + noise are a sample without replacement, of a static shape, in one sort.
-    _, chosen = jax.lax.top_k(jnp.log(chance) + jax.random.gumbel(pick_key, chance.shape, chance.dtype), count)
-    return jax.tree.map(lambda a: a[chosen], points)
+    _, indices = jax.lax.top_k(jnp.log(chance) + jax.random.gumbel(pick_key, chance.shape, chance.dtype), count)
+    return jax.tree.map(lambda a: a[indices], points)
 
 
 def retain_large_residuals(objective: AnyObjective, params: Parameters, points: Points, even: Points) -> Points:

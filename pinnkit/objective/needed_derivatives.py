@@ -18,8 +18,8 @@ def channels_of(objective: Objective) -> tuple[MultiIndex, ...]:
 def channels_of_field(objective: Objective, name: str) -> tuple[MultiIndex, ...]:
     """Multi-indices of a field's value, of the derivatives of it that interior equations need, and of those below them."""
     catalogue, requests = objective.equations.catalogue, objective.equations.interior.requests.values()
-    asked = [r for r in requests if name in catalogue.fields_behind([r])]
-    return closed({(), *catalogue.highest_orders(asked)})
+    field_requests = [r for r in requests if name in catalogue.fields_behind([r])]
+    return closed({(), *catalogue.highest_orders(field_requests)})
 
 
 def channel_name(objective: Objective, index: MultiIndex, field: str = "") -> str:

@@ -88,23 +88,23 @@ def principal_part(
     candidates = {n: r for n, r in requests.items() if _is_candidate(r, fields)}
     if not candidates or not all(_is_plain_array(r) for r in requests.values()):
         return PrincipalPart()
-    known: dict[str, dict[str, float | None]] = {}
-    where: dict[str, list[Condition]] = {}
+    coefficients: dict[str, dict[str, float | None]] = {}
+    conditions_of: dict[str, list[Condition]] = {}
     varying: set[str] = set()
     for condition in conditions:
         names = [n for n in condition.arguments if n in candidates]
         for name, terms in _coefficients(problem, condition, names).items():
-            where.setdefault(name, []).append(condition)
+            conditions_of.setdefault(name, []).append(condition)
             if any(c is ... for c in terms.values()):
                 varying.add(name)
-            known.setdefault(name, {}).update({t: c for t, c in terms.items() if c is not ...})
+            coefficients.setdefault(name, {}).update({t: c for t, c in terms.items() if c is not ...})
     linear = {n: partials(r, catalogue.domain) for n, r in candidates.items() if n not in varying}
     carried = closure(i for n, r in requests.items() if n not in linear and isinstance(r, Partial) and r.base in fields
                       for i in partials(r, catalogue.domain))  # fmt: skip
     # Only derivatives that no other channel needs: those below a carried one are there anyway and cost nothing more.
     wanted = {i for parts in linear.values() for i in parts}
     tops = wanted - carried - (closure(wanted) - wanted) - {i for j in wanted for i in closure([j]) if i != j}
-    return _worthwhile(_combinations(linear, candidates, known, where, tops, fields), tops)
+    return _worthwhile(_combinations(linear, candidates, coefficients, conditions_of, tops, fields), tops)
 
 
 def _is_candidate(request: Request, fields: Sequence[str]) -> TypeGuard[Partial]:
@@ -126,8 +126,8 @@ def _is_plain_array(request: Request) -> bool:
 def _combinations(
     linear: Mapping[str, Collection[MultiIndex]],
     requests: Mapping[str, Any],
-    known: Mapping[str, Mapping[str, float | None]],
-    where: Mapping[str, Sequence[Condition]],
+    coefficients: Mapping[str, Mapping[str, float | None]],
+    conditions_of: Mapping[str, Sequence[Condition]],
     tops: set[MultiIndex],
     fields: Sequence[str],
 ) -> Iterator[tuple[Combination, str, int, dict[MultiIndex, float] | None]]:
@@ -135,17 +135,17 @@ def _combinations(
     by_term_and_field: dict[tuple[str, int], dict[MultiIndex, list[str]]] = {}
     conditions: dict[str, Condition] = {}
     for name, parts in linear.items():
-        for term, coefficient in known[name].items():
+        for term, coefficient in coefficients[name].items():
             if coefficient == 0:
                 continue
-            conditions[term] = next(c for c in where[name] if c.name == term.partition(".")[0])
+            conditions[term] = next(c for c in conditions_of[name] if c.name == term.partition(".")[0])
             for index in tops.intersection(parts):
                 key = (term, fields.index(requests[name].base))
                 by_term_and_field.setdefault(key, {}).setdefault(index, []).append(name)
     for (term, field), by_index in by_term_and_field.items():
         numbers: dict[MultiIndex, float] | None = {}
         for index, names in by_index.items():
-            values = [known[n][term] for n in names]
+            values = [coefficients[n][term] for n in names]
             if numbers is not None and all(v is not None for v in values):
                 numbers[index] = float(sum(v for v in values if v is not None))
             else:

@@ -120,8 +120,8 @@ class Equations:
         # returns arrays alone. The entries of `residuals` may be tracers, and are replaced below.
         def values() -> list[Any]:
             for condition in group.conditions:
-                asked = {name: arrays[name] for name in condition.arguments}
-                residuals.update(evaluate_condition(problem, condition, asked, points.X.shape[0], points.X.dtype))
+                arguments = {name: arrays[name] for name in condition.arguments}
+                residuals.update(evaluate_condition(problem, condition, arguments, points.X.shape[0], points.X.dtype))
             return list(residuals.values())
 
         arrays_by_term = evaluate_with_batched_calls(values, arrays)
@@ -236,9 +236,9 @@ class Equations:
 
     def _refuse_idle_fields(self) -> None:
         """Raise UsageError for a field that no equation depends on."""
-        asked = [r for g in (*self.groups, *self.hard) for r in g.requests.values()]
+        requests = [r for g in (*self.groups, *self.hard) for r in g.requests.values()]
         for name in self.problem.fields:
-            if name not in self.catalogue.fields_behind(asked):
+            if name not in self.catalogue.fields_behind(requests):
                 raise UsageError(
                     f"No equation asks for the field '{name}': nothing would determine it.",
                     where=location(type(self.problem)),
@@ -301,8 +301,8 @@ class Equations:
         path = path if path.is_absolute() else self.problem.folder / path
         try:
             conditions = [c for c in self.problem.conditions() if c.mark == condition.mark]
-            asked = {*self.problem.domain.names, *(a for c in conditions for a in c.arguments)}
-            table = read_columns(path, asked)
+            columns = {*self.problem.domain.names, *(a for c in conditions for a in c.arguments)}
+            table = read_columns(path, columns)
         except UsageError as error:
             error.do += f" (asked for by '{condition.name}', {condition.where})"
             raise

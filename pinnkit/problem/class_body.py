@@ -36,15 +36,15 @@ class ProblemType(type):
 
     def __call__(cls, *unnamed: Any, **parameters: Any) -> Any:
         """A problem with some of its parameters set. Raises UsageError for parameters that it does not have."""
-        known: list[str] = [s.name for s in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
-        for name in (*unnamed, *(p for p in parameters if p not in known)):
+        names: list[str] = [s.name for s in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
+        for name in (*unnamed, *(p for p in parameters if p not in names)):
             by_name = not unnamed
             raise UsageError(
                 f"{cls.__name__} has no parameter '{name}'."
                 if by_name
                 else f"{cls.__name__}({name!r}) does not say which parameter.",
-                expected="parameters by their names: " + (", ".join(known) or "there are none"),
-                do=advice(name, known) if by_name else "Write the name before the value.",
+                expected="parameters by their names: " + (", ".join(names) or "there are none"),
+                do=advice(name, names) if by_name else "Write the name before the value.",
             )
         try:
             return super().__call__(**parameters)

@@ -282,8 +282,8 @@ class ShapedRegion(Region):
         # A stable sort, not a boolean mask, whose result would have no static shape under jit.
         order = jnp.argsort(~accepted, stable=True)
         # Should fewer be accepted than expected, some serve twice: a point outside never counts.
-        chosen = order[jnp.arange(count) % jnp.maximum(jnp.sum(accepted), 1)]
-        return X[chosen], normals[chosen]
+        indices = order[jnp.arange(count) % jnp.maximum(jnp.sum(accepted), 1)]
+        return X[indices], normals[indices]
 
     def candidates(self, unit: Float[Array, "points free"]) -> tuple[Array, Array, Bool[Array, " points"]]:
         """Candidates (points, dim), their normals, and the mask of those that belong to the region."""

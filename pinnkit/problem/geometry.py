@@ -257,12 +257,12 @@ class Combination(Shape):
     @property
     def bounds(self) -> tuple[tuple[float, float], ...]:
         """Ends of the first shape's bounding box, widened or narrowed by those of the second."""
-        mine = self.first.bounds
+        bounds = self.first.bounds
         other = [self.second.bounds[self.second.names.index(n)] for n in self.names]
         if self.operation == "-":
-            return mine
+            return bounds
         outer, inner = (min, max) if self.operation == "|" else (max, min)
-        return tuple((outer(a, c), inner(b, d)) for (a, b), (c, d) in zip(mine, other, strict=True))
+        return tuple((outer(a, c), inner(b, d)) for (a, b), (c, d) in zip(bounds, other, strict=True))
 
     def inside(self, points: Batch) -> Bool[Array, " points"]:
         """Mask of the points inside, by the operation on the masks of both shapes."""
