@@ -70,6 +70,7 @@ def sizes_at_start(objective: Objective) -> dict[str, float]:
 
 def _depends_on_parameters(sums: Any, params: Any, term: str) -> bool:
     """Whether a term has a gradient at perturbed parameters: at weights that are all zero no term has one."""
+    # Products of weights have no gradient at zero, as at the start of a network whose last layer is zero.
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(0), len(leaves))
     perturbed = [a + 0.3 * jax.random.normal(k, jnp.shape(a), a.dtype) for a, k in zip(leaves, keys, strict=True)]

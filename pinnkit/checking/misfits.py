@@ -129,6 +129,7 @@ def edge_misfits(equations: Equations) -> tuple[Place, ...]:
     def residuals(sizes: Any, points: Points) -> Any:
         return jax.vmap(lambda size: equations.evaluate(problem, fields(size), group, points))(sizes)
 
+    # Two networks, zero and waves: where their residuals agree, no network has another.
     of_networks = residuals(jnp.asarray([0.0, 1.0]), points)
     places = []
     for place in _largest(equations, fields(0.0), group, points):
@@ -162,9 +163,10 @@ def jump() -> float:
 def _largest(equations: Equations, f: BatchFunction, group: Group, points: Points) -> list[Place]:
     """The largest residual of each term of a group, for given fields."""
     problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
-    step = 1e-3
+    step = 1e-3  # of a difference quotient whose first digit is enough: it only sets the scale of the misfit
     nearby = _nearby(equations, f)
 
+    # Both residuals in one program, under vmap: compiling it takes longer than anything that it computes.
     @jit_once
     def residuals(steps: Any, points: Points) -> Any:
         return jax.vmap(lambda h: equations.evaluate(problem, nearby(h), group, points))(steps)
@@ -185,6 +187,7 @@ def _nearby(equations: Equations, f: BatchFunction) -> Callable[[Any], BatchFunc
 
     This size has the units of the residual, so that a relative misfit is the same in metres and in nanometres.
     """
+    # The size of each field, so that the change is a part of the field and not of the largest one.
     values = jnp.abs(jit_once(f)(jnp.asarray(points_of(equations.interior).X)))
     largest = jnp.max(values, axis=0, where=jnp.isfinite(values), initial=0.0)[None, :]
     waves = long_waves(equations)

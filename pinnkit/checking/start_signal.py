@@ -94,6 +94,7 @@ def _sizes(
         jnp.stack([jnp.mean(z**2) for z in jnp.split(derivatives[c], ends, axis=1)]) * unit_factor(objective, c) ** 2
         for c in channels
     ]
+    # The gradient with respect to pre-activations is that of shifts added to them, which are zero here.
     shifts = [jnp.zeros_like(z) for z in layers]
     slopes = jax.grad(lambda s: jnp.sum(network.preactivations(X, s)[-1]))(shifts)
     back = jnp.stack([jnp.mean(jnp.sum(g**2, axis=1)) for g in slopes]) / layers[-1].shape[1]

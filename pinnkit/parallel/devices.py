@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 CORES = "cores"
 """Name of the mesh axis."""
-ROWS = 48
+ROWS = 48  # divisible by 1, 2, 3, 4, 6, 8, 12 and 16, the usual numbers of cores up to MOST
 """Sharded matrices have a multiple of this number of rows, so that their shape does not depend on the machine."""
 MOST = 16
 """Largest number of cores that are used: a step has too little work for more."""
@@ -39,6 +39,7 @@ def use_all_cores() -> bool:
 @cache
 def cores() -> Mesh | None:
     """The mesh of the cores; None on an accelerator, or where the CPU is one device."""
+    # Cached, since devices are fixed once JAX has started. An accelerator needs no mesh: XLA parallelises within it.
     devices = jax.devices()
     if devices[0].platform != "cpu" or len(devices) == 1:
         return None
@@ -61,6 +62,7 @@ def replicate(tree: Any, *, shares: bool = False) -> Any:
     everywhere = NamedSharding(mesh, WHOLE)
 
     def put(array: Any) -> Any:
+        # Arrays that are placed already are returned as they are: device_put would copy them in every call.
         if not isinstance(array, jax.Array):
             return jax.device_put(array, everywhere)
         shared = shares and array.sharding.device_set == everywhere.device_set

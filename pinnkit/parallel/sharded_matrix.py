@@ -39,9 +39,11 @@ def product(matrix: Matrix, vector: Vector) -> Vector:
     if mesh is None:
         return (matrix @ vector)[: vector.size]
 
+    # Each core multiplies its rows; only the result travels between the cores, n numbers and not n^2.
     def part(rows: Matrix, v: Vector) -> Float[Array, " all"]:
         return jax.lax.all_gather(rows @ v, CORES, tiled=True)
 
+    # check_vma=False: the checker cannot infer that the gathered vector is the same on every core.
     whole = jax.shard_map(part, mesh=mesh, in_specs=(SHARED, WHOLE), out_specs=WHOLE, check_vma=False)
     return whole(matrix, vector)[: vector.size]
 
@@ -53,6 +55,7 @@ def scale_and_add_squares(
 
     It takes one pass over M, done in place by XLA where the caller's buffer is free (a loop's carry, a donated argument).
     """
+    # The rows that pad the matrix get zeros here, and so stay zero.
     left = jnp.pad(vectors, ((0, 0), (0, matrix.shape[0] - matrix.shape[1])))
 
     def part(rows: Matrix, left: Any, scale: Any, signs: Any, vectors: Any) -> Matrix:

@@ -77,6 +77,7 @@ class Region:
                 for a, axis in enumerate(axes)
             ]
             points.append(jnp.stack(columns, axis=1))
+            # NumPy, known while tracing: the normals of a face become one constant of the compiled program.
             direction = np.zeros(len(axes))
             if normal is not None:
                 direction[normal[0]] = normal[1]
@@ -356,6 +357,7 @@ def _with_share(region: ShapedRegion, where: str = "") -> ShapedRegion:
     """The region with its acceptance rate. Raises UsageError where no candidate is accepted."""
     from scipy.stats import qmc  # imported here: it takes a second, which plain boxes save
 
+    # A fixed seed, so that a region has the same size, and a program the same shapes, in every run.
     unit = qmc.Sobol(len(region.free), scramble=True, rng=0).random(PROBES)
     accepted = float(np.mean(np.asarray(region.candidates(jnp.asarray(unit))[2])))
     if accepted < 10 / PROBES:
