@@ -9,7 +9,7 @@ from cases import objective, random_parameters, refused, scattered
 import pinnkit as pk
 from pinnkit.fields import partial_derivatives
 from pinnkit.objective import Equations
-from pinnkit.objective.collocation import draw
+from pinnkit.objective.collocation import sample_points
 
 LINE = pk.Box(t=(0.5, 1.5), x=(-1.0, 2.0))
 SQUARE = pk.Box(x=(0.0, 1.0), y=(-1.0, 1.0))
@@ -180,7 +180,7 @@ def test_hard_conditions_are_met_by_random_networks(cls):
     made, params, f = trained(cls())
     bound = made.network.bound(params)
     assert not any(g.kind in ("initial", "boundary") for g in made.equations.groups), "no term of the loss"
-    points = [draw(jax.random.key(3), group, 40, jnp.float64) for group in made.equations.hard]
+    points = [sample_points(jax.random.key(3), group, 40, jnp.float64) for group in made.equations.hard]
 
     other = made.network.fields(random_parameters(made.network, 2))
 

@@ -11,7 +11,7 @@ from cases import refused
 from cli import pinnkit
 
 import pinnkit as pk
-from pinnkit.problem import Box, validated
+from pinnkit.problem import Box, validate
 from pinnkit.problem.domain import ShapedBox
 from pinnkit.runs.run import Run
 
@@ -78,7 +78,7 @@ def test_axes_follow_the_parameters():
     assert ends(Strip()) == [(0, 1), (-1, 1), (0, 1)]
     assert ends(Strip(L=6.0, T=0.25)) == [(0, 0.25), (-3, 3), (0, 3)]
     assert ends(dataclasses.replace(Strip(), ratio=3.0)) == [(0, 1), (-1, 1), (0, 6)]
-    assert isinstance(validated(Strip()).domain, Box) and Strip().plain_methods() == ("half",)
+    assert isinstance(validate(Strip()).domain, Box) and Strip().plain_methods() == ("half",)
 
 
 def test_it_is_computed_once_per_instance():
@@ -169,7 +169,7 @@ def test_an_unknown_parameter_is_refused(method):
             return 2 * self.D
 
     Inverse.domain = vars(type("Q", (Inverse,), {"domain": method}))["domain"]
-    refused(lambda: validated(Inverse()), "The domain depends on 'D', an unknown parameter", "xi = x / L")
+    refused(lambda: validate(Inverse()), "The domain depends on 'D', an unknown parameter", "xi = x / L")
 
 
 def test_an_unknown_elsewhere_is_no_obstacle():
@@ -178,12 +178,12 @@ def test_an_unknown_elsewhere_is_no_obstacle():
 
     assert ends(Inverse(L=4.0))[1] == (-2, 2)
     broken = type("Broken", (Inverse,), {"domain": lambda self: pk.Box(x=(0, self.L / 0))})
-    refused(lambda: validated(broken()), "ZeroDivisionError")
+    refused(lambda: validate(broken()), "ZeroDivisionError")
 
 
 def test_a_parameter_cannot_be_an_axis_too():
     family = of(domain=lambda self: pk.Box(L=pk.ParameterAxis(1, 2), x=(0, self.L)))
-    refused(lambda: validated(family), "The name 'L' stands for two things")
+    refused(lambda: validate(family), "The name 'L' stands for two things")
 
 
 def test_windows_cut_the_time_that_the_parameter_gives():
@@ -201,12 +201,12 @@ def test_windows_cut_the_time_that_the_parameter_gives():
         def one(self, u):
             return u - 1.0
 
-    run = Run(Growth(T=3.0), pk.MLP(width=4, depth=1), pk.Recipe(windows=3))
+    run = Run(Growth(T=3.0), pk.MLP(width=4, depth=1), pk.Recipe(schedule=pk.Windows(3)))
     np.testing.assert_allclose(run.trainer.network.cut.starts, [0, 1, 2, 3])
 
 
 def curriculum(*multiples, **changes):
-    return replace(Fin.recipe, curriculum=pk.Curriculum(parameter="L", multiples=multiples, steps=3), **changes)
+    return replace(Fin.recipe, schedule=pk.Curriculum(parameter="L", multiples=multiples, steps=3), **changes)
 
 
 @pytest.mark.slow

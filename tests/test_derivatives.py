@@ -14,7 +14,7 @@ from cases import objective, random_parameters, scattered
 import pinnkit as pk
 from pinnkit.fields import partial_derivatives
 from pinnkit.fields.channels import Channels
-from pinnkit.fields.derivatives import derivatives, nested
+from pinnkit.fields.derivatives import derivatives, derivatives_by_nested_jvp
 from pinnkit.fields.jets import propagate
 from pinnkit.models import ACTIVATIONS, LAYERED
 
@@ -161,7 +161,7 @@ def test_the_fast_path_takes_every_network_and_agrees_with_nested_forward_mode(n
     # No NoRule: not even one operation of these networks is left to the fallback.
     jax.eval_shape(lambda X: propagate(f, X, Channels([{i: 1.0} for i in WANTED if i] + operators)), X)
     fast, combined = jax.jit(lambda X: derivatives(f, X, WANTED, operators), compiler_options=QUICK)(X)
-    slow, expected = jax.jit(lambda X: nested(f, X, WANTED, operators), compiler_options=QUICK)(X)
+    slow, expected = jax.jit(lambda X: derivatives_by_nested_jvp(f, X, WANTED, operators), compiler_options=QUICK)(X)
     assert set(fast) == set(slow) == set(WANTED)
     for name, a, b in (*((str(i), fast[i], slow[i]) for i in WANTED), *zip(OPERATORS, combined, expected, strict=True)):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-11 * np.abs(b).max(), err_msg=name)

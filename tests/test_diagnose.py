@@ -14,7 +14,7 @@ from cli import pinnkit
 import pinnkit as pk
 from pinnkit.checking.check import check
 from pinnkit.checking.recommendation import recommendation
-from pinnkit.checking.start_signal import at_start
+from pinnkit.checking.start_signal import initial_rms_and_warnings
 from pinnkit.diagnostics.finding import Settings, bootstrap, interval
 from pinnkit.diagnostics.first_step import first_step
 from pinnkit.diagnostics.kernel import balance, kernel_weights, spectrum
@@ -26,8 +26,8 @@ from pinnkit.fields import Points
 from pinnkit.figures.diagnosis import diagnosis_figures
 from pinnkit.objective.jacobians import points_at
 from pinnkit.objective.probe_points import interior_points, points_of
-from pinnkit.objective.random_network import Drawn
-from pinnkit.problem import problem_class, shipped
+from pinnkit.objective.random_network import RandomNetwork
+from pinnkit.problem import package_problems_folder, problem_class
 from pinnkit.runs.run import Run, described
 
 TINY = Path(__file__).with_name("tiny.py")
@@ -66,7 +66,7 @@ def test_gradients_are_those_of_each_network_by_itself():
     assert found.shape == (3, 3)
     for draw, key in enumerate(jax.random.split(jax.random.key(0), 3)):
         for kind in ("standard", "ntk"):
-            drawn = Drawn(made, replace(SMALL, parametrisation=kind), key, jnp.float32)
+            drawn = RandomNetwork(made, replace(SMALL, parametrisation=kind), key, jnp.float32)
             params = jax.tree.map(lambda a: a.astype(jnp.float64), drawn.params)
 
             def residual(params, x, drawn=drawn):
@@ -146,7 +146,7 @@ def test_each_bad_start_is_named(control):
     assert found[channel].verdict == "unfit"
     assert how in found[channel].message and ("layer" in found[channel].message or "readout" in found[channel].message)
     assert "Of he and lecun, --model.init" in report.advice
-    (told,) = at_start(made)[1]
+    (told,) = initial_rms_and_warnings(made)[1]
     assert "The start is unfit" in told and how in told
     assert told in check(made).warnings
 
@@ -175,7 +175,7 @@ def test_channels_agree_with_theory_at_every_layer(activation):
 def test_a_sound_deep_network_is_fit():
     made = objective(Advection(), pk.MLP(width=64, depth=20, activation="relu"))
     assert set(verdicts(signal(made, QUICK, 0)).values()) == {"fit"}
-    assert at_start(made)[1] == ()
+    assert initial_rms_and_warnings(made)[1] == ()
 
 
 @pytest.mark.slow
@@ -246,7 +246,7 @@ def test_outputs_at_the_start_have_the_names_of_the_fields():
         transport = pk.interior(lambda self, flow_x, T: flow_x - T)
 
     made = objective(Heated(), SMALL)
-    sizes, _ = at_start(made)
+    sizes, _ = initial_rms_and_warnings(made)
     assert list(sizes) == ["T", "T_t", "T_x", "T_xx", "flow", "flow_x"]
     X = interior_points(made, 128).X
     values = made.network.values(made.network.initial_parameters, X)
@@ -291,7 +291,7 @@ def test_networks_without_a_theory_are_measured_and_say_so(name):
     if GATED[name].gated:
         assert by["ntk", "gates"].measured > 0 and by["ntk", "closed layers"].verdict == "measured only"
         assert "until the gates open" in by["ntk", "closed layers"].message
-    assert at_start(made)[1] == ()
+    assert initial_rms_and_warnings(made)[1] == ()
 
 
 @pytest.mark.slow
@@ -301,7 +301,7 @@ def test_bad_starts_of_networks_with_gates(name):
     assert "unfit" in verdicts(width_study(made, QUICK, 0)).values()
     dead = objective(Advection(), GATED[name](width=16, depth=1, init_scale=0.0))
     assert "unfit" in verdicts(signal(dead, QUICK, 0)).values()
-    assert "dies" in at_start(dead)[1][0]
+    assert "dies" in initial_rms_and_warnings(dead)[1][0]
 
 
 @pytest.mark.slow
@@ -325,7 +325,7 @@ def test_a_model_of_the_users_own_is_refused_in_words():
             return SMALL.parameters(features, outputs)
 
     made = objective(Advection(), Own())
-    assert at_start(made) == ({}, ())
+    assert initial_rms_and_warnings(made) == ({}, ())
     refused(lambda: diagnose(made, QUICK, 0), "does not know the layers of a Own", "pk.ResNet(...)", "--model mlp")
 
 
@@ -393,7 +393,7 @@ def test_a_radius_by_power_iteration():
     radii, sizes, chain = measured(made, model, [1], 4, seed=0)
     assert radii.shape == (4, 1) and chain.shape == (4, 1) and sizes[0] > 0
     key = jax.random.split(jax.random.key(0), 4)[2]
-    drawn = Drawn(made, model, key, jnp.float32)
+    drawn = RandomNetwork(made, model, key, jnp.float32)
     x = jnp.asarray(points_of(made.equations.interior, 4).X, jnp.float32)[2]
     z = np.asarray(drawn.preactivations(x[None, :])[1][0], np.float64)
     J = (1 - np.tanh(z) ** 2)[:, None] * np.asarray(drawn.params["layers"][1]["kernel"], np.float64).T
@@ -516,7 +516,7 @@ UNFIT = {"kuramoto_sivashinsky"}
 
 @pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(p.stem for p in shipped().glob("*.py")))
+@pytest.mark.parametrize("name", sorted(p.stem for p in package_problems_folder().glob("*.py")))
 def test_every_shipped_problem_starts_fit(name):
     problem = problem_class(name)()
     made, _ = described(problem, problem.model, problem.recipe, 0)
@@ -524,5 +524,5 @@ def test_every_shipped_problem_starts_fit(name):
     unfit = [
         f.message for run in (width_study, signal) for f in run(made, settings, 0).findings if f.verdict == "unfit"
     ]
-    fit = unfit == [] and at_start(made)[1] == ()
+    fit = unfit == [] and initial_rms_and_warnings(made)[1] == ()
     assert fit is (name not in UNFIT), unfit

@@ -120,7 +120,7 @@ def test_the_program_has_values_and_derivatives():
 
 
 def test_what_cannot_be_written_in_eight_bits_is_refused():
-    windows = Run(Rod(), pk.MLP(width=4, depth=1), pk.Recipe(windows=2))
+    windows = Run(Rod(), pk.MLP(width=4, depth=1), pk.Recipe(schedule=pk.Windows(2)))
     refused(lambda: quantised(windows.evaluate(windows.trainer.start())), "several networks", "without --int8")
 
 

@@ -8,7 +8,7 @@ from cases import objective, random_parameters, refused
 
 import pinnkit as pk
 from pinnkit.fields import partial_derivatives
-from pinnkit.fields.derivatives import nested
+from pinnkit.fields.derivatives import derivatives_by_nested_jvp
 from pinnkit.runs.run import Run
 
 
@@ -71,7 +71,7 @@ def test_derivatives_go_through_them():
     network = objective(Corner()).network
     f = network.fields(random_parameters(network))
     X, wanted = jnp.asarray([[0.01, 0.02], [0.5, 0.3], [0.9, 0.0]]), {(), (0,), (0, 1), (1, 1, 1)}
-    fast, slow = partial_derivatives(f, X, wanted), nested(f, X, wanted)[0]
+    fast, slow = partial_derivatives(f, X, wanted), derivatives_by_nested_jvp(f, X, wanted)[0]
     for index in wanted:
         np.testing.assert_allclose(fast[index], slow[index], rtol=1e-9)
     h = 1e-5

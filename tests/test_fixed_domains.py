@@ -9,9 +9,9 @@ import pytest
 from cli import pinnkit
 
 import pinnkit as pk
-from pinnkit.checking.fixed_domains import fixed_domain_notes, fixed_domain_warnings
+from pinnkit.checking.fixed_domains import domain_notes, domain_warnings
 from pinnkit.problem import problem_class
-from pinnkit.problem.find import shipped
+from pinnkit.problem.find import package_problems_folder
 from pinnkit.problem.unknown import Unknown
 
 
@@ -48,18 +48,18 @@ class Method(Base):
 
 
 def told(problem):
-    return [*fixed_domain_warnings(problem), *fixed_domain_notes(problem)]
+    return [*domain_warnings(problem), *domain_notes(problem)]
 
 
 def test_a_domain_that_is_written_with_a_parameter():
-    (unchanged,) = fixed_domain_warnings(Written())
+    (unchanged,) = domain_warnings(Written())
     assert "computed from the default of 'L', 1, when the class is read: --problem.L does not change it" in unchanged
-    (changed,) = fixed_domain_warnings(Written(L=3.0))
+    (changed,) = domain_warnings(Written(L=3.0))
     assert "when the class is read, and L is 3 here" in changed and "`def domain(self)`" in changed
-    assert fixed_domain_notes(Written()) == ()
-    (inherited,) = fixed_domain_warnings(type("Heir", (Written,), {"__annotations__": {"L": float}, "L": 5.0})())
+    assert domain_notes(Written()) == ()
+    (inherited,) = domain_warnings(type("Heir", (Written,), {"__annotations__": {"L": float}, "L": 5.0})())
     assert "'L'" in inherited
-    (guess,) = fixed_domain_warnings(Guess())
+    (guess,) = domain_warnings(Guess())
     assert "first guess of the unknown 'L'" in guess and "derivatives in xi = x / L" in guess
     assert told(Method()) == told(Method(L=3.0)) == []
 
@@ -83,14 +83,10 @@ def variant(name, default, **axes):
 )
 def test_a_parameter_that_equals_an_end(name, default, axes, changed_text):
     cls = variant(name, default, **axes)
-    (note,) = fixed_domain_notes(cls())
-    assert (
-        fixed_domain_warnings(cls()) == ()
-        and f"which is the default of '{name}'" in note
-        and f"--problem.{name}" in note
-    )
-    (warning,) = fixed_domain_warnings(cls(**{name: 3.0}))
-    assert changed_text in warning and fixed_domain_notes(cls(**{name: 3.0})) == ()
+    (note,) = domain_notes(cls())
+    assert domain_warnings(cls()) == () and f"which is the default of '{name}'" in note and f"--problem.{name}" in note
+    (warning,) = domain_warnings(cls(**{name: 3.0}))
+    assert changed_text in warning and domain_notes(cls(**{name: 3.0})) == ()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +108,7 @@ def test_chance_is_not_told_of(name, default, axes):
     assert told(cls()) == told(cls(**{name: 4.0})) == []
 
 
-@pytest.mark.parametrize("name", sorted(p.stem for p in shipped().glob("*.py")))
+@pytest.mark.parametrize("name", sorted(p.stem for p in package_problems_folder().glob("*.py")))
 def test_no_false_alarm_over_the_problems_that_ship(name):
     cls = problem_class(name)
     own = cls()

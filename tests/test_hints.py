@@ -11,7 +11,7 @@ from cli import pinnkit
 import pinnkit as pk
 from pinnkit.checking.check import check
 from pinnkit.checking.hints import notes, warnings
-from pinnkit.checking.initial_residuals import dominated, sizes_at_start
+from pinnkit.checking.initial_residuals import dominance_notes, sizes_at_start
 from pinnkit.objective import Equations
 
 
@@ -141,12 +141,12 @@ class Robertson(pk.Problem):
 @pytest.mark.slow
 def test_terms_that_dominate_together_do_not_hide_each_other():
     made = objective(Robertson())
-    (told,) = dominated(made, sizes_at_start(made))
+    (told,) = dominance_notes(made, sizes_at_start(made))
     assert all(f"'rates.{name}'" in told and f'"rates.{name}": ' in told for name in "bc")
     large, small = told.split("larger than")
     assert "'start.a'" in small and "start." not in large
     calm = objective(Robertson(fast=1.0), weights={"rates": 1e-6})
-    assert dominated(calm, sizes_at_start(calm)) == []
+    assert dominance_notes(calm, sizes_at_start(calm)) == []
 
 
 def test_terms_of_ordinary_sizes_dominate_nothing():
@@ -158,14 +158,14 @@ def test_terms_of_ordinary_sizes_dominate_nothing():
 
     made = objective(Spring())
     rms = sizes_at_start(made)
-    assert dominated(made, {**rms, "released.speed": 0.1}) == []
+    assert dominance_notes(made, {**rms, "released.speed": 0.1}) == []
 
 
 def test_a_term_that_is_large_because_the_solution_is_does_not_dominate():
     """Degrees Kelvin and Pascal: 1e5 is what the field has to become."""
     warm = variant(cold_ends=pk.boundary("x")(lambda self, u: u - 1e5))
     made = objective(warm)
-    assert dominated(made, sizes_at_start(made)) == []
+    assert dominance_notes(made, sizes_at_start(made)) == []
 
 
 def test_no_hint_without_a_reason():

@@ -16,7 +16,7 @@ from pinnkit.fields import Points
 from pinnkit.objective.collocation import point_sampler
 from pinnkit.parallel import devices
 from pinnkit.parallel.devices import ROWS, cores, replicate, use_all_cores
-from pinnkit.parallel.sharded_matrix import identity, product, rescaled_plus_squares
+from pinnkit.parallel.sharded_matrix import identity, product, scale_and_add_squares
 from pinnkit.runs.run import Run
 
 SAMPLING = pk.Sampling(interior=301, initial=33, boundary=40)
@@ -44,7 +44,7 @@ def on_matrix():
     rng = np.random.default_rng(0)
     vectors = replicate(jnp.asarray(rng.normal(size=(2, SIZE))))
     signs = replicate(jnp.array([1.0, -1.0]))
-    matrix = jax.jit(lambda v, s: rescaled_plus_squares(identity(SIZE, jnp.float64), jnp.asarray(0.5), s, v))(
+    matrix = jax.jit(lambda v, s: scale_and_add_squares(identity(SIZE, jnp.float64), jnp.asarray(0.5), s, v))(
         vectors, signs
     )
     found = jax.jit(product)(matrix, vectors[0])

@@ -23,7 +23,7 @@ FEW = pk.Sampling(interior=64, initial=16, boundary=16)
 
 def in_16_bits(working, model=None, seed=0):
     made = objective(Rod(), model or pk.MLP(width=16, depth=2), dtype=jnp.float32, seed=seed)
-    return Objective(made.equations, made.network.changed(working=working), {})
+    return Objective(made.equations, made.network.replace(working=working), {})
 
 
 def collocation_points(made):
@@ -43,7 +43,7 @@ def test_only_the_network_is_in_16_bits(working):
     assert all(line.split(":")[1].startswith(name) for line in written.splitlines() if "dot_general" in line)
     assert written.count("dot_general") >= 3
     # As far from the same network in float32 as that many digits allow.
-    full = made.network.changed(working="float32").fields(params)(X)
+    full = made.network.replace(working="float32").fields(params)(X)
     off = np.abs(np.asarray(u - full)).max() / np.abs(np.asarray(full)).max()
     assert 0 < off < 20 * float(jnp.finfo(working).eps)
 
@@ -63,7 +63,7 @@ def test_scaling_keeps_slopes_that_float16_would_lose():
     # A small loss: without a factor its slopes are below 2^-24, the smallest number that there is.
     made = in_16_bits("float16")
     weights = dict.fromkeys(made.terms, 1e-06)
-    short, full = (Objective(made.equations, made.network.changed(working=w), weights) for w in ("float16", "float32"))
+    short, full = (Objective(made.equations, made.network.replace(working=w), weights) for w in ("float16", "float32"))
     params, points = random_parameters(made.network), collocation_points(made)
     expected = jnp.concatenate([g.ravel() for g in jax.tree.leaves(jax.grad(full.loss)(params, points))])
 

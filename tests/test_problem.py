@@ -12,7 +12,7 @@ import pytest
 from cases import Rod, refused
 
 import pinnkit as pk
-from pinnkit.problem import Unknown, find, known, problem_class, validated
+from pinnkit.problem import Unknown, available_problems, find, problem_class, validate
 from pinnkit.problem.find import _misspelt_option
 from pinnkit.problem.problem import _snake
 
@@ -161,10 +161,10 @@ def test_the_first_moves_of_an_unknown_do_not_depend_on_its_unit(scale):
 def test_an_unknown_that_ran_to_its_bound_is_recognised():
     two, one = pk.unknown(0.1, bounds=(0.0, 0.2)), pk.unknown(1.0, bounds=(0.0, None))
     wide = pk.unknown(1e-3, bounds=(1e-8, 1.0))
-    assert (two.bound_reached(1e-6), two.bound_reached(0.008), two.bound_reached(0.2 - 1e-6)) == ("lower", "", "upper")
-    assert (one.bound_reached(1e-6), one.bound_reached(1e-3), one.bound_reached(1e5)) == ("lower", "", "")
-    assert (wide.bound_reached(1e-7), wide.bound_reached(1.0001e-8)) == ("", "lower")
-    assert pk.unknown(1.0).bound_reached(1e30) == ""
+    assert (two.which_bound(1e-6), two.which_bound(0.008), two.which_bound(0.2 - 1e-6)) == ("lower", "", "upper")
+    assert (one.which_bound(1e-6), one.which_bound(1e-3), one.which_bound(1e5)) == ("lower", "", "")
+    assert (wide.which_bound(1e-7), wide.which_bound(1.0001e-8)) == ("", "lower")
+    assert pk.unknown(1.0).which_bound(1e30) == ""
 
 
 def test_an_unknown_is_its_first_guess_and_can_be_copied():
@@ -302,7 +302,7 @@ def test_an_unknown_without_a_type_is_refused():
     ids=", ".join,
 )
 def test_what_validation_refuses(members, words):
-    refused(lambda: validated(type("P", (Rod,), members)()), *words)
+    refused(lambda: validate(type("P", (Rod,), members)()), *words)
 
 
 def test_validation_says_where():
@@ -311,7 +311,7 @@ def test_validation_says_where():
         def equation(self, u):
             return u
 
-    refused(lambda: validated(Nowhere()), "Nowhere has no domain", "test_problem.py:")
+    refused(lambda: validate(Nowhere()), "Nowhere has no domain", "test_problem.py:")
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ def test_found_by_path_and_by_name_with_the_own_folder_first(here):
     cls = problem_class("deep/er/other.py")
     assert cls.__name__ == "Other" and cls().name == "other" and cls().folder == path.parent
     assert problem_class(str(path)).__name__ == "Other"
-    assert find("heat") == known()["heat"]
+    assert find("heat") == available_problems()["heat"]
 
 
 @pytest.mark.parametrize(
@@ -417,7 +417,7 @@ def test_mistakes_in_the_file_have_their_line(here, text, line, words):
 
 def test_every_shipped_problem_is_valid():
     for name in ("advection", "allen_cahn", "burgers", "burgers_inverse", "heat", "kovasznay", "poisson_2d", "wave"):
-        assert validated(problem_class(name)()).name == name
+        assert validate(problem_class(name)()).name == name
 
 
 def test_parameters_are_set_by_name_and_are_numbers():

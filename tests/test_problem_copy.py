@@ -13,8 +13,8 @@ from cases import refused
 from cli import pinnkit
 
 import pinnkit as pk
-from pinnkit.problem.find import opened_by, problem_class
-from pinnkit.problem.watching import Opened, opened_files
+from pinnkit.problem.find import files_opened_by, problem_class
+from pinnkit.problem.watching import OpenedFiles, record_opened_files
 from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.folder import RunFolder
 from pinnkit.runs.problem_copy import Source, copy_problem, files_of, problem_class_of
@@ -70,19 +70,19 @@ def table(name):
 
 def copied(file):
     cls, folder = problem_class(str(file)), RunFolder.create("wall", Path("run"))
-    return copy_problem(cls(), folder, Opened(), file), folder
+    return copy_problem(cls(), folder, OpenedFiles(), file), folder
 
 
 def test_python_itself_says_which_files_are_opened(tmp_path):
     one, two, three = (table(f"data/{n}.csv") for n in ("one", "two", "three"))
-    with opened_files() as opened:
+    with record_opened_files() as opened:
         np.loadtxt(one, skiprows=1, delimiter=",")
         two.read_bytes()
         (tmp_path / "written").write_text("")
         assert not Path("missing").exists()
     three.read_text()
     assert opened.files == {one, two} and not opened.relative
-    with opened_files() as opened, open("data/three.csv"):
+    with record_opened_files() as opened, open("data/three.csv"):
         pass
     assert opened.files == {three} and opened.relative
 
@@ -90,7 +90,7 @@ def test_python_itself_says_which_files_are_opened(tmp_path):
 @pytest.mark.parametrize(("read", "place"), [(BESIDE, "problems/data/table.csv"), (FROM_HERE, "tables/table.csv")])
 def test_files_that_the_problem_reads_by_itself_are_kept(read, place, monkeypatch, tmp_path):
     path, file = table(place), write(read=read)
-    assert opened_by(problem_class(str(file))).files >= {path}
+    assert files_opened_by(problem_class(str(file))).files >= {path}
     source, folder = copied(file)
     shutil.rmtree("problems")
     path.unlink(missing_ok=True)
@@ -116,15 +116,15 @@ def test_what_is_read_later_and_what_is_named_is_kept_too():
     late, named = table("problems/late.csv"), table("problems/named.h5")
     file = write(body='files = ("named.h5",)')
     problem = problem_class(str(file))()
-    assert set(files_of(problem, Opened({late}))[0]) == {late, named}
+    assert set(files_of(problem, OpenedFiles({late}))[0]) == {late, named}
     named.unlink()
-    refused(lambda: files_of(problem, Opened()), "no file 'named.h5'", "wall.py")
+    refused(lambda: files_of(problem, OpenedFiles()), "no file 'named.h5'", "wall.py")
 
 
 def test_files_of_python_and_of_runs_are_none_of_the_problems():
     Path("runs/wall").mkdir(parents=True)
     foreign = {Path(np.__file__).resolve(), table("runs/wall/table.csv"), Path("/etc/hostname")}
-    assert files_of(problem_class(str(write()))(), Opened(foreign, relative=True))[0] == []
+    assert files_of(problem_class(str(write()))(), OpenedFiles(foreign, relative=True))[0] == []
 
 
 def test_a_copy_that_cannot_be_imported_is_said_before_anything_is_trained(tmp_path):
@@ -198,7 +198,7 @@ def test_infinite_parameters_and_tuples_can_be_resumed(k):
     folder = RunFolder.create("wall", Path("run"))
     file = write(body="ks: tuple[float, ...] = (1.0, 2.0)", k=k)
     cls = problem_class(str(file))
-    source = copy_problem(cls(), folder, Opened(), file)
+    source = copy_problem(cls(), folder, OpenedFiles(), file)
     folder.start({"problem": source.plain(), "parameters": to_plain(cls().parameters())})
     assert restored_problem(folder).parameters() == cls().parameters()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pinnkit as pk
-from pinnkit.problem import problem_class, shipped
+from pinnkit.problem import package_problems_folder, problem_class
 from pinnkit.runs.run import Run
 
 # Width and depth of a small network, steps, interior points, and the relative L2 error of every field that it must reach:
@@ -45,12 +45,12 @@ def short_run(name):
 
 
 def test_every_problem_has_a_line_here():
-    assert {p.stem for p in shipped().glob("*.py")} == {*SHORT, *NEURAL_OPERATORS}
+    assert {p.stem for p in package_problems_folder().glob("*.py")} == {*SHORT, *NEURAL_OPERATORS}
 
 
 @pytest.mark.parametrize("name", SHORT)
 def test_a_problem_is_one_short_readable_file(name):
-    text = (shipped() / f"{name}.py").read_text()
+    text = (package_problems_folder() / f"{name}.py").read_text()
     assert len(text.splitlines()) <= (80 if name == "lid_driven_cavity" else 60)
     assert text.startswith('"""') and "\nExpected: " in text
     problem = problem_class(name)()
@@ -64,7 +64,7 @@ def test_a_problem_is_one_short_readable_file(name):
 
 @pytest.mark.parametrize("name", NEURAL_OPERATORS)
 def test_a_neural_operator_is_one_readable_file(name):
-    text = (shipped() / f"{name}.py").read_text()
+    text = (package_problems_folder() / f"{name}.py").read_text()
     assert len(text.splitlines()) <= NEURAL_OPERATORS[name]
     assert text.startswith('"""') and "\nExpected: " in text
     problem = problem_class(name)()

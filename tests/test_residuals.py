@@ -9,7 +9,7 @@ from cases import Rod, Wave, objective, random_parameters, refused
 import pinnkit as pk
 from pinnkit.fields import Points
 from pinnkit.objective import Equations
-from pinnkit.objective.collocation import draw
+from pinnkit.objective.collocation import sample_points
 
 F = Wave((1.0, 2.0), (-1.0, 0.5), phases=(0.3, 0.0))
 BOX = pk.Box(t=(0.0, 1.0), x=(0.0, 2.0))
@@ -242,7 +242,7 @@ def test_an_integral_is_a_residual(decorator, integral):
     made = objective(with_mass(decorator, integral), weights={"mass": 3.0})
     made._rows = dict.fromkeys(made._rows, 3)  # four tiles
     params = random_parameters(made.network)
-    points = {g.name: draw(jax.random.key(0), g, 10, jnp.float64) for g in made.equations.groups}
+    points = {g.name: sample_points(jax.random.key(0), g, 10, jnp.float64) for g in made.equations.groups}
     x = np.linspace(0.0, 1.0, 2001)
     u = made.network.values(params, np.stack([0 * x, x], axis=1))[:, 0]
     square = (np.trapezoid(u, x) - 1.0) ** 2
@@ -315,7 +315,7 @@ def test_a_sum_of_calls_trains_as_one_call(shared, monkeypatch):
     counts = []
     for integral in (one_number, sum_of_calls):
         made = objective(with_mass(pk.at(x=0.3), integral))
-        points = {g.name: draw(jax.random.key(0), g, 10, jnp.float64) for g in made.equations.groups}
+        points = {g.name: sample_points(jax.random.key(0), g, 10, jnp.float64) for g in made.equations.groups}
         slope = jax.jit(jax.value_and_grad(made.loss))
         program = str(jax.make_jaxpr(slope)(made.network.initial_parameters, points))
         assert "pinnkit_elsewhere" not in program  # every call was recognised

@@ -10,7 +10,13 @@ from scipy.stats import qmc
 import pinnkit as pk
 from pinnkit.fields import Points
 from pinnkit.objective import Equations
-from pinnkit.objective.collocation import Sampling, draw, point_sampler, retained, where_large
+from pinnkit.objective.collocation import (
+    Sampling,
+    point_sampler,
+    residual_driven_points,
+    retain_large_residuals,
+    sample_points,
+)
 from pinnkit.objective.sobol import sobol
 
 KEY = jax.random.key(4)
@@ -84,7 +90,7 @@ def test_counts_by_group_and_rows_as_they_are(tmp_path):
     (tmp_path / "d.csv").write_text("t,x,y,u_measured\n0,0,1,7\n0.5,0.25,1,8\n1,1,1,9\n")
     equations = Equations(type("P", (Many,), {"folder": tmp_path})())
     sampling = Sampling(interior=50, initial=13, boundary=11)
-    points = {g.name: draw(KEY, g, sampling.count(g), jnp.float32) for g in equations.groups}
+    points = {g.name: sample_points(KEY, g, sampling.count(g), jnp.float32) for g in equations.groups}
     counts = {name: len(p.X) for name, p in points.items()}
     assert counts == {
         "interior": 50,
@@ -161,13 +167,15 @@ def test_r3_compares_residuals_with_their_mean_not_with_their_mean_square(rod, m
     energy = np.array([0.0, 0.01, 0.16, 1.0])  # residuals 0, 0.1, 0.4, 1: the mean is 0.375, the mean square 0.29
     monkeypatch.setattr(rod, "interior_energy", lambda params, points: jnp.asarray(energy))
     points, even = Points(jnp.ones((4, 2))), Points(jnp.zeros((4, 2)))
-    found = retained(rod, rod.network.initial_parameters, points, even).X
+    found = retain_large_residuals(rod, rod.network.initial_parameters, points, even).X
     assert found[:, 0].tolist() == [0, 0, 1, 1]
 
 
 def test_r3_releases_points_whose_residual_is_no_number(rod, monkeypatch):
     monkeypatch.setattr(rod, "interior_energy", lambda params, points: jnp.asarray([jnp.nan, jnp.inf, 1.0]))
-    found = retained(rod, rod.network.initial_parameters, Points(jnp.ones((3, 2))), Points(jnp.zeros((3, 2)))).X
+    found = retain_large_residuals(
+        rod, rod.network.initial_parameters, Points(jnp.ones((3, 2))), Points(jnp.zeros((3, 2)))
+    ).X
     assert found[:, 0].tolist() == [0, 0, 1]
 
 
@@ -175,7 +183,7 @@ def test_r3_releases_points_whose_residual_is_no_number(rod, monkeypatch):
 def test_no_energy_anywhere_or_no_number_is_an_even_draw(rod, monkeypatch, value):
     monkeypatch.setattr(rod, "interior_energy", lambda params, points: jnp.full(points.X.shape[0], value))
     group = rod.equations.groups[0]
-    X = where_large(KEY, rod, group, rod.network.initial_parameters, 500).X
+    X = residual_driven_points(KEY, rod, group, rod.network.initial_parameters, 500).X
     assert bool(jnp.all(jnp.isfinite(X))) and abs(float(X[:, 1].mean()) - 0.5) < 0.06
 
 
@@ -223,13 +231,15 @@ class Plate(pk.Problem):
 def test_chebyshevs_density_along_space(dtype):
     plate = objective(Plate(), dtype=dtype)
     inside, end = plate.equations.groups
-    points = np.asarray(draw(KEY, inside, 4096, dtype, "chebyshev").X, np.float64)
+    points = np.asarray(sample_points(KEY, inside, 4096, dtype, "chebyshev").X, np.float64)
     arcsine = np.arccos(1 - (points[:, 1] + 1) / 2) / np.pi  # uniform where x has the density of Chebyshev's points
     for unit in (points[:, 0] / 2, arcsine, points[:, 2]):
         np.testing.assert_allclose(np.histogram(unit, 16, (0, 1))[0], 256, atol=3)
     assert points[:, 1].min() >= -1.0 and points[:, 1].max() < 3.0
-    on_end = np.asarray(draw(KEY, end, 512, dtype, "chebyshev").X)
-    np.testing.assert_array_equal(on_end, np.asarray(draw(KEY, end, 512, dtype).X))  # t and an angle: nothing gathers
+    on_end = np.asarray(sample_points(KEY, end, 512, dtype, "chebyshev").X)
+    np.testing.assert_array_equal(
+        on_end, np.asarray(sample_points(KEY, end, 512, dtype).X)
+    )  # t and an angle: nothing gathers
     drawn = point_sampler(plate, Sampling(interior=64, density="chebyshev")).init(KEY)[inside.name].X
     assert np.mean(np.abs(np.asarray(drawn)[:, 1] - 1.0) > 1.8) == pytest.approx(2 * np.arccos(0.9) / np.pi, abs=0.05)
 

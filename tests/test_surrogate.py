@@ -417,7 +417,7 @@ def test_a_network_without_theory_is_measured_and_not_judged(own_file):
     X = made.equations.sample(jax.random.key(141421), 16, jnp.float64).X
     sizes = [
         float(jnp.mean(n.outputs(n.initial_parameters)(X) ** 2))
-        for n in (made.network.changed(seed=i) for i in range(5))
+        for n in (made.network.replace(seed=i) for i in range(5))
     ]
     assert finding.measured == pytest.approx(np.mean(sizes), rel=1e-10)
 

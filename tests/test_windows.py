@@ -15,7 +15,7 @@ from test_resume import arrays, assert_equal
 import pinnkit as pk
 from pinnkit.cli.main import main
 from pinnkit.fields import Points, partial_derivatives
-from pinnkit.fields.derivatives import nested
+from pinnkit.fields.derivatives import derivatives_by_nested_jvp
 from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.history import History, gradient_norms
 from pinnkit.runs.run import Run
@@ -152,7 +152,7 @@ def test_what_is_handed_over():
     there = points.X
     np.testing.assert_allclose(there, [[0.3, 0.8 + 2 / 3], [0.8, 1.2 + 2 / 3]], rtol=1e-15)
     kept = jax.jit(lambda: partial_derivatives(last.fields(own, points.trial), there, wanted))()
-    expected = jax.jit(lambda: nested(last.fields(own), there, wanted)[0])()
+    expected = jax.jit(lambda: derivatives_by_nested_jvp(last.fields(own), there, wanted)[0])()
     for index, value in expected.items():
         np.testing.assert_allclose(kept[index], value, rtol=1e-10, atol=1e-12)
 
@@ -249,7 +249,7 @@ def test_half_precision_of_all_windows_is_evaluated():
     run = Run(Growth(), recipe=recipe)
     *_, last = run.trainer.run(run.trainer.start())
     short = run.evaluate(last.state).short
-    full = run.trainer.network.changed(working=jnp.float32)
+    full = run.trainer.network.replace(working=jnp.float32)
     X = run.accuracy.points
     difference = np.abs(full.values(last.state.params, X) - run.trainer.network.values(last.state.params, X)).max()
     assert short.name == "bfloat16" and short.difference == pytest.approx(float(difference)) and 0 < difference < 0.5

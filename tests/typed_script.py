@@ -78,7 +78,9 @@ pk.use_all_cores()
 pk.check(Rod())
 pk.diagnose(Rod())
 solution: pk.Solution = pk.train(
-    Rod(), model=pk.MLP(width=30, depth=3, activation="tanh"), recipe=pk.Recipe(stages=(pk.Auto(),), windows=5)
+    Rod(),
+    model=pk.MLP(width=30, depth=3, activation="tanh"),
+    recipe=pk.Recipe(stages=(pk.Auto(),), schedule=pk.Windows(5)),
 )
 loaded = pk.load("runs/rod/today")
 u: np.ndarray = loaded(t=0.5, x=np.linspace(-1, 1, 10))["u"]

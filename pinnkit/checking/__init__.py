@@ -1,1 +1,1 @@
-"""What can be known before training: mistakes, oversights, sizes of the terms, and whether the network's start is sound."""
+"""Checks before training: mistakes, oversights, initial sizes of the terms, and the initial state of the network."""

@@ -1,4 +1,4 @@
-"""Everything that can be known before training: does the problem say what its author means?"""
+"""All checks of a problem with its network before training."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import jax
 
 from pinnkit.checking import hints
-from pinnkit.checking.initial_residuals import dominated, sizes_at_start
+from pinnkit.checking.initial_residuals import dominance_notes, sizes_at_start
 from pinnkit.checking.misfits import Place, corner_misfits, edge_misfits, exact_misfits, hard_misfits
 from pinnkit.checking.oversights import oversights as further_oversights
-from pinnkit.checking.start_signal import at_start
+from pinnkit.checking.start_signal import initial_rms_and_warnings
 from pinnkit.errors import UsageError
 from pinnkit.evaluation.truth import exact_fields, truth_of
 from pinnkit.fields.names import Partial
@@ -21,24 +21,24 @@ from pinnkit.objective.probe_points import points_of
 
 @dataclass(frozen=True, repr=False)
 class Checked:
-    """The findings of a check that did not refuse the problem."""
+    """The findings of a check for a problem that can be trained."""
 
     derivatives: tuple[str, ...]
-    """Highest derivative of each method, in words."""
+    """Highest order of derivative of each method, as text."""
     exact: tuple[Place, ...] | None
-    """Misfit of the exact solution in each term, None without one."""
+    """Misfit of the exact solution in each term; None without an exact solution."""
     corners: tuple[Place, ...]
-    """Where initial and boundary conditions contradict each other."""
+    """Corners where initial and boundary conditions contradict each other."""
     edges: tuple[Place, ...] = ()
-    """Where hard conditions that meet contradict an equation inside."""
+    """Edges where hard conditions meet and contradict an equation inside."""
     initial_rms: dict[str, float] = field(default_factory=dict)
-    """RMS of each term at step 0."""
+    """Root mean square of each term at step 0."""
     channels: dict[str, float] = field(default_factory=dict)
-    """RMS of the network's output and its derivatives at step 0, in scaled coordinates (`pinnkit.diagnostics.signal`)."""
+    """Root mean square of the fields and their derivatives at step 0, in scaled coordinates (`pinnkit.diagnostics.signal`)."""
     oversights: tuple[str, ...] = ()
-    """What is probably missing in the problem or wrong with the network's start, a sentence each."""
+    """Probable mistakes in the problem or the network's initial state, one sentence each."""
     notes: tuple[str, ...] = ()
-    """What could be said or started better, a sentence each."""
+    """Possible improvements of the problem or the network's initial state, one sentence each."""
 
     def __repr__(self) -> str:
         kinds = {"warning": self.warnings, "note": self.notes}
@@ -49,7 +49,7 @@ class Checked:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Everything that probably leads to a wrong or worse answer, a sentence each."""
+        """Findings that probably lead to a wrong or less accurate solution, one sentence each."""
         jumps = (
             f"'{place.term}' and the initial condition disagree by {place}: the solution has a jump in that corner; "
             "expect a larger error near it."
@@ -64,13 +64,13 @@ class Checked:
 
 
 def check(objective: Objective) -> Checked:
-    """Check a problem together with its network. Raises UsageError for what training cannot mend."""
+    """Check a problem together with its network. Raises UsageError for a mistake that no training can make up for."""
     equations = objective.equations
     problem = equations.problem
     derivatives = smooth_enough(equations, objective.network.model)
     notes = list(hints.notes(equations))
     exact = None
-    truth_of(problem)  # its mistakes must not wait until training is over
+    truth_of(problem)  # read now, so that its mistakes do not show up after training only
     if problem.exact is not None:
         jax.eval_shape(exact_fields(problem), points_of(equations.groups[0]).X)
         if problem.unknowns():
@@ -83,8 +83,8 @@ def check(objective: Objective) -> Checked:
         for place in hard_misfits(equations)
     ]
     rms = sizes_at_start(objective)
-    notes += dominated(objective, rms)
-    channels, unfit = at_start(objective)
+    notes += dominance_notes(objective, rms)
+    channels, unfit = initial_rms_and_warnings(objective)
     oversights = (*hints.warnings(equations), *unfit, *further_oversights(equations))
     return Checked(
         derivatives,
@@ -99,15 +99,15 @@ def check(objective: Objective) -> Checked:
 
 
 def smooth_enough(equations: Equations, model: Model) -> tuple[str, ...]:
-    """The highest derivative of each group's methods. Raises UsageError where the activation's derivatives vanish."""
+    """Highest order of derivative of each method, as text. Raises UsageError where derivatives of the activation vanish."""
     limit = max_useful_derivative(model.activation)
-    said = []
+    texts = []
     for group in (*equations.groups, *equations.hard):
         for condition in group.conditions:
             requests = {a: group.requests[a] for a in condition.arguments}
             orders = equations.catalogue.highest_orders(requests.values())
             highest = max((len(index) for index in orders), default=0)
-            said.append(f"{condition.name}: order {highest}")
+            texts.append(f"{condition.name}: order {highest}")
             if highest > limit:
                 name = next(
                     (a for a, r in requests.items() if isinstance(r, Partial)
@@ -120,4 +120,4 @@ def smooth_enough(equations: Equations, model: Model) -> tuple[str, ...]:
                     expected="a smooth activation, such as tanh, sin, silu, gelu or softplus",
                     do='Use --model.activation tanh (in a problem file: model = pk.MLP(activation="tanh")).',
                 )
-    return tuple(said)
+    return tuple(texts)

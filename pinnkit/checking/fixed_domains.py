@@ -1,6 +1,6 @@
-"""Domains that are lines of the class, and look as if they should follow a physical parameter: told of, never refused.
+"""Warnings and notes on domains that are lines of the class, but probably should depend on a physical parameter.
 
-Such a domain is computed once, when the class is read, from the default of the parameter: `--problem.L 3` does not change it.
+Such a domain is computed once, when the class is defined, from the default of the parameter: `--problem.L 3` does not change it.
 """
 
 from __future__ import annotations
@@ -17,40 +17,41 @@ from pinnkit.problem.unknown import Unknown
 from pinnkit.validation import is_number
 
 LENGTHS = re.compile(r"[LHWR]|l|.*(length|width|height|depth|radius|diameter|thickness|extent|span|distance|side).*")
-"""Names of parameters that are probably lengths. Single letters have to be as in the literature: `r` and `h` are often rates."""
+"""Pattern of names of parameters that are probably lengths; single letters are few, since `r` and `h` are often rates."""
 TIMES = re.compile(
     r"T|t|.*(duration|horizon|period).*|(t|time)_?(end|max|final|stop|f)|(end|max|final|stop|total)_?(t|time)"
 )
-"""Names of parameters that are probably the end of time."""
+"""Pattern of names of parameters that are probably the end of time."""
 ENDS = "{axis}_?(end|max|min|left|right|lower|upper|0|1)|[LHWR]_?{axis}"
-"""Names of parameters that probably belong to one axis: `x_max`, `Lx`."""
+"""Pattern of names of parameters that probably belong to one axis, such as `x_max` or `Lx`."""
 
 
-def fixed_domain_warnings(problem: Problem) -> tuple[str, ...]:
-    """Parameters by which the domain was written, and parameters that were changed and equal an end, a sentence each."""
-    written = _written_with(problem)
-    return (*(_written(problem, name) for name in written), *_coincidences(problem, written, changed=True))
+def domain_warnings(problem: Problem) -> tuple[str, ...]:
+    """Warnings of parameters from which the domain is computed, and of changed ones whose default equals an end of an axis."""
+    read = _parameters_behind_domain(problem)
+    return (*(_fixed_domain_warning(problem, name) for name in read), *_coincidences(problem, read, changed=True))
 
 
-def fixed_domain_notes(problem: Problem) -> tuple[str, ...]:
-    """Parameters with their default that equal an end of an axis, a sentence each."""
-    return tuple(_coincidences(problem, _written_with(problem), changed=False))
+def domain_notes(problem: Problem) -> tuple[str, ...]:
+    """Notes on parameters whose value is their default and equals an end of an axis, one sentence each."""
+    return tuple(_coincidences(problem, _parameters_behind_domain(problem), changed=False))
 
 
-def _written_with(problem: Problem) -> list[str]:
-    """The parameters in the line `domain = ...` of the class, or in the lines behind it."""
+def _parameters_behind_domain(problem: Problem) -> list[str]:
+    """Parameters that the line `domain = ...` of the class reads, directly or through other lines."""
     owner = _class_with_domain(problem)
     names = names_behind(owner, "domain") if owner else set()
     return [name for name, value in problem.parameters().items() if name in names and is_number(value)]
 
 
 def _class_with_domain(problem: Problem) -> type | None:
-    """The class that has the domain as one of its lines; None where the domain is computed by a method."""
+    """The class that has the domain as one of its lines; None where a method computes the domain."""
     owner = next(cls for cls in type(problem).__mro__ if "domain" in vars(cls))
     return None if isinstance(vars(owner)["domain"], DomainMethod) else owner
 
 
-def _written(problem: Problem, name: str) -> str:
+def _fixed_domain_warning(problem: Problem, name: str) -> str:
+    """The warning of a parameter from which the domain of the class is computed."""
     value = problem.parameters()[name]
     if isinstance(value, Unknown):
         return (
@@ -65,17 +66,17 @@ def _written(problem: Problem, name: str) -> str:
     )
 
 
-def _coincidences(problem: Problem, written: list[str], *, changed: bool) -> Iterator[str]:
-    """Parameters of a telling name or a telling value that equal an end or the length of an axis of the class."""
+def _coincidences(problem: Problem, read: list[str], *, changed: bool) -> Iterator[str]:
+    """Sentences on parameters that equal an end or the length of an axis, hardly by chance: by their name or their value."""
     if _class_with_domain(problem) is None:
         return
     for name, value in problem.parameters().items():
         default = _default(problem, name)
-        if name in written or not is_number(default) or isinstance(value, Unknown) or (value != default) != changed:
+        if name in read or not is_number(default) or isinstance(value, Unknown) or (value != default) != changed:
             continue
         for axis_name, axis in zip(problem.domain.names, problem.domain.axes, strict=True):
             what = _equal(axis, default)
-            if not what or not (_suggests(name, axis_name) or _telling(default)):
+            if not what or not (_suggests(name, axis_name) or _is_characteristic(default)):
                 continue
             if changed:
                 yield (
@@ -92,7 +93,7 @@ def _coincidences(problem: Problem, written: list[str], *, changed: bool) -> Ite
 
 
 def _equal(axis: Axis, number: float) -> str:
-    """What of an axis a number is: "ends at", "begins at", "has the length", or "" for nothing."""
+    """How a number describes an axis: "ends at", "begins at", "has the length", or "" for not at all."""
     if axis.kind == "parameter" or number == 0:
         return ""
     of_axis = {"ends at": axis.upper, "begins at": axis.lower, "has the length": axis.length}
@@ -100,15 +101,16 @@ def _equal(axis: Axis, number: float) -> str:
 
 
 def _suggests(parameter: str, axis: str) -> bool:
-    """Whether the name of a parameter says that it belongs to an axis."""
+    """Whether the name of a parameter suggests that it belongs to an axis."""
     kind = TIMES if axis == TIME else LENGTHS
     return bool(kind.fullmatch(parameter) or re.fullmatch(ENDS.format(axis=re.escape(axis)), parameter))
 
 
-def _telling(number: float) -> bool:
-    """Whether two equal numbers of this value are hardly so by chance: neither 0.5 and 20 nor 2 pi, but 1.37 and 0.0254."""
+def _is_characteristic(number: float) -> bool:
+    """Whether equal numbers of this value are hardly so by chance: 1.37 and 0.0254, but not 0.5, 20 or 2 pi."""
     return all(not math.isclose(part, float(f"{part:.2g}"), rel_tol=1e-9) for part in (number, number / math.pi))
 
 
 def _default(problem: Problem, name: str) -> float:
+    """Default value of a parameter."""
     return type(problem).__dataclass_fields__[name].default  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The start of training: the size of each term at step 0, and what of it could not be trained."""
+"""Initial residuals: the size of each term at step 0, and terms that could not be trained."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pinnkit.compilation import jit_once
 from pinnkit.errors import UsageError, location
 from pinnkit.fields.user_calls import extreme_parameters
 from pinnkit.objective import Equations, Objective
-from pinnkit.objective.probe_points import named, points_of
+from pinnkit.objective.probe_points import point_text, points_of
 
 DOMINANT = 1e3
-"""A term that starts this many times larger than the next one is told of."""
+"""Ratio of initial sizes from which on a term dominates the next smaller one."""
 HIGH = 3
-"""Order from which derivatives of a random network are large by themselves: u_xx is 5 times u at the start, u_xxxx 100 times."""
+"""Order from which on derivatives of a random network are large by themselves: u_xx is 5 times u, u_xxxx 100 times."""
 
 
 def sizes_at_start(objective: Objective) -> dict[str, float]:
-    """RMS of each term at step 0. Raises UsageError for NaN, Inf, and terms that no parameter can change."""
+    """Root mean square of each term at step 0. Raises UsageError for NaN, Inf, and terms that no parameter changes."""
     params = objective.network.initial_parameters
     dtype = objective.network.dtype
     points = {g.name: jax.tree.map(lambda a: jnp.asarray(a, dtype), points_of(g)) for g in objective.equations.groups}
@@ -58,7 +58,7 @@ def sizes_at_start(objective: Objective) -> dict[str, float]:
                 expected="a residual that can be differentiated at every point of its region",
                 do="Look for a root or a power at zero, or for jnp.where with NaN in the branch that is not taken.",
             )
-        if not any(np.any(g) for g in jax.tree.leaves(slopes[term])) and not _felt(sums, params, term):
+        if not any(np.any(g) for g in jax.tree.leaves(slopes[term])) and not _depends_on_parameters(sums, params, term):
             raise UsageError(
                 f"'{term}' does not depend on any field: training cannot change it.",
                 where=where,
@@ -68,20 +68,21 @@ def sizes_at_start(objective: Objective) -> dict[str, float]:
     return {t: float(np.sqrt(np.mean(np.square(residuals[t])))) for t in objective.terms}
 
 
-def _felt(sums: Any, params: Any, term: str) -> bool:
-    """Whether a term changes with the parameters somewhere else: at zero weights no term does."""
+def _depends_on_parameters(sums: Any, params: Any, term: str) -> bool:
+    """Whether a term has a gradient at perturbed parameters: at weights that are all zero no term has one."""
+    # Products of weights have no gradient at zero, as at the start of a network whose last layer is zero.
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(0), len(leaves))
-    moved = [a + 0.3 * jax.random.normal(k, jnp.shape(a), a.dtype) for a, k in zip(leaves, keys, strict=True)]
-    slopes = jit_once(jax.grad(lambda p: sums(p)[0][term]))(jax.tree.unflatten(structure, moved))
+    perturbed = [a + 0.3 * jax.random.normal(k, jnp.shape(a), a.dtype) for a, k in zip(leaves, keys, strict=True)]
+    slopes = jit_once(jax.grad(lambda p: sums(p)[0][term]))(jax.tree.unflatten(structure, perturbed))
     return any(np.any(g) for g in jax.tree.leaves(slopes))
 
 
-def dominated(objective: Objective, rms: dict[str, float]) -> list[str]:
-    """A note where some terms start so much larger than the others that these are not trained.
+def dominance_notes(objective: Objective, rms: dict[str, float]) -> list[str]:
+    """Notes on terms that are initially so much larger than the others that they dominate the loss.
 
-    The terms are split at the widest gap between their sizes, so that two large terms do not hide each other. Each is compared
-    with what it is where the network is zero, too: forcing, or a prescribed value, is large because the solution is.
+    The terms are split at the widest gap between their sizes, so that two large terms do not hide each other. Each is also
+    compared with its size for a zero network: forcing, or a prescribed value, is large because the solution is.
     """
     size = {t: value * objective.weights[t] ** 0.5 for t, value in rms.items() if value > 0.0}
     terms = sorted(size, key=lambda t: -size[t])
@@ -90,38 +91,40 @@ def dominated(objective: Objective, rms: dict[str, float]) -> list[str]:
     if gaps and max(gaps) < DOMINANT:
         return []
     next_size = size[terms[cut]] if gaps else 0.0
-    asked = _zero_network(objective, terms[:cut])
-    least = {t: max(next_size, asked[t] * objective.weights[t] ** 0.5) for t in terms[:cut]}
+    zero_sizes = _zero_network(objective, terms[:cut])
+    least = {t: max(next_size, zero_sizes[t] * objective.weights[t] ** 0.5) for t in terms[:cut]}
     large = [t for t, other in least.items() if size[t] >= DOMINANT * other > 0.0]
     if not large:
         return []
     others = [repr(t) for t in terms[cut:]] or ["what they should obey"]
     ratio = f"{size[large[0]] / least[large[0]]:.0e} times"
-    said = f"{', '.join(map(repr, large))} start{'s' * (len(large) == 1)} {ratio} larger than "
-    said += f"{', '.join(others)}, which {'are' if len(others) > 1 else 'is'} hardly trained. "
+    text = f"{', '.join(map(repr, large))} start{'s' * (len(large) == 1)} {ratio} larger than "
+    text += f"{', '.join(others)}, which {'are' if len(others) > 1 else 'is'} hardly trained. "
     if _order(objective.equations, large[0]) >= HIGH:
-        return [said + "A start with smaller high derivatives often does better: --model.init glorot."]
+        return [text + "A start with smaller high derivatives often does better: --model.init glorot."]
     weights = {t: objective.weights[t] * (least[t] / size[t]) ** 2 for t in large}
-    shown = ", ".join(f'"{t}": {w:.0e}' for t, w in weights.items())
-    return [said + f"Divide by the coefficients, or weigh: pk.Recipe(weights={{{shown}}})."]
+    weights_text = ", ".join(f'"{t}": {w:.0e}' for t, w in weights.items())
+    return [text + f"Divide by the coefficients, or weigh: pk.Recipe(weights={{{weights_text}}})."]
 
 
 def _order(equations: Equations, term: str) -> int:
-    """The highest order of the derivatives that the method of a term asks for."""
+    """Highest order of the derivatives that the method of a term needs."""
     group = next(g for g in equations.groups if term in equations.terms(g))
     requests = [group.requests[a] for a in group.condition(term).arguments]
     return max((len(index) for index in equations.catalogue.highest_orders(requests)), default=0)
 
 
 def _zero_network(objective: Objective, terms: Sequence[str]) -> dict[str, float]:
-    """RMS of some terms where the network is zero: what is left is forcing, prescribed values and hard conditions."""
+    """Root mean square of terms for a zero network: what is left is forcing, prescribed values and hard conditions."""
     equations = objective.equations
     problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
     f = equations.ansatz(problem, lambda X: jnp.zeros((X.shape[0], len(problem.fields)), X.dtype))
     groups = [g for g in equations.groups if set(equations.terms(g)).intersection(terms)]
     points = [points_of(g) for g in groups]
-    found = jit_once(lambda ps: [equations.evaluate(problem, f, g, p) for g, p in zip(groups, ps, strict=True)])(points)
-    return {t: float(np.sqrt(np.mean(np.square(r)))) for residuals in found for t, r in residuals.items()}
+    by_group = jit_once(lambda ps: [equations.evaluate(problem, f, g, p) for g, p in zip(groups, ps, strict=True)])(
+        points
+    )
+    return {t: float(np.sqrt(np.mean(np.square(r)))) for residuals in by_group for t, r in residuals.items()}
 
 
 def _finite(tree: Any) -> bool:
@@ -129,12 +132,13 @@ def _finite(tree: Any) -> bool:
 
 
 def _refuse_infinite(equations: Equations, term: str, residual: np.ndarray, X: Any, where: str) -> None:
+    """Raise UsageError for a residual with NaN or Inf, which names the first such point."""
     bad = ~np.isfinite(residual)
     if bad.any():
         methods = {t: g.condition(t).method for g in equations.groups for t in equations.terms(g)}
         raise UsageError(
             f"'{term}' is not finite before training: {int(bad.sum())} of {bad.size} points, the first at "
-            f"{named(equations, X[int(np.argmax(bad))])}.",
+            f"{point_text(equations, X[int(np.argmax(bad))])}.",
             where=where,
             expected="a finite residual at every point of its region",
             do=extreme_parameters(equations.problem, methods[term])

@@ -1,4 +1,4 @@
-"""Does it fit together? The exact solution in every equation, hard conditions, and conditions where they meet."""
+"""Misfits of a problem: of the exact solution in the equations, and of conditions where they meet."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from pinnkit.problem import Condition
 
 @dataclass(frozen=True)
 class Place:
-    """The largest size of a residual, and where it is."""
+    """The largest residual of a term, and where it occurs."""
 
     term: str
     size: float
     scale: float
-    """Size of the residual's parts: how much it changes for a change of the fields as large as they are (`_nearby`)."""
+    """Size of the residual's parts: its change for a change of the fields by their own size (`_nearby`)."""
     at: dict[str, float]
 
     @property
     def relative(self) -> float:
-        """Misfit relative to the scale."""
+        """Size of the residual relative to the scale."""
         return 0.0 if self.size == 0.0 else self.size / self.scale if self.scale else np.inf
 
     def __str__(self) -> str:
@@ -41,13 +41,13 @@ class Place:
 
 
 def exact_misfits(equations: Equations) -> tuple[Place, ...]:
-    """The exact solution in every equation and condition. Raises UsageError where it does not satisfy one."""
+    """Misfit of the exact solution in every term. Raises UsageError where it does not satisfy one."""
     problem, f = equations.problem, exact_fields(equations.problem)
     places: list[Place] = []
     for group in (*equations.groups, *equations.hard):
-        found = _largest(equations, f, group, points_of(group))
-        places += found
-        for place in found:
+        group_places = _largest(equations, f, group, points_of(group))
+        places += group_places
+        for place in group_places:
             # Measured values carry noise.
             if group.kind != "data" and not place.relative <= tolerance():
                 condition = group.condition(place.term)
@@ -61,7 +61,7 @@ def exact_misfits(equations: Equations) -> tuple[Place, ...]:
 
 
 JUMP = 1e-3
-"""Disagreement of conditions where they meet, relative to the size of the field, above which it is told of.
+"""Disagreement of conditions where they meet, relative to the size of the field, above which it is reported.
 
 Below it the error that it causes is less than most networks leave; a tail of a Gaussian at a wall is 4e-6 of its peak. A real
 contradiction, such as a cold wall on a warm rod, is of order one.
@@ -69,7 +69,7 @@ contradiction, such as a cold wall on a warm rod, is of order one.
 
 
 def hard_misfits(equations: Equations) -> tuple[Place, ...]:
-    """Where hard conditions disagree a little: the ansatz then misses one by as much. Raises UsageError above `JUMP`."""
+    """Places where hard conditions disagree a little, so that the ansatz misses one. Raises UsageError above `JUMP`."""
     problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
     f = equations.ansatz(problem, lambda X: jnp.zeros((X.shape[0], len(problem.fields)), X.dtype))
     places = [(group, p) for group in equations.hard for p in _largest(equations, f, group, points_of(group))]
@@ -85,32 +85,32 @@ def hard_misfits(equations: Equations) -> tuple[Place, ...]:
 
 
 def corner_misfits(equations: Equations) -> tuple[Place, ...]:
-    """Where boundary conditions, or periodic ends, contradict the initial values that the problem prescribes, by `JUMP`."""
+    """Corners where a boundary condition, or periodicity, contradicts the prescribed initial values by more than `JUMP`."""
     domain = equations.problem.domain
     if domain.time is None or domain.axes[domain.time].kind != "interval":
         return ()
-    start, known = _initial_fields(equations)
+    start, initial = _initial_fields(equations)
     corners: list[Place] = []
     for group in (*equations.groups, *equations.hard):
         decided = tuple(
-            c for c in group.conditions if group.kind == "boundary" and _follows(equations, group, c, known)
+            c for c in group.conditions if group.kind == "boundary" and _follows(equations, group, c, initial)
         )
         if decided:
-            there = points_of(group)
-            X = jnp.asarray(there.X).at[:, domain.time].set(domain.axes[domain.time].lower)
+            later_points = points_of(group)
+            X = jnp.asarray(later_points.X).at[:, domain.time].set(domain.axes[domain.time].lower)
             requests = {a: group.requests[a] for c in decided for a in c.arguments}
-            some = replace(group, conditions=decided, requests=requests)
-            places = _largest(equations, start, some, Points(X, there.normals))
+            decided_group = replace(group, conditions=decided, requests=requests)
+            places = _largest(equations, start, decided_group, Points(X, later_points.normals))
             if any(not p.relative <= jump() for p in places):
                 # Fields that are zero at the start have the size of what the condition asks for at later times.
-                later = _largest(equations, start, some, there)
+                later = _largest(equations, start, decided_group, later_points)
                 places = [replace(p, scale=max(p.scale, q.size)) for p, q in zip(places, later, strict=True)]
             corners += places
-    return tuple(p for p in (*corners, *_periodic_jumps(equations, start, known)) if not p.relative <= jump())
+    return tuple(p for p in (*corners, *_periodic_jumps(equations, start, initial)) if not p.relative <= jump())
 
 
 def edge_misfits(equations: Equations) -> tuple[Place, ...]:
-    """Where hard conditions meet and contradict the interior equations: there the residual is the same for every network.
+    """Edges where hard conditions meet and contradict the interior equations, whatever the network.
 
     At the edge of two faces the conditions alone decide the derivatives along both of them. Where an equation has no others,
     as a heat equation at the start of time beside a wall, nothing can be trained: the solution's derivatives jump.
@@ -129,8 +129,9 @@ def edge_misfits(equations: Equations) -> tuple[Place, ...]:
     def residuals(sizes: Any, points: Points) -> Any:
         return jax.vmap(lambda size: equations.evaluate(problem, fields(size), group, points))(sizes)
 
+    # Two networks, zero and waves: where their residuals agree, no network has another.
     of_networks = residuals(jnp.asarray([0.0, 1.0]), points)
-    found = []
+    places = []
     for place in _largest(equations, fields(0.0), group, points):
         one, other = np.asarray(of_networks[place.term])
         # Where the conditions are zero, forcing is all that the residual has.
@@ -138,33 +139,34 @@ def edge_misfits(equations: Equations) -> tuple[Place, ...]:
         fixed = np.isfinite(one) & (np.abs(other - one) <= tolerance() * scale)
         size = np.where(fixed, np.abs(one), 0.0)[: len(edges)]
         worst = int(np.argmax(size))
-        found.append(replace(place, size=float(size[worst]), scale=scale, at=coordinates(equations, edges[worst])))
-    return tuple(p for p in found if not p.relative <= jump())
+        places.append(replace(place, size=float(size[worst]), scale=scale, at=coordinates(equations, edges[worst])))
+    return tuple(p for p in places if not p.relative <= jump())
 
 
 def _edges(equations: Equations, each: int = 16) -> Any:
-    """Points where two faces with hard conditions meet, so many on each edge: (points, dim)."""
+    """Points where two faces with hard conditions meet, `each` per edge, (points, dim)."""
     inside = jnp.asarray(points_of(equations.interior).X)[:each]
     pairs = [(a, b) for a, b in combinations(equations.ansatz.faces, 2) if a.axis != b.axis]
     return jnp.concatenate([inside[:0], *(a.project(b.project(inside)) for a, b in pairs)])
 
 
 def tolerance() -> float:
-    """Misfit, relative to the size of its parts, that rounding can explain: 1e-6 in float64."""
+    """Largest relative misfit that rounding can explain: 1e-6 in float64, 1e-2 in float32."""
     return 1e-6 if jax.config.read("jax_enable_x64") else 1e-2
 
 
 def jump() -> float:
-    """`JUMP`, or what rounding can explain where that is more."""
+    """Largest relative disagreement that is not reported: `JUMP`, or `tolerance()` if that is larger."""
     return max(JUMP, tolerance())
 
 
 def _largest(equations: Equations, f: BatchFunction, group: Group, points: Points) -> list[Place]:
-    """The largest residual of each of a group's terms on some fields."""
+    """The largest residual of each term of a group, for given fields."""
     problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
-    step = 1e-3
+    step = 1e-3  # of a difference quotient whose first digit is enough: it only sets the scale of the misfit
     nearby = _nearby(equations, f)
 
+    # Both residuals in one program, under vmap: compiling it takes longer than anything that it computes.
     @jit_once
     def residuals(steps: Any, points: Points) -> Any:
         return jax.vmap(lambda h: equations.evaluate(problem, nearby(h), group, points))(steps)
@@ -181,10 +183,11 @@ def _largest(equations: Equations, f: BatchFunction, group: Group, points: Point
 
 
 def _nearby(equations: Equations, f: BatchFunction) -> Callable[[Any], BatchFunction]:
-    """h -> f + h (largest |f|) (long waves): its residual, less that of f, shows the size of the residual's parts.
+    """The function h -> f + h max|f| (long waves), whose residual less that of f shows the size of the residual's parts.
 
-    It has the units of the residual, so that a misfit is judged alike in metres and in nanometres.
+    This size has the units of the residual, so that a relative misfit is the same in metres and in nanometres.
     """
+    # The size of each field, so that the change is a part of the field and not of the largest one.
     values = jnp.abs(jit_once(f)(jnp.asarray(points_of(equations.interior).X)))
     largest = jnp.max(values, axis=0, where=jnp.isfinite(values), initial=0.0)[None, :]
     waves = long_waves(equations)
@@ -192,7 +195,7 @@ def _nearby(equations: Equations, f: BatchFunction) -> Callable[[Any], BatchFunc
 
 
 def long_waves(equations: Equations) -> BatchFunction:
-    """Long waves in all coordinates, of another phase in each field: fields with values and slopes of order one."""
+    """Smooth fields with values and slopes of order one: long waves in all coordinates, of another phase per field."""
     axes, fields = equations.problem.domain.axes, len(equations.problem.fields)
     lower, length = (jnp.asarray([[getattr(a, name) for a in axes]]) for name in ("lower", "length"))
 
@@ -204,9 +207,9 @@ def long_waves(equations: Equations) -> BatchFunction:
 
 
 def _initial_fields(equations: Equations) -> tuple[BatchFunction, dict[str, Condition]]:
-    """The fields that the initial conditions prescribe, constant in time, and the condition that fixes each of them.
+    """The fields that the initial conditions prescribe, constant in time, and the condition that prescribes each of them.
 
-    A field that none fixes is zero.
+    A field that no condition prescribes is zero.
     """
     problem = equations.problem
     faces = []
@@ -216,27 +219,27 @@ def _initial_fields(equations: Equations) -> tuple[BatchFunction, dict[str, Cond
                 faces += Ansatz(problem, equations.catalogue, [(condition, problem.domain.initial())]).faces
             except UsageError:
                 continue  # a velocity, or not affine: it says nothing about the values
-    known = problem.bound({n: u.initial for n, u in problem.unknowns().items()})
+    bound = problem.bound({n: u.initial for n, u in problem.unknowns().items()})
 
     def fields(X: Any) -> Any:
         values = jnp.zeros((X.shape[0], len(problem.fields)), X.dtype)
         for face in faces:
-            values = values.at[:, np.array(face.columns)].set(face.prescribed(known, face.project(X)))
+            values = values.at[:, np.array(face.columns)].set(face.field_values(bound, face.project(X)))
         return values
 
     return fields, {problem.fields[c]: f.condition for f in faces for c in f.columns}
 
 
-def _follows(equations: Equations, group: Group, condition: Condition, known: dict[str, Condition]) -> bool:
-    """Whether the initial values alone decide a boundary condition at the start of time."""
+def _follows(equations: Equations, group: Group, condition: Condition, initial: dict[str, Condition]) -> bool:
+    """Whether the initial values alone determine the residual of a boundary condition at the start of time."""
     requests = [group.requests[a] for a in condition.arguments]
     in_time = any(equations.problem.domain.time in index for index in equations.catalogue.highest_orders(requests))
     elsewhere = any(isinstance(r, FieldFunction) for r in requests)
-    return equations.catalogue.fields_behind(requests) <= set(known) and not in_time and not elsewhere
+    return equations.catalogue.fields_behind(requests) <= set(initial) and not in_time and not elsewhere
 
 
-def _periodic_jumps(equations: Equations, start: BatchFunction, known: dict[str, Condition]) -> list[Place]:
-    """Initial values that differ at the two ends of a periodic axis."""
+def _periodic_jumps(equations: Equations, start: BatchFunction, initial: dict[str, Condition]) -> list[Place]:
+    """Places where initial values differ at the two ends of a periodic axis."""
     problem, domain = equations.problem, equations.problem.domain
     periodic = [i for i in domain.space if domain.axes[i].kind == "periodic"]
     places = []
@@ -244,7 +247,7 @@ def _periodic_jumps(equations: Equations, start: BatchFunction, known: dict[str,
         X = jnp.asarray(points_of(equations.interior).X)
         ends = [X.at[:, axis].set(end) for end in (domain.axes[axis].lower, domain.axes[axis].upper)]
         jumps, sizes = np.abs(np.asarray(start(ends[1]) - start(ends[0]))), np.abs(np.asarray(start(X)))
-        for name, condition in known.items():
+        for name, condition in initial.items():
             column = problem.fields.index(name)
             worst = int(np.argmax(jumps[:, column]))
             at = coordinates(equations, ends[1][worst].at[domain.time].set(domain.axes[domain.time or 0].lower))

@@ -1,4 +1,4 @@
-"""What a problem's author can hardly have meant, seen without training: shapes and unknowns without effect, random methods."""
+"""Probable oversights in a problem: shapes without effect, unknowns without data, methods with random results."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pinnkit.problem.geometry import idle_parts
 
 
 def oversights(equations: Equations) -> tuple[str, ...]:
-    """A sentence for each."""
-    return (*_idle_shapes(equations), *_undetermined(equations), *_random(equations))
+    """Warnings of probable oversights, one sentence each."""
+    return (*_idle_shapes(equations), *_unknowns_without_data(equations), *_random(equations))
 
 
 def _idle_shapes(equations: Equations) -> Iterator[str]:
-    """Shapes of the domain that change nothing."""
+    """Warnings of shapes of the domain without effect."""
     domain = equations.problem.domain
     if isinstance(domain, ShapedBox):
         for name, operation in idle_parts(domain.shape):
@@ -31,10 +31,10 @@ def _idle_shapes(equations: Equations) -> Iterator[str]:
             yield f"The shape '{name}' {effect}. Check its position and size, in the units of the coordinates."
 
 
-def _undetermined(equations: Equations) -> Iterator[str]:
-    """Unknown parameters of a problem without measurements."""
+def _unknowns_without_data(equations: Equations) -> Iterator[str]:
+    """Warnings of unknown parameters in a problem without measurements."""
     problem = equations.problem
-    # An eigenvalue follows from conditions that are one too many.
+    # Conditions at a place can determine one too: an eigenvalue follows from one condition more than the equations need.
     if any(group.kind in ("data", "at") for group in (*equations.groups, *equations.hard)):
         return
     for name in problem.unknowns():
@@ -45,7 +45,7 @@ def _undetermined(equations: Equations) -> Iterator[str]:
 
 
 def _random(equations: Equations) -> Iterator[str]:
-    """Methods that compute something else when they are called again."""
+    """Warnings of methods whose result differs from call to call."""
     for group in equations.groups:
         if _trace(equations, group) == _trace(equations, group):
             continue
@@ -61,7 +61,7 @@ def _random(equations: Equations) -> Iterator[str]:
 
 
 def _trace(equations: Equations, group: Group) -> str:
-    """The operations of a group's methods with all numbers in them, as a text without addresses of objects."""
+    """The trace of a group's methods with all constants in it, as a text without addresses of objects."""
     domain, fields = equations.problem.domain, len(equations.problem.fields)
     problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
     X = jnp.asarray([[axis.lower + 0.5 * axis.length for axis in domain.axes]] * 3)

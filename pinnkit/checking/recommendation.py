@@ -1,4 +1,4 @@
-"""The initialisation that keeps the derivatives of an equation nearest to one, by mean-field theory."""
+"""Recommended initialisation: the one that keeps the derivatives in an equation nearest to one, by mean-field theory."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from pinnkit.objective.needed_derivatives import channels_of, unit_factor
 from pinnkit.objective.probe_points import interior_points
 
 CANDIDATES = (("he", "value"), ("he", "derivative"), ("lecun", "value"))
-"""Initialisation and gain among which the recommendation chooses."""
+"""Pairs of initialisation and gain among which the recommendation chooses."""
 
 
 def input_channels(objective: Objective, channels: tuple[MultiIndex, ...], points: Points) -> Float[np.ndarray, ...]:
-    """The channels of the network's inputs in scaled coordinates, (points, channels, features)."""
+    """Derivatives of the network's inputs in scaled coordinates, (points, channels, features)."""
     derivatives = partial_derivatives(objective.network.embedding, jnp.asarray(points.X, jnp.float64), channels)
     return np.stack([np.asarray(derivatives[c]) * unit_factor(objective, c) for c in channels], axis=1)
 
 
 def terms_and_variances(objective: Objective, model: MLP) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Terms of one output, and variance, of each layer."""
+    """Number of terms per output and variance of the weights, of each layer."""
     features, outputs = objective.network.embedding.features, len(objective.network.problem.fields)
     return model.terms(features, outputs), model.variances(features, outputs)
 
 
 def recommendation(objective: Objective) -> tuple[str, str]:
-    """Initialisation and gain, of `CANDIDATES`, whose output has all channels nearest to one (by mean-field theory)."""
+    """The pair of `CANDIDATES` for which mean-field theory predicts all channels of the output nearest to one."""
     model = objective.network.model
     assert isinstance(model, MLP)
     channels, points = channels_of(objective), interior_points(objective, 2)
     inputs = input_channels(objective, channels, points)
 
     def worst(candidate: tuple[str, str]) -> float:
-        changed = replace(model, init=candidate[0], gain=candidate[1], init_scale=1.0, fourier_features=0)  # type: ignore[arg-type]
-        phi, layers = activation(model.activation).function, terms_and_variances(objective, changed)
+        variant = replace(model, init=candidate[0], gain=candidate[1], init_scale=1.0, fourier_features=0)  # type: ignore[arg-type]
+        phi, layers = activation(model.activation).function, terms_and_variances(objective, variant)
         each = [forward_moments(phi, channels, e, *layers) for e in inputs]
         if None in each:
             return math.inf

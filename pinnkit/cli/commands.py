@@ -22,8 +22,8 @@ from pinnkit.cli.template import problem_file
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.errors import UsageError, advice, printable, shown_path
 from pinnkit.figures.terminal import print_check, print_conclusion, print_summary, table
-from pinnkit.problem import known, problem_class
-from pinnkit.problem.watching import opened_files
+from pinnkit.problem import available_problems, problem_class
+from pinnkit.problem.watching import record_opened_files
 from pinnkit.runs.description import describe_run
 from pinnkit.runs.folder import RunFolder, all_runs, refuse_taken, unused
 from pinnkit.runs.kinds import equations_of, kind_of
@@ -43,7 +43,7 @@ def train(arguments: Sequence[str]) -> int:
     options = read(cls, rest, f"pinnkit train {name}")
     refuse_taken(options.out)
     run = _run(options)
-    with opened_files() as opened:
+    with record_opened_files() as opened:
         print_check(console, run.check())
         _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
     heed_signals()
@@ -172,7 +172,7 @@ def list_all(arguments: Sequence[str]) -> int:
     problems = Table(
         title="problems", title_justify="left", title_style="bold", box=None, padding=(0, 2), show_header=False
     )
-    for name, path in sorted(known().items()):
+    for name, path in sorted(available_problems().items()):
         problems.add_row(printable(name), _first_line(path))
     console.print(problems)
     runs = table("runs", "folder", "steps", "worst error", "state")
@@ -193,7 +193,7 @@ def new(arguments: Sequence[str]) -> int:
             expected="letters, digits and _, a letter first; the file goes to ./problems",
             do="Choose another name.",
         )
-    hidden = known().get(name)
+    hidden = available_problems().get(name)
     if path.exists():
         raise UsageError(
             f"'{path}' exists.",
@@ -265,7 +265,9 @@ def _problem_name(command: str, arguments: Sequence[str]) -> tuple[str, Sequence
         raise UsageError(
             f"pinnkit {command} needs a problem first.",
             where="command line",
-            expected=f"pinnkit {command} PROBLEM, one of " + ", ".join(sorted(known())) + ", or the path of a file",
+            expected=f"pinnkit {command} PROBLEM, one of "
+            + ", ".join(sorted(available_problems()))
+            + ", or the path of a file",
             do=f"Try pinnkit {command} advection.",
         )
     return arguments[0], arguments[1:]

@@ -24,7 +24,7 @@ from pinnkit.diagnostics.kernel import with_model
 from pinnkit.models import LayeredModel
 from pinnkit.objective import Objective
 from pinnkit.objective.jacobians import points_at
-from pinnkit.objective.network_layers import GATES, felt, layers_of
+from pinnkit.objective.network_layers import GATES, layers_of, open_layers
 
 NAME = "first step"
 B1, B2, EPS = 0.9, 0.999, 1e-8
@@ -90,7 +90,7 @@ def _steps(slopes: Any, corrected: bool) -> Any:
 def _by_layer(objective: Objective, model: LayeredModel, network: Any) -> dict[str, Float[np.ndarray, " parameters"]]:
     """All numbers of each layer that a gradient reaches at the start, and of the gates."""
     layers = layers_of(objective, model)
-    found = {layers[i].name: _flat(network["layers"][i]) for i in felt(layers)}
+    found = {layers[i].name: _flat(network["layers"][i]) for i in open_layers(layers)}
     return found | ({GATES: _flat(network["gates"])} if model.gated else {})
 
 

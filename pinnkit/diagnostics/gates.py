@@ -23,7 +23,7 @@ from pinnkit.objective import Objective
 from pinnkit.objective.jacobians import points_at
 from pinnkit.objective.network_layers import layers_of
 from pinnkit.objective.probe_points import interior_points
-from pinnkit.objective.random_network import Drawn
+from pinnkit.objective.random_network import RandomNetwork
 
 NAME = "gates"
 OUTPUT, GRADIENT = "output", "gates"
@@ -77,7 +77,7 @@ def measured(
     points = points_at(objective, settings.rows, seed)
 
     def one(keys: Any) -> tuple[Float[Array, " openings"], Float[Array, ""]]:
-        drawn, other = (Drawn(objective, model, key, jnp.float32) for key in keys)
+        drawn, other = (RandomNetwork(objective, model, key, jnp.float32) for key in keys)
         layers = list(drawn.params["layers"])
         for i in closed:
             layers[i] = other.params["layers"][i]

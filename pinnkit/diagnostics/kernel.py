@@ -153,5 +153,5 @@ def _sizes(objective: Objective) -> Any:
 def with_model(objective: Objective, model: LayeredModel, seed: int) -> Objective:
     """The same problem with another network."""
     network = objective.network
-    other = network.changed(model=model, seed=seed)
+    other = network.replace(model=model, seed=seed)
     return Objective(objective.equations, other, objective.weights)

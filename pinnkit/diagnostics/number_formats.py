@@ -33,9 +33,9 @@ from pinnkit.models import LayeredModel
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Objective
 from pinnkit.objective.needed_derivatives import channel_name, channels_of, unit_factor
-from pinnkit.objective.network_layers import layers_of, predictable, unpredicted
+from pinnkit.objective.network_layers import layers_of, missing_theory_note, predictable
 from pinnkit.objective.probe_points import interior_points
-from pinnkit.objective.random_network import Drawn
+from pinnkit.objective.random_network import RandomNetwork
 
 NAME = "number formats"
 MOST_BELOW, MOST_BEYOND = 1e-2, 1e-4
@@ -87,7 +87,7 @@ def number_formats(objective: Objective, settings: Settings, seed: int) -> Repor
             *(_chart(which, counted[which], deviations, names) for which in (BELOW, BEYOND) if counted[which].any()),
             _saturation(counted[INT8], saturated),
         ),
-        note=unpredicted(model),
+        note=missing_theory_note(model),
         advice="--precision float16 trains so; lengths in units in which the domain is of order one keep derivatives in range",
         hypothetical=True,
     )
@@ -115,7 +115,7 @@ def counts(
     X = jnp.asarray(points.X, jnp.float32)
 
     def one(key: Any) -> dict[str, Any]:
-        drawn = Drawn(objective, model, key, jnp.float32)
+        drawn = RandomNetwork(objective, model, key, jnp.float32)
         saturated = [jnp.mean(jnp.abs(z) > end) for z, end in zip(drawn.preactivations(X), ends, strict=True)]
         return {**lost(drawn.preactivations, X, channels), INT8: jnp.stack(saturated)}
 

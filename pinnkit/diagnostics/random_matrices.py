@@ -19,9 +19,9 @@ from pinnkit.diagnostics.finding import Finding, Report, Settings, Verdict, boot
 from pinnkit.init.gains import CHANNELS, Elementwise, normal_expectation
 from pinnkit.models import LayeredModel, activation
 from pinnkit.objective import Objective
-from pinnkit.objective.network_layers import felt, layers_of
+from pinnkit.objective.network_layers import layers_of, open_layers
 from pinnkit.objective.probe_points import interior_points
-from pinnkit.objective.random_network import Drawn
+from pinnkit.objective.random_network import RandomNetwork
 
 NAME = "random matrices"
 MOST = 10.0
@@ -33,7 +33,7 @@ def random_matrices(objective: Objective, settings: Settings, seed: int) -> Repo
     model = objective.network.model
     assert isinstance(model, LayeredModel)
     phi, layers = activation(model.activation).function, layers_of(objective, model)
-    square = [i for i in felt(layers) if i > 0 and layers[i].n_in == layers[i].n_out]
+    square = [i for i in open_layers(layers) if i > 0 and layers[i].n_in == layers[i].n_out]
     sizes_of = (objective.network.embedding.features, len(objective.network.problem.fields))
     terms, variances = model.terms(*sizes_of), model.variances(*sizes_of)
     radii, sizes, chain = measured(objective, model, square, settings.draws, seed)
@@ -78,7 +78,7 @@ def measured(
 
     def one(given: tuple[jax.Array, jax.Array]) -> tuple[list[jax.Array], list[jax.Array], jax.Array]:
         key, x = given
-        drawn = Drawn(objective, model, key, jnp.float32)
+        drawn = RandomNetwork(objective, model, key, jnp.float32)
         z = drawn.preactivations(x[None, :])
         weights = drawn.weights()
         slopes = [CHANNELS["derivative"](phi, z[i][0]) for i in square]

@@ -24,7 +24,7 @@ from pinnkit.models import MLP, Layer, LayeredModel, activation
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Objective
 from pinnkit.objective.needed_derivatives import channel_name, channels_of
-from pinnkit.objective.network_layers import felt, layers_of, predictable, unpredicted
+from pinnkit.objective.network_layers import layers_of, missing_theory_note, open_layers, predictable
 from pinnkit.objective.probe_points import interior_points
 
 NAME = "signal"
@@ -59,7 +59,7 @@ def signal(objective: Objective, settings: Settings, seed: int) -> Report:
         subjects="channel",
         curves=curves,
         panels=(_chart(curves),),
-        note=unpredicted(model),
+        note=missing_theory_note(model),
         advice=f"Of he and lecun, {recommended} keeps these derivatives best (or --model.init auto)."
         if recommended and any(f.verdict == "unfit" for f in findings)
         else "",
@@ -133,7 +133,7 @@ def _finding(
     back = name == BACK
     limit = bound_of_order(order)
     bound = limit**2
-    path = felt(layers)[::-1] if back else list(range(len(layers)))
+    path = open_layers(layers)[::-1] if back else list(range(len(layers)))
     lost: tuple[int, str] | None = None
     for layer in path:
         low, high = interval(means[:, layer], JUDGED)

@@ -20,7 +20,7 @@ from pinnkit.diagnostics.signal import predicted
 from pinnkit.models import LayeredModel, Mask
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Objective
-from pinnkit.objective.network_layers import layers_of, unpredicted
+from pinnkit.objective.network_layers import layers_of, missing_theory_note
 from pinnkit.objective.probe_points import interior_points
 
 NAME = "sparsity"
@@ -64,7 +64,7 @@ def sparsity(objective: Objective, settings: Settings, seed: int) -> Report:
         subjects="layer",
         curves={"keep": keep, "layers": names, **curves},
         panels=(_chart(lines, places, keep),),
-        note=unpredicted(model),
+        note=missing_theory_note(model),
         advice="--model.keep P draws what is kept, with the variance by those there; pinnkit prune keeps the largest weights",
         hypothetical=True,
     )

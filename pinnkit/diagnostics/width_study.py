@@ -24,9 +24,9 @@ from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.init.mean_field import Prediction, predict
 from pinnkit.models import LayeredModel, activation
 from pinnkit.objective import Group, Objective
-from pinnkit.objective.network_layers import Rows, layers_of, predictable, rows_of, unpredicted
+from pinnkit.objective.network_layers import Rows, layers_of, missing_theory_note, predictable, rows_of
 from pinnkit.objective.probe_points import points_of
-from pinnkit.objective.random_network import Drawn
+from pinnkit.objective.random_network import RandomNetwork
 
 NAME = "width study"
 TOLERANCE = 0.15
@@ -82,7 +82,9 @@ def width_study(objective: Objective, settings: Settings, seed: int) -> Report:
         "||dr/dW||^2 of the residual r, by layer (ntk: W = sigma omega, and the derivative is with respect to omega)"
     )
     panels = tuple(_panel(title, drawn) for title, drawn in curves.items())
-    return Report(tuple(findings), about, subjects="layer", curves=curves, panels=panels, note=unpredicted(model))
+    return Report(
+        tuple(findings), about, subjects="layer", curves=curves, panels=panels, note=missing_theory_note(model)
+    )
 
 
 def _panel(title: str, drawn: dict[str, Any]) -> Chart:
@@ -114,7 +116,7 @@ def squared_gradients(
     X = jnp.asarray(points.X, jnp.float32)
 
     def one(key: Any) -> Any:
-        drawn = Drawn(objective, model, key, jnp.float32)
+        drawn = RandomNetwork(objective, model, key, jnp.float32)
 
         def residuals(params: Any, x: Any) -> Any:
             found = objective.equations.evaluate(drawn.problem, drawn.fields(params), group, Points(x[None, :]))

@@ -87,7 +87,7 @@ class Accuracy:
 
     def errors_so_far(self, params: Parameters) -> dict[str, FieldError] | None:
         """The same where training has come to, while it goes on: in windows of time not to the end."""
-        there = self.network.trained_region(params, self.points)
+        there = self.network.in_trained_region(params, self.points)
         if self.expected is None or there.all():
             return self.errors(params)
         return field_errors(self.network.problem, self.fields(params, self.points[there]), self.expected[there])

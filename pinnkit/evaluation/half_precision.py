@@ -66,7 +66,7 @@ def short_of(
     network = accuracy.network
     if network.working == network.dtype:
         return None
-    full = Accuracy(network.changed(working=network.dtype), accuracy.truth)
+    full = Accuracy(network.replace(working=network.dtype), accuracy.truth)
     difference = float(abs(full.fields(params) - accuracy.fields(params)).max())
     # Half precision is refused for problems that are not solved at points.
     losses = [lost_by(cast(Objective, objective), own) for objective, own in objectives]

@@ -145,7 +145,7 @@ def estimates(
         z = params["unknowns"][name]
         # The Jacobian is per unit of the trained number z; the chain rule brings it to the parameter's own units.
         value, slope = float(u.value(z)), abs(float(jax.grad(u.value)(z)))
-        if end := u.bound_reached(value):
+        if end := u.which_bound(value):
             result[name] = without_interval(u, value, RAN_TO_BOUND.format(end))
             continue
         # A deviation beyond every number: nothing determines the parameter, also where the slope is zero.

@@ -3,8 +3,8 @@
 G takes the prescribed values on the hard faces, D vanishes there, N is the network. A condition A u + b is solved for
 the field, pointwise; a small linear system where it ties several fields. Faces are joined axis by axis:
 G <- G + sum over ends of w_end (g_end - G at that end), the Boolean sum of transfinite interpolation (Gordon and Hall
-1973). Values and, at the start of time, first time derivatives can be hard. (C) Other derivatives cannot: the ansatz
-for a Neumann end exists but has not been needed.
+1973). Values and, at the start of time, first time derivatives can be hard. Other derivatives cannot, by choice: the
+ansatz for a Neumann end exists but has not been needed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pinnkit.errors import UsageError, location
 from pinnkit.fields.catalogue import Catalogue
 from pinnkit.fields.derivatives import BatchFunction
 from pinnkit.fields.names import Coordinate, NormalComponent, Partial, Request
-from pinnkit.fields.user_calls import called
+from pinnkit.fields.user_calls import evaluate_condition
 from pinnkit.problem import Box, Condition, Problem, Region
 
 Batch = Float[Array, "points dim"]
@@ -41,18 +41,18 @@ class HardFace:
     columns: tuple[int, ...]
     normal: float
     rows: tuple[int, ...] = ()
-    """The residual that each column follows from, where each follows from one alone; () where a system is solved."""
+    """Index of the only residual that depends on each column; () where residuals are coupled and a system is solved."""
 
     def project(self, X: Batch) -> Batch:
-        """The points moved onto the face."""
-        # Columns side by side: a scatter would cost as much as a layer of the network.
-        there = jnp.full_like(X[:, :1], self.value)
-        return jnp.concatenate([X[:, : self.axis], there, X[:, self.axis + 1 :]], axis=1)
+        """Points projected onto the face along its axis."""
+        # Concatenated columns, not X.at[:, axis].set(value): that scatter costs as much as a layer of the network.
+        coordinate = jnp.full_like(X[:, :1], self.value)
+        return jnp.concatenate([X[:, : self.axis], coordinate, X[:, self.axis + 1 :]], axis=1)
 
     def residual(
         self, problem: Problem, X: Batch, values: Float[Array, "points columns"]
     ) -> Float[Array, "points residuals"]:
-        """The condition's residuals if its fields had the given values on the face."""
+        """Residuals of the condition for fields with these values on the face."""
         arguments = {}
         for name, request in self.requests.items():
             match request:
@@ -62,12 +62,13 @@ class HardFace:
                     arguments[name] = jnp.full(X.shape[:1], self.normal if axis == self.axis else 0.0, X.dtype)
                 case Partial(base):
                     arguments[name] = values[:, self.columns.index(problem.fields.index(base))]
-        residuals = called(problem, self.condition, arguments, X.shape[0], X.dtype)
+        residuals = evaluate_condition(problem, self.condition, arguments, X.shape[0], X.dtype)
         return jnp.stack(list(residuals.values()), axis=1)
 
-    def prescribed(self, problem: Problem, X: Batch) -> Float[Array, "points columns"]:
-        """The values that make the condition zero, at points on the face."""
+    def field_values(self, problem: Problem, X: Batch) -> Float[Array, "points columns"]:
+        """Values of the fields for which the condition is zero, at points on the face."""
         offset, A = self.affine(problem, X)
+        # One division per field where no residual couples two: `solve` is a LAPACK call per point on a CPU.
         if self.rows:
             return jnp.stack([-offset[:, row] / A[:, row, k] for k, row in enumerate(self.rows)], axis=1)
         return -jnp.linalg.solve(A, offset[:, :, None])[:, :, 0]
@@ -75,7 +76,9 @@ class HardFace:
     def affine(
         self, problem: Problem, X: Batch
     ) -> tuple[Float[Array, "points residuals"], Float[Array, "points residuals columns"]]:
-        """b and A of the residuals A u + b. A is from jvp: exact, and a constant for the compiler where it is one."""
+        """Offset b and matrix A of the residuals A u + b."""
+        # By jvp, not as a difference of two evaluations: that would cancel digits, and XLA could not fold an A that is
+        # the same at every point into a constant.
         zero = jnp.zeros((X.shape[0], len(self.columns)), X.dtype)
         slopes = []
         for k in range(len(self.columns)):
@@ -85,16 +88,18 @@ class HardFace:
 
 
 class Ansatz:
-    """Turns the network's outputs into fields that meet the hard conditions; the identity where there are none."""
+    """Trial solution u = G + D N that meets the hard conditions for any network N; the identity where there are none."""
 
     def __init__(self, problem: Problem, catalogue: Catalogue, hard: Sequence[tuple[Condition, Region]]) -> None:
         self.box: Box = problem.domain
         self.faces = [face for condition, region in hard for face in _faces(problem, catalogue, condition, region)]
-        self.axes = sorted({f.axis for f in self.faces}, key=lambda a: (a != self.box.time, a))  # time first
+        self.axes = sorted(
+            {f.axis for f in self.faces}, key=lambda a: (a != self.box.time, a)
+        )  # time first, for `_lift`
         self._refuse_overlaps(problem)
 
     def __call__(self, problem: Problem, network: BatchFunction) -> BatchFunction:
-        """The fields, (points, dim) -> (points, fields)."""
+        """The fields, a function (points, dim) -> (points, fields), for a bound problem and the network's outputs."""
         if not self.faces:
             return network
 
@@ -105,25 +110,26 @@ class Ansatz:
         return fields
 
     def _lift(self, problem: Problem, X: Batch, stages: int) -> list[Float[Array, " points"]]:
-        """G after the first `stages` axes have been joined, field by field."""
+        """G of each field after the first `stages` axes have been joined."""
         if stages == 0:
             return [jnp.zeros_like(X[:, 0])] * len(problem.fields)
         G = self._lift(problem, X, stages - 1)
         for face in self.faces:
             if face.axis != self.axes[stages - 1]:
                 continue
-            there = face.project(X)
-            wanted = face.prescribed(problem, there)
-            below = self._lift(problem, there, stages - 1)
+            on_face = face.project(X)
+            prescribed = face.field_values(problem, on_face)
+            # What the earlier axes give on this face: only the difference is added, so that their faces stay exact.
+            below = self._lift(problem, on_face, stages - 1)
             for k, c in enumerate(face.columns):
-                if face.order == 1:  # time comes first, so nothing below G needs to be taken off
-                    G[c] = G[c] + (X[:, face.axis] - face.value) * wanted[:, k]
+                if face.order == 1:  # time comes first, so there is no earlier axis to subtract
+                    G[c] = G[c] + (X[:, face.axis] - face.value) * prescribed[:, k]
                 else:
-                    G[c] = G[c] + self._blend(face, c, X) * (wanted[:, k] - below[c])
+                    G[c] = G[c] + self._blend(face, c, X) * (prescribed[:, k] - below[c])
         return G
 
     def _blend(self, face: HardFace, column: int, X: Batch) -> Float[Array, " points"]:
-        """1 on the face, 0 on the opposite one if that is hard for this field too."""
+        """Weight of a face: 1 on it, falling to 0 at the opposite face if that is hard for this field too, else 1 everywhere."""
         axis = self.box.axes[face.axis]
         other = axis.upper if face.value == axis.lower else axis.lower
         if any(f.axis == face.axis and f.value == other and column in f.columns for f in self.faces):
@@ -131,32 +137,36 @@ class Ansatz:
         return jnp.ones_like(X[:, face.axis])
 
     def _vanishing(self, X: Batch, fields: int) -> Float[Array, "points fields"]:
-        """D: zero on the hard faces, of order one inside."""
+        """The factor D, which is zero on the hard faces and of order one inside."""
         D = [jnp.ones_like(X[:, 0])] * fields
         for face in self.faces:
             axis = self.box.axes[face.axis]
+            # Linear in X, without abs(X - value): its derivative at the face itself would be zero.
             distance = jnp.abs(face.value - axis.lower) + (X[:, face.axis] - axis.lower) * (
                 1.0 if face.value == axis.lower else -1.0
             )
+            # Over the length, so that D N keeps the size of N in any unit. A face with a hard value and a hard velocity
+            # is in `faces` twice: D vanishes there as t^2, which leaves both of them to G.
             for c in face.columns:
                 D[c] = D[c] * distance / axis.length
         return jnp.stack(D, axis=1)
 
     def _refuse_overlaps(self, problem: Problem) -> None:
-        seen: dict[tuple[int, float, int, int], Condition] = {}
+        """Raise UsageError where two conditions fix one field on one face, or a velocity is hard and the value is not."""
+        by_face: dict[tuple[int, float, int, int], Condition] = {}
         for face in self.faces:
             for c in face.columns:
                 key = (face.axis, face.value, face.order, c)
-                if key in seen:
+                if key in by_face:
                     raise UsageError(
-                        f"'{seen[key].name}' and '{face.condition.name}' both fix '{problem.fields[c]}' on one face.",
+                        f"'{by_face[key].name}' and '{face.condition.name}' both fix '{problem.fields[c]}' on one face.",
                         where=face.condition.where,
                         expected="one hard condition for a field on a face",
                         do="Make one of them soft (without hard=True).",
                     )
-                seen[key] = face.condition
-        for (axis, value, order, c), condition in seen.items():
-            if order == 1 and (axis, value, 0, c) not in seen:
+                by_face[key] = face.condition
+        for (axis, value, order, c), condition in by_face.items():
+            if order == 1 and (axis, value, 0, c) not in by_face:
                 raise UsageError(
                     f"'{condition.name}' fixes the velocity of '{problem.fields[c]}' exactly, nothing its value.",
                     where=condition.where,
@@ -166,6 +176,7 @@ class Ansatz:
 
 
 def _faces(problem: Problem, catalogue: Catalogue, condition: Condition, region: Region) -> list[HardFace]:
+    """The faces of one hard condition. Raises UsageError for a condition that no ansatz meets exactly."""
     where = location(condition.method)
     requests = {
         a: catalogue.names.resolve(a, has_normal=True, method=condition.name, where=where) for a in condition.arguments
@@ -209,19 +220,24 @@ def _faces(problem: Problem, catalogue: Catalogue, condition: Condition, region:
 
 
 def _check_affine(problem: Problem, face: HardFace, region: Region) -> tuple[int, ...]:
-    """Raise UsageError unless the condition is affine in its fields, with one solution at every point of the face.
+    """Check that the condition is affine in its fields and has one solution at every point of the face.
 
-    Returns the `rows` of the face.
+    Returns:
+        The `rows` of the face.
+
+    Raises:
+        UsageError: The condition is not affine, or cannot be solved for its fields somewhere.
     """
     count = len(face.columns)
     names = ", ".join(problem.fields[c] for c in face.columns)
     rng = np.random.default_rng(0)
     points = _trial_points(problem.domain, rng)
     X = face.project(jnp.asarray(points[np.asarray(problem.domain.contains(points))]))
+    # Values of size 3: close to zero a nonlinear condition, such as u^2 or sin(u), passes as affine.
     trial = jnp.asarray(rng.normal(size=(X.shape[0], count)) * 3.0)
-    known = problem.bound({n: u.initial for n, u in problem.unknowns().items()})
+    bound = problem.bound({n: u.initial for n, u in problem.unknowns().items()})
     b, A, actual = map(
-        np.asarray, jit_once(lambda X, v: (*face.affine(known, X), face.residual(known, X, v)))(X, trial)
+        np.asarray, jit_once(lambda X, v: (*face.affine(bound, X), face.residual(bound, X, v)))(X, trial)
     )
     if b.shape[1] != count:
         raise UsageError(
@@ -232,7 +248,8 @@ def _check_affine(problem: Problem, face: HardFace, region: Region) -> tuple[int
         )
     with np.errstate(all="ignore"):
         affine = b + np.einsum("nij,nj->ni", A, np.asarray(trial))
-    rounding = 1e3 * float(np.finfo(A.dtype).eps)
+    rounding = 1e3 * float(np.finfo(A.dtype).eps)  # what the arithmetic of a method may lose
+    # `not a <= b` rather than `a > b`: NaN has to be refused too.
     if not np.max(np.abs(actual - affine)) <= rounding * (1.0 + np.max(np.abs(affine))):
         raise UsageError(
             f"'{face.condition.name}' cannot be met exactly: it is not affine in {names}.",
@@ -264,11 +281,12 @@ def _affine_form(names: str, count: int) -> str:
 
 
 def _trial_points(box: Box, rng: np.random.Generator) -> np.ndarray:
-    """Scattered points, and the corners and centres of the box: where coefficients vanish, it is mostly there."""
+    """Random points, and the corners and centres of the box, where coefficients that vanish mostly do so."""
     marks = rng.choice([0.0, 0.5, 1.0], size=(128, box.dim)) if box.dim > 4 else _lattice(box.dim)
     unit = np.concatenate([rng.random((64, box.dim)), marks])
     return np.array([a.lower for a in box.axes]) + np.array([a.length for a in box.axes]) * unit
 
 
 def _lattice(dim: int) -> np.ndarray:
+    """All points of the unit cube whose coordinates are 0, 1/2 or 1, (3^dim, dim)."""
     return np.stack(np.meshgrid(*[[0.0, 0.5, 1.0]] * dim, indexing="ij"), axis=-1).reshape(-1, dim)

@@ -1,4 +1,4 @@
-"""Computing what methods ask for: arrays by name, each derivative once for all methods on the same points."""
+"""Arrays that methods ask for by name; each derivative is computed once for all methods on the same points."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from pinnkit.problem.conditions import method_arguments
 
 Arguments = dict[str, Any]
 TrialSolution = Callable[[Problem, BatchFunction], BatchFunction]
-"""Makes fields of the network's outputs, for a bound problem (the trial solution of Lagaris, Likas and Fotiadis 1998)."""
+"""(bound problem, network) -> fields: the trial solution of Lagaris, Likas and Fotiadis 1998."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A derived quantity: its method and what it asks for."""
+    """A derived quantity: its method and the requests of its signature."""
 
     method: Callable[..., Any]
     requests: Mapping[str, Request]
@@ -39,10 +39,14 @@ class Quantity:
 class Points:
     """Points of one region, with what is known there besides the fields.
 
-    X: (points, dim); normals: (points, dim), zero away from a boundary; columns: (points,) each, of a data file; weights:
-    (points,) for each term whose squared residuals do not all count the same; trial: what makes fields of the network's
-    outputs near these points, where something that was computed beforehand is a part of it.
-    NumPy arrays until they are cast to the precision of a run.
+    The arrays are NumPy's until they are cast to the precision of a run.
+
+    Attributes:
+        X: Physical coordinates, (points, dim).
+        normals: Outward unit normals, (points, dim); zero away from a boundary.
+        columns: Columns of a data file, (points,) each.
+        weights: Weights of the squared residuals of a term, (points,); 1 for a term that has none.
+        trial: Trial solution near these points, where it has a part that was computed beforehand; else that of the network.
     """
 
     X: Float[Array | np.ndarray, "points dim"]
@@ -53,7 +57,7 @@ class Points:
 
 
 class Catalogue:
-    """The fields and quantities of one problem: turns requested names into arrays."""
+    """The fields and quantities of one problem, which turns requested names into arrays."""
 
     def __init__(self, problem: Problem) -> None:
         methods = problem.quantities()
@@ -69,18 +73,22 @@ class Catalogue:
         self.quantities: dict[str, Quantity] = {}
         for name, method in methods.items():
             where = location(method)
-            asked = {a: self.names.resolve(a, method=name, where=where) for a in method_arguments(method)}
-            self.quantities[name] = Quantity(method, asked)
+            requests = {a: self.names.resolve(a, method=name, where=where) for a in method_arguments(method)}
+            self.quantities[name] = Quantity(method, requests)
         for name in methods:
             self._refuse_circles(name, ())
 
     def compute(self, problem: Problem, f: BatchFunction, points: Points, requests: Mapping[str, Request]) -> Arguments:
-        """The arrays for a set of argument names, one value a point.
+        """The arrays for a set of argument names, one value per point in each.
 
-        Arguments
-            problem: with unknown parameters bound to values.
-            f: the fields, (points, dim) -> (points, fields).
-            requests: what each argument name stands for.
+        Args:
+            problem: Problem whose unknown parameters are bound to values.
+            f: Fields, a function (points, dim) -> (points, fields).
+            points: Where the arrays are computed.
+            requests: What each argument name stands for.
+
+        Returns:
+            {argument name: (points,)}; further axes for gradients and Hessians, a `FieldAt` for a field as a function.
         """
         return self.compute_with(problem, f, points, requests)[0]
 
@@ -94,35 +102,44 @@ class Catalogue:
         operators: Sequence[Operator] = (),
         combined: Collection[MultiIndex] = (),
     ) -> tuple[Arguments, list[Float[Array, "points fields"]]]:
-        """As `compute`, and linear operators on the fields beside them.
+        """The arrays of `compute`, and linear operators on the fields from the same pass.
 
-        Arguments
-            operators: of the fields, in the same pass.
-            combined: derivatives that are part of an operator only: they are not computed, and zero in the arrays.
+        Args:
+            problem: Problem whose unknown parameters are bound to values.
+            f: Fields, a function (points, dim) -> (points, fields).
+            points: Where the arrays are computed.
+            requests: What each argument name stands for.
+            operators: Linear differential operators on the fields.
+            combined: Derivatives that enter through operators only: they are not computed, and zero in the arrays.
+
+        Returns:
+            The arrays by argument name, and one array (points, fields) per operator.
         """
+        # One pass per function: the fields ("" here) with all derivatives that anybody asks for, then each quantity.
         wanted: dict[str, set[MultiIndex]] = {"": set()} if operators else {}
         for request in requests.values():
             if isinstance(request, Partial):
                 group = request.base if request.base in self.quantities else ""
                 wanted.setdefault(group, set()).update(partials(request, self.domain))
         table: dict[tuple[str, MultiIndex], Float[Array, " points"]] = {}
-        found: list[Float[Array, "points fields"]] = []
+        operator_values: list[Float[Array, "points fields"]] = []
         X = jnp.asarray(points.X)
         for group, indices in wanted.items():
             if group:
                 table |= {(group, i): v[:, 0] for i, v in self._quantity(problem, f, group, X, indices).items()}
                 continue
-            values, found = derivatives(f, X, indices - set(combined), operators)
+            values, operator_values = derivatives(f, X, indices - set(combined), operators)
             table |= {(name, i): v[:, k] for i, v in values.items() for k, name in enumerate(self.names.fields)}
+            # Methods are linear in these: with zeros they return the rest of the residual, to which the operators are added.
             table |= {(name, i): jnp.zeros_like(X[:, 0]) for i in combined for name in self.names.fields}
         functions = self._field_functions(problem, f, requests, X)
         arrays = {
             name: self._array(request, table, points) for name, request in requests.items() if name not in functions
         }
-        return {name: functions.get(name, arrays.get(name)) for name in requests}, found
+        return {name: functions.get(name, arrays.get(name)) for name in requests}, operator_values
 
     def highest_orders(self, requests: Iterable[Request]) -> dict[MultiIndex, str]:
-        """Every multi-index that reaches the network itself, quantities unfolded, with the name that needs it."""
+        """Every multi-index that reaches the network itself, quantities expanded, with the field or quantity that needs it."""
         needed: dict[MultiIndex, str] = {}
         for request in requests:
             if not isinstance(request, Partial):
@@ -132,11 +149,12 @@ class Catalogue:
                 below = self.highest_orders(self.quantities[request.base].requests.values())
             for outer in partials(request, self.domain):
                 for inner in below:
+                    # The sorted tuple is canonical, since partial derivatives of smooth functions commute.
                     needed[tuple(sorted(outer + inner))] = request.base
         return needed
 
     def fields_behind(self, requests: Iterable[Request]) -> set[str]:
-        """The fields that requests depend on, quantities unfolded."""
+        """The fields that requests depend on, directly or through quantities."""
         bases = {r.base for r in requests if isinstance(r, (Partial, FieldFunction))}
         unfolded = [self.fields_behind(self.quantities[b].requests.values()) for b in bases if b in self.quantities]
         return set.union(bases - set(self.quantities), *unfolded)
@@ -144,11 +162,14 @@ class Catalogue:
     def _quantity(
         self, problem: Problem, f: BatchFunction, name: str, X: Float[Array, "points dim"], indices: set[MultiIndex]
     ) -> dict[MultiIndex, Float[Array, "points 1"]]:
+        """Derivatives of a quantity at points."""
         return partial_derivatives(self._quantity_function(problem, f, name), X, indices)
 
     def _quantity_function(self, problem: Problem, f: BatchFunction, name: str) -> BatchFunction:
+        """The quantity as a function of points, (points, dim) -> (points, 1), so that it can be differentiated."""
         quantity = self.quantities[name]
 
+        # Points without normals and columns: a quantity has to be a function of place alone.
         def value(X: Float[Array, "points dim"]) -> Float[Array, "points 1"]:
             arguments = self.compute(problem, f, Points(X), quantity.requests)
             return quantity_value(problem, name, quantity.method, arguments, X.shape[0], X.dtype)[:, None]
@@ -156,18 +177,19 @@ class Catalogue:
         return value
 
     def _array(self, request: Request, table: Mapping[Any, Any], points: Points) -> Any:
+        """The array that a request stands for, from the table {(field or quantity, multi-index): (points,)}."""
         space = self.domain.space
         match request:
             case Coordinate(axis):
                 return points.X[:, axis]
             case NormalComponent(axis):
-                return _given(points.normals, "normals")[:, axis]
+                return _require(points.normals, "normals")[:, axis]
             case Column(name):
-                return _given(points.columns, "columns")[name]
+                return _require(points.columns, "columns")[name]
             case Partial(base, index, ""):
                 return table[base, index]
             case Partial(base, _, "n"):
-                normals = _given(points.normals, "normals")
+                normals = _require(points.normals, "normals")
                 return sum(normals[:, i] * table[base, (i,)] for i in space)
             case Partial(base, _, "laplacian"):
                 return sum(table[base, (i, i)] for i in space)
@@ -180,9 +202,10 @@ class Catalogue:
     def _field_functions(
         self, problem: Problem, f: BatchFunction, requests: Mapping[str, Request], X: Float[Array, "points dim"]
     ) -> dict[str, FieldAt]:
-        """What is asked for as a function, by argument name; all fields share one `Elsewhere`, so that calls can be joined."""
+        """Fields and quantities asked for as functions, by argument name."""
         bases = {name: request.base for name, request in requests.items() if isinstance(request, FieldFunction)}
         own = {b: Elsewhere(b, self._quantity_function(problem, f, b)) for b in bases.values() if b in self.quantities}
+        # All fields share one `Elsewhere`: their calls can then be batched into one evaluation of the network.
         fields, names = Elsewhere("", f), self.names.fields
         return {
             name: FieldAt(base, own.get(base, fields), names.index(base) if base in names else 0, self.domain.names, X)
@@ -190,6 +213,7 @@ class Catalogue:
         }
 
     def _refuse_circles(self, name: str, seen: tuple[str, ...]) -> None:
+        """Raise UsageError for a quantity that depends on itself."""
         if name in seen:
             raise UsageError(
                 f"The quantity '{name}' is defined by itself: {' -> '.join((*seen, name))}.",
@@ -202,7 +226,8 @@ class Catalogue:
                 self._refuse_circles(request.base, (*seen, name))
 
 
-def _given(value: Any, what: str) -> Any:
+def _require(value: Any, what: str) -> Any:
+    """The value itself; None is a mistake of pinnkit, since requests are resolved before points are sampled."""
     if value is None:
         raise RuntimeError(f"internal: {what} are asked for where there are none")
     return value

@@ -1,4 +1,4 @@
-"""Which derivatives are carried through a network together, and how they combine in products and compositions.
+"""The derivatives that are carried through a network together, and how they combine in products and compositions.
 
 A channel is a linear operator sum_k c_k d^a_k: a single partial derivative, or a combination such as u_t - nu u_xx, which
 then costs one channel where its parts would cost two. Below the operators that are asked for, every lower derivative that
@@ -24,7 +24,7 @@ Operator = Mapping[MultiIndex, Any]
 
 @dataclass(frozen=True)
 class Monomial:
-    """coefficient times a product of channels (by number)."""
+    """A coefficient times a product of channels, which are given by number."""
 
     coefficient: Any
     factors: tuple[int, ...]
@@ -32,7 +32,7 @@ class Monomial:
 
 @dataclass(frozen=True)
 class Product:
-    """coefficient times (channel of the left factor) times (channel of the right factor)."""
+    """A coefficient times a channel of the left factor times a channel of the right factor."""
 
     coefficient: Any
     left: int
@@ -40,61 +40,69 @@ class Product:
 
 
 class Channels:
-    """The channels that a set of operators needs, by number: the lower derivatives first, the operators asked for last.
+    """The channels that a set of operators needs, by number: the lower derivatives first, then the operators.
 
-    Arguments
-        operators: no value among their multi-indices; an operator of one multi-index with coefficient 1 is that partial.
+    Args:
+        operators: Operators without the value () among their multi-indices. One with a single multi-index and the
+            coefficient 1 is that partial derivative.
     """
 
     def __init__(self, operators: Sequence[Operator]) -> None:
+        # Every rule for an index refers to proper parts of it only: with these among the channels the set is closed.
         below = {part for operator in operators for index in operator for part in proper_parts(index)}
         plain = {index for operator in operators if (index := _single(operator)) is not None}
         indices = in_order(below | plain)
         self.number: dict[MultiIndex, int] = {index: k for k, index in enumerate(indices)}
         self.operators: list[Operator] = [{index: 1.0} for index in indices]
-        self.asked: list[int] = []
+        self.operator_numbers: list[int] = []
         for operator in operators:
             index = _single(operator)
             if index is None:
                 self.operators.append(operator)
-            self.asked.append(len(self.operators) - 1 if index is None else self.number[index])
+            self.operator_numbers.append(len(self.operators) - 1 if index is None else self.number[index])
         self.compositions = [tuple(self._compositions(operator)) for operator in self.operators]
         self.products = [tuple(self._products(operator)) for operator in self.operators]
 
     @property
     def order(self) -> int:
-        """The highest derivative of a function that a composition with it needs."""
+        """Highest order of derivative of an elementwise function g that the composition g(z) needs."""
         return max((len(index) for operator in self.operators for index in operator), default=0)
 
     def _compositions(self, operator: Operator) -> Iterator[tuple[int, tuple[Monomial, ...]]]:
-        """Faa di Bruno, what stands beside g' times the channel itself: (m, what g^(m) is multiplied with), m >= 2."""
+        """Terms (m, factors of g^(m)), m >= 2, of Faa di Bruno's formula; g' times the channel itself is left out."""
         terms: dict[int, list[Monomial]] = {}
         for index, coefficient in operator.items():
-            counted = Counter(tuple(sorted(self.number[block] for block in parts)) for parts in _partitions(index))
-            for blocks, times in counted.items():
-                terms.setdefault(len(blocks), []).append(Monomial(_scaled(coefficient, times), blocks))
+            # Partitions that differ only in which of several equal axes is where give one product: u_xxx has three
+            # partitions {x, xx}, which are one monomial times 3 (Hardy 2006).
+            multiplicities = Counter(
+                tuple(sorted(self.number[block] for block in parts)) for parts in _partitions(index)
+            )
+            for blocks, times in multiplicities.items():
+                terms.setdefault(len(blocks), []).append(Monomial(_multiple(coefficient, times), blocks))
         yield from ((m, tuple(monomials)) for m, monomials in sorted(terms.items()))
 
     def _products(self, operator: Operator) -> Iterator[Product]:
-        """Leibniz, what stands beside the two terms in which one factor is not differentiated."""
+        """Terms of Leibniz' rule, without the two in which one factor is not differentiated."""
         for index, coefficient in operator.items():
             splits = Counter(_splits(index))
             for (left, right), times in splits.items():
-                yield Product(_scaled(coefficient, times), self.number[left], self.number[right])
+                yield Product(_multiple(coefficient, times), self.number[left], self.number[right])
 
 
 def _single(operator: Operator) -> MultiIndex | None:
-    """The multi-index of an operator that is a plain partial derivative."""
+    """The multi-index of an operator that is a plain partial derivative; None for any other."""
     (index, coefficient), *others = operator.items()
+    # A traced coefficient cannot be compared with 1: its value is unknown while the program is traced.
     return index if not others and isinstance(coefficient, (int, float)) and coefficient == 1 else None
 
 
-def _scaled(coefficient: Any, times: int) -> Any:
+def _multiple(coefficient: Any, times: int) -> Any:
+    # Not `times * coefficient` for 1: each product with a traced coefficient is an operation in the compiled program.
     return coefficient if times == 1 else times * coefficient
 
 
 def _splits(index: MultiIndex) -> Iterator[tuple[MultiIndex, MultiIndex]]:
-    """The ways to share the positions between two factors, at least one for each."""
+    """The ways to distribute the positions of an index over two factors, at least one to each."""
     positions = range(len(index))
     for size in range(1, len(index)):
         for chosen in combinations(positions, size):
@@ -102,7 +110,7 @@ def _splits(index: MultiIndex) -> Iterator[tuple[MultiIndex, MultiIndex]]:
 
 
 def _partitions(index: MultiIndex) -> Iterator[tuple[MultiIndex, ...]]:
-    """The partitions of the positions into two blocks or more."""
+    """The partitions of the positions of an index into two or more blocks."""
     for blocks in set_partitions(tuple(range(len(index)))):
         if len(blocks) > 1:
             yield tuple(tuple(index[i] for i in block) for block in blocks)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 HALF_PI = (1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21)
-"""pi/2 in three parts, the first of 33 bits: its multiples up to 2^20 are exact."""
+"""The number pi/2 in three parts. The first has 33 bits, so that its multiples up to 2^20 are exact in float64."""
 SINE = (
     -1.66666666666666324348e-01,
     8.33333333332248946124e-03,
@@ -34,21 +34,25 @@ COSINE = (
 
 
 def sine_and_cosine(x: Float[Array, "*shape"]) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
-    """sin x and cos x, each to 2.3e-16 for |x| < 1e6; beyond, those of an argument within a rounding of x.
+    """Compute sin x and cos x in one pass, each to 2.3e-16 for |x| < 1e6; beyond, those of an argument within a rounding of x.
 
-    In other precisions than float64 XLA's own.
+    In precisions other than float64, XLA's own functions are used.
     """
     return _together(x) if jnp.asarray(x).dtype == jnp.float64 else (jnp.sin(x), jnp.cos(x))
 
 
+# A rule of its own: the derivative of sin is cos to full precision, where that of its polynomial is less accurate and has
+# to be computed besides. The rule calls `sine_and_cosine` again, so that derivatives of any order go the same way.
 @jax.custom_jvp
 def _together(x: Any) -> tuple[Any, Any]:
     turns = jnp.round(x * (2 / jnp.pi))
     r = x
+    # The leading part of x cancels here; since turns * HALF_PI[0] is exact, nothing is lost by that.
     for part in HALF_PI:
         r = r - turns * part
     z = r * r
     s, c = r + r * z * _polynomial(SINE, z), 1.0 - 0.5 * z + z * z * _polynomial(COSINE, z)
+    # Selections and signs by arithmetic on floats: branches would not vectorise, integers overflow for large x.
     swapped = _parity(turns) > 0
     sine, cosine = jnp.where(swapped, c, s), jnp.where(swapped, s, c)
     return sine * (1.0 - 2.0 * _parity(jnp.floor(0.5 * turns))), cosine * (
@@ -64,12 +68,12 @@ def _(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
 
 
 def _parity(n: Any) -> Any:
-    """0 for an even whole number, 1 for an odd one."""
+    """Parity of whole numbers: 0 for even ones, 1 for odd ones."""
     return n - 2.0 * jnp.floor(0.5 * n)
 
 
 def _polynomial(coefficients: Sequence[float], z: Any) -> Any:
-    """sum_k c_k z^k."""
+    """Value of the polynomial sum_k c_k z^k, by Horner's scheme."""
     total: Any = coefficients[-1]
     for c in reversed(coefficients[:-1]):
         total = total * z + c

@@ -1,4 +1,4 @@
-"""The derivative engine: the one place where derivatives of fields are made.
+"""The derivative engine: the one place where derivatives of fields are computed.
 
 All derivatives that are asked for are carried forward through the function together (`jets.py`); a function that cannot
 be taken apart in that way is differentiated by nested forward mode, with the same answer to rounding.
@@ -23,13 +23,15 @@ BatchFunction = Callable[[Float[Array, "points dim"]], Float[Array, "points fiel
 def partial_derivatives(
     f: BatchFunction, X: Float[Array, "points dim"], wanted: Collection[MultiIndex]
 ) -> dict[MultiIndex, Float[Array, "points fields"]]:
-    """Partial derivatives of a batch function, one point a row, each row a function of that point alone.
+    """Partial derivatives of a function of points that acts on each row by itself.
 
-    Arguments
-        f: (points, dim) -> (points, fields); row i of the result depends on row i of the points only.
-        X: (points, dim), physical coordinates.
-        wanted: sorted multi-indices; () asks for the value.
-    Returns {multi-index: (points, fields)} with exactly the wanted ones, in units of field / coordinate^order.
+    Args:
+        f: Function (points, dim) -> (points, fields); row i of the result depends on row i of the points only.
+        X: Physical coordinates, (points, dim).
+        wanted: Sorted multi-indices; () asks for the value.
+
+    Returns:
+        {multi-index: (points, fields)} for exactly the wanted ones, in units of field / coordinate^order.
     """
     return derivatives(f, X, wanted)[0]
 
@@ -37,34 +39,34 @@ def partial_derivatives(
 def derivatives(
     f: BatchFunction, X: Float[Array, "points dim"], wanted: Collection[MultiIndex], operators: Sequence[Operator] = ()
 ) -> tuple[dict[MultiIndex, Float[Array, "points fields"]], list[Float[Array, "points fields"]]]:
-    """As `partial_derivatives`, and linear operators beside them: sum_k c_k d^a_k f, (points, fields) each.
+    """Partial derivatives as `partial_derivatives` returns them, and linear operators sum_k c_k d^a_k f, (points, fields) each.
 
     An operator costs as much as one derivative of its order, however many parts it has.
     """
     indices = sorted(set(wanted) - {()}, key=lambda index: (len(index), index))
     try:
-        value, *found = propagate(f, X, Channels([{index: 1.0} for index in indices] + list(operators)))
-    except NoRule:
-        return nested(f, X, wanted, operators)
-    table = {(): value, **dict(zip(indices, found, strict=False))}
-    return {index: table[index] for index in wanted}, found[len(indices) :]
+        value, *channels = propagate(f, X, Channels([{index: 1.0} for index in indices] + list(operators)))
+    except NoRule:  # raised while f is traced: in the compiled program only the slow way is left
+        return derivatives_by_nested_jvp(f, X, wanted, operators)
+    table = {(): value, **dict(zip(indices, channels, strict=False))}  # the operators come after the indices
+    return {index: table[index] for index in wanted}, channels[len(indices) :]
 
 
-def nested(
+def derivatives_by_nested_jvp(
     f: BatchFunction, X: Float[Array, "points dim"], wanted: Collection[MultiIndex], operators: Sequence[Operator] = ()
 ) -> tuple[dict[MultiIndex, Float[Array, "points fields"]], list[Float[Array, "points fields"]]]:
-    """The same as `derivatives` by nested forward mode, for any function: each edge of a trie is one `jax.jvp`."""
+    """Derivatives as `derivatives` returns them, by nested forward mode: each edge of a trie is one `jax.jvp`."""
     table = _expand(f, _trie({*wanted, *(index for operator in operators for index in operator)}), X)
     combined = [sum(c * table[index] for index, c in operator.items()) for operator in operators]
     return {index: table[index] for index in wanted}, combined
 
 
 Trie = dict[int, Any]
-"""Axis number -> the trie below it."""
+"""Multi-indices by common prefixes: axis number -> the trie below it."""
 
 
 def _trie(wanted: Collection[MultiIndex]) -> Trie:
-    """Group multi-indices by what they share, counting from the last axis: u_tx is a child of u_x.
+    """Group multi-indices by the axes that they share, counting from the last: u_tx is a child of u_x.
 
     The last axes are space axes, whose derivatives are of the highest order, so sharing starts there.
     """
@@ -79,10 +81,12 @@ def _trie(wanted: Collection[MultiIndex]) -> Trie:
 def _expand(
     f: BatchFunction, trie: Trie, X: Float[Array, "points dim"]
 ) -> dict[MultiIndex, Float[Array, "points fields"]]:
+    """Differentiate f along all paths of a trie, and return {multi-index: (points, fields)}."""
     results: dict[MultiIndex, Float[Array, "points fields"]] = {}
     for axis, children in trie.items():
         direction = jnp.zeros_like(X).at[:, axis].set(1.0)
 
+        # The direction is bound as a default: a closure would see that of the last axis of the loop.
         def along(
             Y: Float[Array, "points dim"], v: Float[Array, "points dim"] = direction
         ) -> Float[Array, "points fields"]:
@@ -90,6 +94,7 @@ def _expand(
 
         if children:
             below = _expand(along, children, X)
+            # below[()] is the slope itself; it comes with the value from the one jvp that follows.
             results |= {tuple(sorted((axis, *index))): value for index, value in below.items() if index}
         value, slope = jax.jvp(f, (X,), (direction,))
         results[()], results[(axis,)] = value, slope

@@ -1,4 +1,4 @@
-"""Elementwise functions of one array and their derivatives [g, g', g'', ...], in closed form where there is one."""
+"""Elementwise functions g of one array with their derivatives [g, g', g'', ...], in closed form where there is one."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def only_elementwise(jaxpr: Jaxpr, shape: tuple[int, ...]) -> bool:
     return True
 
 
-def evaluated(equation: JaxprEqn, operands: Sequence[Any]) -> list[Any]:
-    """The operation itself, on arrays."""
-    given = equation.primitive.get_bind_params(equation.params)
-    functions, parameters = given if isinstance(given, tuple) else ((), given)  # the latter since jax 0.10
+def apply_primitive(equation: JaxprEqn, operands: Sequence[Any]) -> list[Any]:
+    """Apply the primitive operation of a jaxpr's equation to arrays; the results, always as a list."""
+    bind_params = equation.primitive.get_bind_params(equation.params)
+    functions, parameters = bind_params if isinstance(bind_params, tuple) else ((), bind_params)  # since jax 0.10
     results = equation.primitive.bind(*functions, *operands, **parameters)
     return list(results) if equation.primitive.multiple_results else [results]
 
@@ -43,46 +43,52 @@ def aval(variable: Any) -> Any:
 
 
 def derivatives_of(equation: JaxprEqn, values: Sequence[Any], at: int, order: int) -> list[Any]:
-    """[g, g', ...] of an elementwise operation with respect to the operand number `at`.
+    """Value and derivatives [g, g', ...] of an elementwise operation with respect to the operand number `at`.
 
-    In closed form where there is one, else by nested forward mode.
+    They are in closed form where there is one, else by nested forward mode.
     """
     z, name = values[at], equation.primitive.name
     if name in CLOSED:
-        return CLOSED[name](z, evaluated(equation, [z])[0], equation.params, order)
+        return CLOSED[name](z, apply_primitive(equation, [z])[0], equation.params, order)
+    # Each nested jvp repeats the work inside it: the cost doubles per order, which is why activations have closed forms.
     others = [None if k == at else x for k, x in enumerate(values)]
-    functions: list[Callable[[Any], Any]] = [lambda x: evaluated(equation, [x if o is None else o for o in others])[0]]
+    functions: list[Callable[[Any], Any]] = [
+        lambda x: apply_primitive(equation, [x if o is None else o for o in others])[0]
+    ]
     for _ in range(order):
         functions.append(_slope(functions[-1]))
     return [g(z) for g in functions]
 
 
 def _slope(g: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The derivative of an elementwise function, as a function."""
     return lambda x: jax.jvp(g, (x,), (jnp.ones_like(x),))[1]
 
 
 def power(z: Any, y: Any, exponent: Any, order: int) -> list[Any]:
-    """Of z^p, y its value: p z^(p-1), p (p-1) z^(p-2), ...; None from where they are zero."""
-    found, factor, p = [y], 1.0, exponent
+    """Value y of z^p and its derivatives p z^(p-1), p (p-1) z^(p-2), ...; None for those that are zero."""
+    powers, factor, p = [y], 1.0, exponent
     for _ in range(order):
         if isinstance(p, int) and p == 0:
-            break  # a polynomial's derivatives end
+            break  # further derivatives of a polynomial are zero
         factor, p = factor * p, p - 1
-        found.append(factor * (jax.lax.integer_pow(z, p) if isinstance(p, int) else z**p))
-    return found + [None] * (order + 1 - len(found))
+        # integer_pow is repeated multiplication; z**p with a float p would be NaN for negative z.
+        powers.append(factor * (jax.lax.integer_pow(z, p) if isinstance(p, int) else z**p))
+    return powers + [None] * (order + 1 - len(powers))
 
 
 def _by_polynomials(y: Any, slope: Any, rule: Callable[[list[float]], list[float]], order: int) -> list[Any]:
-    """Of g with g' = slope and g^(k) = slope Q_k(g): Q_1 = 1 and `rule` makes the next Q from the last."""
-    found, coefficients = [y], [1.0]
+    """Value y and derivatives g^(k) = slope Q_k(y) of g, where Q_1 = 1 and `rule` turns the coefficients of Q_k into the next."""
+    # All orders come from the one transcendental value y; the polynomials themselves are built while tracing.
+    values, coefficients = [y], [1.0]
     for _ in range(order):
-        found.append(slope if len(coefficients) == 1 else slope * _horner(coefficients, y))
+        values.append(slope if len(coefficients) == 1 else slope * _horner(coefficients, y))
         coefficients = rule(coefficients)
-    return found
+    return values
 
 
 def _horner(coefficients: Sequence[float], y: Any) -> Any:
-    """sum_k c_k y^k."""
+    """Value of the polynomial sum_k c_k y^k; every second coefficient of tanh's is zero, and is not added."""
     total: Any = coefficients[-1]
     for c in reversed(coefficients[:-1]):
         total = total * y if c == 0 else total * y + c
@@ -90,6 +96,8 @@ def _horner(coefficients: Sequence[float], y: Any) -> Any:
 
 
 def _tanh(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any]:
+    """Derivatives of y = tanh z as polynomials in y, since y' = 1 - y^2."""
+
     # d/dz [(1 - y^2) Q] = (1 - y^2) [(1 - y^2) Q' - 2 y Q]
     def following(q: list[float]) -> list[float]:
         new = [0.0] * (len(q) + 1)
@@ -103,6 +111,8 @@ def _tanh(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any
 
 
 def _logistic(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any]:
+    """Derivatives of the logistic function y as polynomials in y, since y' = y - y^2."""
+
     # d/dz [(y - y^2) Q] = (y - y^2) [(1 - 2 y) Q + (y - y^2) Q']
     def following(q: list[float]) -> list[float]:
         new = [0.0] * (len(q) + 1)
@@ -115,7 +125,7 @@ def _logistic(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list
 
 
 def _circular(z: Any, shift: int, order: int) -> list[Any]:
-    """sin, cos, -sin, -cos, ... of z from the term `shift` on."""
+    """The sequence sin z, cos z, -sin z, -cos z, ... from its term number `shift` on."""
     sine, cosine = sine_and_cosine(z)
     cycle = [sine, cosine, -sine, -cosine]
     return [cycle[(k + shift) % 4] for k in range(order + 1)]

@@ -1,8 +1,8 @@
-"""Fields at places that a method computes (`u_at(x=0.0)`), and one evaluation of the network for all of them.
+"""Fields at points that a method computes (`u_at(x=0.0)`), and one evaluation of the network for all of them.
 
 Each call would be a copy of the network in the compiled program: twenty in a sum compile for three times as long as one
 call with twenty points. So methods are traced first, each call as one named operation; then calls that need no other
-call's result are joined: their points are stacked, and the fields are evaluated once.
+call's result are batched: their points are stacked, and the fields are evaluated once.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError
 from pinnkit.fields.derivatives import BatchFunction
-from pinnkit.fields.elementwise import evaluated
+from pinnkit.fields.elementwise import apply_primitive
 
 PREFIX = "_pinnkit_elsewhere_"
-"""Begins the names of the operations that stand for calls."""
+"""Prefix of the names of the operations that stand for calls."""
 
 
 class Elsewhere:
@@ -35,30 +35,31 @@ class Elsewhere:
         call.__name__ = call.__qualname__ = self.name
         self._call = jax.jit(call)
         self._bodies: set[int] = set()
-        """The traced functions that calls so far have, by identity; `_held` keeps them."""
-        self._held: list[Any] = []
+        """Identities of the traced bodies of all calls; `_references` keeps these objects alive, so that no id is used twice."""
+        self._references: list[Any] = []
 
     def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
-        """The fields there."""
-        # JAX traces a function once for each kind of argument, so that this body is the one that the call below has.
+        """The fields at points, (points, fields)."""
+        # JAX traces a function once per shape and dtype of its arguments, so this body is the one that the call below has.
         body = jax.make_jaxpr(lambda: self._call(X))().jaxpr.eqns[0].params["jaxpr"]
         if id(body) not in self._bodies:
             self._bodies.add(id(body))
-            self._held.append(body)
+            self._references.append(body)
         return self._call(X)
 
     def recognises(self, equation: JaxprEqn) -> bool:
-        """Whether an operation is a call of these fields as it was made, not a derivative or a batch of such calls.
+        """Whether an operation is a plain call of these fields, not a derivative or a vmapped version of one.
 
-        What differentiates or batches a call has the same name, but a body of its own.
+        Derivatives and vmapped versions have the same name, but a body of their own.
         """
         return equation.params.get("name") == self.name and id(equation.params["jaxpr"]) in self._bodies
 
 
 class FieldAt:
-    """One field or quantity as a function of named coordinates, broadcast together; those not named stay.
+    """One field or quantity as a function of named coordinates, which are broadcast against each other.
 
-    What is not named has one value per point: u_at(x=nodes[None, :]) is (points, nodes), u_at(x=nodes[:, None]) (nodes, points).
+    A coordinate that is not named keeps its value at each point: u_at(x=nodes[None, :]) is (points, nodes), and
+    u_at(x=nodes[:, None]) is (nodes, points).
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class FieldAt:
         self.elsewhere, self._name, self._column, self._axes, self._X = elsewhere, name, column, tuple(axes), X
 
     def __call__(self, **coordinates: Any) -> Any:
-        """The values there. Raises UsageError for an unknown coordinate, and for shapes that do not fit together."""
+        """The values at these coordinates. Raises UsageError for an unknown coordinate or shapes that do not broadcast."""
         for name in coordinates:
             if name not in self._axes:
                 raise UsageError(
@@ -78,18 +79,18 @@ class FieldAt:
         dtype = self._X.dtype
         named = {name: jnp.asarray(value, dtype) for name, value in coordinates.items()}
         further = _axes_after_points([v.shape for v in named.values()])
-        given = [
+        columns = [
             named[name] if name in named else self._X[:, i].reshape(-1, *further) for i, name in enumerate(self._axes)
         ]
-        shape = self._shape(named, given)
+        shape = self._shape(named, columns)
         # Explicit broadcasting: this works under `jax_numpy_rank_promotion = "raise"` too.
-        X = jnp.stack([jnp.broadcast_to(g, shape).reshape(-1) for g in given], axis=1)
+        X = jnp.stack([jnp.broadcast_to(c, shape).reshape(-1) for c in columns], axis=1)
         return jax.lax.index_in_dim(self.elsewhere(X), self._column, axis=1, keepdims=False).reshape(shape)
 
-    def _shape(self, named: Mapping[str, Any], given: Sequence[Any]) -> tuple[int, ...]:
+    def _shape(self, named: Mapping[str, Any], columns: Sequence[Any]) -> tuple[int, ...]:
         """The shape of the result. Raises UsageError where the coordinates have shapes that do not fit together."""
         try:
-            return jnp.broadcast_shapes(*(g.shape for g in given))
+            return jnp.broadcast_shapes(*(c.shape for c in columns))
         except ValueError:
             points = self._X.shape[0]
             sizes = ", ".join(
@@ -111,32 +112,33 @@ class FieldAt:
 
 
 def _axes_after_points(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """Axes of length 1 that follow the points where coordinates are not named: as many as rows (1, nodes, ...) have.
+    """Axes of length 1 that coordinates without a name get after that of the points: as many as rows (1, nodes, ...) have.
 
-    () where no coordinate is such a row, and where one is a column (nodes, 1): its points come last. Whether a shape has as
-    many entries as there are points is not asked: that may be so by chance.
+    The result is () where no coordinate is such a row, and where one is a column (nodes, 1), whose points come last. The
+    number of points decides nothing: it may equal a number of nodes by chance.
     """
     rows = [s for s in shapes if len(s) > 1 and s[0] == 1 and s[-1] != 1]
     columns = [s for s in shapes if len(s) > 1 and s[0] != 1 and s[-1] == 1]
     return (1,) * (max(map(len, rows)) - 1) if rows and not columns else ()
 
 
-def evaluate_joined(method: Callable[[], Sequence[Any]], arguments: Mapping[str, Any]) -> list[Any]:
-    """The arrays that a function returns, with one evaluation of the fields for as many calls of `FieldAt` as possible.
+def evaluate_with_batched_calls(method: Callable[[], Sequence[Any]], arguments: Mapping[str, Any]) -> list[Any]:
+    """Evaluate a function of arrays and `FieldAt`s, with one evaluation of the fields for as many calls as possible.
 
     Args:
-        method: makes the arrays of `arguments`, which it holds.
-        arguments: by name; what is no `FieldAt` among them does not matter.
+        method: Returns the arrays; it closes over `arguments`.
+        arguments: Arrays and `FieldAt`s by name; only the latter matter here.
 
     Returns:
-        The arrays, in order.
+        The arrays that `method` returns, in order.
     """
     functions = list({id(a.elsewhere): a.elsewhere for a in arguments.values() if isinstance(a, FieldAt)}.values())
     if not functions:
         return list(method())
     traced = jax.make_jaxpr(lambda: list(method()))()
-    known: dict[Any, Any] = dict(zip(traced.jaxpr.constvars, traced.consts, strict=True))
-    # Equations in the order of the trace; each round evaluates what needs no call that is still to be made.
+    env: dict[Any, Any] = dict(zip(traced.jaxpr.constvars, traced.consts, strict=True))
+    # Each round evaluates, in the order of the trace, what depends on no pending call, then all pending calls of one
+    # function at once. Delays of delays, u_at(t=t - u_at(...)), need one round per level.
     equations = list(traced.jaxpr.eqns)
     while equations:
         calls: dict[int, list[JaxprEqn]] = {}
@@ -147,27 +149,27 @@ def evaluate_joined(method: Callable[[], Sequence[Any]], arguments: Mapping[str,
             which = next((k for k, function in enumerate(functions) if function.recognises(equation)), None)
             if blocked.isdisjoint(variables):
                 if which is None:
-                    results = evaluated(equation, [_read(known, v) for v in equation.invars])
-                    known |= dict(zip(equation.outvars, results, strict=True))
+                    results = apply_primitive(equation, [_read(env, v) for v in equation.invars])
+                    env |= dict(zip(equation.outvars, results, strict=True))
                     continue
                 calls.setdefault(which, []).append(equation)
             else:
                 later.append(equation)
             blocked.update(equation.outvars)
-        for which, made in calls.items():
-            known |= _evaluated_together(functions[which].f, made, known)
+        for which, batch in calls.items():
+            env |= _evaluate_calls(functions[which].f, batch, env)
         equations = later
-    return [_read(known, v) for v in traced.jaxpr.outvars]
+    return [_read(env, v) for v in traced.jaxpr.outvars]
 
 
-def _evaluated_together(f: BatchFunction, calls: Sequence[JaxprEqn], known: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The result of each call, from one evaluation at the points of all of them."""
-    points = [_read(known, call.invars[-1]) for call in calls]  # before them what the function closes over
+def _evaluate_calls(f: BatchFunction, calls: Sequence[JaxprEqn], env: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Evaluate calls at once, at the points of all of them; {result variable: array}."""
+    points = [_read(env, call.invars[-1]) for call in calls]  # the other operands are what f closes over
     ends = np.cumsum([X.shape[0] for X in points])
     # `split`, not slices: its derivative is one concatenation, theirs a sum of as many padded arrays as there are calls.
     parts = jnp.split(f(jnp.concatenate(points)), ends[:-1]) if len(points) > 1 else [f(points[0])]
     return {call.outvars[0]: part for call, part in zip(calls, parts, strict=True)}
 
 
-def _read(known: Mapping[Any, Any], variable: Any) -> Any:
-    return variable.val if isinstance(variable, Literal) else known[variable]
+def _read(env: Mapping[Any, Any], variable: Any) -> Any:
+    return variable.val if isinstance(variable, Literal) else env[variable]

@@ -23,9 +23,9 @@ from pinnkit.fields.channels import Channels
 from pinnkit.fields.elementwise import (
     UNARY,
     WITHOUT_DERIVATIVE,
+    apply_primitive,
     aval,
     derivatives_of,
-    evaluated,
     only_elementwise,
     power,
 )
@@ -37,19 +37,19 @@ class NoRule(Exception):
 
 @dataclass(frozen=True)
 class Jet:
-    """A value and its channels, {number: array of the value's shape}; a channel that is not there is zero.
+    """A value and its channels, {number: array of the value's shape}; a channel that is absent is zero.
 
-    A channel whose leading dimension is 1 is the same at every point: so are the coordinates' own derivatives, and what
-    an embedding and a first layer make of them.
+    A channel whose leading dimension is 1 is the same at every point, as the derivatives of the coordinates are, and
+    those of an affine embedding and of the first layer's products.
     """
 
     value: Any
     channels: Mapping[int, Any]
 
     def full(self, number: int) -> Any:
-        """A channel in the shape of the value."""
+        """A channel, broadcast to the shape of the value."""
         channel = self.channels.get(number)
-        return jnp.zeros_like(self.value) if channel is None else _filled(channel, self.value)
+        return jnp.zeros_like(self.value) if channel is None else _broadcast(channel, self.value)
 
 
 def propagate(
@@ -60,18 +60,20 @@ def propagate(
     f maps points to (points, fields), each row from its own point.
     """
     traced = jax.make_jaxpr(f)(X)
+    # NumPy rows where the numbers are known while tracing: `_on_rows` can then see that a row is zero, and drop it.
     seeds: dict[int, Any] = {}
     for index, number in channels.number.items():
         if len(index) == 1:
             seeds[number] = np.eye(X.shape[1], dtype=X.dtype)[list(index)]
     for number in range(len(channels.number), len(channels.operators)):
+        # Of a combination only the parts of first order act on the coordinates; higher derivatives of them are zero.
         first = {i: c for i, c in channels.operators[number].items() if len(i) == 1}
         if first:
             row = sum(c * (jnp.arange(X.shape[1]) == i[0]) for i, c in first.items())
             seeds[number] = jnp.asarray(row, X.dtype)[None, :]
     (result,) = _interpret(traced.jaxpr, traced.consts, [Jet(X, seeds)], channels)
     jet = _jet(result)
-    return [jet.value, *(jet.full(number) for number in channels.asked)]
+    return [jet.value, *(jet.full(number) for number in channels.operator_numbers)]
 
 
 def _jet(x: Any) -> Jet:
@@ -82,40 +84,41 @@ def _value(x: Any) -> Any:
     return x.value if isinstance(x, Jet) else x
 
 
-def _made(value: Any, channels: Mapping[int, Any]) -> Any:
-    """A jet, or the bare value where nothing depends on the points."""
-    kept = {k: c for k, c in channels.items() if c is not None}
-    return Jet(value, kept) if kept else value
+def _jet_or_value(value: Any, channels: Mapping[int, Any]) -> Any:
+    """A jet, or the bare value where no channel is left: constants then take the way of plain arrays."""
+    nonzero = {k: c for k, c in channels.items() if c is not None}
+    return Jet(value, nonzero) if nonzero else value
 
 
-def _filled(channel: Any, value: Any) -> Any:
+def _broadcast(channel: Any, value: Any) -> Any:
     return channel if channel.shape == value.shape else jnp.broadcast_to(channel, value.shape)
 
 
 def _interpret(jaxpr: Jaxpr, consts: Sequence[Any], inputs: Sequence[Any], channels: Channels) -> list[Any]:
     """Evaluate a jaxpr on jets and arrays."""
-    known: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
-    known |= dict(zip(jaxpr.invars, inputs, strict=True))
+    env: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
+    env |= dict(zip(jaxpr.invars, inputs, strict=True))
 
     def read(variable: Any) -> Any:
-        return variable.val if isinstance(variable, Literal) else known[variable]
+        return variable.val if isinstance(variable, Literal) else env[variable]
 
     for equation in jaxpr.eqns:
         operands = [read(v) for v in equation.invars]
-        results = _applied(equation, operands, channels)
-        known |= dict(zip(equation.outvars, results, strict=True))
+        results = _apply(equation, operands, channels)
+        env |= dict(zip(equation.outvars, results, strict=True))
     return [read(v) for v in jaxpr.outvars]
 
 
-def _applied(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list[Any]:
-    """The results of one operation."""
+def _apply(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list[Any]:
+    """Apply one operation to jets and arrays. Raises NoRule."""
     name = equation.primitive.name
     if not any(isinstance(x, Jet) for x in operands):
-        return evaluated(equation, operands)
+        return apply_primitive(equation, operands)
     if name in INLINED:
-        return _called(equation, operands, channels)
+        return _apply_call(equation, operands, channels)
+    # Piecewise constant results, and those that are integers or truth values, have no derivative to carry.
     if name in WITHOUT_DERIVATIVE or not any(jnp.issubdtype(aval(v).dtype, jnp.inexact) for v in equation.outvars):
-        return evaluated(equation, [_value(x) for x in operands])
+        return apply_primitive(equation, [_value(x) for x in operands])
     if name in LINEAR:
         return _linear(equation, operands)
     if name in RULES:
@@ -123,33 +126,35 @@ def _applied(equation: JaxprEqn, operands: list[Any], channels: Channels) -> lis
     if name in UNARY or (name == "custom_jvp_call" and _is_elementwise(equation, operands)):
         (at,) = [k for k, x in enumerate(operands) if isinstance(x, Jet)] or [-1]
         return [
-            _composed(
+            _compose(
                 operands[at], derivatives_of(equation, [_value(x) for x in operands], at, channels.order), channels
             )
         ]
     raise NoRule(name)
 
 
-def _called(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list[Any]:
-    """A function that is called: an elementwise one of one array is composed as a whole, others operation by operation.
+def _apply_call(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list[Any]:
+    """Apply the body of a call: an elementwise function of one array as a whole, any other operation by operation.
 
-    As a whole its derivatives are found once, in one variable, and only then combined with the channels.
+    As a whole its derivatives are computed once, in one variable, and only then combined with the channels. An activation
+    of ten operations takes Faa di Bruno's rule once instead of ten times.
     """
     body = equation.params["jaxpr"]
     closed = body if isinstance(body, ClosedJaxpr) else ClosedJaxpr(body, ())
     if len(closed.jaxpr.eqns) > 1 and _is_elementwise(equation, operands):
         (at,) = [k for k, x in enumerate(operands) if isinstance(x, Jet)]
+        # The same interpreter in one variable: channel k is the k-th derivative of the function.
         one = Channels([{(0,) * order: 1.0} for order in range(1, channels.order + 1)])
         z = operands[at].value
         inner = [Jet(z, {0: jnp.ones_like(z)}) if k == at else x for k, x in enumerate(operands)]
         (result,) = _interpret(closed.jaxpr, closed.consts, inner, one)
         jet = _jet(result)
-        return [_composed(operands[at], [jet.value, *(jet.channels.get(k) for k in one.asked)], channels)]
+        return [_compose(operands[at], [jet.value, *(jet.channels.get(k) for k in one.operator_numbers)], channels)]
     return _interpret(closed.jaxpr, closed.consts, operands, channels)
 
 
 def _is_elementwise(equation: JaxprEqn, operands: Sequence[Any]) -> bool:
-    """Whether a call is an elementwise function of one array that depends on the points."""
+    """Whether a call is an elementwise function of exactly one array that depends on the points."""
     varying = [x for x in operands if isinstance(x, Jet)]
     if len(varying) != 1 or len(equation.outvars) != 1 or aval(equation.outvars[0]).shape != varying[0].value.shape:
         return False
@@ -158,10 +163,10 @@ def _is_elementwise(equation: JaxprEqn, operands: Sequence[Any]) -> bool:
     return only_elementwise(getattr(body, "jaxpr", body), shape)
 
 
-def _composed(z: Jet, derivatives: Sequence[Any], channels: Channels) -> Any:
-    """g(z) from [g, g', g'', ...] at the value of z, None for a derivative that is zero (Faa di Bruno)."""
+def _compose(z: Jet, derivatives: Sequence[Any], channels: Channels) -> Any:
+    """Jet of g(z) from [g, g', g'', ...] at the value of z, None for a derivative that is zero (Faa di Bruno)."""
     value, *higher = derivatives
-    found: dict[int, Any] = {}
+    composed: dict[int, Any] = {}
     for number, terms in enumerate(channels.compositions):
         total = None
         if number in z.channels and higher and higher[0] is not None:
@@ -172,18 +177,21 @@ def _composed(z: Jet, derivatives: Sequence[Any], channels: Channels) -> Any:
             if factor is not None:
                 total = _plus(total, g * factor)
         if total is not None:
-            found[number] = total
-    return _made(value, found)
+            composed[number] = total
+    return _jet_or_value(value, composed)
 
 
 def _polynomial(monomials: Sequence[Any], z: Jet) -> Any:
-    """The sum of monomials in the channels of z, None for zero."""
+    """Sum of monomials in the channels of z, None for zero."""
     total = None
     for monomial in monomials:
         if all(k in z.channels for k in monomial.factors):
             product = math.prod([z.channels[k] for k in monomial.factors[1:]], start=z.channels[monomial.factors[0]])
             total = _plus(total, _times(monomial.coefficient, product))
     return total
+
+
+# None stands for an exact zero: what is never added does not have to be compiled, differentiated and optimised away.
 
 
 def _plus(a: Any, b: Any) -> Any:
@@ -193,13 +201,13 @@ def _plus(a: Any, b: Any) -> Any:
 def _times(coefficient: Any, x: Any) -> Any:
     if isinstance(coefficient, (int, float)):
         return x if coefficient == 1 else coefficient * x
-    return jnp.asarray(coefficient, x.dtype) * x
+    return jnp.asarray(coefficient, x.dtype) * x  # a float64 coefficient must not promote a float32 network
 
 
-def _multiplied(a: Any, b: Any, product: Callable[[Any, Any], Any], channels: Channels) -> Any:
-    """A bilinear operation on two jets (Leibniz)."""
+def _multiply(a: Any, b: Any, product: Callable[[Any, Any], Any], channels: Channels) -> Any:
+    """Apply a bilinear operation to two jets (Leibniz' rule)."""
     a, b = _jet(a), _jet(b)
-    found: dict[int, Any] = {}
+    products: dict[int, Any] = {}
     for number, terms in enumerate(channels.products):
         total = None
         if number in b.channels:
@@ -211,49 +219,51 @@ def _multiplied(a: Any, b: Any, product: Callable[[Any, Any], Any], channels: Ch
                 both = product(a.channels[term.left], b.channels[term.right])
                 total = _plus(total, _times(term.coefficient, both))
         if total is not None:
-            found[number] = total
-    return _made(product(a.value, b.value), found)
+            products[number] = total
+    return _jet_or_value(product(a.value, b.value), products)
 
 
-# One rule an operation: (equation, operands, channels) -> result.
+# One rule per operation: (equation, operands, channels) -> result.
 
 
 def _linear(equation: JaxprEqn, operands: list[Any]) -> list[Any]:
-    """An operation that is linear in all operands that depend on the points, taken together."""
-    results = evaluated(equation, [_value(x) for x in operands])
+    """Apply an operation that is linear in all operands that depend on the points, taken together."""
+    results = apply_primitive(equation, [_value(x) for x in operands])
     numbers = sorted({k for x in operands if isinstance(x, Jet) for k in x.channels})
-    found: list[dict[int, Any]] = [{} for _ in results]
+    result_channels: list[dict[int, Any]] = [{} for _ in results]
     for number in numbers:
         # What does not depend on the points has the derivative zero; indices and predicates stay as they are.
         parts = [_part(x, number) for x in operands]
-        for k, channel in enumerate(evaluated(equation, parts)):
-            found[k][number] = channel
-    return [_made(value, channel) for value, channel in zip(results, found, strict=True)]
+        for k, channel in enumerate(apply_primitive(equation, parts)):
+            result_channels[k][number] = channel
+    return [_jet_or_value(value, channels) for value, channels in zip(results, result_channels, strict=True)]
 
 
 def _part(x: Any, number: int) -> Any:
+    """A channel of an operand of a linear operation; zero where it does not depend on the points."""
     if isinstance(x, Jet):
         return x.full(number)
     return jnp.zeros_like(x) if jnp.issubdtype(jnp.result_type(x), jnp.inexact) else x
 
 
 def _rowwise(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
-    """slice, squeeze, concatenate, neg, ...: as `_linear`, but what is the same at every point stays so."""
+    """Apply slice, squeeze, concatenate, neg, ... as `_linear` does, but keep channels that are one row for all points."""
     name, parameters = equation.primitive.name, equation.params
-    value = evaluated(equation, [_value(x) for x in operands])[0]
+    value = apply_primitive(equation, [_value(x) for x in operands])[0]
     jets = [_jet(x) for x in operands]
-    found = {}
+    result_channels = {}
     for number in sorted({k for jet in jets for k in jet.channels}):
         parts = [jet.channels.get(number) for jet in jets]
         rows = _same_everywhere(parts, jets) and _keeps_rows(name, parameters, jets[0].value.shape)
         if rows:
-            given = [jnp.zeros_like(j.value[:1]) if p is None else p for p, j in zip(parts, jets, strict=True)]
-            row = _on_rows(equation, given)
+            row_parts = [jnp.zeros_like(j.value[:1]) if p is None else p for p, j in zip(parts, jets, strict=True)]
+            row = _on_rows(equation, row_parts)
+            # A row of zeros is dropped here, while tracing: the column of x has no t derivative to carry any further.
             if not isinstance(row, np.ndarray) or row.any():
-                found[number] = row
+                result_channels[number] = row
         else:
-            found[number] = evaluated(equation, [jet.full(number) for jet in jets])[0]
-    return _made(value, found)
+            result_channels[number] = apply_primitive(equation, [jet.full(number) for jet in jets])[0]
+    return _jet_or_value(value, result_channels)
 
 
 def _same_everywhere(parts: Sequence[Any], jets: Sequence[Jet]) -> bool:
@@ -261,7 +271,7 @@ def _same_everywhere(parts: Sequence[Any], jets: Sequence[Jet]) -> bool:
 
 
 def _keeps_rows(name: str, parameters: Mapping[str, Any], shape: tuple[int, ...]) -> bool:
-    """Whether an operation leaves the points, the first dimension, alone."""
+    """Whether an operation leaves the first dimension, that of the points, as it is."""
     match name:
         case "slice":
             strides = parameters["strides"]
@@ -278,107 +288,113 @@ def _keeps_rows(name: str, parameters: Mapping[str, Any], shape: tuple[int, ...]
 
 
 def _on_rows(equation: JaxprEqn, parts: Sequence[Any]) -> Any:
-    """The operation on one row; NumPy's where the row is known, so that a column of zeros is seen to be one."""
-    name, known = equation.primitive.name, isinstance(parts[0], np.ndarray)
+    """Apply an operation to one row, by NumPy where its numbers are known, so that a row of zeros is recognised."""
+    name, is_known = equation.primitive.name, isinstance(parts[0], np.ndarray)
     if name == "slice":
         starts, limits, strides = (equation.params[k] for k in ("start_indices", "limit_indices", "strides"))
         limits = (1, *limits[1:])
-        if known:
+        if is_known:
             steps = strides or (1,) * len(limits)
             return parts[0][tuple(slice(*cut) for cut in zip(starts, limits, steps, strict=True))]
         return jax.lax.slice(parts[0], starts, limits, strides)
-    if name == "squeeze" and known:
+    if name == "squeeze" and is_known:
         return np.squeeze(parts[0], equation.params["dimensions"])
-    return evaluated(equation, parts)[0]
+    return apply_primitive(equation, parts)[0]
 
 
 def _sum(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
-    """add and sub: where one operand does not depend on the points, the channels of the other pass."""
+    """Apply add or sub; where one operand lacks a channel, that of the other passes unchanged."""
     a, b = (_jet(x) for x in operands)
-    value = evaluated(equation, [a.value, b.value])[0]
+    value = apply_primitive(equation, [a.value, b.value])[0]
     minus = equation.primitive.name == "sub"
-    found = {}
+    sums = {}
     for number in sorted({*a.channels, *b.channels}):
         left, right = a.channels.get(number), b.channels.get(number)
         if right is None:
-            found[number] = left
+            sums[number] = left
         elif left is None:
-            found[number] = -right if minus else right
+            sums[number] = -right if minus else right
         else:
-            found[number] = left - right if minus else left + right
-    return _made(value, found)
+            sums[number] = left - right if minus else left + right
+    return _jet_or_value(value, sums)
 
 
 def _mul(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
-    return _multiplied(operands[0], operands[1], lambda a, b: a * b, channels)
+    return _multiply(operands[0], operands[1], lambda a, b: a * b, channels)
 
 
 def _div(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+    """Apply div, by the power rule for 1 / b and Leibniz' rule for a (1 / b)."""
     a, b = operands
     if not isinstance(b, Jet):
         a = _jet(a)
-        return _made(a.value / b, {k: c / b for k, c in a.channels.items()})
-    reciprocal = _composed(b, power(b.value, 1.0 / b.value, -1, channels.order), channels)
-    quotient = _jet(_multiplied(a, reciprocal, lambda x, y: x * y, channels))
-    return _made(_value(a) / b.value, quotient.channels)
+        return _jet_or_value(a.value / b, {k: c / b for k, c in a.channels.items()})
+    reciprocal = _compose(b, power(b.value, 1.0 / b.value, -1, channels.order), channels)
+    quotient = _jet(_multiply(a, reciprocal, lambda x, y: x * y, channels))
+    # The value by one division, as the user wrote it: a * (1 / b) is rounded twice.
+    return _jet_or_value(_value(a) / b.value, quotient.channels)
 
 
 def _dot(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+    """Apply a matrix product, in which one operand or both depend on the points."""
     a, b = operands
     if isinstance(a, Jet) and isinstance(b, Jet):
-        return _multiplied(
+        return _multiply(
             Jet(a.value, {k: a.full(k) for k in a.channels}),
             Jet(b.value, {k: b.full(k) for k in b.channels}),
-            lambda x, y: evaluated(equation, [x, y])[0],
+            lambda x, y: apply_primitive(equation, [x, y])[0],
             channels,
         )
     return _dot_with(equation, a, b, left=True) if isinstance(a, Jet) else _dot_with(equation, b, a, left=False)
 
 
 def _dot_with(equation: JaxprEqn, jet: Jet, other: Any, *, left: bool) -> Any:
-    """One matrix product for the value and all channels: they are joined along a dimension that is not summed over."""
+    """Multiply a jet by an array: one product for value and channels, joined along a dimension that is not summed over."""
     (contract_a, contract_b), (batch_a, batch_b) = equation.params["dimension_numbers"]
-    mine, batch = (contract_a, batch_a) if left else (contract_b, batch_b)
-    free = [d for d in range(jet.value.ndim) if d not in mine and d not in batch]
+    contracted, batch = (contract_a, batch_a) if left else (contract_b, batch_b)
+    free = [d for d in range(jet.value.ndim) if d not in contracted and d not in batch]
 
     def product(x: Any) -> Any:
-        return evaluated(equation, [x, other] if left else [other, x])[0]
+        return apply_primitive(equation, [x, other] if left else [other, x])[0]
 
-    # What is the same at every point stays so, where the points stay the first dimension of the result.
+    # A row that is the same at every point stays one row, where the points stay the first dimension of the result.
     points = left and not batch and free[:1] == [0]
     rows = {k: c for k, c in jet.channels.items() if points and c.shape[0] == 1 != jet.value.shape[0]}
-    found = {k: product(row) for k, row in rows.items()}
+    row_products = {k: product(row) for k, row in rows.items()}
     numbers = [k for k in jet.channels if k not in rows]
     arrays = [jet.value, *(jet.full(k) for k in numbers)]
     if not free or not numbers:
         parts = [product(x) for x in arrays]
     else:
+        # One tall matrix product is faster than a small one per channel.
         # In the result the batch dimensions come first, then the free ones of the left operand, then of the right.
         axis = len(batch) + (0 if left else other.ndim - len(contract_a) - len(batch))
-        # Their derivatives with respect to the parameters are a split and a join again: indexing would pad with zeros.
+        # concatenate and split, whose gradients are each other: that of indexing would be a sum of arrays padded with zeros.
         joined = product(jax.lax.concatenate(arrays, free[0]))
         parts = list(jax.lax.split(joined, [jet.value.shape[free[0]]] * len(arrays), axis))
-    return _made(parts[0], found | dict(zip(numbers, parts[1:], strict=True)))
+    return _jet_or_value(parts[0], row_products | dict(zip(numbers, parts[1:], strict=True)))
 
 
 def _extremum(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
-    """max and min: the derivatives of the one that is chosen, half of each where they tie, as in jax."""
+    """Apply max or min: the derivatives are those of the operand that is chosen, half of each where they tie, as in JAX."""
     a, b = (_jet(x) for x in operands)
-    value = evaluated(equation, [a.value, b.value])[0]
+    value = apply_primitive(equation, [a.value, b.value])[0]
+    # Share of a: 1 where it alone is the extremum, 1/2 in a tie, else 0.
     share = (jnp.asarray(a.value == value, value.dtype) + jnp.asarray(b.value != value, value.dtype)) / 2
-    found = {}
+    extremum_channels = {}
     for number in sorted({*a.channels, *b.channels}):
         left, right = a.channels.get(number), b.channels.get(number)
         total = None if left is None else share * left
-        found[number] = total if right is None else _plus(total, (1 - share) * right)
-    return _made(value, found)
+        extremum_channels[number] = total if right is None else _plus(total, (1 - share) * right)
+    return _jet_or_value(value, extremum_channels)
 
 
 def _pow(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+    """Apply a power whose exponent does not depend on the points. Raises NoRule for any other."""
     base, exponent = operands
     if isinstance(exponent, Jet):
         raise NoRule("pow with an exponent that depends on the points")
-    return _composed(base, power(base.value, base.value**exponent, exponent, channels.order), channels)
+    return _compose(base, power(base.value, base.value**exponent, exponent, channels.order), channels)
 
 
 RULES: dict[str, Callable[[JaxprEqn, list[Any], Channels], Any]] = {
@@ -398,14 +414,14 @@ RULES: dict[str, Callable[[JaxprEqn, list[Any], Channels], Any]] = {
     "copy": _rowwise,
     "convert_element_type": _rowwise,
 }
-"""Operations with a rule of their own."""
+"""Operations that have a rule of their own."""
 
 LINEAR = frozenset({
     "broadcast_in_dim", "cumsum", "dynamic_slice", "dynamic_update_slice", "gather", "optimization_barrier", "pad",
     "reduce_sum", "reshape", "rev", "scatter", "scatter-add", "scatter_add", "select_n", "split", "stack", "tile",
     "transpose", "unstack",
 })  # fmt: skip
-"""Linear in all operands that are numbers (not indices or predicates), taken together."""
+"""Operations that are linear in all operands that are numbers (not indices or predicates), taken together."""
 
 INLINED = frozenset({"jit", "pjit", "closed_call", "core_call", "remat", "checkpoint"})
 """Calls whose body is in the parameter `jaxpr`."""

@@ -1,4 +1,4 @@
-"""Reading signatures: what each argument name of a method stands for."""
+"""Argument names of methods, and what each of them stands for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Operator = Literal["", "n", "laplacian", "grad", "hessian"]
 
 @dataclass(frozen=True)
 class Partial:
-    """A partial derivative of a field or quantity, or an operator made of several (`n`: along the normal)."""
+    """A partial derivative of a field or quantity, or an operator that combines several (`n`: along the normal)."""
 
     base: str
     index: MultiIndex = ()
@@ -63,13 +63,13 @@ class Names:
     fields: tuple[str, ...]
     quantities: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
-    """Physical parameters, which are not asked for in a signature: `self.nu`."""
+    """Names of physical parameters, which methods read as `self.nu` instead."""
     methods: tuple[str, ...] = ()
-    """Methods without a decorator: one of them may have been meant as a quantity."""
+    """Names of methods without a decorator, one of which may have been meant as a quantity."""
 
     @property
     def bases(self) -> tuple[str, ...]:
-        """Fields and quantities, the longest name first: u_plus_x is a derivative of u_plus, not of u."""
+        """Names of fields and quantities, the longest first: u_plus_x is a derivative of u_plus, not of u."""
         return tuple(sorted((*self.fields, *self.quantities), key=len, reverse=True))
 
     def refuse_ambiguous(self, where: str = "") -> None:
@@ -80,7 +80,7 @@ class Names:
                 fields=tuple(f for f in self.fields if f != name),
                 quantities=tuple(q for q in self.quantities if q != name),
             )
-            if others.parsed(name) is not None:
+            if others.parse(name) is not None:
                 raise UsageError(
                     f"The name '{name}' stands for two things: it is also made of another field or of a coordinate.",
                     where=where,
@@ -88,8 +88,8 @@ class Names:
                     do="Rename the field or quantity.",
                 )
 
-    def parsed(self, argument: str) -> Request | None:
-        """A name made of fields, quantities and coordinates; None where it is none."""
+    def parse(self, argument: str) -> Request | None:
+        """Parse a name that is composed of fields, quantities and coordinates; None for any other."""
         return self._partial(argument) or self._special(argument)
 
     def resolve(
@@ -101,10 +101,10 @@ class Names:
         method: str = "",
         where: str = "",
     ) -> Request:
-        """What an argument stands for. Raises UsageError that lists the known names."""
+        """The request that an argument stands for. Raises UsageError that lists the known names."""
         if argument in self.domain.names:
             return Coordinate(self.domain.names.index(argument))
-        request = self.parsed(argument)
+        request = self.parse(argument)
         if argument in columns:
             if request is not None:
                 raise UsageError(
@@ -128,7 +128,7 @@ class Names:
         return request
 
     def listing(self, columns: Collection[str] = (), has_normal: bool = False) -> str:
-        """The names that exist, in one line."""
+        """The names that a method may ask for, in one line."""
         last = self.domain.names[-1]
         first = self.fields[0]
         derivatives = f"derivatives such as {first}_{last}, {first}_{last}{'' if len(last) == 1 else '_'}{last}"
@@ -140,6 +140,7 @@ class Names:
         return "; ".join([*parts, f"{first}_at"])
 
     def _advice(self, argument: str, columns: Collection[str]) -> str:
+        """A sentence that says what to do about an unknown name."""
         if argument in self.parameters:
             return f"It is a parameter of the problem: read it as self.{argument}."
         plain = next((m for m in self.methods if argument == m or argument.startswith(m + "_")), None)
@@ -157,6 +158,8 @@ class Names:
         return advice(argument, names)
 
     def _partial(self, argument: str) -> Partial | None:
+        """The derivative or operator of a field or quantity that a name stands for; None for any other name."""
+        # The longest base first (`bases`), and the first that fits decides.
         for base in self.bases:
             if argument == base:
                 return Partial(base)
@@ -165,6 +168,7 @@ class Names:
             suffix = argument[len(base) + 1 :]
             if suffix == "at":
                 return None
+            # Operators before axes: no axis can have such a name, but its letters may be axes (g, r, a and d of `grad`).
             if suffix in OPERATORS:
                 return Partial(base, (), suffix) if self.domain.space else None  # type: ignore[arg-type]
             axes = self._axes(suffix)
@@ -173,6 +177,7 @@ class Names:
         return None
 
     def _special(self, argument: str) -> Request | None:
+        """The normal component (`n_x`) or field as a function (`u_at`) that a name stands for; None for any other name."""
         names = self.domain.names
         if argument.startswith("n_") and argument[2:] in names and names.index(argument[2:]) in self.domain.space:
             return NormalComponent(names.index(argument[2:]))
@@ -181,7 +186,7 @@ class Names:
         return None
 
     def _axes(self, suffix: str) -> MultiIndex | None:
-        """`xx`, `xy`, `theta_theta`, `x_theta` -> axis numbers; None where the suffix is none of these."""
+        """Axis numbers of a suffix such as `xx`, `xy`, `theta_theta` or `x_theta`; None where it is none of these."""
         names, axes = self.domain.names, []
         for piece in suffix.split("_"):
             if piece in names:
@@ -190,7 +195,7 @@ class Names:
                 axes += [names.index(letter) for letter in piece]
             else:
                 return None
-        return tuple(sorted(axes))
+        return tuple(sorted(axes))  # u_xt and u_tx are one derivative, computed once
 
 
 def partials(request: Request, domain: Box) -> set[MultiIndex]:

@@ -1,4 +1,4 @@
-"""Calling the user's methods: whatever goes wrong inside becomes a UsageError with the line of the file."""
+"""Calls of the user's methods; every exception inside becomes a UsageError with the line of the file."""
 
 from __future__ import annotations
 
@@ -19,20 +19,35 @@ from pinnkit.problem.find import line_in
 
 Residuals = dict[str, Float[Array, "points ..."]]
 ONE_NUMBER = frozenset({"at", "initial", "boundary"})
-"""Kinds of conditions whose residual may be one number."""
+"""Kinds of conditions whose residual may be a single number."""
 BRANCHES = "No `if`, `while`, `and`, float() or int() on array values: jnp.where(condition, a, b)."
 
 
-def called(
+def evaluate_condition(
     problem: Problem, condition: Condition, arguments: Mapping[str, Any], count: int, dtype: DTypeLike
 ) -> Residuals:
-    """The residuals that a condition's method returns, {term: (points,)}, in the dtype of the points.
+    """Evaluate the method of a condition.
 
-    One number, such as an integral, counts as the residual of every point: its square is then its mean square. It is refused
-    where it would be a mistake: in the interior, whose equations hold point by point, for rows of data, and in a hard condition.
-    Raises UsageError for an exception inside the method and for anything else but one real number per point.
+    A single number, such as an integral, counts as the residual of every point, so that its mean square is its square. It is
+    refused where it would be a mistake: in the interior, whose equations hold point by point, for rows of data, and in a
+    hard condition.
+
+    Args:
+        problem: Problem whose unknown parameters are bound to values.
+        condition: The equation or condition.
+        arguments: Arrays by argument name.
+        count: Number of points.
+        dtype: The dtype of the points, and of the residuals.
+
+    Returns:
+        Residuals {term: (points,)}, in the units of the equation.
+
+    Raises:
+        UsageError: The method raises an exception, or returns anything but one real number per point.
     """
-    result = guarded(condition.method, problem, arguments, f"'{condition.name}'", "a residual computed with jnp")
+    result = call_user_method(
+        condition.method, problem, arguments, f"'{condition.name}'", "a residual computed with jnp"
+    )
     terms = by_name(condition.name, result, "residual", condition.where)
     single = condition.mark.kind in ONE_NUMBER and not condition.mark.hard
     residuals: Residuals = {}
@@ -48,7 +63,7 @@ def called(
 
 
 def _one_number(term: str, problem: Problem, condition: Condition, arguments: Mapping[str, Any]) -> UsageError:
-    """The error for one number where there has to be one for each point."""
+    """The error for a single number where one per point is expected."""
     places = {"interior": "inside the domain", "data": "in a row of the file"}
     place = places.get(condition.mark.kind, "where a condition is met exactly")
     integral = any(name.endswith("_at") for name in arguments)
@@ -64,7 +79,7 @@ def _one_number(term: str, problem: Problem, condition: Condition, arguments: Ma
 
 
 def by_name(method: str, result: Any, what: str, where: str) -> dict[str, Any]:
-    """What a method returned, by name: `method`, or `method.key` for each entry of a dict."""
+    """The arrays that a method returned, by name: `method`, or `method.key` for each entry of a dict."""
     parts = result if isinstance(result, dict) else {"": result}
     if not parts:
         raise UsageError(
@@ -85,16 +100,16 @@ def by_name(method: str, result: Any, what: str, where: str) -> dict[str, Any]:
     return {f"{method}.{key}" if key else method: value for key, value in parts.items()}
 
 
-def guarded(
+def call_user_method(
     method: Callable[..., Any], problem: Problem, arguments: Mapping[str, Any], name: str, expected: str
 ) -> Any:
-    """What a method of the problem returns. Raises UsageError, with the line, for any exception inside."""
+    """Call a method of the problem, and return its result. Raises UsageError, with the line, for any exception inside."""
     try:
         return method(problem, **arguments)
     except UsageError as error:
         error.where = error.where or location(method)
         raise
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # SystemExit: a method that calls exit() would end the whole run
         message = (str(error).splitlines() or ["no message"])[0]
         raise UsageError(
             f"{name} failed: {type(error).__name__}: {message}",
@@ -105,7 +120,7 @@ def guarded(
 
 
 def extreme_parameters(problem: Problem, method: Callable[..., Any]) -> str:
-    """The parameters that a method uses whose values are zero or infinite, in a sentence that asks for others; "" if none."""
+    """A sentence that names the parameters of a method whose values are zero or infinite; "" if there are none."""
     used = names_in(method.__code__)
     values = {n: v for n, v in problem.parameters().items() if n in used and isinstance(v, (int, float))}
     odd = [f"{name} = {value:g}" for name, value in values.items() if value == 0 or not math.isfinite(value)]
@@ -113,12 +128,13 @@ def extreme_parameters(problem: Problem, method: Callable[..., Any]) -> str:
 
 
 def names_in(code: CodeType) -> set[str]:
-    """Attribute and global names that a function uses, those of functions inside it included."""
+    """Attribute and global names that a function and the functions inside it use."""
+    # Lambdas and comprehensions are code objects among the constants of the function around them.
     return set(code.co_names).union(*(names_in(c) for c in code.co_consts if isinstance(c, CodeType)))
 
 
 def _remedy(error: BaseException, problem: Problem, arguments: Mapping[str, Any], extreme: str) -> str:
-    """What to do about an exception in a method."""
+    """A sentence that says what to do about an exception in a method."""
     match error:
         case SystemExit():
             return "A method computes values: remove the call of exit."
@@ -129,8 +145,8 @@ def _remedy(error: BaseException, problem: Problem, arguments: Mapping[str, Any]
         case AttributeError(name=str(name), obj=ModuleType() as module):
             return f"{module.__name__}.{name}: " + suggestion(name, dir(module))
         case NameError(name=str(name)):
-            mine = {*arguments, *problem.parameters()}
-            return f"Add '{name}' to the signature" + (f"; {suggestion(name, mine)}" if mine else ".")
+            names = {*arguments, *problem.parameters()}
+            return f"Add '{name}' to the signature" + (f"; {suggestion(name, names)}" if names else ".")
         case jax.errors.TracerArrayConversionError():
             return "Use functions of jnp, not of np or math: jnp.sin(x)."
         case jax.errors.TracerBoolConversionError() | jax.errors.ConcretizationTypeError():
@@ -149,8 +165,8 @@ def _remedy(error: BaseException, problem: Problem, arguments: Mapping[str, Any]
 def quantity_value(
     problem: Problem, name: str, method: Callable[..., Any], arguments: Mapping[str, Any], count: int, dtype: DTypeLike
 ) -> Float[Array, " points"]:
-    """The value of a derived quantity; a plain number stands for a constant. Raises UsageError as `called` does."""
-    value = guarded(method, problem, arguments, f"The quantity '{name}'", "a value computed with jnp")
+    """Values of a derived quantity, (points,); a plain number is a constant. Raises UsageError as `evaluate_condition` does."""
+    value = call_user_method(method, problem, arguments, f"The quantity '{name}'", "a value computed with jnp")
     if isinstance(value, (int, float)) or getattr(value, "shape", None) == ():
         value = jnp.broadcast_to(value, (count,))
     return _one_per_point(value, f"quantity '{name}'", location(method), count, dtype, problem.fields[0])
@@ -159,9 +175,9 @@ def quantity_value(
 def feature_values(
     problem: Problem, name: str, method: Callable[..., Any], arguments: Mapping[str, Any], count: int, dtype: DTypeLike
 ) -> dict[str, Float[Array, " points"]]:
-    """What a method marked as a feature returns, {name: (points,)}. Raises UsageError as `called` does."""
+    """Values of a method marked as a feature, {name: (points,)}. Raises UsageError as `evaluate_condition` does."""
     where = location(method)
-    result = guarded(method, problem, arguments, f"The feature '{name}'", "a value computed with jnp")
+    result = call_user_method(method, problem, arguments, f"The feature '{name}'", "a value computed with jnp")
     parts = by_name(name, result, "feature", where)
     field = problem.fields[0]
     return {key: _one_per_point(value, f"feature '{key}'", where, count, dtype, field) for key, value in parts.items()}
@@ -170,10 +186,16 @@ def feature_values(
 def _one_per_point(
     value: Any, what: str, where: str, count: int, dtype: DTypeLike, field: str, *, single: bool = False
 ) -> Float[Array, " points"]:
-    """The value in the dtype of the points. Raises UsageError for what is not one real number per point.
+    """The value in the dtype of the points. Raises UsageError for anything but one real number per point.
 
-    field: a field of the problem, for the example in the message.
-    single: whether one number would have been fine here, which the message then says.
+    Args:
+        value: What the method returned.
+        what: Name of the value in the message.
+        where: `file:line` of the method.
+        count: Number of points.
+        dtype: The dtype of the points.
+        field: A field of the problem, for the example in the message.
+        single: Whether a single number would be accepted, which the message then says.
     """
     shape = getattr(value, "shape", None)
     if shape != (count,):
@@ -203,7 +225,7 @@ def _one_per_point(
 
 
 def _remedy_of_shape(shape: tuple[int, ...] | None, count: int, *, single: bool) -> str:
-    """What to do about a shape: several values per point, or several for all, are mostly those at nodes of an integral."""
+    """A sentence that says what to do about a shape; several values per point, or for all, are mostly nodes of an integral."""
     match shape:
         case (rows, several) if rows == count and several not in (1, count):
             return "Sum over the nodes of the integral: values @ weights is (points,) where values are (points, nodes)."
@@ -213,9 +235,10 @@ def _remedy_of_shape(shape: tuple[int, ...] | None, count: int, *, single: bool)
 
 
 def _misshapen(value: Any, shape: tuple[int, ...] | None, count: int) -> str:
+    """The part of a message that describes the shape, or the type, of a value."""
     if value is None:
         return "is None: the method returns nothing"
     if shape is None:
         return f"is a {type(value).__name__}"
-    named = ["points" if n == count else str(n) for n in shape]
-    return "has the shape (" + ", ".join(named) + ("," if len(named) == 1 else "") + ")"
+    sizes = ["points" if n == count else str(n) for n in shape]
+    return "has the shape (" + ", ".join(sizes) + ("," if len(sizes) == 1 else "") + ")"

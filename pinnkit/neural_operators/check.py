@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pinnkit.checking.check import Checked
-from pinnkit.checking.fixed_domains import fixed_domain_notes, fixed_domain_warnings
+from pinnkit.checking.fixed_domains import domain_notes, domain_warnings
 from pinnkit.evaluation.truth import Truth, stated_error
 from pinnkit.neural_operators.equations import OperatorEquations
 from pinnkit.neural_operators.network import OperatorNetwork
@@ -48,8 +48,8 @@ def check_operator(objective: Objective[OperatorEquations, OperatorNetwork]) -> 
     samples = equations.sample(jax.random.key(KEY), network.batch_coupling or 1, network.dtype)
     squares = jax.jit(objective.mean_squares)(network.initial_parameters, {group.name: samples})
     rms = {term: float(squares[term]) ** 0.5 for term in objective.terms}
-    oversights = list(fixed_domain_warnings(equations.problem))
-    notes = [*_uneven(rms, objective.weights), *fixed_domain_notes(equations.problem)]
+    oversights = list(domain_warnings(equations.problem))
+    notes = [*_uneven(rms, objective.weights), *domain_notes(equations.problem)]
     if equations.problem.solve is None:
         notes.append("no `solve`: the accuracy of the neural operator cannot be measured")
     else:

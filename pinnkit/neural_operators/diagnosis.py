@@ -99,7 +99,7 @@ def _over_networks(
     """What `measure` returns for random networks, by layer in their order."""
     measured, names = jax.jit(measure), list[str]()
     jax.eval_shape(lambda p: names.extend(measure(p)), network.initial_parameters)
-    sizes = [measured(network.changed(seed=seed + i).initial_parameters) for i in range(draws)]
+    sizes = [measured(network.replace(seed=seed + i).initial_parameters) for i in range(draws)]
     return {name: np.array([float(size[name]) for size in sizes]) for name in names}
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from pinnkit.errors import UsageError, location
 from pinnkit.fields import BatchFunction, Points
-from pinnkit.fields.user_calls import Residuals, by_name, guarded
+from pinnkit.fields.user_calls import Residuals, by_name, call_user_method
 from pinnkit.multi_index import MultiIndex
 from pinnkit.neural_operators.network import OperatorNetwork
 from pinnkit.neural_operators.problem import NeuralOperator, validated_operator
@@ -32,7 +32,9 @@ class OperatorEquations:
 
     def __init__(self, problem: NeuralOperator) -> None:
         self.problem = validated_operator(problem)
-        self.groups: tuple[Group, ...] = (Group("samples", None, None, problem.conditions(), {}, draws=self.sample),)
+        self.groups: tuple[Group, ...] = (
+            Group("samples", None, None, problem.conditions(), {}, sample_inputs=self.sample),
+        )
         self.hard: tuple[Group, ...] = ()
         self.highest_order = 0
         jax.eval_shape(lambda: self.sample(jax.random.key(0), LEAST, jnp.zeros(()).dtype).X)  # raises its errors early
@@ -49,7 +51,7 @@ class OperatorEquations:
     def sample(self, key: Any, count: int, dtype: Any) -> Points:
         """Random inputs, (samples, inputs cells). Raises UsageError for what `draw` must not return."""
         problem = self.problem
-        returned = guarded(
+        returned = call_user_method(
             type(problem).draw, problem, {"key": key, "count": count}, "'draw'", "inputs computed with jnp"
         )
         named = self._by_name(returned, problem.inputs, "draw", (count, *problem.cells), jnp.shape)
@@ -63,7 +65,9 @@ class OperatorEquations:
         solutions = []
         for i in range(X.shape[0]):
             one = {name: values[i] for name, values in inputs.items()}
-            returned = guarded(type(problem).solve, problem, one, "'solve'", "the solution computed with numpy")
+            returned = call_user_method(
+                type(problem).solve, problem, one, "'solve'", "the solution computed with numpy"
+            )
             named = self._by_name(returned, problem.fields, "solve", problem.cells, np.shape)
             solutions.append(np.stack([np.asarray(named[f], np.float64) for f in problem.fields], axis=-1))
         return np.stack(solutions)
@@ -75,7 +79,7 @@ class OperatorEquations:
             return outputs
         given = self.inputs(X) | {name: outputs[..., i] for i, name in enumerate(problem.fields)}
         asked = {name: given[name] for name in method_arguments(method)}
-        returned = guarded(method, problem, asked, "'compose'", "fields computed with jnp")
+        returned = call_user_method(method, problem, asked, "'compose'", "fields computed with jnp")
         named = self._by_name(returned, problem.fields, "compose", (X.shape[0], *problem.cells), jnp.shape)
         return jnp.stack([jnp.asarray(named[f], outputs.dtype) for f in problem.fields], axis=-1)
 
@@ -106,7 +110,9 @@ class OperatorEquations:
         residuals: Residuals = {}
         for condition in group.conditions:
             asked = {name: arrays[name] for name in condition.arguments}
-            returned = guarded(condition.method, problem, asked, f"'{condition.name}'", "a residual computed with jnp")
+            returned = call_user_method(
+                condition.method, problem, asked, f"'{condition.name}'", "a residual computed with jnp"
+            )
             for term, value in by_name(condition.name, returned, "residual", condition.where).items():
                 if jnp.ndim(value) == 0 or jnp.shape(value)[0] != points.X.shape[0] or jnp.iscomplexobj(value):
                     raise UsageError(

@@ -81,7 +81,7 @@ class OperatorNetwork:
         """The `flax.nnx` module with these parameters."""
         return filled(self._build(), params["network"])
 
-    def changed(self, **changes: Any) -> OperatorNetwork:
+    def replace(self, **changes: Any) -> OperatorNetwork:
         """Another network, with some arguments changed."""
         names = ("problem", "model", "compose", "sample", "dtype", "seed", "working")
         return OperatorNetwork(**({n: getattr(self, n) for n in names} | changes))
@@ -122,7 +122,9 @@ class OperatorNetwork:
         fields = np.asarray(self._calibrated(params, jnp.asarray(X, self.dtype)), np.float64)
         return fields.reshape(-1, len(self.problem.fields))
 
-    def trained_region(self, params: Parameters, X: Float[np.ndarray, "samples dim"]) -> Bool[np.ndarray, " samples"]:
+    def in_trained_region(
+        self, params: Parameters, X: Float[np.ndarray, "samples dim"]
+    ) -> Bool[np.ndarray, " samples"]:
         """Whether training has reached each sample: all of them."""
         del params
         return np.ones(len(X), bool)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pinnkit.errors import UsageError, location
-from pinnkit.problem import Problem, validated
+from pinnkit.problem import Problem, validate
 from pinnkit.problem.conditions import method_arguments
 from pinnkit.problem.lines import line_of
 
@@ -43,7 +43,7 @@ class NeuralOperator(Problem):
 
 def validated_operator(problem: NeuralOperator) -> NeuralOperator:
     """The problem itself, after the checks that need no tracing. Raises UsageError."""
-    validated(problem)
+    validate(problem)
     cls, where = type(problem), location(type(problem))
     axes = problem.domain.axes
     _refuse_pointwise_members(problem)

@@ -1,6 +1,6 @@
-"""Residual vectors per term and the loss."""
+"""Collocation points, residuals per term, and the loss of a problem with a network."""
 
-from pinnkit.fields import called
+from pinnkit.fields import evaluate_condition
 from pinnkit.fields.user_calls import Residuals
 from pinnkit.objective.loss import AnyObjective, InitialHistory, Objective, PointSets
 from pinnkit.objective.network import FieldNetwork, Parameters
@@ -19,5 +19,5 @@ __all__ = [
     "ProblemEquations",
     "Residuals",
     "SolutionNetwork",
-    "called",
+    "evaluate_condition",
 ]

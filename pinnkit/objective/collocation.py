@@ -1,6 +1,6 @@
-"""Collocation points: Sobol everywhere; inside, some of them where the residual is large.
+"""Collocation points: Sobol points in every region, and inside also points where the residual is large.
 
-RAD (Wu et al. 2023, eq. 2): a share of the points is drawn from candidates with probability proportional to
+RAD (Wu et al. 2023, eq. 2): a share of the points is sampled from candidates with probability proportional to
 e / mean(e) + 1, e the squared residual, without replacement (Gumbel top-k).
 R3 (Daw et al. 2023, algorithm 1): points whose residual is larger than the mean are retained, the others released and
 sampled anew, so that points gather where the residual stays large, for as long as it does.
@@ -31,24 +31,24 @@ Density = Literal["uniform", "chebyshev"]
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How many collocation points there are, and when they are drawn anew."""
+    """Number of collocation points, and when and how they are resampled."""
 
     interior: int = 2000
-    """Points inside the domain."""
+    """Number of points inside the domain."""
     initial: int = 200
-    """Points at the start of time."""
+    """Number of points at the start of time."""
     boundary: int = 200
-    """Points on each named boundary (shared among its faces), and on each @pk.at."""
+    """Number of points on each named boundary (shared among its faces), and on each @pk.at."""
     redraw: int = 500
-    """Steps between two draws; 0 keeps the first draw for ever (and risks over-fitting it). Steps of lm count twentyfold."""
+    """Number of steps between two resamplings; 0 for none, which risks overfitting the points. Steps of lm count twentyfold."""
     method: Method = "rad"
-    """How interior points are drawn anew: all evenly (sobol), a share where the residual is large (rad), or all but those
+    """How interior points are resampled: all uniformly (sobol), a share where the residual is large (rad), or all except those
     where it is larger than its mean (r3)."""
     density: Density = "uniform"
-    """How dense points are along the axes of space, inside and on the boundary: evenly, or as Chebyshev's are, denser towards
-    the ends, where walls have their layers and corners their singularities."""
+    """Density of points along the axes of space, inside and on the boundary: uniform, or that of Chebyshev points, denser towards
+    the ends, where walls have their boundary layers and corners their singularities."""
     adaptive: float = 0.5
-    """Share of the interior points that rad draws where the residual is large."""
+    """Share of the interior points that rad samples where the residual is large."""
 
     def __post_init__(self) -> None:
         for name in ("interior", "initial", "boundary"):
@@ -72,11 +72,11 @@ class Sampling:
         require_number(getattr(self, option), f"sampling.{option}", where="sampling of the recipe", **valid)
 
     def count(self, group: Group) -> int:
-        """Number of points asked for in a group."""
+        """Number of points that these settings give a group."""
         return int(getattr(self, self.option(group)))
 
     def option(self, group: Group) -> str:
-        """The name of that number."""
+        """Name of the option that sets the number of points of a group."""
         return group.kind if group.kind in ("interior", "initial") else "boundary"
 
 
@@ -85,7 +85,7 @@ def _refuse(what: str, expected: str, do: str = "Change the value.") -> None:
 
 
 CANDIDATES = 8
-"""Candidates for each residual-driven point."""
+"""Number of candidates per residual-driven point."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Sampler:
 
 
 def point_sampler(objective: AnyObjective, sampling: Sampling) -> Sampler:
-    """The sampler: fresh Sobol points in every region, residual-driven ones inside, data rows as they are."""
+    """The sampler of an objective: new Sobol points in every region, residual-driven ones inside, data rows as they are."""
     groups, dtype = objective.equations.groups, objective.network.dtype
     if sampling.density != "uniform" and type(objective.network.problem.domain) is not Box:
         _refuse(
@@ -111,40 +111,53 @@ def point_sampler(objective: AnyObjective, sampling: Sampling) -> Sampler:
 
     def init(key: Key[Array, ""], history: InitialHistory | None = None) -> PointSets:
         keys = jax.random.split(key, len(groups))
-        drawn = [(g, draw(k, g, sampling.count(g), dtype, sampling.density)) for k, g in zip(keys, groups, strict=True)]
-        return {g.name: objective.prepare(g, points, history) for g, points in drawn}
+        sampled = [
+            (g, sample_points(k, g, sampling.count(g), dtype, sampling.density))
+            for k, g in zip(keys, groups, strict=True)
+        ]
+        return {g.name: objective.prepare(g, points, history) for g, points in sampled}
 
     def update(
         key: Key[Array, ""], params: Parameters, points: PointSets, history: InitialHistory | None = None
     ) -> PointSets:
         fresh, pick = jax.random.split(key)
-        found = init(fresh, history)
+        new_points = init(fresh, history)
         if sampling.method == "sobol":
-            return found
+            return new_points
         inside = objective.equations.interior
-        even = found[inside.name]
+        even = new_points[inside.name]
         driven = round(sampling.adaptive * sampling.interior)
         if sampling.method == "r3":
-            # In another order: the i-th point of each Sobol set is a shift of the same one, so that what is released from
-            # one half of the domain would all go to the other.
+            # In random order: the i-th points of two Sobol sets are shifts of each other, so that all points released from
+            # one half of the domain would be resampled in the other.
             order = jax.random.permutation(pick, sampling.interior)
-            found[inside.name] = retained(
+            new_points[inside.name] = retain_large_residuals(
                 objective, params, points[inside.name], jax.tree.map(lambda a: a[order], even)
             )
         elif driven:
-            chosen = where_large(pick, objective, inside, params, driven, history, sampling.density)
-            found[inside.name] = jax.tree.map(
-                lambda a, b: jnp.concatenate([a[: sampling.interior - driven], b]), even, chosen
+            driven_points = residual_driven_points(pick, objective, inside, params, driven, history, sampling.density)
+            # The first points of a Sobol set are themselves evenly distributed, so the others can be cut off its end.
+            new_points[inside.name] = jax.tree.map(
+                lambda a, b: jnp.concatenate([a[: sampling.interior - driven], b]), even, driven_points
             )
-        return found
+        return new_points
 
+    # Compiled as a whole: every operation of a resampling would else be compiled, and dispatched, by itself.
     return Sampler(jax.jit(init), jax.jit(update))
 
 
-def draw(key: Key[Array, ""], group: Group, count: int, dtype: Any, density: Density = "uniform") -> Points:
-    """Sobol points of a group's region, with normals on a boundary; the rows of a data file as they are."""
-    if group.draws is not None:
-        return group.draws(key, count, dtype)
+def sample_points(key: Key[Array, ""], group: Group, count: int, dtype: Any, density: Density = "uniform") -> Points:
+    """Sample a group's region by Sobol points, with normals on a boundary; the rows of a data file are returned as they are.
+
+    Args:
+        key: Random key.
+        group: The conditions that share the points.
+        count: Number of points; that of a data file is its own.
+        dtype: The dtype of the points.
+        density: Density along the axes of space.
+    """
+    if group.sample_inputs is not None:
+        return group.sample_inputs(key, count, dtype)
     if group.region is None:
         return jax.tree.map(lambda a: jnp.asarray(a, dtype), group.data)
     region = group.region
@@ -158,7 +171,7 @@ def draw(key: Key[Array, ""], group: Group, count: int, dtype: Any, density: Den
     return Points(X, normals if group.kind == "boundary" else None)
 
 
-def where_large(
+def residual_driven_points(
     key: Key[Array, ""],
     objective: AnyObjective,
     inside: Group,
@@ -167,28 +180,33 @@ def where_large(
     history: InitialHistory | None = None,
     density: Density = "uniform",
 ) -> Points:
-    """`count` interior points of a density, likelier where the squared residual is large."""
-    draw_key, pick_key = jax.random.split(key)
+    """Sample `count` interior points, with a probability that grows with the squared residual (RAD)."""
+    candidate_key, pick_key = jax.random.split(key)
     points = objective.prepare(
-        inside, draw(draw_key, inside, CANDIDATES * count, objective.network.dtype, density), history
+        inside, sample_points(candidate_key, inside, CANDIDATES * count, objective.network.dtype, density), history
     )
     energy = _finite_energy(objective, params, points)
+    # Wu et al. 2023, eq. 2 with k = c = 1. `tiny` where the residual is zero everywhere: the density is uniform then.
     chance = energy / jnp.maximum(jnp.mean(energy), jnp.finfo(energy.dtype).tiny) + 1.0
-    _, chosen = jax.lax.top_k(jnp.log(chance) + jax.random.gumbel(pick_key, chance.shape, chance.dtype), count)
-    return jax.tree.map(lambda a: a[chosen], points)
+    # Gumbel top-k: the largest of log p + noise are a sample without replacement, of a static shape, in one sort.
+    _, indices = jax.lax.top_k(jnp.log(chance) + jax.random.gumbel(pick_key, chance.shape, chance.dtype), count)
+    return jax.tree.map(lambda a: a[indices], points)
 
 
-def retained(objective: AnyObjective, params: Parameters, points: Points, even: Points) -> Points:
-    """The points whose residual is larger than the mean of all, and evenly drawn ones in place of the others.
+def retain_large_residuals(objective: AnyObjective, params: Parameters, points: Points, even: Points) -> Points:
+    """Retain the points whose residual is larger than the mean, and replace the others by evenly distributed ones (R3).
 
-    Weights of the points are those that the even ones have: none.
+    The result has the point weights of `even`, which has none.
     """
     old = replace(points, weights=even.weights)
     size = jnp.sqrt(_finite_energy(objective, params, old))
+    # A selection by `where` keeps the number of points, and with it the compiled step, the same.
     stays = (size > jnp.mean(size))[:, None]
     return jax.tree.map(lambda a, b: jnp.where(stays, a, b), old, even)
 
 
 def _finite_energy(objective: AnyObjective, params: Parameters, points: Points) -> Float[Array, " points"]:
+    """Weighted squared residual per point, (points,), with zero in place of NaN and Inf."""
     energy = objective.interior_energy(params, points)
+    # top_k takes NaN for the largest value: one bad point would otherwise attract all samples.
     return jnp.where(jnp.isfinite(energy), energy, 0.0)

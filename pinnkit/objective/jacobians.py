@@ -1,4 +1,4 @@
-"""Residuals with their Jacobian, one row per collocation point: what tangent kernels and intervals are made of."""
+"""Residuals with their Jacobian, one row per collocation point, for tangent kernels and confidence intervals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from pinnkit.fields import Points
-from pinnkit.objective.collocation import draw
+from pinnkit.objective.collocation import sample_points
 from pinnkit.objective.loss import Objective, PointSets
 from pinnkit.objective.network import Parameters
 from pinnkit.objective.residuals import Group
@@ -21,18 +21,21 @@ from pinnkit.objective.residuals import Group
 Jacobian = Callable[[Parameters, Points], Any]
 Jacobians = dict[str, Jacobian]
 CHUNK_BYTES = 256 * 1024**2
-"""Size of the Jacobian rows that are held at a time."""
+"""Size [bytes] of the Jacobian rows that are held at a time."""
 TOGETHER = 32
-"""Rows of a Jacobian that `mean_traces` computes at a time."""
+"""Number of rows of a Jacobian that `mean_traces` computes at a time."""
 
 
 def jacobians(objective: Objective) -> Jacobians:
-    """The compiled residuals and Jacobian of each group, for one or more calls of `estimates`."""
+    """The compiled function of `residual_rows` for each group, by name."""
     return {group.name: jax.jit(residual_rows(objective, group)) for group in objective.equations.groups}
 
 
 def residual_rows(objective: Objective, group: Group) -> Jacobian:
-    """Residuals {term: (points,)} and their Jacobian {term: (points, parameters)}; last columns: the unknowns as declared."""
+    """The function (parameters, points) -> residuals {term: (points,)} and Jacobian {term: (points, parameters)}.
+
+    The last columns of the Jacobian belong to the unknown parameters, in the order of their declaration.
+    """
     equations, network = objective.equations, objective.network
     pointwise = equations.pointwise(group)
 
@@ -45,38 +48,41 @@ def residual_rows(objective: Objective, group: Group) -> Jacobian:
         flat = jnp.concatenate([weights, *values])
         arrays, structure = jax.tree.flatten(points)
 
-        def both(some: Points) -> Any:
+        def residuals_and_jacobian(subset: Points) -> Any:
             def residuals(z: Any) -> Any:
                 unknowns = {name: z[len(weights) + i] for i, name in enumerate(names)}
                 tree = {"network": restore(z[: len(weights)]), "unknowns": unknowns}
-                return equations.evaluate(network.bound(tree), network.fields(tree), group, some)
+                return equations.evaluate(network.bound(tree), network.fields(tree), group, subset)
 
             return residuals(flat), jax.jacrev(residuals)(flat)
 
-        def one(*row: Any) -> Any:
-            return jax.tree.map(lambda a: a[0], both(jax.tree.unflatten(structure, [a[None] for a in row])))
+        def one_point(*row: Any) -> Any:
+            return jax.tree.map(
+                lambda a: a[0], residuals_and_jacobian(jax.tree.unflatten(structure, [a[None] for a in row]))
+            )
 
-        # A condition that ties points together has no residual of one point.
-        return jax.vmap(one)(*arrays) if pointwise else both(points)
+        # A row needs one reverse pass through the network at its own point; without vmap each would go through all points.
+        # A condition that couples points has no residual of one point: there it has to be so.
+        return jax.vmap(one_point)(*arrays) if pointwise else residuals_and_jacobian(points)
 
     return rows
 
 
 def mean_traces(objective: Objective, params: Parameters, points: PointSets) -> dict[str, Float[Array, ""]]:
-    """Mean of v |dr/dtheta|^2 over the points of each term: the trace of its tangent kernel per point.
+    """Mean of v |dr/dtheta|^2 over the points of each term, which is the trace of its tangent kernel per point.
 
     Args:
-        objective: the equations with their network.
-        params: where the kernel is looked at.
-        points: collocation points by group; v are the weights that they have.
+        objective: The equations with their network.
+        params: Parameters at which the kernel is computed.
+        points: Collocation points by group, with their weights v.
 
     Returns:
         {term: ()}, in the order of the equations.
     """
     traces: dict[str, Float[Array, ""]] = {}
     for group in objective.equations.groups:
-        rows, there = residual_rows(objective, group), points[group.name]
-        bare = replace(there, weights=None)
+        rows, group_points = residual_rows(objective, group), points[group.name]
+        bare = replace(group_points, weights=None)
         if objective.equations.pointwise(group):
             arrays, structure = jax.tree.flatten(bare)
 
@@ -84,31 +90,32 @@ def mean_traces(objective: Objective, params: Parameters, points: PointSets) -> 
                 J = rows(params, jax.tree.unflatten(structure, [a[None] for a in point]))[1]
                 return {term: jnp.sum(slope**2) for term, slope in J.items()}
 
+            # In batches: only the squares are kept, where J of all points would take gigabytes.
             values = jax.lax.map(squares, arrays, batch_size=TOGETHER)
-        else:  # a condition that ties points together is evaluated on all of them
+        else:  # a condition that couples points is evaluated on all of them
             values = {term: jnp.sum(slope**2, axis=1) for term, slope in rows(params, bare)[1].items()}
         for term, value in values.items():
-            traces[term] = jnp.mean(value * (there.weights or {}).get(term, jnp.ones_like(value)))
+            traces[term] = jnp.mean(value * (group_points.weights or {}).get(term, jnp.ones_like(value)))
     return traces
 
 
 def points_at(objective: Objective, count: int, seed: int) -> PointSets:
-    """Points of every group, `count` of each; of a data file at most so many rows."""
+    """Sample `count` points of every group; of a data file, the first rows up to that number."""
     keys = jax.random.split(jax.random.key(seed), len(objective.equations.groups))
     dtype = objective.network.dtype
-    sets = {g.name: draw(k, g, count, dtype) for k, g in zip(keys, objective.equations.groups, strict=True)}
+    sets = {g.name: sample_points(k, g, count, dtype) for k, g in zip(keys, objective.equations.groups, strict=True)}
     return {name: jax.tree.map(lambda a: a[:count], points) for name, points in sets.items()}
 
 
 def rows_at_start(objective: Objective, points: PointSets) -> dict[str, Float[np.ndarray, "points parameters"]]:
-    """Jacobian rows of every term at the start, chunk by chunk."""
+    """Jacobian rows of every term at the initial parameters, in float64, computed chunk by chunk."""
     params, compiled = objective.network.initial_parameters, jacobians(objective)
     size = max(1, CHUNK_BYTES // (8 * objective.network.count()))
     chunks: dict[str, list[np.ndarray]] = {}
     for group in objective.equations.groups:
-        there = points[group.name]
-        for begin in range(0, len(there.X), size):
-            part = jax.tree.map(lambda a, b=begin: a[b : b + size], there)
+        group_points = points[group.name]
+        for begin in range(0, len(group_points.X), size):
+            part = jax.tree.map(lambda a, b=begin: a[b : b + size], group_points)
             for term, J in compiled[group.name](params, part)[1].items():
                 chunks.setdefault(term, []).append(np.asarray(J, np.float64))
     return {t: np.concatenate(chunks[t]) for t in objective.terms}

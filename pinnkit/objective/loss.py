@@ -19,7 +19,14 @@ from pinnkit.multi_index import MultiIndex
 from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.protocols import ProblemEquations, SolutionNetwork
 from pinnkit.objective.residuals import Equations, Group
-from pinnkit.objective.tiles import Sum, map_over_points, points_of_tile, rows_of_a_tile, sum_over_points, tiled
+from pinnkit.objective.tiles import (
+    Sum,
+    map_over_points,
+    points_of_tile,
+    rows_of_a_tile,
+    split_into_tiles,
+    sum_over_points,
+)
 from pinnkit.parallel.residual_blocks import Block, ResidualVector
 from pinnkit.validation import require_number
 
@@ -47,24 +54,34 @@ N = TypeVar("N", bound=SolutionNetwork, default=FieldNetwork, covariant=True)
 class Objective(Generic[E, N]):
     """Residuals, term losses and the loss of one problem with one network.
 
-    L = sum_i w_i mean(v_i r_i^2). `weights`, the w_i, names methods or terms of a system ("flow", or "flow.continuity"); 1
-    elsewhere. v_i are the points' own weights, where they have any. Means are taken tile by tile (`tiles.py`).
+    The loss is L = sum_i w_i mean(v_i r_i^2), with a weight w_i per term and weights v_i per point, 1 where there are none.
+    Means are accumulated tile by tile (`tiles.py`).
+
+    Args:
+        equations: The equations and conditions.
+        network: The network with its initial parameters.
+        weights: w_i by method or by term of a system ("flow", or "flow.continuity"); 1 for those that are not named.
+
+    Raises:
+        UsageError: A weight has the name of no term, or is not positive.
     """
 
     def __init__(self, equations: E, network: N, weights: Mapping[str, float]) -> None:
         self.equations, self.network = equations, network
         self.terms: tuple[str, ...] = tuple(t for g in equations.groups for t in equations.terms(g))
-        self.weights = self._resolved(weights)
+        self.weights = self._term_weights(weights)
         pointwise = [g for g in equations.groups if equations.pointwise(g)]
         self._rows = {g.name: rows_of_a_tile(network, 1 + equations.channels(g)) for g in pointwise}
         self._loss = self._differentiable_loss()
-        self._scaled: dict[str, Sum] = {g.name: jax.value_and_grad(partial(self._times, g)) for g in equations.groups}
+        self._scaled: dict[str, Sum] = {
+            g.name: jax.value_and_grad(partial(self._group_loss_times, g)) for g in equations.groups
+        }
 
     def residuals(self, params: Parameters, points: PointSets) -> Residuals:
-        """All residuals, {term: (points,)}."""
+        """Residuals of all terms, {term: (points,)}, in the units of the equations."""
         residuals: Residuals = {}
         for group in self.equations.groups:
-            residuals |= self._evaluated(group, params, points[group.name])
+            residuals |= self._group_residuals(group, params, points[group.name])
         return residuals
 
     def prepare(self, group: Group, points: Points, history: InitialHistory | None) -> Points:
@@ -72,120 +89,142 @@ class Objective(Generic[E, N]):
         return points if history is None else history.prepare(points, self.equations.derivatives(group))
 
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, Float[Array, ""]]:
-        """Mean squared residual of each term, unweighted."""
-        parts: dict[str, Sum] = {g.name: partial(self._squares, g) for g in self.equations.groups}
-        found = sum_over_points(parts, self._rows, params, points)
-        return {term: value for squares in found.values() for term, value in squares.items()}
+        """Mean squared residual of each term, {term: ()}, without any weights."""
+        parts: dict[str, Sum] = {g.name: partial(self._group_mean_squares, g) for g in self.equations.groups}
+        by_group = sum_over_points(parts, self._rows, params, points)
+        return {term: value for squares in by_group.values() for term, value in squares.items()}
 
     def loss(self, params: Parameters, points: PointSets) -> Float[Array, ""]:
-        """The weighted sum that training makes small; its gradient is by reverse mode only."""
+        """The loss, (); it is differentiable with respect to the parameters, by reverse mode only."""
         arrays, structure = jax.tree.flatten(points)
         return self._loss(structure, params, arrays)
 
     def loss_and_scaled_slope(
         self, params: Parameters, points: PointSets, scale: Float[Array, ""]
     ) -> tuple[Float[Array, ""], Parameters]:
-        """The loss and its gradient, which on its way back through the network is `scale` times as large."""
-        found = list(sum_over_points(self._scaled, self._rows, (params, scale), points).values())
-        value, (slope, _) = jax.tree.map(lambda *parts: sum(parts[1:], start=parts[0]) / scale, *found)
+        """The loss and its gradient, which is `scale` times as large while it goes back through the network."""
+        # The factor acts inside the pass over each tile: afterwards, small gradients of 16 bits would already be zero.
+        per_group = list(sum_over_points(self._scaled, self._rows, (params, scale), points).values())
+        value, (slope, _) = jax.tree.map(lambda *parts: sum(parts[1:], start=parts[0]) / scale, *per_group)
         return value, slope
 
     def residuals_by_tile(self, params: Parameters, points: PointSets) -> Residuals:
-        """As `residuals`, tile by tile: for as many points as one likes."""
-        found: Residuals = {}
+        """Residuals as `residuals` returns them, tile by tile: memory does not grow with the number of points."""
+        residuals: Residuals = {}
         for group in self.equations.groups:
-            evaluated, there = partial(self._evaluated, group), points[group.name]
+            evaluate, group_points = partial(self._group_residuals, group), points[group.name]
             rows = self._rows.get(group.name)
-            found |= map_over_points(evaluated, rows, params, there) if rows else evaluated(params, there)
-        return found
+            residuals |= (
+                map_over_points(evaluate, rows, params, group_points) if rows else evaluate(params, group_points)
+            )
+        return residuals
 
     def slopes(self, params: Parameters, points: PointSets) -> dict[str, Parameters]:
-        """The gradient of each term, mean(v_i r_i^2), accumulated tile by tile."""
-        parts: dict[str, Sum] = {g.name: jax.jacrev(partial(self._own_squares, g)) for g in self.equations.groups}
-        found = sum_over_points(parts, self._rows, params, points)
-        return {term: slope for slopes in found.values() for term, slope in slopes.items()}
+        """Gradient of each term mean(v_i r_i^2), {term: tree of the parameters}, accumulated tile by tile."""
+        # jacrev: one forward pass per tile for all terms of a group, one backward pass per term.
+        parts: dict[str, Sum] = {g.name: jax.jacrev(partial(self._group_term_losses, g)) for g in self.equations.groups}
+        by_group = sum_over_points(parts, self._rows, params, points)
+        return {term: slope for slopes in by_group.values() for term, slope in slopes.items()}
 
     def residual_vector(self, points: PointSets) -> ResidualVector:
-        """rho, a function of the parameters, with the loss = ||rho||^2: sqrt(w_i v_i / n_i) r_i of all points and terms."""
+        """The vector rho of all sqrt(w_i v_i / n_i) r_i as a function of the parameters; the loss is ||rho||^2."""
         return ResidualVector(tuple(self._block(group, points[group.name]) for group in self.equations.groups))
 
     def interior_energy(self, params: Parameters, points: Points) -> Float[Array, " points"]:
-        """Weighted sum of squared interior residuals at each point: where the sampler should look."""
+        """Weighted sum of squared interior residuals per point, which residual-driven sampling follows."""
         inside = self.equations.interior
 
         def energy(params: Parameters, points: Points) -> Float[Array, " points"]:
-            squares = self._evaluated(inside, params, points).items()
-            return sum((self.weights[term] * _squared(r) for term, r in squares), start=jnp.zeros_like(points.X[:, 0]))
+            squares = self._group_residuals(inside, params, points).items()
+            return sum(
+                (self.weights[term] * _square_per_point(r) for term, r in squares), start=jnp.zeros_like(points.X[:, 0])
+            )
 
         if inside.name not in self._rows:
             return energy(params, points)
         return map_over_points(energy, self._rows[inside.name], params, points)
 
-    def _evaluated(self, group: Group, params: Parameters, points: Points) -> Residuals:
+    def _group_residuals(self, group: Group, params: Parameters, points: Points) -> Residuals:
+        """Residuals of one group, {term: (points,)}."""
+        # Windows replace the ansatz near their points by one whose initial history is expanded there once, not in each step.
         fields = self.network.fields(params, points.trial)
         return self.equations.evaluate(self.network.bound(params), fields, group, points)
 
-    def _squares(self, group: Group, params: Parameters, points: Points, shares: Any) -> dict[str, Float[Array, ""]]:
-        return {term: jnp.sum(shares * _squared(r)) for term, r in self._evaluated(group, params, points).items()}
-
-    def _own_squares(
+    def _group_mean_squares(
         self, group: Group, params: Parameters, points: Points, shares: Any
     ) -> dict[str, Float[Array, ""]]:
-        """As `_squares`, with the points' own weights."""
-        found = self._evaluated(group, params, points)
-        return {t: jnp.sum(_own_shares(points, t, shares) * _squared(r)) for t, r in found.items()}
+        """Mean squared residuals of a group's terms, without any weights."""
+        return {
+            term: jnp.sum(shares * _square_per_point(r))
+            for term, r in self._group_residuals(group, params, points).items()
+        }
 
-    def _weighted(self, group: Group, params: Parameters, points: Points, shares: Any) -> Float[Array, ""]:
-        squares = self._own_squares(group, params, points, shares)
+    def _group_term_losses(
+        self, group: Group, params: Parameters, points: Points, shares: Any
+    ) -> dict[str, Float[Array, ""]]:
+        """Mean squared residuals of a group's terms, with the weights of the points."""
+        residuals = self._group_residuals(group, params, points)
+        return {t: jnp.sum(_own_shares(points, t, shares) * _square_per_point(r)) for t, r in residuals.items()}
+
+    def _group_loss(self, group: Group, params: Parameters, points: Points, shares: Any) -> Float[Array, ""]:
+        """The part of a group in the loss."""
+        squares = self._group_term_losses(group, params, points, shares)
         return sum((self.weights[t] * s for t, s in squares.items()), start=jnp.zeros((), self.network.dtype))
 
     def _block(self, group: Group, points: Points) -> Block:
-        """The weighted residuals of a group, in the tiles in which its loss is added up."""
-        tiles = tiled(points, self._rows.get(group.name))
+        """The weighted residuals of a group, in the tiles in which its loss is accumulated."""
+        tiles = split_into_tiles(points, self._rows.get(group.name))
 
         def residuals(params: Parameters, tile: Any) -> Float[Array, "rows terms"]:
-            some, shares = points_of_tile(points, tile)
+            # Rows that fill up the last tile have a share of zero, so that their residuals vanish with their gradients.
+            tile_points, shares = points_of_tile(points, tile)
             return jnp.stack(
                 [
-                    jnp.sqrt(self.weights[term] * _own_shares(some, term, shares)) * r
-                    for term, r in self._evaluated(group, params, some).items()
+                    jnp.sqrt(self.weights[term] * _own_shares(tile_points, term, shares)) * r
+                    for term, r in self._group_residuals(group, params, tile_points).items()
                 ],
                 axis=1,
             )
 
         return Block(residuals, tiles, points.X.shape[0], group.name in self._rows)
 
-    def _times(self, group: Group, params: tuple[Parameters, Any], points: Points, shares: Any) -> Float[Array, ""]:
-        """`_weighted` times a factor."""
-        return params[1] * self._weighted(group, params[0], points, shares)
+    def _group_loss_times(
+        self, group: Group, params: tuple[Parameters, Any], points: Points, shares: Any
+    ) -> Float[Array, ""]:
+        """The loss of a group times a factor, for parameters that are a pair (parameters, factor)."""
+        return params[1] * self._group_loss(group, params[0], points, shares)
 
     def _differentiable_loss(self) -> Callable[[Any, Parameters, list[Any]], Float[Array, ""]]:
-        """The loss, whose gradient is accumulated in the same walk as its value: (structure, parameters, arrays).
+        """The loss as a function (structure of the points, parameters, arrays of the points), with a derivative rule of its own.
 
-        Points come as their structure and their arrays: JAX puts placeholders into what a rule of its own gets.
+        Points come as their structure and their arrays, since JAX fills the trees that a custom rule gets with placeholders.
         """
-        values: dict[str, Sum] = {g.name: partial(self._weighted, g) for g in self.equations.groups}
+        # Without a rule, reverse mode through the sum over tiles would save the activations of every tile until the
+        # backward pass. Here each tile's gradient is computed and added up at once, so that memory is that of one tile.
+        values: dict[str, Sum] = {g.name: partial(self._group_loss, g) for g in self.equations.groups}
         slopes: dict[str, Sum] = {name: jax.value_and_grad(value) for name, value in values.items()}
 
         @partial(jax.custom_vjp, nondiff_argnums=(0,))
         def loss(structure: Any, params: Parameters, arrays: list[Any]) -> Float[Array, ""]:
-            found = sum_over_points(values, self._rows, params, jax.tree.unflatten(structure, arrays))
-            return sum(found.values(), start=jnp.zeros((), self.network.dtype))
+            by_group = sum_over_points(values, self._rows, params, jax.tree.unflatten(structure, arrays))
+            return sum(by_group.values(), start=jnp.zeros((), self.network.dtype))
 
         def forward(structure: Any, params: Parameters, arrays: list[Any]) -> tuple[Any, Any]:
-            found = list(sum_over_points(slopes, self._rows, params, jax.tree.unflatten(structure, arrays)).values())
-            value, grad = jax.tree.map(lambda *parts: sum(parts[1:], start=parts[0]), *found)
+            by_group = sum_over_points(slopes, self._rows, params, jax.tree.unflatten(structure, arrays))
+            value, grad = jax.tree.map(lambda *parts: sum(parts[1:], start=parts[0]), *by_group.values())
             return value, (grad, arrays)
 
-        def backward(structure: Any, kept: Any, cotangent: Any) -> tuple[Any, Any]:
-            grad, arrays = kept
+        def backward(structure: Any, saved: Any, cotangent: Any) -> tuple[Any, Any]:
+            grad, arrays = saved
+            # Zero, not the truth, for points and their weights: nobody may differentiate the loss by these.
             return jax.tree.map(lambda g: cotangent * g, grad), [jnp.zeros_like(a) for a in arrays]
 
         loss.defvjp(forward, backward)
         return loss
 
-    def _resolved(self, weights: Mapping[str, float]) -> dict[str, float]:
-        resolved = dict.fromkeys(self.terms, 1.0)
+    def _term_weights(self, weights: Mapping[str, float]) -> dict[str, float]:
+        """The weight of each term. Raises UsageError for a name without a term, and for a weight that is not positive."""
+        term_weights = dict.fromkeys(self.terms, 1.0)
         methods = {t.partition(".")[0] for t in self.terms}
         for name, weight in sorted(
             weights.items(), key=lambda w: "." in w[0]
@@ -201,21 +240,21 @@ class Objective(Generic[E, N]):
                     else advice(name, {*self.terms, *methods}),
                 )
             require_number(weight, f"The weight of '{name}'", where="weights of the recipe", above=0)
-            resolved |= dict.fromkeys(matching, float(weight))
-        return resolved
+            term_weights |= dict.fromkeys(matching, float(weight))
+        return term_weights
 
 
 AnyObjective: TypeAlias = Objective[ProblemEquations, SolutionNetwork]
 """The objective of any kind of problem; `Objective` alone is that of a problem that is solved at points."""
 
 
-def _squared(r: Any) -> Float[Array, " points"]:
-    """The square of each point's residual: the mean over its values where it has several."""
+def _square_per_point(r: Any) -> Float[Array, " points"]:
+    """Squared residual per point, (points,); the mean over its values where a sample has several."""
     return r**2 if r.ndim == 1 else jnp.mean(r**2, axis=1)
 
 
 def _own_shares(points: Points, term: str, shares: Any) -> Any:
-    """The points' shares in the mean, times the weights that they have for a term."""
+    """Shares of the points in a mean, times the weights that they have for a term."""
     own = points.weights or {}
     return shares * own[term] if term in own else shares
 
@@ -224,7 +263,7 @@ MeanSquares = Callable[[Parameters, PointSets], dict[str, Any]]
 """Mean squared residual of each term, {term: ()}, from network parameters and points."""
 
 
-def residual_rms(mean_squares: MeanSquares, params: Parameters, draws: Sequence[PointSets]) -> dict[str, float]:
-    """RMS of each named residual over several draws of points."""
-    squares = [mean_squares(params, points) for points in draws]
+def residual_rms(mean_squares: MeanSquares, params: Parameters, point_sets: Sequence[PointSets]) -> dict[str, float]:
+    """Root mean square of each term's residual over several sets of points."""
+    squares = [mean_squares(params, points) for points in point_sets]
     return {term: float(np.sqrt(np.mean([s[term] for s in squares]))) for term in squares[0]}

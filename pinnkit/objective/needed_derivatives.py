@@ -1,4 +1,4 @@
-"""The derivatives of the fields that the equations need, their names and their units."""
+"""Derivatives of the fields that the equations need, with their names and units."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pinnkit.objective.loss import Objective
 
 
 def channels_of(objective: Objective) -> tuple[MultiIndex, ...]:
-    """Every channel that an interior equation needs."""
+    """Multi-indices of all derivatives that interior equations need, those below them included."""
     equations = objective.equations
     return closed(set(equations.catalogue.highest_orders(equations.interior.requests.values())))
 
 
 def channels_of_field(objective: Objective, name: str) -> tuple[MultiIndex, ...]:
-    """The value of a field, the derivatives that interior equations ask for, and those below them."""
+    """Multi-indices of a field's value, of the derivatives of it that interior equations need, and of those below them."""
     catalogue, requests = objective.equations.catalogue, objective.equations.interior.requests.values()
-    asked = [r for r in requests if name in catalogue.fields_behind([r])]
-    return closed({(), *catalogue.highest_orders(asked)})
+    field_requests = [r for r in requests if name in catalogue.fields_behind([r])]
+    return closed({(), *catalogue.highest_orders(field_requests)})
 
 
 def channel_name(objective: Objective, index: MultiIndex, field: str = "") -> str:
-    """`u`, `u_xx`: a derivative of a field; of any output of the network where no field is given and there are several."""
+    """Name of a derivative, such as `u` or `u_xx`; "output" is the field where none is given and there are several."""
     problem = objective.network.problem
     field = field or (problem.fields[0] if len(problem.fields) == 1 else "output")
     letters = [problem.domain.names[axis] for axis in index]
@@ -32,9 +32,11 @@ def channel_name(objective: Objective, index: MultiIndex, field: str = "") -> st
 
 
 def unit_factor(objective: Objective, index: MultiIndex) -> float:
-    """What turns a derivative into one along scaled coordinates: the length over which an input changes by one."""
+    """Factor that turns a derivative into one along scaled coordinates: the length over which an input changes by one."""
     factor = 1.0
     for axis in index:
         a = objective.network.problem.domain.axes[axis]
+        # Inputs have unit variance: a uniform variable on an interval has the deviation length / (2 sqrt(3)). A periodic
+        # axis enters as an angle of period 2 pi.
         factor *= a.length / (2 * math.pi) if a.kind == "periodic" else a.length / (2 * math.sqrt(3.0))
     return factor

@@ -1,4 +1,4 @@
-"""From a model's description to the fields as a pure function of parameters and points."""
+"""The network of a problem: its fields as a pure function of parameters and points."""
 
 from __future__ import annotations
 
@@ -21,19 +21,22 @@ Parameters = dict[str, Any]
 
 
 class FieldNetwork:
-    """The fields of a problem as the network gives them: embedding, model, hard conditions.
+    """The network of a problem: an embedding of the coordinates, a model, and an ansatz for the hard conditions.
 
-    Arguments
-        problem: its domain scales the inputs, its unknown parameters are trained too.
-        model: the hyper-parameters, e.g. `MLP(width=32)`.
-        ansatz: makes the fields of its outputs: the hard conditions.
-        dtype: of parameters and points.
-        seed: of the initial weights.
-        working: dtype of the network's products and activations, and of their derivatives; that of the parameters unless given.
+    Args:
+        problem: Problem whose domain scales the inputs and whose unknown parameters are trained too.
+        model: Hyper-parameters, such as `MLP(width=32)`.
+        ansatz: Trial solution, which turns outputs of the network into fields that meet the hard conditions.
+        dtype: The dtype of parameters and points.
+        seed: Seed of the initial weights.
+        working: The dtype of the network's products and activations, and of their derivatives; by default that of the parameters.
+
+    Raises:
+        UsageError: The model is not a network of fields at points.
     """
 
     batch_coupling: int | None = None
-    """Points whose fields depend on each other: none do."""
+    """Number of points whose outputs depend on each other; None, since each point is evaluated independently."""
 
     def __init__(
         self,
@@ -56,24 +59,26 @@ class FieldNetwork:
         self.seed, self.working = seed, jnp.dtype(working or dtype)
         scales = [AxisScale(a.lower, a.upper, a.kind == "periodic", a.modes) for a in problem.domain.axes]
         self.embedding = Embedding(tuple(scales), Features(problem) if problem.features() else None)
-        network, self._apply = split(self._drawn())
+        network, self._apply = split(self._initial_module())
         unknowns = {n: jnp.asarray(u.start(), self.dtype) for n, u in problem.unknowns().items()}
         self.initial_parameters: Parameters = {"network": network, "unknowns": unknowns}
+        # One function object for the life of the network: jit caches by identity, a new lambda would compile again.
         self._compiled = jax.jit(lambda params, X: self.fields(params)(X))
 
     def module(self, params: Parameters) -> Network:
-        """The `flax.nnx` module with these parameters, to look at its layers."""
-        return filled(self._drawn(), params["network"])
+        """The `flax.nnx` module with these parameters, for access to its layers."""
+        return filled(self._initial_module(), params["network"])
 
-    def _drawn(self) -> Network:
+    def _initial_module(self) -> Network:
+        """The module with its initial weights, which the seed determines."""
         outputs, rngs = len(self.problem.fields), nnx.Rngs(self.seed)
-        given: dict[str, Any] = {"rngs": rngs, "dtype": self.dtype}
+        options: dict[str, Any] = {"rngs": rngs, "dtype": self.dtype}
         if isinstance(self.model, Transformer):
-            given["moved"] = self.model.moved(self.problem.domain.names, self.problem.domain.time, self.embedding)
-        return self.model.build(self.embedding.features, outputs, **given)
+            options["moved"] = self.model.moved(self.problem.domain.names, self.problem.domain.time, self.embedding)
+        return self.model.build(self.embedding.features, outputs, **options)
 
-    def changed(self, **changes: Any) -> FieldNetwork:
-        """Another network, with some arguments changed."""
+    def replace(self, **changes: Any) -> FieldNetwork:
+        """A new network with some arguments of the constructor replaced."""
         own = {n: getattr(self, n) for n in ("problem", "model", "ansatz", "dtype", "seed", "working")}
         return FieldNetwork(**(own | changes))
 
@@ -83,33 +88,40 @@ class FieldNetwork:
 
     @property
     def width(self) -> int:
-        """Units of the widest layer."""
+        """Number of units of the widest layer."""
         if isinstance(self.model, LayeredModel):
             layers = self.model.layers(self.embedding.features, len(self.problem.fields))
             return max(max(layer.n_in, layer.n_out) for layer in layers)
         return max(max(leaf.shape, default=1) for leaf in jax.tree.leaves(self.initial_parameters["network"]))
 
     def bound(self, params: Parameters) -> Problem:
-        """The problem with its unknown parameters at their present values."""
+        """The problem with its unknown parameters bound to their present values."""
         unknowns = self.problem.unknowns()
         return self.problem.bound({n: unknowns[n].value(z) for n, z in params["unknowns"].items()})
 
     def fields(self, params: Parameters, trial: TrialSolution | None = None) -> BatchFunction:
-        """The fields, (points, dim) in physical coordinates -> (points, fields); `trial` stands for the ansatz near points."""
+        """The fields, a function (points, dim) -> (points, fields) in physical units.
+
+        Args:
+            params: Parameters of the network and unknown parameters.
+            trial: Trial solution that replaces the ansatz.
+        """
         return (trial or self.ansatz)(self.bound(params), self.outputs(params))
 
     def outputs(self, params: Parameters) -> BatchFunction:
-        """What the network itself gives, before hard conditions."""
+        """The outputs of the network before the ansatz, a function (points, dim) -> (points, fields)."""
+        # In 16 bits only from the first product to the last: coordinates and their embedding need more digits, and so do
+        # the residuals, which are differences of the derivatives.
         if self.working == self.dtype:
             return lambda X: self._apply(params["network"], self.embedding(X))
         short = jax.tree.map(lambda a: a.astype(self.working), params["network"])
         return lambda X: self._apply(short, self.embedding(X).astype(self.working)).astype(self.dtype)
 
-    def trained_region(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
-        """Where training has come to: everywhere."""
+    def in_trained_region(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
+        """Mask of the points in the trained region, (points,): all of them."""
         del params
         return np.ones(len(X), bool)
 
     def values(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points fields"]:
-        """The fields at points, in float64."""
+        """The fields at points, (points, fields), as float64 arrays of NumPy."""
         return np.asarray(self._compiled(params, jnp.asarray(X, self.dtype)), np.float64)

@@ -1,7 +1,7 @@
-"""What training needs of the equations of a problem and of its network, whatever kind of problem it is.
+"""Protocols of the equations of a problem and of its network: what training needs of any kind of problem.
 
-`Equations` and `FieldNetwork` have all of it for problems that are solved at points; `pinnkit/neural_operators` has it for maps
-between fields on a grid, without deriving from them.
+`Equations` and `FieldNetwork` implement them for problems that are solved at points; `pinnkit/neural_operators` implements them
+for maps between fields on a grid, without deriving from these classes.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from pinnkit.problem import Problem
 
 
 class SolutionNetwork(Protocol):
-    """A network with its parameters that gives the fields of a problem.
+    """A network with initial parameters whose outputs are the fields of a problem.
 
-    A sample is a row of X: a collocation point in physical coordinates, or one input of a neural operator. Whoever calls
-    `fields` and `evaluate` passes the arrays of one to the other and need not know more of them.
+    A sample is a row of X: a collocation point in physical coordinates, or one input of a neural operator. Callers pass the
+    result of `fields` on to `ProblemEquations.evaluate` and make no assumption about its shape.
     """
 
     initial_parameters: Parameters
-    """{"network": nested arrays, "unknowns": {name: scalar}}, before the first step."""
+    """Parameters before the first step, {"network": nested arrays, "unknowns": {name: scalar}}."""
 
     @property
     def problem(self) -> Problem:
@@ -36,7 +36,7 @@ class SolutionNetwork(Protocol):
 
     @property
     def model(self) -> Any:
-        """The options of the network, a frozen dataclass: what `--model` chooses."""
+        """Hyper-parameters of the network, a frozen dataclass, which `--model` chooses."""
         ...
 
     @property
@@ -46,7 +46,7 @@ class SolutionNetwork(Protocol):
 
     @property
     def working(self) -> Any:
-        """The dtype of products and activations: that of the parameters, or one of 16 bits."""
+        """The dtype of products and activations: that of the parameters, or a 16-bit format."""
         ...
 
     @property
@@ -63,43 +63,50 @@ class SolutionNetwork(Protocol):
         """The number of trained scalars."""
         ...
 
-    def changed(self, **changes: Any) -> Any:
-        """Another network, with some arguments of the constructor changed."""
+    def replace(self, **changes: Any) -> Any:
+        """A new network with some arguments of the constructor replaced."""
         ...
 
     def bound(self, params: Parameters) -> Problem:
-        """The problem with its unknown parameters at their present values."""
+        """The problem with its unknown parameters bound to their present values."""
         ...
 
     def fields(self, params: Parameters, trial: TrialSolution | None = None) -> BatchFunction:
-        """The fields in training, a function of the samples; in physical units."""
+        """The fields in training, a function of the samples, in physical units.
+
+        Args:
+            params: Parameters of the network and unknown parameters.
+            trial: Trial solution that replaces the ansatz, where the samples have one of their own.
+        """
         ...
 
     def values(self, params: Parameters, X: Float[np.ndarray, "samples dim"]) -> Float[np.ndarray, "values fields"]:
-        """The fields in float64, as they are compared with the truth: one row per point, or one per sample and cell."""
+        """The fields in float64, for comparison with the truth: one row per point, or one per sample and cell."""
         ...
 
-    def trained_region(self, params: Parameters, X: Float[np.ndarray, "samples dim"]) -> Bool[np.ndarray, " samples"]:
-        """Whether training has reached each sample: in windows of time it has not everywhere."""
+    def in_trained_region(
+        self, params: Parameters, X: Float[np.ndarray, "samples dim"]
+    ) -> Bool[np.ndarray, " samples"]:
+        """Mask of the samples in the trained region, (samples,); time windows that are not solved yet are outside."""
         ...
 
 
 class ProblemEquations(Protocol):
-    """The equations and conditions of a problem, to be evaluated on any fields."""
+    """The equations and conditions of a problem, which can be evaluated on any fields."""
 
     @property
     def problem(self) -> Problem:
-        """The problem that these are the equations of."""
+        """The problem to which the equations belong."""
         ...
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """Conditions that share samples, and are terms of the loss."""
+        """Groups of conditions that share samples and are terms of the loss."""
         ...
 
     @property
     def hard(self) -> tuple[Group, ...]:
-        """Conditions that are met exactly, whatever the parameters of the network are."""
+        """Groups of conditions that the ansatz meets exactly, for all parameters of the network."""
         ...
 
     @property
@@ -109,7 +116,7 @@ class ProblemEquations(Protocol):
 
     @property
     def highest_order(self) -> int:
-        """The highest order of the derivatives that automatic differentiation has to take; 0 for none."""
+        """Highest order of derivatives that automatic differentiation has to compute; 0 for none."""
         ...
 
     def network(self, model: Any, *, dtype: Any, seed: int, working: Any = None) -> Any:
@@ -117,17 +124,17 @@ class ProblemEquations(Protocol):
         ...
 
     def terms(self, group: Group) -> tuple[str, ...]:
-        """The names of a group's residuals, in the order of the problem file."""
+        """Names of a group's residuals, in the order of the problem file."""
         ...
 
     def evaluate(self, problem: Problem, f: BatchFunction, group: Group, points: Points) -> Residuals:
         """The residuals of a group, {term: (samples,) or (samples, values)}, in the units of the equation.
 
         Args:
-            problem: with its unknown parameters bound to values.
-            f: the fields, as `SolutionNetwork.fields` returns them.
-            group: the conditions.
-            points: the samples.
+            problem: Problem whose unknown parameters are bound to values.
+            f: The fields, as `SolutionNetwork.fields` returns them.
+            group: The conditions.
+            points: The samples.
         """
         ...
 
@@ -136,9 +143,9 @@ class ProblemEquations(Protocol):
         ...
 
     def channels(self, group: Group) -> int:
-        """Number of derivatives that are carried through the network for a group, the value not counted."""
+        """Number of derivatives that are carried through the network for a group, without the value."""
         ...
 
     def derivatives(self, group: Group) -> set[MultiIndex] | None:
-        """The derivatives that the conditions of a group ask for; None where they ask for fields at other points."""
+        """Derivatives that the conditions of a group need; None where they ask for fields at other points."""
         ...

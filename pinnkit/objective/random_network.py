@@ -1,4 +1,4 @@
-"""Random networks for a problem: what a diagnostic draws many of, inside one compiled program."""
+"""Random networks for a problem, of which a diagnostic samples many inside one compiled program."""
 
 from __future__ import annotations
 
@@ -13,15 +13,22 @@ from pinnkit.models import LayeredModel, split
 from pinnkit.objective.loss import Objective
 
 
-class Drawn:
-    """A network drawn with a key: its parameters, and the fields and pre-activations as functions of them.
+class RandomNetwork:
+    """A randomly initialised network: its parameters, and the fields and pre-activations as functions of them.
 
-    Works under jit and vmap. Arguments: `objective` gives problem, embedding and hard conditions; `model` the network.
+    It can be built under jit and vmap, from a traced key.
+
+    Args:
+        objective: The objective whose problem, embedding and hard conditions are used.
+        model: Hyper-parameters of the network.
+        key: Random key of the initial weights.
+        dtype: The dtype of the parameters.
     """
 
     def __init__(self, objective: Objective, model: LayeredModel, key: Any, dtype: Any) -> None:
         network = objective.network
         self._network, self._objective = network, objective
+        # With the key itself, not a seed: a traced key lets `lax.map` build networks inside one compiled program.
         module = model.build(
             network.embedding.features, len(network.problem.fields), rngs=nnx.Rngs(key), dtype=jnp.dtype(dtype)
         )
@@ -30,17 +37,17 @@ class Drawn:
         self.problem = network.problem.bound({n: u.initial for n, u in network.problem.unknowns().items()})
 
     def fields(self, params: Any) -> BatchFunction:
-        """The fields, (points, dim) -> (points, fields)."""
+        """The fields, a function (points, dim) -> (points, fields)."""
         return self._network.ansatz(self.problem, lambda X: self._apply(params, self._network.embedding(X)))
 
     def outputs(self, E: Float[Array, "points features"], params: Any = None) -> Float[Array, "points outputs"]:
-        """The network's outputs, from embedded points; with other parameters where they are given."""
+        """Outputs of the network for embedded points; by default with its own parameters."""
         return self._apply(self.params if params is None else params, E)
 
     def weights(self) -> list[Float[Array, "n_in n_out"]]:
-        """W of each layer, whatever is stored of it."""
+        """Weight matrix of each layer, in whichever parametrisation it is stored."""
         return [layer.kernel_used() for layer in self._module.layers]
 
     def preactivations(self, X: Float[Array, "points dim"], shifts: Any = None) -> list[Float[Array, "points units"]]:
-        """Those of each layer, the network's output (before hard conditions) last; `shifts` are added to them."""
+        """Pre-activations of each layer, the outputs (before the ansatz) last; `shifts` are added to them."""
         return self._module.preactivations(self._network.embedding(X), shifts)

@@ -1,4 +1,4 @@
-"""Residual vectors per named term: what every loss, check and diagnostic is made of."""
+"""Residuals by term, which every loss, check and diagnostic is computed from."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from jaxtyping import Array, Float
 from pinnkit.compilation import jit_once
 from pinnkit.csv_columns import line_of, read_columns
 from pinnkit.errors import UsageError, location, shown_path
-from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Request, called
-from pinnkit.fields.elsewhere import evaluate_joined
+from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Request, evaluate_condition
+from pinnkit.fields.elsewhere import evaluate_with_batched_calls
 from pinnkit.fields.names import FieldFunction
 from pinnkit.fields.user_calls import Residuals
 from pinnkit.multi_index import MultiIndex, closure
 from pinnkit.objective.network import FieldNetwork
 from pinnkit.objective.principal import PrincipalPart, principal_part
-from pinnkit.problem import Condition, Problem, Region, validated
+from pinnkit.problem import Condition, Problem, Region, validate
 
 HIGHEST_ORDER = 12
-"""Order of derivatives up to which a problem is accepted."""
+"""Highest order of derivatives that is accepted: compile time multiplies with each order."""
 
 
+# Compared and hashed by identity (eq=False), since arrays are not hashable: `probe_points.points_of` caches by group.
 @dataclass(frozen=True, eq=False)
 class Group:
     """Conditions that share points: those of one region, or of one data file."""
@@ -37,42 +38,46 @@ class Group:
     data: Points | None
     conditions: tuple[Condition, ...]
     requests: Mapping[str, Request]
-    draws: Callable[[Any, int, Any], Points] | None = None
-    """Returns random samples, (key, count, dtype) -> points, where there is no region: the inputs of a neural operator."""
+    sample_inputs: Callable[[Any, int, Any], Points] | None = None
+    """Sampler (key, count, dtype) -> points of a group without a region: the random inputs of a neural operator."""
 
     @property
     def kind(self) -> str:
-        """`interior`, `initial`, `boundary`, `at` or `data`."""
+        """Kind of the conditions: `interior`, `initial`, `boundary`, `at` or `data`."""
         return self.conditions[0].mark.kind
 
     def condition(self, term: str) -> Condition:
-        """The condition that a term belongs to."""
+        """The condition to which a term belongs."""
         return next(c for c in self.conditions if c.name == term.partition(".")[0])
 
 
 class Equations:
-    """All equations and conditions of a problem, ready to be evaluated on any fields.
+    """All equations and conditions of a problem, which can be evaluated on any fields.
 
-    `groups`: those that are terms of the loss; `hard`: those that the ansatz meets exactly. Raises UsageError for
-    every mistake that can be seen without evaluating a method.
+    Attributes:
+        groups: Groups of conditions that are terms of the loss.
+        hard: Groups of conditions that the ansatz meets exactly.
+
+    Raises:
+        UsageError: The problem has a mistake that shows without an evaluation of its methods.
     """
 
     def __init__(self, problem: Problem) -> None:
-        self.problem = validated(problem)
+        self.problem = validate(problem)
         self.catalogue = Catalogue(problem)
         conditions = problem.conditions()
         hard = [(c, self._region(c)) for c in conditions if c.mark.hard]
         self.ansatz = Ansatz(problem, self.catalogue, hard)
         self._halves: dict[str, tuple[Residuals, Residuals]] = {}
-        self.groups = self._grouped([c for c in conditions if not c.mark.hard])
-        self.hard = self._grouped([c for c, _ in hard])
+        self.groups = self._groups_of([c for c in conditions if not c.mark.hard])
+        self.hard = self._groups_of([c for c, _ in hard])
         self._refuse_idle_fields()
         self._refuse_high_orders()
         self._principal: dict[str, PrincipalPart] = {}
 
-    def network(self, model: Any, **given: Any) -> FieldNetwork:
-        """The network that has the fields; `given`: what else `FieldNetwork` is given."""
-        return FieldNetwork(self.problem, model, self.ansatz, **given)
+    def network(self, model: Any, **options: Any) -> FieldNetwork:
+        """The network of a model for this problem, with further options of `FieldNetwork`."""
+        return FieldNetwork(self.problem, model, self.ansatz, **options)
 
     @property
     def interior(self) -> Group:
@@ -80,44 +85,59 @@ class Equations:
         return next(g for g in self.groups if g.kind == "interior")
 
     def evaluate(self, problem: Problem, f: BatchFunction, group: Group, points: Points) -> Residuals:
-        """The residuals of a group's conditions, {term: (points,)}, for any fields f and a bound problem."""
+        """Residuals of a group's conditions, {term: (points,)}, in the units of the equations.
+
+        Args:
+            problem: Problem whose unknown parameters are bound to values.
+            f: The fields, a function (points, dim) -> (points, fields).
+            group: The conditions.
+            points: Where they are evaluated.
+        """
         principal = self.principal_part(group)
         arrays, combined = self.catalogue.compute_with(
             problem, f, points, group.requests, operators=principal.operators(problem), combined=principal.combined
         )
-        residuals = self._called(problem, group, arrays, points)
+        # The methods got zeros for the combined derivatives, in which they are linear: what is missing is added here.
+        residuals = self._evaluate_conditions(problem, group, arrays, points)
         for use in principal.uses:
             value = combined[use.operator][:, use.field]
             residuals[use.term] = residuals[use.term] + (value if use.scale is None else use.scale * value)
         return residuals
 
     def residuals_of(self, problem: Problem, f: BatchFunction, group: Group, points: Points) -> Residuals:
-        """As `evaluate`, each derivative by itself: for looking at the methods."""
-        return self._called(problem, group, self.catalogue.compute(problem, f, points, group.requests), points)
+        """Residuals as `evaluate` returns them, without combined derivatives: the trace shows the methods as written."""
+        return self._evaluate_conditions(
+            problem, group, self.catalogue.compute(problem, f, points, group.requests), points
+        )
 
-    def _called(self, problem: Problem, group: Group, arrays: Mapping[str, Any], points: Points) -> Residuals:
+    def _evaluate_conditions(
+        self, problem: Problem, group: Group, arrays: Mapping[str, Any], points: Points
+    ) -> Residuals:
+        """Call the methods of a group on arrays by argument name."""
         residuals: Residuals = {}
 
+        # Traced first where a method asks for a field as a function: names are collected on the side, since a trace
+        # returns arrays alone. The entries of `residuals` may be tracers, and are replaced below.
         def values() -> list[Any]:
             for condition in group.conditions:
-                asked = {name: arrays[name] for name in condition.arguments}
-                residuals.update(called(problem, condition, asked, points.X.shape[0], points.X.dtype))
+                arguments = {name: arrays[name] for name in condition.arguments}
+                residuals.update(evaluate_condition(problem, condition, arguments, points.X.shape[0], points.X.dtype))
             return list(residuals.values())
 
-        found = evaluate_joined(values, arrays)
-        return dict(zip(residuals, found, strict=True))
+        arrays_by_term = evaluate_with_batched_calls(values, arrays)
+        return dict(zip(residuals, arrays_by_term, strict=True))
 
     def principal_part(self, group: Group) -> PrincipalPart:
-        """The derivatives of a group that are carried in combinations."""
+        """The derivatives of a group that are carried through the network in combinations."""
         if group.name not in self._principal:
-            with jax.ensure_compile_time_eval():  # whoever asks first may be inside a traced function
-                found = principal_part(self.problem, self.catalogue, group.conditions, group.requests)
-            self._principal[group.name] = found
+            with jax.ensure_compile_time_eval():  # the first caller may be inside a traced function
+                part = principal_part(self.problem, self.catalogue, group.conditions, group.requests)
+            self._principal[group.name] = part
         return self._principal[group.name]
 
     @property
     def highest_order(self) -> int:
-        """The highest order of the derivatives that conditions ask for."""
+        """Highest order of the derivatives that conditions need."""
         groups = (*self.groups, *self.hard)
         return max((len(i) for g in groups for i in self.catalogue.highest_orders(g.requests.values())), default=0)
 
@@ -142,8 +162,8 @@ class Equations:
                     )
 
     def terms(self, group: Group) -> tuple[str, ...]:
-        """The names of a group's residuals; finds residuals of the wrong shape without computing anything."""
-        count = 7  # a number that no user's array has by chance
+        """Names of a group's residuals, in the order of the file. Raises UsageError for a residual of the wrong shape."""
+        count = 7  # a number of points that no array of the user's own has by chance
         region = group.region
         names: list[str] = []
 
@@ -151,57 +171,62 @@ class Equations:
             X = jnp.tile(jnp.asarray([[a.lower for a in self.problem.domain.axes]]), (count, 1))
             columns = {k: v[:1].repeat(count) for k, v in (group.data.columns or {}).items()} if group.data else None
             points = Points(X, jnp.ones_like(X) if region else None, columns)
-            known = self.problem.bound({n: jnp.asarray(u.initial) for n, u in self.problem.unknowns().items()})
+            bound = self.problem.bound({n: jnp.asarray(u.initial) for n, u in self.problem.unknowns().items()})
             f = lambda Y: Y.sum(axis=1)[:, None] * values[None, :]  # noqa: E731
-            residuals = self._called(known, group, self.catalogue.compute(known, f, points, group.requests), points)
+            residuals = self._evaluate_conditions(
+                bound, group, self.catalogue.compute(bound, f, points, group.requests), points
+            )
             names.extend(residuals)  # in the order of the file; the dict that comes out of JAX is sorted
             return residuals
 
+        # Shapes only: nothing is computed or compiled, though every method is called once.
         jax.eval_shape(shapes, jnp.ones(len(self.problem.fields)))
         return tuple(names)
 
     def derivatives(self, group: Group) -> set[MultiIndex] | None:
-        """All derivatives that a group's methods ask for and those below them; None where they ask for fields elsewhere."""
+        """Derivatives that a group's methods need, those below them included; None where they ask for fields at other points."""
         if any(isinstance(r, FieldFunction) for r in group.requests.values()):
             return None
         return {(), *closure(self.catalogue.highest_orders(group.requests.values()))}
 
     def channels(self, group: Group) -> int:
-        """How many derivatives are carried through the network for a group, the value not counted."""
+        """Number of derivatives that are carried through the network for a group, without the value."""
         principal = self.principal_part(group)
         needed = closure(self.catalogue.highest_orders(group.requests.values()))
         return len(needed - principal.combined) + len(principal.combinations)
 
     def pointwise(self, group: Group) -> bool:
-        """Whether each residual depends on its own point alone: not so where a method takes a mean over the points."""
-        whole, joined = self._on_halves(group)
+        """Whether each residual depends on its own point alone, which a mean over the points does not."""
+        # Loose, since rounding depends on the number of points; a mean over half of them differs by order one.
+        whole, joined = self._residuals_on_halves(group)
         return all(np.allclose(whole[t], joined[t], rtol=1e-3, equal_nan=True) for t in whole)
 
     def means_over_points(self, group: Group) -> tuple[str, ...]:
-        """Terms that are one number made of the values at all points of the group, such as their mean."""
-        whole, joined = self._on_halves(group)
+        """Terms that are one number computed from the values at all points of the group, such as their mean."""
+        whole, joined = self._residuals_on_halves(group)
         return tuple(t for t in whole if np.ptp(whole[t]) == 0 and not np.allclose(whole[t], joined[t], rtol=1e-3))
 
-    def _on_halves(self, group: Group) -> tuple[Residuals, Residuals]:
-        """Residuals of some points, and those of their two halves, each half by itself, one after the other."""
-        if group.name not in self._halves:  # once: it is asked for within compiled programs too
-            self._halves[group.name] = self._evaluated_on_halves(group)
+    def _residuals_on_halves(self, group: Group) -> tuple[Residuals, Residuals]:
+        """Residuals of a few points, and those of their two halves, each evaluated by itself, concatenated."""
+        if group.name not in self._halves:  # once: compiled programs ask for it too
+            self._halves[group.name] = self._evaluate_halves(group)
         return self._halves[group.name]
 
-    def _evaluated_on_halves(self, group: Group) -> tuple[Residuals, Residuals]:
+    def _evaluate_halves(self, group: Group) -> tuple[Residuals, Residuals]:
+        """Compute the result of `_residuals_on_halves`."""
         rng = np.random.default_rng(0)
         count, domain = 6, self.problem.domain
-        # About a period along each axis: fields that hardly vary would have hardly any means to tell from values.
+        # About a period along each axis: of a field that hardly varies, means and values could not be told apart.
         lengths = np.array([a.length for a in domain.axes])
         wave = jnp.asarray(rng.uniform(4.0, 8.0, size=(domain.dim, len(self.problem.fields))) / lengths[:, None])
         X = jnp.asarray([a.lower + a.length * rng.random(count) for a in domain.axes]).T
         normals = jnp.ones_like(X) if group.region else None
         columns = {k: jnp.asarray(rng.random(count)) for k in group.data.columns or {}} if group.data else None
-        known = self.problem.bound({n: jnp.asarray(u.initial) for n, u in self.problem.unknowns().items()})
+        bound = self.problem.bound({n: jnp.asarray(u.initial) for n, u in self.problem.unknowns().items()})
 
         def residuals(rows: slice) -> Residuals:
             points = jax.tree.map(lambda a: a[rows], Points(X, normals, columns))
-            return self.evaluate(known, lambda Y: jnp.sin(Y @ wave), group, points)
+            return self.evaluate(bound, lambda Y: jnp.sin(Y @ wave), group, points)
 
         def parts() -> tuple[Residuals, Residuals]:
             halves = [residuals(slice(0, count // 2)), residuals(slice(count // 2, count))]
@@ -210,9 +235,10 @@ class Equations:
         return jit_once(parts)()
 
     def _refuse_idle_fields(self) -> None:
-        asked = [r for g in (*self.groups, *self.hard) for r in g.requests.values()]
+        """Raise UsageError for a field that no equation depends on."""
+        requests = [r for g in (*self.groups, *self.hard) for r in g.requests.values()]
         for name in self.problem.fields:
-            if name not in self.catalogue.fields_behind(asked):
+            if name not in self.catalogue.fields_behind(requests):
                 raise UsageError(
                     f"No equation asks for the field '{name}': nothing would determine it.",
                     where=location(type(self.problem)),
@@ -221,6 +247,7 @@ class Equations:
                 )
 
     def _region(self, condition: Condition) -> Region:
+        """The region in which a condition holds."""
         mark, domain = condition.mark, self.problem.domain
         match mark.kind:
             case "interior":
@@ -232,7 +259,9 @@ class Equations:
             case _:
                 return domain.at(dict(mark.fixed), condition.where)
 
-    def _grouped(self, conditions: list[Condition]) -> tuple[Group, ...]:
+    def _groups_of(self, conditions: list[Condition]) -> tuple[Group, ...]:
+        """The groups of some conditions, in the order of their first conditions."""
+        # Conditions of one region share their points, and with them one evaluation of the network and its derivatives.
         groups: dict[str, Group] = {}
         for condition in conditions:
             is_data = condition.mark.kind == "data"
@@ -245,6 +274,7 @@ class Equations:
         return tuple(groups.values())
 
     def _requests(self, condition: Condition, region: Region | None, data: Points | None) -> dict[str, Request]:
+        """What each argument of a condition stands for. Raises UsageError where none depends on a field."""
         columns = tuple(data.columns or ()) if data else ()
         requests = {
             argument: self.catalogue.names.resolve(
@@ -266,13 +296,13 @@ class Equations:
         return requests
 
     def _rows(self, condition: Condition) -> Points:
-        """The rows of a data file as points; every coordinate must have a column."""
+        """The rows of a data file as points. Raises UsageError where a coordinate has no column or a point lies outside."""
         path = Path(condition.mark.target)
         path = path if path.is_absolute() else self.problem.folder / path
         try:
             conditions = [c for c in self.problem.conditions() if c.mark == condition.mark]
-            asked = {*self.problem.domain.names, *(a for c in conditions for a in c.arguments)}
-            table = read_columns(path, asked)
+            columns = {*self.problem.domain.names, *(a for c in conditions for a in c.arguments)}
+            table = read_columns(path, columns)
         except UsageError as error:
             error.do += f" (asked for by '{condition.name}', {condition.where})"
             raise
@@ -290,8 +320,9 @@ class Equations:
         return Points(X, None, {k: v for k, v in table.items() if k not in names})
 
     def _refuse_outside(self, X: np.ndarray, path: Path) -> None:
+        """Raise UsageError for a row of data that lies outside the domain; on a periodic axis none does."""
         for i, (name, axis) in enumerate(zip(self.problem.domain.names, self.problem.domain.axes, strict=True)):
-            slack = 1e-9 * axis.length
+            slack = 1e-9 * axis.length  # decimal digits of a file are rounded
             outside = (X[:, i] < axis.lower - slack) | (X[:, i] > axis.upper + slack)
             if axis.kind != "periodic" and outside.any():
                 row = int(np.argmax(outside))
@@ -304,5 +335,5 @@ class Equations:
 
 
 def _order(equations: Equations, request: Request) -> int:
-    """The highest order of the derivatives that a request needs of the fields."""
+    """Highest order of the derivatives of the fields that a request needs."""
     return max(map(len, equations.catalogue.highest_orders([request])), default=0)

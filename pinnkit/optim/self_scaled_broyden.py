@@ -23,7 +23,7 @@ from jaxtyping import Array, Bool, Float, Int
 from pinnkit.errors import UsageError, advice
 from pinnkit.optim.arguments import require_arguments, require_parameters
 from pinnkit.optim.line_search import LineSearchResult, Now, Scalar, Vector, flat_value_and_grad, wolfe_line_search
-from pinnkit.parallel.sharded_matrix import Matrix, identity, matrix_rows, product, rescaled_plus_squares
+from pinnkit.parallel.sharded_matrix import Matrix, identity, matrix_rows, product, scale_and_add_squares
 
 Variant = Literal["ssbroyden", "ssbfgs", "bfgs"]
 # H grows by at most 1/SMALLEST_TAU in a step: only where the step was a million times too short.
@@ -207,7 +207,7 @@ def _step(
         count=optax.safe_increment(state.count),
         value=found.value,
         grad=found.grad,
-        inverse_hessian=rescaled_plus_squares(h, *terms),
+        inverse_hessian=scale_and_add_squares(h, *terms),
         direction=-_apply_to_vector(terms, hg, found.grad),
         fresh=fresh & ~applied,
         stalled=~found.success,

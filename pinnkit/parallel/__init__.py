@@ -1,1 +1,1 @@
-"""Work shared among devices: the mesh of cores, sums over tiles of points, and matrices whose rows are shared."""
+"""Work in parallel on several devices: the mesh of cores, sums over tiles of points, and matrices sharded by rows."""

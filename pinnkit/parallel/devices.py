@@ -1,4 +1,4 @@
-"""The cores of the machine as devices: on a CPU, JAX works on several pieces of an array at once only where it is told to.
+"""The cores of the machine as devices: on a CPU, JAX works on several shards of an array at once only if each core is one.
 
 After `use_all_cores()`, which the command line calls, each core is a device, and `cores()` is the mesh of them.
 """
@@ -14,19 +14,20 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 CORES = "cores"
-"""The name of the mesh axis."""
-ROWS = 48
-"""Matrices that are shared among cores have a multiple of this many rows, so that their shape says nothing of the machine."""
+"""Name of the mesh axis."""
+ROWS = 48  # divisible by 1, 2, 3, 4, 6, 8, 12 and 16, the usual numbers of cores up to MOST
+"""Sharded matrices have a multiple of this number of rows, so that their shape does not depend on the machine."""
 MOST = 16
-"""More cores are not used: a step's work is too small to hand out to them."""
+"""Largest number of cores that are used: a step has too little work for more."""
 WHOLE, SHARED = PartitionSpec(), PartitionSpec(CORES)
-"""Where an array is: whole on every core, or its first dimension shared among them."""
+"""Partition specs of an array that is replicated on every core, and of one whose first dimension is sharded."""
 
 
 def use_all_cores() -> bool:
     """Make each core of this process a JAX device; call it before anything is computed.
 
-    Returns whether it was done: JAX can no longer be told once it has started.
+    Returns:
+        Whether it took effect: once JAX has started, its devices are fixed.
     """
     try:
         jax.config.update("jax_num_cpu_devices", _dividing(len(_usable())))
@@ -38,6 +39,7 @@ def use_all_cores() -> bool:
 @cache
 def cores() -> Mesh | None:
     """The mesh of the cores; None on an accelerator, or where the CPU is one device."""
+    # Cached, since devices are fixed once JAX has started. An accelerator needs no mesh: XLA parallelises within it.
     devices = jax.devices()
     if devices[0].platform != "cpu" or len(devices) == 1:
         return None
@@ -45,13 +47,14 @@ def cores() -> Mesh | None:
 
 
 def replicate(tree: Any, *, shares: bool = False) -> Any:
-    """Arrays put whole on every core, so that no program is compiled twice; those that are there stay as they are.
+    """Replicate arrays on every core, so that no program is compiled twice for different placements.
 
-    Whole also where a program has left its result in shares: a second program, for such arguments, adds up in another order, and
-    a run that was resumed would differ in its last digits.
+    Results that a program left sharded are replicated too. A second program, compiled for sharded arguments, would add up in
+    another order, and a resumed run would differ in its last digits.
 
     Args:
-        shares: whether arrays that are shared among the cores stay so, as the matrix of a quasi-Newton method.
+        tree: Pytree of arrays; those that are replicated already are returned as they are.
+        shares: Whether sharded arrays stay sharded, as the matrix of a quasi-Newton method.
     """
     mesh = cores()
     if mesh is None:
@@ -59,26 +62,28 @@ def replicate(tree: Any, *, shares: bool = False) -> Any:
     everywhere = NamedSharding(mesh, WHOLE)
 
     def put(array: Any) -> Any:
+        # Arrays that are placed already are returned as they are: device_put would copy them in every call.
         if not isinstance(array, jax.Array):
             return jax.device_put(array, everywhere)
         shared = shares and array.sharding.device_set == everywhere.device_set
-        there = shared or array.sharding.is_equivalent_to(everywhere, array.ndim)
-        return array if there else jax.device_put(array, everywhere)
+        placed = shared or array.sharding.is_equivalent_to(everywhere, array.ndim)
+        return array if placed else jax.device_put(array, everywhere)
 
     return jax.tree.map(put, tree)
 
 
 def shard(array: Any, where: PartitionSpec) -> Any:
-    """Where a compiled program keeps an array."""
+    """Constrain where a compiled program keeps an array: replicated (`WHOLE`) or sharded (`SHARED`)."""
     mesh = cores()
     return array if mesh is None else jax.lax.with_sharding_constraint(array, NamedSharding(mesh, where))
 
 
 def _usable() -> list[int]:
-    """The cores that this process may use."""
+    """Numbers of the cores that this process may use."""
+    # Not os.cpu_count(): in a container or under taskset that counts cores which the process cannot use.
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def _dividing(available: int) -> int:
-    """The most cores that share ROWS evenly."""
+    """Largest number of cores, up to `MOST`, that divides `ROWS`."""
     return max(n for n in range(1, min(available, MOST) + 1) if ROWS % n == 0)

@@ -1,7 +1,7 @@
-"""A large square matrix whose rows are shared among the cores: memory is what limits a quasi-Newton step.
+"""A large square matrix sharded by rows over the cores: memory is what limits a quasi-Newton step.
 
-A matrix of size n is stored as (rows, n) with rows >= n, so that the rows divide by the number of cores; what is below row
-n is zero. The number of rows depends on n alone: a checkpoint can go on on another machine.
+A matrix of size n is stored as (rows, n) with rows >= n, so that the number of cores divides the rows; those below row n
+are zero. The number of rows depends on n alone, so that a run can be resumed on another machine.
 """
 
 from __future__ import annotations
@@ -16,50 +16,55 @@ from jaxtyping import Array, Float
 from pinnkit.parallel.devices import CORES, ROWS, SHARED, WHOLE, cores, shard
 
 SMALL = 10 * ROWS
-"""Smaller matrices are not shared: handing them out takes longer than the work."""
+"""Smallest number of rows of a sharded matrix: for fewer, communication takes longer than the work."""
 
 Matrix: TypeAlias = Float[Array, "rows size"]
 Vector: TypeAlias = Float[Array, " size"]
 
 
 def matrix_rows(size: int) -> int:
-    """Rows that a matrix of a size is stored with."""
+    """Number of rows with which a matrix of a size is stored."""
     return size if size < SMALL else ROWS * -(-size // ROWS)
 
 
 def identity(size: int, dtype: Any) -> Matrix:
-    """The identity, (rows, size)."""
+    """The identity matrix, stored as (rows, size)."""
     eye = jnp.eye(matrix_rows(size), size, dtype=dtype)
     return eye if _mesh(eye) is None else shard(eye, SHARED)
 
 
 def product(matrix: Matrix, vector: Vector) -> Vector:
-    """The matrix times a vector."""
+    """The product of a matrix and a vector, (size,)."""
     mesh = _mesh(matrix)
     if mesh is None:
         return (matrix @ vector)[: vector.size]
 
+    # Each core multiplies its rows; only the result travels between the cores, n numbers and not n^2.
     def part(rows: Matrix, v: Vector) -> Float[Array, " all"]:
         return jax.lax.all_gather(rows @ v, CORES, tiled=True)
 
+    # check_vma=False: the checker cannot infer that the gathered vector is the same on every core.
     whole = jax.shard_map(part, mesh=mesh, in_specs=(SHARED, WHOLE), out_specs=WHOLE, check_vma=False)
     return whole(matrix, vector)[: vector.size]
 
 
-def rescaled_plus_squares(
+def scale_and_add_squares(
     matrix: Matrix, scale: Float[Array, ""], signs: Float[Array, " terms"], vectors: Float[Array, "terms size"]
 ) -> Matrix:
-    """scale M + sum_k sign_k w_k w_k^T, symmetric to the last bit where M is.
+    """Compute scale M + sum_k sign_k w_k w_k^T, which is symmetric to the last bit if M is.
 
-    One pass over M, done in place by XLA where the caller's buffer is free (a loop's carry, a donated argument).
+    It takes one pass over M, done in place by XLA where the caller's buffer is free (a loop's carry, a donated argument).
     """
+    # The rows that pad the matrix get zeros here, and so stay zero.
     left = jnp.pad(vectors, ((0, 0), (0, matrix.shape[0] - matrix.shape[1])))
 
     def part(rows: Matrix, left: Any, scale: Any, signs: Any, vectors: Any) -> Matrix:
-        found = scale * rows
+        updated = scale * rows
+        # Outer products one by one, not as a matrix product: w_i w_j and w_j w_i are then rounded alike, and XLA fuses all
+        # of them into the one pass.
         for k in range(vectors.shape[0]):
-            found += signs[k] * (left[k][:, None] * vectors[k][None, :])
-        return found
+            updated += signs[k] * (left[k][:, None] * vectors[k][None, :])
+        return updated
 
     mesh = _mesh(matrix)
     if mesh is not None:
@@ -70,4 +75,5 @@ def rescaled_plus_squares(
 
 
 def _mesh(matrix: Matrix) -> Mesh | None:
+    """The mesh over which a matrix is sharded; None for a small one, or without several cores."""
     return cores() if matrix.shape[0] >= SMALL else None

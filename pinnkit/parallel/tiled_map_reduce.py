@@ -1,6 +1,6 @@
-"""Walks over tiles of arrays, that share the tiles among the cores: what is not kept takes the memory of one tile.
+"""Sums and maps over tiles of arrays, sharded over the cores; intermediate arrays take the memory of one tile per core.
 
-A tile is a pytree of arrays (rows, ...); all tiles of a part are one pytree of (tiles, rows, ...).
+A tile is a pytree of arrays (rows, ...); all tiles of a function are one pytree of arrays (tiles, rows, ...).
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ PerTile = Callable[[Any, Any], Any]
 
 @dataclass(frozen=True)
 class TiledFunction:
-    """Tiles, and what is made of each. shared: among the cores; a part that has one tile only is walked by every core."""
+    """A function of tiles with its tiles.
+
+    Attributes:
+        make: The function.
+        tiles: Its tiles.
+        shared: Whether the tiles are sharded over the cores; a function of a single tile is evaluated on every core.
+    """
 
     make: PerTile
     tiles: Any
@@ -28,12 +34,12 @@ class TiledFunction:
 
 
 def sum_over_tiles(parts: Sequence[TiledFunction], whole: Any) -> list[Any]:
-    """For each part, the sum over its tiles of what it makes; `whole` is what every tile needs (the parameters, say)."""
+    """For each function, the sum of its results over its tiles; `whole` is what every tile needs, such as the parameters."""
     return _on_cores(parts, whole, _sum_over_tiles, add=True)
 
 
 def map_over_tiles(parts: Sequence[TiledFunction], whole: Any) -> list[Any]:
-    """For each part, what it makes of its tiles, each array (tiles, ...)."""
+    """For each function, its results stacked over its tiles, each array (tiles, ...)."""
 
     def over_tiles(make: PerTile, whole: Any, tiles: Any) -> Any:
         return jax.lax.map(lambda tile: make(whole, tile), tiles)
@@ -44,41 +50,45 @@ def map_over_tiles(parts: Sequence[TiledFunction], whole: Any) -> list[Any]:
 def _on_cores(
     parts: Sequence[TiledFunction], whole: Any, over_tiles: Callable[[PerTile, Any, Any], Any], *, add: bool
 ) -> list[Any]:
-    """Each core walks over its share of the tiles, of all shared parts in one program; what they made is added, or joined."""
+    """Evaluate all functions, each core its share of the tiles, and add up or concatenate the results of the cores."""
     mesh = cores()
-    found: list[Any] = [None] * len(parts)
+    by_part: list[Any] = [None] * len(parts)
     for split in (True, False):
         places = [k for k, part in enumerate(parts) if part.shared is split]
         if not places:
             continue
 
-        def walk(whole: Any, tiles: list[Any], places: list[int] = places) -> list[Any]:
-            return [over_tiles(parts[k].make, whole, some) for k, some in zip(places, tiles, strict=True)]
+        # All functions in one program: with one program each the cores would wait for each other after every group.
+        def evaluate(whole: Any, tiles: list[Any], places: list[int] = places) -> list[Any]:
+            return [over_tiles(parts[k].make, whole, own) for k, own in zip(places, tiles, strict=True)]
 
         tiles = [parts[k].tiles for k in places]
         if split and mesh is not None:
 
-            def share(whole: Any, tiles: list[Any], walk: Any = walk) -> list[Any]:
-                made = walk(whole, tiles)
-                return jax.lax.psum(made, CORES) if add else made
+            def evaluate_share(whole: Any, tiles: list[Any], evaluate: Any = evaluate) -> list[Any]:
+                results = evaluate(whole, tiles)
+                return jax.lax.psum(results, CORES) if add else results
 
             out = WHOLE if add else SHARED
-            made = jax.shard_map(share, mesh=mesh, in_specs=(WHOLE, SHARED), out_specs=out, check_vma=False)(
-                whole, tiles
-            )
+            results = jax.shard_map(
+                evaluate_share, mesh=mesh, in_specs=(WHOLE, SHARED), out_specs=out, check_vma=False
+            )(whole, tiles)
         else:
-            made = walk(whole, tiles)
-        for k, result in zip(places, made, strict=True):
-            found[k] = result
-    return found
+            results = evaluate(whole, tiles)
+        for k, result in zip(places, results, strict=True):
+            by_part[k] = result
+    return by_part
 
 
 def _sum_over_tiles(make: PerTile, whole: Any, tiles: Any) -> Any:
+    """The sum of a function's results over tiles, on one core."""
+    # A single tile needs no loop, whose body XLA would optimise by itself.
     first = jax.tree.map(lambda a: a[0], tiles)
     if jax.tree.leaves(tiles)[0].shape[0] == 1:
         return make(whole, first)
     zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(lambda tile: make(whole, tile), first))
 
+    # scan, not vmap: tiles one after the other reuse the memory of one, and add up in a fixed order.
     def add(total: Any, tile: Any) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, make(whole, tile)), None
 

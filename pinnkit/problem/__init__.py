@@ -1,11 +1,11 @@
-"""What the user writes: Problem, the decorators, domains, unknown parameters; finding problem files."""
+"""The classes and decorators of a problem file: Problem, conditions, domains, unknown parameters; and finding such files."""
 
 from pinnkit.problem.axes import Axis, ParameterAxis, Periodic
 from pinnkit.problem.conditions import Condition, at, boundary, data, feature, initial, interior, quantity
 from pinnkit.problem.domain import Box, Region
-from pinnkit.problem.find import find, known, problem_class, shipped
+from pinnkit.problem.find import available_problems, find, package_problems_folder, problem_class
 from pinnkit.problem.geometry import Disk, Polygon
-from pinnkit.problem.problem import Problem, same_parameters, validated
+from pinnkit.problem.problem import Problem, same_parameters, validate
 from pinnkit.problem.unknown import Unknown, unknown
 
 __all__ = [
@@ -20,17 +20,17 @@ __all__ = [
     "Region",
     "Unknown",
     "at",
+    "available_problems",
     "boundary",
     "data",
     "feature",
     "find",
     "initial",
     "interior",
-    "known",
+    "package_problems_folder",
     "problem_class",
     "quantity",
     "same_parameters",
-    "shipped",
     "unknown",
-    "validated",
+    "validate",
 ]

@@ -1,4 +1,4 @@
-"""Axes: the coordinates of a domain, their ranges, and which names they can have."""
+"""Axes: the coordinates of a domain with their ranges, and the names that they can have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pinnkit.validation import require_number
 
 TIME = "t"  # the coordinate of this name is time: it has an initial region and no boundary
 FEWEST_NUMBERS = 1000
-"""Floating-point numbers between the ends of an axis, at least."""
+"""Smallest number of floating-point numbers between the ends of an axis."""
 OPERATORS = ("n", "laplacian", "grad", "hessian", "at")  # u_n, u_laplacian, ...: no coordinate can have these names
 
 Kind = Literal["interval", "periodic", "parameter"]
@@ -23,43 +23,51 @@ Kind = Literal["interval", "periodic", "parameter"]
 
 @dataclass(frozen=True)
 class Axis:
-    """One coordinate: its range, and whether it is an interval, periodic, or a parameter of a family of PDEs."""
+    """A coordinate with its range: an interval, a periodic axis, or a physical parameter of a family of PDEs."""
 
     lower: float
     upper: float
     kind: Kind = "interval"
     modes: int = 1
-    """Harmonics of a periodic axis that the network is given as inputs."""
+    """Number of harmonics of a periodic axis that are inputs of the network."""
 
     @property
     def length(self) -> float:
-        """Upper end minus lower end."""
+        """Length of the axis, in the units of the coordinate."""
         return self.upper - self.lower
 
 
 def Periodic(lower: float, upper: float, *, modes: int = 1) -> Axis:
-    """An axis whose ends are the same place; every derivative is periodic, exactly, by embedding.
+    """A periodic axis: the fields and all their derivatives agree at its ends, exactly, by the embedding.
 
-    `modes` harmonics cos(2 pi k x / L), sin(2 pi k x / L), k = 1..modes, are the network's inputs.
+    Args:
+        lower: Lower end, in the units of the coordinate.
+        upper: Upper end, the same place as the lower end.
+        modes: Number of harmonics cos(2 pi k x / L), sin(2 pi k x / L), k = 1..modes, that are inputs of the network.
     """
     require_number(modes, "modes of pk.Periodic", where="", whole=True, least=1)
     return _axis_of("pk.Periodic", lower, upper, "periodic", modes)
 
 
 def ParameterAxis(lower: float, upper: float) -> Axis:
-    """A parameter axis: a coordinate that is a physical parameter, so that one network solves the family of PDEs."""
+    """A parameter axis: a physical parameter as a coordinate, so that one network solves a family of PDEs.
+
+    Args:
+        lower: Smallest value of the parameter.
+        upper: Largest value of the parameter.
+    """
     return _axis_of("pk.ParameterAxis", lower, upper, "parameter")
 
 
 def _axis_of(what: str, lower: float, upper: float, kind: Kind, modes: int = 1) -> Axis:
-    """An axis between two numbers. Raises UsageError for what is no number."""
+    """An axis between two numbers. Raises UsageError for anything but a number."""
     for end in (lower, upper):
         require_number(end, f"An end of {what}({lower!r}, {upper!r})", where="")
     return Axis(float(lower), float(upper), kind, modes)
 
 
 def as_axis(name: str, value: tuple[float, float] | Axis) -> Axis:
-    """The axis that a pair of numbers or an `Axis` stands for. Raises UsageError for an empty or reversed interval."""
+    """The axis that a pair of numbers or an `Axis` describes. Raises UsageError for an empty or reversed interval."""
     axis = value
     if not isinstance(axis, Axis):
         try:
@@ -85,9 +93,9 @@ def as_axis(name: str, value: tuple[float, float] | Axis) -> Axis:
 
 
 def require_resolution(name: str, axis: Axis, dtype: Any) -> None:
-    """Raise UsageError for an axis between whose ends there are too few floating-point numbers to place points.
+    """Raise UsageError for an axis with too few floating-point numbers between its ends to place points.
 
-    Far from zero neighbouring numbers are far apart: around 1e16 those of float64 by 2, around 1e9 those of float32 by 64.
+    Far from zero neighbouring numbers are far apart: by 2 around 1e16 in float64, by 64 around 1e9 in float32.
     """
     spacing = float(np.spacing(np.asarray(max(abs(axis.lower), abs(axis.upper)), dtype)))
     count = axis.length / spacing
@@ -101,7 +109,7 @@ def require_resolution(name: str, axis: Axis, dtype: Any) -> None:
 
 
 def require_coordinate_name(name: str, others: list[str]) -> None:
-    """Raise UsageError unless FIELD_NAME, as in `u_x`, can be read in one way only."""
+    """Raise UsageError for a coordinate whose name makes that of a derivative, as `u_x`, ambiguous."""
     reason = ""
     if not name.isidentifier() or keyword.iskeyword(name) or name == "self":
         reason = "it is no name that a Python method can ask for"
@@ -119,7 +127,7 @@ def require_coordinate_name(name: str, others: list[str]) -> None:
         )
 
 
-def shown(axis: Axis) -> str:
-    """The axis as a problem file writes it: `(0, 1)`, `Periodic(0, 1)`."""
+def axis_text(axis: Axis) -> str:
+    """An axis as a problem file writes it, such as `(0, 1)` or `Periodic(0, 1)`."""
     ends = f"({axis.lower:g}, {axis.upper:g})"
     return {"interval": "", "periodic": "Periodic", "parameter": "ParameterAxis"}[axis.kind] + ends

@@ -1,4 +1,4 @@
-"""Slips in the class of a problem that Python accepts without a word, and that its author cannot have meant."""
+"""Checks of a problem's class for mistakes that Python itself accepts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pinnkit.problem.unknown import Unknown
 
 
 class _Body(dict[str, Any]):
-    """The body of a class. A second equation of the same name would silently replace the first."""
+    """The namespace of a class body, which refuses a second equation of the same name: it would silently replace the first."""
 
     def __setitem__(self, name: str, value: Any) -> None:
         old: Any = self.get(name)
@@ -27,30 +27,30 @@ class _Body(dict[str, Any]):
 
 
 class ProblemType(type):
-    """The type of problem classes: reads the body of a class as `_Body`."""
+    """Metaclass of problems, which executes the body of a class in a `_Body`."""
 
     @classmethod
     def __prepare__(cls, name: str, bases: tuple[type, ...], /, **kwargs: Any) -> _Body:
-        """What the statements of a class body write into."""
+        """The namespace in which the statements of a class body are executed."""
         return _Body()
 
     def __call__(cls, *unnamed: Any, **parameters: Any) -> Any:
-        """A problem with some of its parameters set. Raises UsageError for names that it does not have."""
-        known: list[str] = [s.name for s in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
-        for name in (*unnamed, *(p for p in parameters if p not in known)):
+        """A problem with some of its parameters set. Raises UsageError for parameters that it does not have."""
+        names: list[str] = [s.name for s in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
+        for name in (*unnamed, *(p for p in parameters if p not in names)):
             by_name = not unnamed
             raise UsageError(
                 f"{cls.__name__} has no parameter '{name}'."
                 if by_name
                 else f"{cls.__name__}({name!r}) does not say which parameter.",
-                expected="parameters by their names: " + (", ".join(known) or "there are none"),
-                do=advice(name, known) if by_name else "Write the name before the value.",
+                expected="parameters by their names: " + (", ".join(names) or "there are none"),
+                do=advice(name, names) if by_name else "Write the name before the value.",
             )
         try:
             return super().__call__(**parameters)
         except UsageError:
             raise
-        except Exception as error:  # of a __post_init__ of the user's own, or of a default that cannot be made
+        except Exception as error:  # from a __post_init__ of the user's own, or a default_factory
             raise UsageError(
                 f"{cls.__name__} cannot be made: {type(error).__name__}: {error}.",
                 where=location(cls),
@@ -60,7 +60,7 @@ class ProblemType(type):
 
 
 def refuse_own_init(cls: type) -> None:
-    """Raise UsageError for a class with an __init__ of its own: parameters would not be set, nor be options."""
+    """Raise UsageError for a class with an __init__ of its own, by which parameters would be neither set nor options."""
     own = vars(cls).get("__init__")
     if own is not None:
         raise UsageError(
@@ -72,12 +72,12 @@ def refuse_own_init(cls: type) -> None:
 
 
 def refuse_slips(cls: type, base: type) -> None:
-    """Raise UsageError for names that stand for two things, and for equations that got lost."""
+    """Raise UsageError for names with two meanings, and for methods that replace an equation unintentionally."""
     parameters: dict[str, Any] = {spec.name: spec.default for spec in dataclasses.fields(cls)}
     members = {name: member for name, member in vars(cls).items() if not name.startswith("__")}
     for name in parameters:
         if name in vars(base):
-            _refuse_reserved(
+            _refuse_reserved_name(
                 name, base, location(cls), "a parameter", f"Write `{name} = ...` without a type, or rename it."
             )
         if hasattr(parameters[name], MARK):
@@ -89,7 +89,7 @@ def refuse_slips(cls: type, base: type) -> None:
             )
     for name, member in members.items():
         if name in vars(base) and hasattr(member, MARK):
-            _refuse_reserved(name, base, location(member), "an equation", "Rename it.")
+            _refuse_reserved_name(name, base, location(member), "an equation", "Rename it.")
         if isinstance(member, Unknown) and name not in parameters:
             raise UsageError(
                 f"The unknown '{name}' has no type, so it is no parameter of the problem.",
@@ -97,7 +97,7 @@ def refuse_slips(cls: type, base: type) -> None:
                 expected=f"{name}: float = pk.unknown(...)",
                 do="Add `: float`.",
             )
-        if _undecorated(cls, name):
+        if _replaces_equation(cls, name):
             raise UsageError(
                 f"'{name}' replaces an equation, but has no decorator.",
                 where=location(member),
@@ -106,13 +106,14 @@ def refuse_slips(cls: type, base: type) -> None:
             )
 
 
-def _undecorated(cls: type, name: str) -> bool:
-    """Whether the class has a plain method where a class above it has an equation."""
+def _replaces_equation(cls: type, name: str) -> bool:
+    """Whether a plain method of the class replaces an equation of a base class."""
     above = any(hasattr(vars(base).get(name), MARK) for base in cls.__mro__[1:])
     return above and inspect.isfunction(vars(cls)[name]) and not hasattr(vars(cls)[name], MARK)
 
 
-def _refuse_reserved(name: str, base: type, where: str, what: str, do: str) -> None:
+def _refuse_reserved_name(name: str, base: type, where: str, what: str, do: str) -> None:
+    """Raise the UsageError for a name that `Problem` uses itself."""
     raise UsageError(
         f"'{name}' has a meaning of its own in a problem: it cannot be {what}.",
         where=where,

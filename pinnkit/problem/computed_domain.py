@@ -1,4 +1,4 @@
-"""Domains that physical parameters decide: `def domain(self)` in the class of a problem."""
+"""Domains that depend on physical parameters: `def domain(self)` in the class of a problem."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pinnkit.problem.domain import Box, as_domain
 from pinnkit.problem.geometry import Shape
 
 DESCRIPTORS = (property, cached_property, staticmethod, classmethod)
-"""What a method becomes by other decorators; none of them is needed, since a plain method is read like an attribute."""
+"""Types of decorated methods that are refused; no decorator is needed, since a plain method is read like an attribute."""
 
 
 class _Opaque:
-    """Stands for an unknown parameter: nothing can be computed with it. An `Unknown` itself is a number, its first guess."""
+    """A placeholder of an unknown parameter with which nothing can be computed; an `Unknown` is a number, its first guess."""
 
 
 class DomainMethod:
-    """The method `domain` of a problem's class, read like an attribute: an instance has the domain, computed once.
+    """A descriptor for the method `domain` of a problem's class: an instance has the domain, which is computed once.
 
     The class has the method itself, so that a subclass can call it: `Plate.domain(self) - pk.Disk(...)`.
     """
@@ -35,14 +35,15 @@ class DomainMethod:
         if problem is None:
             return self.method
         # An instance's own attribute has precedence over a descriptor without __set__, so this is not called again.
-        problem.__dict__["domain"] = box = self._computed(problem)
+        problem.__dict__["domain"] = box = self._compute(problem)
         return box
 
-    def _computed(self, problem: Any) -> Box:
-        """The domain, computed without the unknown parameters. Raises UsageError."""
+    def _compute(self, problem: Any) -> Box:
+        """Compute the domain without values of the unknown parameters. Raises UsageError where that is impossible."""
         unknowns = problem.unknowns()
         try:
-            domain = self.method(_hiding(problem, unknowns))
+            # An `Unknown` would pass as its first guess, and the domain would keep that while the parameter is trained.
+            domain = self.method(_with_placeholders(problem, unknowns))
         except Exception as error:
             if unknowns:
                 self._refuse_unknowns(problem, unknowns)
@@ -59,10 +60,10 @@ class DomainMethod:
         return domain
 
     def _refuse_unknowns(self, problem: Any, unknowns: Collection[str]) -> None:
-        """Raise UsageError where the method fails for want of an unknown parameter, and not of itself."""
+        """Raise UsageError if the method fails for the placeholders of unknown parameters, but works for their first guesses."""
         if not self._works(problem):
             return
-        needed = [name for name in unknowns if not self._works(_hiding(problem, [name]))]
+        needed = [name for name in unknowns if not self._works(_with_placeholders(problem, [name]))]
         raise UsageError(
             f"The domain depends on '{(needed or list(unknowns))[0]}', an unknown parameter.",
             where=location(self.method),
@@ -71,7 +72,7 @@ class DomainMethod:
         )
 
     def _works(self, problem: Any) -> bool:
-        """Whether the method ends without an exception."""
+        """Whether the method returns without an exception."""
         try:
             self.method(problem)
         except Exception:
@@ -79,7 +80,7 @@ class DomainMethod:
         return True
 
     def _refusal(self, problem: Any, error: Exception) -> UsageError:
-        """The error that says where the method failed, and with which parameters."""
+        """The UsageError that says where the method failed, and with which parameters."""
         own = problem.parameters()
         used = [f"{name} = {own[name]}" for name in self.method.__code__.co_names if name in own]
         values = f" It is computed with {', '.join(used)}." if used else ""
@@ -101,11 +102,11 @@ class DomainMethod:
 
 
 def domain_member(cls: type, member: Any) -> Any:
-    """What stands for the `domain` in the body of a class. Raises UsageError for a method that cannot be called.
+    """The attribute that replaces `domain` in a problem's class. Raises UsageError for a method that cannot be called.
 
     Args:
-        cls: the problem's class.
-        member: a domain, a shape or a method; anything else is refused later, when a problem is made of the class.
+        cls: The problem's class.
+        member: A domain, a shape or a method; anything else is refused later, when the class is instantiated.
     """
     if isinstance(member, Shape):
         return as_domain(member)
@@ -131,8 +132,8 @@ def domain_member(cls: type, member: Any) -> Any:
     return DomainMethod(member)
 
 
-def _hiding(problem: Any, names: Collection[str]) -> Any:
-    """A copy of a problem with whose parameters of these names nothing can be computed."""
+def _with_placeholders(problem: Any, names: Collection[str]) -> Any:
+    """A copy of a problem in which placeholders replace the parameters of these names."""
     if not names:
         return problem
     twin = copy.copy(problem)

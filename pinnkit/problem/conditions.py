@@ -1,4 +1,4 @@
-"""The decorators: where an equation holds. A decorated method returns what must be zero."""
+"""The decorators that say where an equation holds. A decorated method returns a residual, which has to be zero."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARK = "__pinnkit__"
 
 @dataclass(frozen=True)
 class Mark:
-    """What a decorator noted on a method: the kind of region, its target, and whether it is met exactly."""
+    """The mark that a decorator leaves on a method: kind of region, target, and whether the condition is met exactly."""
 
     kind: Kind | Literal["quantity", "feature"]
     target: str = ""
@@ -28,7 +28,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Condition:
-    """One equation or condition of a problem: a method whose return value must be zero on its region."""
+    """An equation or condition of a problem: a method whose return value has to be zero in its region."""
 
     name: str
     mark: Mark
@@ -37,11 +37,13 @@ class Condition:
 
     @property
     def where(self) -> str:
-        """`file:line` of the method."""
+        """Place of the method, `file:line`."""
         return location(self.method)
 
 
 def _marking(mark: Mark) -> Callable[[Method], Method]:
+    """The decorator that leaves a mark on a method. Raises UsageError for anything but a plain method."""
+
     def decorate(method: Method) -> Method:
         if not inspect.isfunction(method):
             raise UsageError(
@@ -60,7 +62,7 @@ def _marking(mark: Mark) -> Callable[[Method], Method]:
             raise UsageError(
                 f"'{method.__name__}' is decorated twice.",
                 where=location(method),
-                expected="one decorator a method: each says where the equation holds",
+                expected="one decorator per method: each says where the equation holds",
                 do="Write a second method, or let both call a common one.",
             )
         first = next(iter(inspect.signature(method).parameters), "")
@@ -84,7 +86,7 @@ def interior(method: Method) -> Method: ...
 @overload
 def interior() -> Callable[[Method], Method]: ...
 def interior(method: Method | None = None) -> Any:
-    """The equation holds everywhere inside the domain."""
+    """Mark a method as an equation that holds everywhere inside the domain."""
     decorate = _marking(Mark("interior"))
     return decorate if method is None else decorate(method)
 
@@ -94,7 +96,7 @@ def initial(method: Method) -> Method: ...
 @overload
 def initial(*, hard: bool = False) -> Callable[[Method], Method]: ...
 def initial(method: Method | None = None, *, hard: bool = False) -> Any:
-    """The condition holds at the start of time; `hard=True`: met exactly, by construction."""
+    """Mark a method as a condition at the start of time; with `hard=True` the ansatz meets it exactly."""
     decorate = _marking(Mark("initial", hard=hard))
     return decorate if method is None else decorate(method)
 
@@ -104,7 +106,13 @@ def boundary(target: Method) -> Method: ...
 @overload
 def boundary(target: str = "", *, hard: bool = False) -> Callable[[Method], Method]: ...
 def boundary(target: Any = "", *, hard: bool = False) -> Any:
-    """The condition holds at both ends of an axis ("x"), at one ("x-", "x+"), or at every end of space ("")."""
+    """Mark a method as a boundary condition.
+
+    Args:
+        target: An axis for both of its ends ("x"), one end ("x-", "x+"), a named surface of a shape ("rim"), or "" for the
+            whole boundary of space.
+        hard: Whether the ansatz meets the condition exactly.
+    """
     if inspect.isfunction(target):
         return _marking(Mark("boundary"))(target)
     if not isinstance(target, str):
@@ -117,9 +125,9 @@ def boundary(target: Any = "", *, hard: bool = False) -> Any:
 
 
 def at(*unnamed: Any, **coordinates: float) -> Callable[[Method], Method]:
-    """The condition holds where the named coordinates have the given values: a pin, an interface, a later time.
+    """Mark a method as a condition where coordinates have given values: at a pin, an interface or a later time.
 
-    Its residual may be one number, such as an integral that `u_at` is asked for: then any place will do (docs/integrals.md).
+    Its residual may be one number, such as an integral of `u_at`; any place will do then (docs/integrals.md).
     """
     places = coordinates if all(isinstance(v, numbers.Real) for v in coordinates.values()) else {}
     fixed = tuple(sorted((c, float(v)) for c, v in places.items()))
@@ -131,7 +139,11 @@ def at(*unnamed: Any, **coordinates: float) -> Callable[[Method], Method]:
 
 
 def data(file: str | Path) -> Callable[[Method], Method]:
-    """The condition holds at the rows of a CSV file; its columns are asked for by name."""
+    """Mark a method as a condition at the rows of a CSV file, whose columns the method asks for by name.
+
+    Args:
+        file: Path of the file, from the folder of the problem file.
+    """
     if not isinstance(file, (str, Path)):
         raise UsageError(
             "@pk.data names no file.", expected="the path of a CSV file", do='Write @pk.data("sensors.csv").'
@@ -144,9 +156,9 @@ def quantity(method: Method) -> Method: ...
 @overload
 def quantity() -> Callable[[Method], Method]: ...
 def quantity(method: Method | None = None) -> Any:
-    """A derived quantity: named, computed from fields and derivatives, and differentiable in turn.
+    """Mark a method as a derived quantity, computed from fields and derivatives, and differentiable in turn.
 
-    A quantity `flux` is asked for as a field is: `flux`, `flux_x`, and `flux_at`, a function of place: `flux_at(x=1.0)`.
+    Methods ask for a quantity `flux` as for a field: `flux`, `flux_x`, and `flux_at`, a function of place: `flux_at(x=1.0)`.
     """
     decorate = _marking(Mark("quantity"))
     return decorate if method is None else decorate(method)
@@ -157,17 +169,17 @@ def feature(method: Method) -> Method: ...
 @overload
 def feature() -> Callable[[Method], Method]: ...
 def feature(method: Method | None = None) -> Any:
-    """A further input of the network: a function of coordinates that a smooth network cannot make of them.
+    """Mark a method as a feature: an additional input of the network that a smooth network cannot compute from the coordinates.
 
-    The angle about a corner at which a boundary value jumps, the root of the distance to the tip of a crack. An array with
-    one value a point, or a dict of such; scaled by itself as the coordinates are (`fields/features.py`).
+    Examples are the angle about a corner at which a boundary value jumps, and the root of the distance to the tip of a crack.
+    The method returns an array with one value per point, or a dict of such; it is scaled automatically (`fields/features.py`).
     """
     decorate = _marking(Mark("feature"))
     return decorate if method is None else decorate(method)
 
 
 def method_arguments(method: Callable[..., Any]) -> tuple[str, ...]:
-    """The names that a method asks for (without self). Raises UsageError for *args, **kwargs or defaults."""
+    """Names of a method's arguments without self. Raises UsageError for *args, **kwargs and default values."""
     names = []
     for position, parameter in enumerate(inspect.signature(method).parameters.values()):
         if position == 0:

@@ -1,4 +1,4 @@
-"""Domains: boxes of named axes, boxes of which only the part inside a shape counts, and the regions where conditions hold."""
+"""Domains: boxes of named axes, parts of boxes inside a shape, and the regions where conditions hold."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from pinnkit.errors import UsageError, advice
-from pinnkit.problem.axes import TIME, Axis, as_axis, require_coordinate_name, shown
+from pinnkit.problem.axes import TIME, Axis, as_axis, axis_text, require_coordinate_name
 from pinnkit.problem.geometry import Combination, Rectangle, Shape, Surface
 
 SPARE = 1.3
-"""Candidates drawn for each point that is expected to be kept."""
+"""Number of candidates per point that is expected to be accepted."""
 MORE = 64
-"""Candidates drawn besides, so that small counts do not run short."""
+"""Number of additional candidates, so that small counts do not run short."""
 PROBES = 2**14
-"""Candidates from which the share that is kept is estimated."""
+"""Number of candidates from which the acceptance rate is estimated."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """Where a condition holds: a box with some coordinates fixed, or several such (both ends of an axis).
+    """The region where a condition holds: a box with some coordinates fixed, or several of these parts (both ends of an axis).
 
-    `faces`: one entry a part, each a dict of fixed axis number -> value; `normals`: the outward normal axis and sign of
-    each part, or None inside.
+    Attributes:
+        domain: The domain.
+        faces: Fixed coordinates of each part, pairs of axis number and value.
+        normals: Axis and sign of the outward normal of each part; None inside.
+        name: Name of the region, by which conditions are grouped.
     """
 
     domain: Box
@@ -37,18 +40,18 @@ class Region:
 
     @property
     def free(self) -> tuple[int, ...]:
-        """Numbers of the axes that vary in at least one part (the unit coordinates that a draw needs)."""
+        """Numbers of the axes that vary in at least one part: the unit coordinates that sampling needs."""
         dim = len(self.domain.names)
         return tuple(a for a in range(dim) if any(a not in dict(face) for face in self.faces))
 
     def split(self, count: int) -> list[int]:
-        """How many of `count` points go to each part: as equal as possible, at least one each."""
+        """Number of points in each part for `count` in all: as equal as possible, at least one each."""
         parts = len(self.faces)
         count = max(count, parts)
         return [count // parts + (1 if i < count % parts else 0) for i in range(parts)]
 
     def size(self, count: int) -> int:
-        """How many points a draw of `count` really has: one a part where nothing varies."""
+        """Number of points of the unit cube that sampling `count` points takes; one per part where nothing varies."""
         return sum(self.split(count)) if self.free else len(self.faces)
 
     def place(
@@ -57,8 +60,8 @@ class Region:
         """Physical points and outward normals (zero inside) from points of the unit cube.
 
         Args:
-            unit: as many as `size(count)` says.
-            count: how many points are asked for.
+            unit: Points of the unit cube, (size(count), axes that vary).
+            count: Number of points that are asked for.
         """
         del count
         axes = self.domain.axes
@@ -74,6 +77,7 @@ class Region:
                 for a, axis in enumerate(axes)
             ]
             points.append(jnp.stack(columns, axis=1))
+            # NumPy, known while tracing: the normals of a face become one constant of the compiled program.
             direction = np.zeros(len(axes))
             if normal is not None:
                 direction[normal[0]] = normal[1]
@@ -82,7 +86,7 @@ class Region:
 
 
 class Box:
-    """A product of named axes, in the order given: `Box(t=(0, 1), x=(-1, 1), theta=Periodic(0, 2*pi))`.
+    """A product of named axes, in their order: `Box(t=(0, 1), x=(-1, 1), theta=Periodic(0, 2*pi))`.
 
     A pair is an interval. The axis named `t` is time: it has initial conditions, and no boundary. A coordinate along which a
     solution evolves, such as the length of a fibre, may be called `t` as well; a time that is an axis like any other (that within
@@ -98,22 +102,22 @@ class Box:
         self.axes: tuple[Axis, ...] = tuple(as_axis(name, value) for name, value in axes.items())
 
     def __repr__(self) -> str:
-        return "Box(" + ", ".join(f"{n}={shown(a)}" for n, a in zip(self.names, self.axes, strict=True)) + ")"
+        return "Box(" + ", ".join(f"{n}={axis_text(a)}" for n, a in zip(self.names, self.axes, strict=True)) + ")"
 
     def __sub__(self, shape: Shape) -> Box:
-        return _combined(self, "-", shape)
+        return _combine(self, "-", shape)
 
     def __and__(self, shape: Shape) -> Box:
-        return _combined(self, "&", shape)
+        return _combine(self, "&", shape)
 
     def __or__(self, shape: Shape) -> Box:
-        return _combined(self, "|", shape)
+        return _combine(self, "|", shape)
 
     def __mul__(self, shape: Shape) -> Box:
         return _product(self, shape)
 
     def contains(self, X: Float[Array | np.ndarray, "points dim"]) -> Bool[Array, " points"]:
-        """Which points of the bounding box lie in the domain: all."""
+        """Mask of the points of the bounding box that lie in the domain, (points,): all of them."""
         return jnp.ones(X.shape[0], bool)
 
     @property
@@ -123,22 +127,22 @@ class Box:
 
     @property
     def time(self) -> int | None:
-        """Number of the time axis, None for a steady problem."""
+        """Number of the time axis; None for a steady problem."""
         return self.names.index(TIME) if TIME in self.names else None
 
     @property
     def space(self) -> tuple[int, ...]:
-        """Numbers of the space axes: neither time nor parameters."""
+        """Numbers of the space axes, which are neither time nor parameter axes."""
         return tuple(
             i for i, (n, a) in enumerate(zip(self.names, self.axes, strict=True)) if n != TIME and a.kind != "parameter"
         )
 
     def interior(self) -> Region:
-        """The whole box."""
+        """The region of the whole box."""
         return Region(self, ((),), (None,), "interior")
 
     def initial(self, where: str = "") -> Region:
-        """The start of time."""
+        """The region at the start of time. Raises UsageError without a time axis, or where time is not an interval."""
         if self.time is None:
             raise UsageError(
                 "An initial condition needs a time axis, and the domain has none.",
@@ -156,7 +160,12 @@ class Box:
         return self.at({TIME: self.axes[self.time].lower}, where=where, name="initial")
 
     def boundary(self, target: str = "", where: str = "") -> Region:
-        """`x`: both ends of that axis, `x-` or `x+`: one of them, '': every end of every space axis."""
+        """The region of a boundary. Raises UsageError where there is none of that name.
+
+        Args:
+            target: An axis for both of its ends (`x`), one end (`x-`, `x+`), or '' for all ends of all space axes.
+            where: `file:line` of the condition, for the message.
+        """
         ends = [(i, side) for i in self.space if self.axes[i].kind == "interval" for side in "-+"]
         known = sorted({self.names[i] for i, _ in ends} | {self.names[i] + side for i, side in ends})
         chosen = [(i, s) for i, s in ends if target in ("", self.names[i], self.names[i] + s)]
@@ -183,7 +192,7 @@ class Box:
         return Region(self, faces, normals, f"boundary {target}".strip())
 
     def at(self, fixed: dict[str, float], where: str = "", name: str = "") -> Region:
-        """The part of the box on which the named coordinates have the given values."""
+        """The region of the box where the named coordinates have these values. Raises UsageError for a place outside."""
         for coordinate, value in fixed.items():
             if coordinate not in self.names:
                 raise UsageError(
@@ -217,23 +226,23 @@ class ShapedBox(Box):
         return f"{super().__repr__()} inside a shape"
 
     def contains(self, X: Float[Array | np.ndarray, "points dim"]) -> Bool[Array, " points"]:
-        """Inside the shape."""
+        """Mask of the points that lie inside the shape, (points,)."""
         return self.shape.inside(jnp.asarray(X)[:, np.array(self.columns)])
 
     def interior(self) -> Region:
-        """The inside of the shape."""
-        return _measured(ShapedRegion(self, ((),), (None,), "interior"))
+        """The region inside the shape."""
+        return _with_share(ShapedRegion(self, ((),), (None,), "interior"))
 
     def at(self, fixed: dict[str, float], where: str = "", name: str = "") -> Region:
-        """The part of the inside on which the named coordinates have the given values."""
+        """The region inside the shape where the named coordinates have these values."""
         plain = super().at(fixed, where, name)
         region = ShapedRegion(self, plain.faces, plain.normals, plain.name)
         if len(fixed) == self.dim:  # one point: nothing to choose from
             return plain
-        return _measured(region, where)
+        return _with_share(region, where)
 
     def boundary(self, target: str = "", where: str = "") -> Region:
-        """The surface: all of it, or the pieces of that name (`rim`, `edge2`, `x-`)."""
+        """The region of the surface: all of it, or the pieces of that name (`rim`, `edge2`, `x-`)."""
         pieces = self.shape.surfaces()
         chosen = tuple(s for s in pieces if target in ("", s.name, s.name.rstrip("+-0123456789")))
         known = sorted({s.name for s in pieces} | {s.name.rstrip("+-0123456789") for s in pieces})
@@ -245,39 +254,40 @@ class ShapedBox(Box):
                 do=advice(target, known),
             )
         region = ShapedRegion(self, (), (), f"boundary {target}".strip(), chosen)
-        return _measured(region, where)
+        return _with_share(region, where)
 
 
 @dataclass(frozen=True)
 class ShapedRegion(Region):
-    """The inside of a shape (`surfaces` empty) or pieces of its surface. Candidates are drawn, what belongs is kept."""
+    """The inside of a shape (`surfaces` empty), or pieces of its surface, sampled by accepting or rejecting candidates."""
 
     surfaces: tuple[Surface, ...] = ()
     share: float = 1.0
-    """Share of the candidates that is kept."""
+    """Share of the candidates that is accepted."""
 
     @property
     def free(self) -> tuple[int, ...]:
-        """One entry for each unit coordinate that a draw needs."""
+        """One entry per unit coordinate that sampling needs."""
         fixed = len(self.faces[0]) if self.faces else 1
         return tuple(range(self.domain.dim - fixed))
 
     def size(self, count: int) -> int:
-        """Candidates for `count` points."""
+        """Number of candidates for `count` points."""
         return math.ceil(count * SPARE / self.share) + MORE
 
     def place(
         self, unit: Float[Array, "candidates free"], count: int
     ) -> tuple[Float[Array, "points dim"], Float[Array, "points dim"]]:
-        """The `count` points that were kept of the candidates in the unit cube, and outward normals (zero inside)."""
-        X, normals, kept = self.candidates(unit)
-        order = jnp.argsort(~kept, stable=True)
-        # Should fewer be kept than expected, the kept ones serve twice: a point outside never counts.
-        chosen = order[jnp.arange(count) % jnp.maximum(jnp.sum(kept), 1)]
-        return X[chosen], normals[chosen]
+        """The first `count` accepted candidates, and outward normals (zero inside)."""
+        X, normals, accepted = self.candidates(unit)
+        # A stable sort, not a boolean mask, whose result would have no static shape under jit.
+        order = jnp.argsort(~accepted, stable=True)
+        # Should fewer be accepted than expected, some serve twice: a point outside never counts.
+        indices = order[jnp.arange(count) % jnp.maximum(jnp.sum(accepted), 1)]
+        return X[indices], normals[indices]
 
     def candidates(self, unit: Float[Array, "points free"]) -> tuple[Array, Array, Bool[Array, " points"]]:
-        """Points, normals, and which of them belong to the region."""
+        """Candidates (points, dim), their normals, and the mask of those that belong to the region."""
         domain = self.domain
         assert isinstance(domain, ShapedBox)
         if not self.surfaces:
@@ -285,23 +295,24 @@ class ShapedRegion(Region):
             return X, normals, domain.contains(X)
         columns, space = np.array(domain.columns), len(domain.columns)
         others = [i for i in range(domain.dim) if i not in domain.columns]
-        points, outward = self._walk(unit[:, : space - 1])
-        on, outward = domain.shape.outward(points, outward)
+        points, outward = self._surface_points(unit[:, : space - 1])
+        on_surface, outward = domain.shape.outward(points, outward)
         X = jnp.zeros((unit.shape[0], domain.dim), unit.dtype).at[:, columns].set(points)
         for used, i in enumerate(others):
             X = X.at[:, i].set(domain.axes[i].lower + domain.axes[i].length * unit[:, space - 1 + used])
-        return X, jnp.zeros_like(X).at[:, columns].set(outward), on
+        return X, jnp.zeros_like(X).at[:, columns].set(outward), on_surface
 
-    def _walk(self, unit: Float[Array, "points any"]) -> tuple[Array, Array]:
-        """Points and normals on the pieces, each with its share of the candidates, in mixed order."""
+    def _surface_points(self, unit: Float[Array, "points any"]) -> tuple[Array, Array]:
+        """Points and normals on the pieces of the surface, in mixed order; each piece gets candidates by its measure."""
         names = self.domain.shape.names  # type: ignore[attr-defined]
         measures = np.array([s.measure for s in self.surfaces])
         ends = np.round(np.cumsum(measures) / measures.sum() * unit.shape[0]).astype(int)
-        # The candidates are dealt out at random, once and for all: each piece gets points from the whole sequence.
+        # The candidates are dealt out in a fixed random order: each piece gets points from the whole Sobol sequence, and
+        # the first `count` accepted ones come from all pieces.
         deal = np.random.default_rng(0).permutation(unit.shape[0])
         points, normals = [], []
         for surface, start, end in zip(self.surfaces, [0, *ends[:-1]], ends, strict=True):
-            a, b = surface.shape.walk(surface.part, unit[deal[start:end]])
+            a, b = surface.shape.surface_points(surface.part, unit[deal[start:end]])
             order = np.array([surface.shape.names.index(n) for n in names])
             points.append(a[:, order])
             normals.append(b[:, order])
@@ -310,12 +321,12 @@ class ShapedRegion(Region):
 
 
 def as_domain(shape: Shape) -> ShapedBox:
-    """A shape by itself as the domain of a steady problem."""
+    """The domain of a steady problem that is the inside of a shape."""
     return ShapedBox(Box(**dict(zip(shape.names, shape.bounds, strict=True))), shape)
 
 
-def _combined(box: Box, operation: str, shape: Shape) -> ShapedBox:
-    """`box - shape`, `box & shape`, `box | shape`: the box's own sides become part of the shape. Raises UsageError."""
+def _combine(box: Box, operation: str, shape: Shape) -> ShapedBox:
+    """Combine a box with a shape by `-`, `&` or `|`. Raises UsageError for coordinates that are no intervals of it."""
     if isinstance(box, ShapedBox):
         return ShapedBox(box, Combination(operation, box.shape, shape))
     for name in shape.names:
@@ -325,12 +336,13 @@ def _combined(box: Box, operation: str, shape: Shape) -> ShapedBox:
                 expected="a box whose intervals include " + ", ".join(shape.names),
                 do=f"Add {name}=(lower, upper) to the box, or write box * shape for new coordinates.",
             )
+    # The sides of the box become a shape too, so that one rule decides which of them are left as surfaces.
     sides = {n: (box.axes[box.names.index(n)].lower, box.axes[box.names.index(n)].upper) for n in shape.names}
     return ShapedBox(box, Combination(operation, Rectangle(**sides), shape))
 
 
 def _product(box: Box, shape: Shape) -> ShapedBox:
-    """`box * shape`: the coordinates of both, e.g. `Box(t=(0, 1)) * Disk(x=0.0, y=0.0, radius=1.0)`."""
+    """The domain `box * shape` with the coordinates of both, such as `Box(t=(0, 1)) * Disk(x=0.0, y=0.0, radius=1.0)`."""
     twice = sorted(set(box.names) & set(shape.names))
     if twice:
         raise UsageError(
@@ -341,20 +353,21 @@ def _product(box: Box, shape: Shape) -> ShapedBox:
     return ShapedBox(box, shape)
 
 
-def _measured(region: ShapedRegion, where: str = "") -> ShapedRegion:
-    """The region with the share of its candidates that it keeps. Raises UsageError where it keeps none."""
-    from scipy.stats import qmc  # a second on the clock, for shaped domains only
+def _with_share(region: ShapedRegion, where: str = "") -> ShapedRegion:
+    """The region with its acceptance rate. Raises UsageError where no candidate is accepted."""
+    from scipy.stats import qmc  # imported here: it takes a second, which plain boxes save
 
+    # A fixed seed, so that a region has the same size, and a program the same shapes, in every run.
     unit = qmc.Sobol(len(region.free), scramble=True, rng=0).random(PROBES)
-    kept = float(np.mean(np.asarray(region.candidates(jnp.asarray(unit))[2])))
-    if kept < 10 / PROBES:
+    accepted = float(np.mean(np.asarray(region.candidates(jnp.asarray(unit))[2])))
+    if accepted < 10 / PROBES:
         raise UsageError(
             f"'{region.name}' is empty: no point of it lies in the domain.",
             where=where,
             expected="shapes that overlap as intended",
             do="Check the positions and sizes of the shapes, in the units of the coordinates.",
         )
-    return replace(region, share=kept)
+    return replace(region, share=accepted)
 
 
 def _refuse_boundary_of_time(target: str, where: str) -> NoReturn:
@@ -370,5 +383,5 @@ def _refuse_boundary_of_time(target: str, where: str) -> NoReturn:
 
 
 def _exactly(value: float) -> str:
-    """The shortest text that is this number and no other: two places must not get one name."""
+    """A text from which the number can be read back exactly, since two places must not get one name."""
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)

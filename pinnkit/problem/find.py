@@ -1,4 +1,4 @@
-"""Finding problem files: by path, then in ./problems, then among those that ship with the package."""
+"""Problem files, which are looked for by path, then in ./problems, then among those that ship with the package."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from types import ModuleType
 
 from pinnkit.errors import UsageError, advice, printable, shown_path, suggestion
 from pinnkit.problem.problem import Problem
-from pinnkit.problem.watching import Opened, opened_files
+from pinnkit.problem.watching import OpenedFiles, record_opened_files
 
 OPENED = "__pinnkit_opened__"
-"""Name in a problem's module of the files that it opened."""
+"""Attribute of a problem's module with the files that it opened."""
 
 
 def problem_class(name: str) -> type[Problem]:
-    """The problem class of `advection`, of `path/to/file.py`, or of `file.py:Class`. Raises UsageError."""
+    """The problem class of a name: `advection`, `path/to/file.py` or `file.py:Class`. Raises UsageError."""
     name, _, wanted = name.partition(":") if ".py:" in name else (name, "", "")
     return class_in(load(find(name)), wanted)
 
 
-def shipped() -> Path:
-    """The folder of the problems that ship with pinnkit: in the wheel, or in a checkout."""
+def package_problems_folder() -> Path:
+    """Folder of the problems that ship with pinnkit, in the wheel or in a checkout."""
     package = Path(str(resources.files("pinnkit")))
     installed = package / "_problems"
     return installed if installed.is_dir() else package.parent / "problems"
 
 
-def known() -> dict[str, Path]:
-    """Every problem that can be named, the user's own before those that ship."""
-    folders = [shipped(), Path("problems")]
+def available_problems() -> dict[str, Path]:
+    """Files of all problems by name; the user's own replace those that ship with pinnkit."""
+    folders = [package_problems_folder(), Path("problems")]
     files = (p for folder in folders for p in sorted(folder.glob("*.py")) if not p.stem.startswith("_"))
     return {p.stem: p for p in files if p.is_file()}  # neither a folder of such a name nor a link that leads nowhere
 
 
 def find(name: str) -> Path:
-    """The file that `name` stands for. Raises UsageError with suggestions."""
+    """The file of a problem, by path or name. Raises UsageError with suggestions."""
     path = Path(name)
     if path.suffix == ".py" or len(path.parts) > 1:
         if path.is_file():
             return path
         near = [p.name for p in path.parent.glob("*.py")]
-        near += [path.stem] if path.stem in known() else []
+        near += [path.stem] if path.stem in available_problems() else []
         raise UsageError(
             f"There is no problem file '{name}'.",
             where=shown_path(path),
             expected="a Python file with a pk.Problem in it",
             do=advice(path.name, near, listed=False) if near else "Check the path.",
         )
-    problems = known()
+    problems = available_problems()
     if name not in problems:
         raise UsageError(
             f"There is no problem named '{name}'.",
@@ -65,10 +65,10 @@ def find(name: str) -> Path:
 
 
 def load(path: Path) -> ModuleType:
-    """Import a problem file under a name of its own. Its mistakes become UsageErrors with file and line."""
+    """Import a problem file as a module of its own. Its mistakes become UsageErrors with file and line."""
     try:
         str(path.resolve()).encode()
-    except UnicodeEncodeError:  # the compiler notes file names with what it compiles, and takes UTF-8 only
+    except UnicodeEncodeError:  # JAX writes file names into what it compiles, and only UTF-8 can be written there
         raise UsageError(
             "The name of the problem file is not UTF-8.",
             where=printable(shown_path(path)),
@@ -85,7 +85,7 @@ def load(path: Path) -> ModuleType:
     module.__dict__["__pinnkit_name__"] = path.stem
     sys.modules[key] = module  # inspect and dataclasses look a class's module up here
     try:
-        with opened_files() as opened:
+        with record_opened_files() as opened:
             spec.loader.exec_module(module)
         module.__dict__[OPENED] = opened
     except UsageError as error:
@@ -110,13 +110,13 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-def opened_by(cls: type[Problem]) -> Opened:
-    """The files that the module of a problem class opened while it was imported; none where it was typed in."""
-    return getattr(sys.modules.get(cls.__module__), OPENED, Opened())
+def files_opened_by(cls: type[Problem]) -> OpenedFiles:
+    """The files that a problem's module opened while it was imported; none for a class that was defined interactively."""
+    return getattr(sys.modules.get(cls.__module__), OPENED, OpenedFiles())
 
 
 def _remedy(error: BaseException, path: Path, read: ModuleType) -> str:
-    """What to do about an exception while a problem file is imported."""
+    """A sentence that says what to do about an exception while a problem file is imported."""
     match error:
         case AttributeError(name=str(name), obj=ModuleType() as module):
             return f"{module.__name__}.{name}: {suggestion(name, [n for n in dir(module) if not n.startswith('_')])}"
@@ -133,17 +133,17 @@ def _remedy(error: BaseException, path: Path, read: ModuleType) -> str:
 
 def _misspelt_option(message: str, read: ModuleType) -> str:
     """A suggestion for `Adam.__init__() got an unexpected keyword argument 'step'`, where the file calls pk.Adam."""
-    found = re.match(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", message)
-    if found is None:
+    match = re.match(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", message)
+    if match is None:
         return ""
-    called, option = found.groups()
-    targets = [getattr(m, called, None) for m in (read, *vars(read).values()) if isinstance(m, ModuleType)]
+    function, option = match.groups()
+    targets = [getattr(m, function, None) for m in (read, *vars(read).values()) if isinstance(m, ModuleType)]
     target = next((t for t in targets if callable(t)), None)
-    return f"{called}({option}=...): {suggestion(option, inspect.signature(target).parameters)}" if target else ""
+    return f"{function}({option}=...): {suggestion(option, inspect.signature(target).parameters)}" if target else ""
 
 
 def class_in(module: ModuleType, wanted: str = "") -> type[Problem]:
-    """The one problem class that the module defines, or the one named. Raises UsageError."""
+    """The only problem class that a module defines, or the one with a given name. Raises UsageError."""
     where = shown_path(Path(module.__file__ or ""))
     classes = {
         name: value
@@ -172,7 +172,7 @@ def class_in(module: ModuleType, wanted: str = "") -> type[Problem]:
 
 
 def line_in(path: Path, error: BaseException) -> str:
-    """`file:line` of the deepest frame of an exception that lies in the given file."""
+    """Place `file:line` of the innermost frame of an exception that lies in the given file."""
     lines = [
         f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == path.resolve()
     ]

@@ -1,4 +1,4 @@
-"""Where in a file the statements of a class are: for messages that name the line of `model = ...`, not that of the class."""
+"""Lines of a class's statements in its file, for messages that name the line of `model = ...` and not that of the class."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pinnkit.errors import location, shown_path
 
 
 def line_of(cls: type, name: str) -> str:
-    """`file:line` of the statement in the body of a class, or of a class above it, that gives a name its value.
+    """Place `file:line` of the statement in the body of a class, or of a base class, that assigns a name.
 
-    The line of the class itself where there is no such statement or Python cannot read the source.
+    It is the line of the class itself where there is no such statement or Python cannot read the source.
     """
     for owner in cls.__mro__:
         if name not in vars(owner):
@@ -29,16 +29,16 @@ def line_of(cls: type, name: str) -> str:
 
 
 def names_behind(cls: type, name: str) -> set[str]:
-    """The names that a statement in the body of a class reads, and those behind them: those of lines such as `half = L / 2`.
+    """Names on which an assignment in the body of a class depends, directly or through lines such as `half = L / 2`.
 
-    Empty where there is no such statement, where it is a method, or where Python cannot read the source.
+    The set is empty where there is no such assignment, where it is a method, or where Python cannot read the source.
     """
     values = {target: statement for statement in _body_of(cls) for target in _names_set_by(statement)}
     read: set[str] = set()
     waiting = [name]
     while waiting:
         statement = values.get(waiting.pop())
-        if isinstance(statement, ast.Assign):  # a line with a type is a parameter: nothing lies behind its default
+        if isinstance(statement, ast.Assign):  # an annotated line is a parameter, which depends on nothing
             names = {part.id for part in ast.walk(statement.value) if isinstance(part, ast.Name)}
             waiting += names - read
             read |= names
@@ -46,7 +46,7 @@ def names_behind(cls: type, name: str) -> set[str]:
 
 
 def _body_of(cls: type) -> list[ast.stmt]:
-    """The statements in the body of a class; their lines count from its first line. Empty where the source cannot be read."""
+    """Statements in the body of a class, with lines counted from its first; none where the source cannot be read."""
     try:
         (tree,) = ast.parse(textwrap.dedent("".join(inspect.getsourcelines(cls)[0]))).body
     except (TypeError, OSError, SyntaxError, ValueError):
@@ -55,7 +55,7 @@ def _body_of(cls: type) -> list[ast.stmt]:
 
 
 def _names_set_by(statement: ast.stmt) -> set[str]:
-    """The names that an assignment or a definition gives a value."""
+    """Names that a statement assigns or defines."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return {statement.name}
     targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]

@@ -1,4 +1,4 @@
-"""Problem: the class that a user derives from. Its fields are physical parameters, its methods are equations."""
+"""The base class of problems. Annotated class fields are physical parameters, decorated methods are equations."""
 
 from __future__ import annotations
 
@@ -24,25 +24,28 @@ from pinnkit.problem.lines import line_of
 from pinnkit.problem.unknown import Unknown, unknown
 
 NUMBERS = (float, int, "float", "int")
-"""Annotations of a parameter that is a number; as text where the file has `from __future__ import annotations`."""
+"""Annotations of a parameter that is a number; they are text where the file has `from __future__ import annotations`."""
 RESERVED_UNKNOWNS = ("value", "grad")
-"""Optax finds what a line search has left behind by these names, parameters included."""
+"""Names by which Optax looks up values of a line search in the state of an optimiser, parameters included."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 class Problem(metaclass=ProblemType):
-    """A PDE with its conditions. Subclass it; annotated class fields become parameters, keyword-only.
+    """A PDE with its conditions. Subclass it; annotated class fields become keyword-only physical parameters.
 
-    Class attributes
-        domain: `pk.Box(...)`, or a method `domain(self)` that returns one, computed from physical parameters; required.
-        fields: names of the unknown functions; `("u",)` unless given.
-        up_to_constant: fields that the equations fix only up to a constant (a pressure): compared without their mean.
-        model, recipe: defaults for `pinnkit train`, both optional.
-        exact(self, ...coordinates): the exact solution in jnp, an array or a dict by field; optional.
-        reference: a method like `exact` but in numpy, or the name of a CSV or npz file; optional.
-        reference_error: the reference's own relative L2 error, a number or a method that returns it; optional.
-        files: further files that the problem reads, from its own folder on, which a run keeps; optional, since those
-            that Python opens while the problem file is imported are found by themselves.
+    Attributes:
+        domain: `pk.Box(...)`, or a method `domain(self)` that computes one from physical parameters; required.
+        fields: Names of the unknown functions; by default `("u",)`.
+        up_to_constant: Fields that the equations fix only up to a constant, such as a pressure; they are compared without
+            their mean.
+        model: Default network of `pinnkit train`; optional.
+        recipe: Default recipe of `pinnkit train`; optional.
+        exact: Method `exact(self, ...)` of the coordinates that returns the exact solution in jnp, an array or a dict by
+            field; optional.
+        reference: Method like `exact` but in numpy, or the name of a CSV or npz file; optional.
+        reference_error: Relative L2 error of the reference, a number or a method that returns it; optional.
+        files: Names of further files that the problem reads, from its own folder, which a run keeps; optional, since files
+            that Python opens while the problem file is imported are recorded automatically.
     """
 
     domain: ClassVar[Any] = None
@@ -84,13 +87,13 @@ class Problem(metaclass=ProblemType):
 
     @property
     def name(self) -> str:
-        """The problem's name: that of its file, or of its class where it was typed in."""
+        """Name of the problem: that of its file, or of its class where it was defined interactively."""
         module = inspect.getmodule(type(self))
         return getattr(module, "__pinnkit_name__", None) or _snake(type(self).__name__)
 
     @property
     def folder(self) -> Path:
-        """Where the files that the problem names are looked for: beside its own file, else the current folder."""
+        """Folder of the files that the problem names: that of the problem file, else the current one."""
         try:
             return Path(inspect.getfile(type(self))).resolve().parent
         except (TypeError, OSError):
@@ -101,43 +104,44 @@ class Problem(metaclass=ProblemType):
         return {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     def unknowns(self) -> dict[str, Unknown]:
-        """The parameters that are to be found."""
+        """Unknown parameters by name, which are trained together with the network."""
         return {name: value for name, value in self.parameters().items() if isinstance(value, Unknown)}
 
     def bound(self, values: Mapping[str, Any]) -> Problem:
-        """A copy in which unknown parameters have the given values (traced ones in the compiled step)."""
+        """A copy in which unknown parameters have these values (traced ones in the compiled step)."""
+        # A shallow copy past the frozen dataclass: __init__ would check values that are tracers, and refuse them.
         twin = copy.copy(self)
         for name, value in values.items():
             object.__setattr__(twin, name, value)
         return twin
 
     def on(self, domain: Box, conditions: Iterable[Condition]) -> Problem:
-        """A copy on another domain with other conditions: one window of time."""
+        """A copy on another domain with other conditions, for a window of time."""
         twin = copy.copy(self)
         object.__setattr__(twin, "domain", domain)
         object.__setattr__(twin, "_own_conditions", tuple(conditions))
         return twin
 
     def conditions(self) -> tuple[Condition, ...]:
-        """The decorated equations and conditions, in the order of the file; those that `on` was given, on such a copy."""
+        """Equations and conditions in the order of the file; for a copy made by `on`, those that it was given."""
         if "_own_conditions" in self.__dict__:
             return self.__dict__["_own_conditions"]
         return tuple(
             Condition(name, mark, method, method_arguments(method))
-            for name, (mark, method) in _marked(type(self)).items()
+            for name, (mark, method) in _marks(type(self)).items()
             if mark.kind not in ("quantity", "feature")
         )
 
     def quantities(self) -> dict[str, Callable[..., Any]]:
-        """The derived quantities by name."""
-        return {name: method for name, (mark, method) in _marked(type(self)).items() if mark.kind == "quantity"}
+        """Methods of the derived quantities by name."""
+        return {name: method for name, (mark, method) in _marks(type(self)).items() if mark.kind == "quantity"}
 
     def features(self) -> dict[str, Callable[..., Any]]:
-        """The further inputs of the network by name."""
-        return {name: method for name, (mark, method) in _marked(type(self)).items() if mark.kind == "feature"}
+        """Methods of the features, the additional inputs of the network, by name."""
+        return {name: method for name, (mark, method) in _marks(type(self)).items() if mark.kind == "feature"}
 
     def plain_methods(self) -> tuple[str, ...]:
-        """Methods of the class without a decorator."""
+        """Names of the class's methods without a decorator."""
         members = {
             n: m for c in type(self).__mro__ if c is not Problem and issubclass(c, Problem) for n, m in vars(c).items()
         }
@@ -145,8 +149,8 @@ class Problem(metaclass=ProblemType):
         return tuple(n for n, m in own.items() if inspect.isfunction(m) and not hasattr(m, MARK))
 
 
-def validated(problem: Problem) -> Problem:
-    """The problem itself, after the checks that need no tracing. Raises UsageError."""
+def validate(problem: Problem) -> Problem:
+    """Check what can be checked without tracing, and return the problem itself. Raises UsageError."""
     cls = type(problem)
     where = location(cls)
     if not isinstance(problem.domain, Box):
@@ -207,25 +211,26 @@ def validated(problem: Problem) -> Problem:
 
 
 def same_parameters(a: Problem, b: Problem) -> bool:
-    """Whether two problems are of one class and have equal parameters; values that cannot be compared are not equal."""
+    """Whether two problems are of one class with equal parameters; values that cannot be compared count as different."""
     try:
         ours, theirs = a.parameters(), b.parameters()
         return type(a) is type(b) and all(
             type(ours[n]) is type(theirs[n]) and np.all(ours[n] == theirs[n]) for n in ours
         )
-    except Exception:  # of an __eq__ of the user's own, or of arrays of different shapes
+    except Exception:  # from an __eq__ of the user's own, or from arrays of different shapes
         return False
 
 
-def _marked(cls: type) -> dict[str, tuple[Mark, Callable[..., Any]]]:
-    found: dict[str, tuple[Mark, Callable[..., Any]]] = {}
+def _marks(cls: type) -> dict[str, tuple[Mark, Callable[..., Any]]]:
+    """Decorated methods of a class by name, each with its mark, in the order of the file and base classes first."""
+    marks: dict[str, tuple[Mark, Callable[..., Any]]] = {}
     for base in reversed(cls.__mro__):
         for name, member in vars(base).items():
             if mark := getattr(member, MARK, None):
-                found[name] = (mark, member)
-            elif name in found:  # `name = None` in a subclass removes the equation
-                del found[name]
-    return found
+                marks[name] = (mark, member)
+            elif name in marks:  # `name = None` in a subclass removes the equation
+                del marks[name]
+    return marks
 
 
 def _is_number(value: Any) -> bool:
@@ -244,4 +249,4 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-__all__ = ["Axis", "Box", "Problem", "same_parameters", "validated"]
+__all__ = ["Axis", "Box", "Problem", "same_parameters", "validate"]

@@ -1,4 +1,4 @@
-"""Unknown physical parameters: trained together with the network, kept inside their bounds.
+"""Unknown physical parameters, which are trained together with the network and stay inside their bounds.
 
 The trained number z starts at 0, and a unit of it moves the parameter by about the distance from the guess to the nearest
 bound (without bounds: by twice the guess), so that no unit of measurement makes first moves large or small. The maps
@@ -19,35 +19,36 @@ from jaxtyping import Array, Float
 from pinnkit.errors import UsageError
 
 DECADES = 100.0
-"""Two positive bounds whose ratio is at least this are spanned logarithmically."""
+"""Ratio of two positive bounds from which on the map between them is logarithmic."""
 REACH = 1e6
-"""A parameter with one bound comes this much closer to it than its guess, or goes this many times farther."""
+"""Factor by which a parameter with one bound comes closer to it than its first guess, or moves farther away."""
 SPAN = 2.0
-"""Guesses by which a unit of z moves a parameter without bounds: a guess may have the wrong sign."""
+"""Change of a parameter without bounds per unit of z, in first guesses: a guess may have the wrong sign."""
 GAP = 1e-6
-"""Share of the way between two bounds that is kept free beside each of them."""
+"""Distance from each of two bounds that the map leaves free, relative to their distance from each other."""
 AT_BOUND = 1e-4
-"""A parameter within this share of the way between its bounds (of REACH, in logarithms) has run to its bound."""
+"""Distance from a bound, relative to that between the bounds, within which a parameter counts as at its bound."""
 
 
 class Unknown(float):
-    """A parameter to be found: its first guess, a number like any other, with bounds.
+    """An unknown parameter: its first guess, which is an ordinary number, with bounds.
 
-    Its value is a + b sin(theta(z)) between two bounds, in logarithms where they span decades; bound +- |guess - bound|
-    exp(L sin(z / L)), L = log(REACH), with one bound; guess + 2 |guess| z without (guess + z for a guess of 0).
+    The value for a trained number z is a + b sin(theta(z)) between two bounds, in logarithms where they span decades; with one
+    bound, it is bound +- |guess - bound| exp(L sin(z / L)), L = log(REACH); without bounds, guess + 2 |guess| z (guess + z for
+    a guess of 0).
     """
 
     lower: float
     upper: float
 
     def __new__(cls, initial: float, lower: float = -math.inf, upper: float = math.inf) -> Self:
-        """A first guess with its bounds."""
+        """Create an unknown parameter from its first guess and its bounds."""
         unknown = super().__new__(cls, initial)
         unknown.lower, unknown.upper = lower, upper
         return unknown
 
     def __getnewargs__(self) -> tuple[float, float, float]:  # type: ignore[override]
-        """The arguments from which copies and pickles are built."""
+        """Arguments of `__new__` for copies and pickles."""
         return float(self), self.lower, self.upper
 
     @property
@@ -61,7 +62,7 @@ class Unknown(float):
         return self.lower > 0 and math.isfinite(self.upper) and self.upper >= DECADES * self.lower
 
     def value(self, z: Float[Array, ""] | float) -> Float[Array, ""]:
-        """The physical value that the trained number z stands for."""
+        """Physical value of the parameter for a trained number z."""
         if math.isfinite(self.lower) and math.isfinite(self.upper):
             lower, upper, guess = self._ends()
             nearest = min(guess - lower, upper - guess)
@@ -79,11 +80,11 @@ class Unknown(float):
         return self.initial + jnp.asarray(z) * (SPAN * abs(self.initial) or 1.0)
 
     def start(self) -> float:
-        """The z of the first guess."""
+        """Trained number z of the first guess."""
         return 0.0
 
-    def bound_reached(self, value: float) -> str:
-        """Which bound a value has run to: "lower", "upper", or "" for neither."""
+    def which_bound(self, value: float) -> str:
+        """Name of the bound that a value has reached: "lower", "upper", or "" for neither."""
         if math.isfinite(self.lower) and math.isfinite(self.upper):
             lower, upper, _ = self._ends()
             share = ((math.log(value) if self.logarithmic else value) - lower) / (upper - lower)
@@ -96,21 +97,21 @@ class Unknown(float):
         return "" if not near else "lower" if math.isfinite(self.lower) else "upper"
 
     def _ends(self) -> tuple[float, float, float]:
-        """Both bounds and the guess, their logarithms where the map is logarithmic."""
+        """Both bounds and the first guess; their logarithms if the map is logarithmic."""
         ends = (self.lower, self.upper, self.initial)
         return tuple(math.log(end) for end in ends) if self.logarithmic else ends  # type: ignore[return-value]
 
 
 def unknown(initial: float, *, bounds: tuple[float | None, float | None] = (None, None)) -> Any:
-    """A class field that is to be found from data: `nu: float = pk.unknown(0.1, bounds=(0.0, 1.0))`.
+    """An unknown parameter of a problem, which is trained: `nu: float = pk.unknown(0.1, bounds=(0.0, 1.0))`.
 
     Args:
-        initial: first guess, strictly inside the bounds, in the parameter's own units. Its distance to the nearest bound
-            (without bounds: its size) sets how far training moves it at first.
-        bounds: lower and upper bound, None where there is none.
+        initial: First guess, strictly inside the bounds, in the parameter's own units. Its distance to the nearest bound
+            (without bounds: its size) sets the scale of the first moves.
+        bounds: Lower and upper bound; None for no bound.
 
     Raises:
-        UsageError: the guess or a bound is no number, or the guess does not lie inside the bounds.
+        UsageError: The guess or a bound is not a number, or the guess does not lie inside the bounds.
     """
     try:
         lower = -math.inf if bounds[0] is None else float(bounds[0])

@@ -1,4 +1,4 @@
-"""Which files a problem file opens while it is imported: a run has to keep them, or it cannot be read again."""
+"""Files that a problem file opens while it is imported; a run keeps them, since it could not be restored without."""
 
 from __future__ import annotations
 
@@ -11,33 +11,38 @@ from pathlib import Path
 from typing import Any
 
 CODE = {".py", ".pyc", ".pyi", ".pth", ".so"}
-"""Python finds these itself, and a run keeps the problem file alone of them."""
+"""Suffixes of code, of which a run keeps the problem file alone."""
 
 
 @dataclass
-class Opened:
-    """Files that were opened for reading: absolute, and whether a path from the current folder on named any of them."""
+class OpenedFiles:
+    """Files that were opened for reading.
+
+    Attributes:
+        files: Their absolute paths.
+        relative: Whether any of them was named by a path relative to the current folder.
+    """
 
     files: set[Path] = field(default_factory=set)
     relative: bool = False
 
 
-_recording: list[Opened] = []
+_recording: list[OpenedFiles] = []
 _installed: list[bool] = []
 
 
 @contextmanager
-def opened_files() -> Iterator[Opened]:
-    """Collect the files that Python opens for reading within this.
+def record_opened_files() -> Iterator[OpenedFiles]:
+    """Record the files that Python opens for reading in this context.
 
-    Python's own `open` is seen, and so is what calls it: numpy's loadtxt and load, json, csv, pandas. A library that opens
-    files in C (HDF5, NetCDF) is not: a problem names such files as `files = ("table.h5",)`.
+    Python's own `open` is recorded, and so is everything that calls it: numpy's loadtxt and load, json, csv, pandas. Libraries
+    that open files in C (HDF5, NetCDF) are not: a problem names such files as `files = ("table.h5",)`.
     """
     if not _installed:
-        # A hook can never be taken out again: one for all, that does nothing unless somebody is watching.
+        # An audit hook can never be removed: there is one for all recordings, which does nothing outside of them.
         sys.addaudithook(_hook)
         _installed.append(True)
-    opened = Opened()
+    opened = OpenedFiles()
     _recording.append(opened)
     try:
         yield opened
@@ -46,6 +51,7 @@ def opened_files() -> Iterator[Opened]:
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    """Add the file of an audit event `open` to all recordings."""
     if event != "open" or not _recording:
         return
     name, mode, flags = arguments
@@ -53,7 +59,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         return
     writes = any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool(flags & os.O_ACCMODE)
     path = Path(os.fsdecode(name))
-    with suppress(OSError, ValueError, RuntimeError):  # whoever opens the file meets these himself
+    with suppress(OSError, ValueError, RuntimeError):  # the caller of `open` gets these errors itself
         if writes or path.suffix in CODE or not path.is_file():
             return
         for opened in _recording:

@@ -12,7 +12,7 @@ import jax
 from pinnkit.errors import UsageError, location
 from pinnkit.models import Model
 from pinnkit.problem import Problem
-from pinnkit.problem.watching import Opened
+from pinnkit.problem.watching import OpenedFiles
 from pinnkit.runs.folder import RunFolder
 from pinnkit.runs.problem_copy import Source, copy_problem, fingerprints
 from pinnkit.runs.restore import UNREADABLE, fingerprint, kept_parameter, model_in, recipe_in, restored_problem
@@ -23,7 +23,7 @@ from pinnkit.training.recipe import Recipe
 
 
 def describe_run(
-    run: Run, folder: RunFolder, opened: Opened, command: Sequence[str], original: Path | None = None
+    run: Run, folder: RunFolder, opened: OpenedFiles, command: Sequence[str], original: Path | None = None
 ) -> None:
     """Write run.json and the copy of the problem into a new run folder, and read the problem back.
 

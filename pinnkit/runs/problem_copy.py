@@ -19,8 +19,8 @@ from typing import Any
 from pinnkit import cache
 from pinnkit.errors import UsageError, location, shown_path
 from pinnkit.problem import Problem
-from pinnkit.problem.find import class_in, load, opened_by
-from pinnkit.problem.watching import Opened
+from pinnkit.problem.find import class_in, files_opened_by, load
+from pinnkit.problem.watching import OpenedFiles
 from pinnkit.runs.folder import CONFIG, PROBLEM, RunFolder
 from pinnkit.runs.typed_source import is_typed, typed_source
 
@@ -74,7 +74,7 @@ def _require_inside(path: Any) -> None:
         raise ValueError(f"'{path}' lies outside of the run folder")
 
 
-def files_of(problem: Problem, later: Opened) -> tuple[list[Path], bool]:
+def files_of(problem: Problem, later: OpenedFiles) -> tuple[list[Path], bool]:
     """The files that a problem names, and those that it opened while it was imported or checked, absolute.
 
     Only those beside or below the problem file, or named from the current folder on and below it; whether any was named
@@ -92,7 +92,7 @@ def files_of(problem: Problem, later: Opened) -> tuple[list[Path], bool]:
                 expected="the files that the problem names, from its own folder on",
                 do="Correct the path.",
             )
-    opened, here = opened_by(type(problem)), Path.cwd().resolve()
+    opened, here = files_opened_by(type(problem)), Path.cwd().resolve()
     relative = opened.relative or later.relative
     roots = [problem.folder.resolve(), *([here] if relative else [])]
     read = sorted(opened.files | later.files)
@@ -109,7 +109,7 @@ def _foreign(file: Path) -> bool:
 def copy_problem(
     problem: Problem,
     folder: RunFolder,
-    later: Opened,
+    later: OpenedFiles,
     original: Path | None = None,
     further: Sequence[type] = (),
 ) -> Source:

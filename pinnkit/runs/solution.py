@@ -22,7 +22,7 @@ from pinnkit.evaluation.uncertainty import Estimate, estimate_of
 from pinnkit.figures.overview import as_html, as_text
 from pinnkit.figures.terminal import print_check
 from pinnkit.problem import Problem
-from pinnkit.problem.watching import Opened, opened_files
+from pinnkit.problem.watching import OpenedFiles, record_opened_files
 from pinnkit.runs.description import describe_run
 from pinnkit.runs.folder import RunFolder, refuse_taken
 from pinnkit.runs.keywords import user_call
@@ -49,10 +49,10 @@ class Solution:
         run: Run,
         evaluation: Evaluation,
         history: Sequence[dict[str, Any]] = (),
-        opened: Opened | None = None,
+        opened: OpenedFiles | None = None,
     ) -> None:
         self.run, self.evaluation = run, evaluation
-        self._opened = opened or Opened()  # the files that the problem read: `save` keeps them
+        self._opened = opened or OpenedFiles()  # the files that the problem read: `save` keeps them
         self.history = list(history)
         """Step, seconds, stage, loss, terms, errors and unknowns, one dict per report."""
 
@@ -214,7 +214,7 @@ def train(
     """
     refuse_taken(None if out is None else Path(out), "out")
     run = Run(problem, model, recipe, seed=seed)
-    with opened_files() as opened:
+    with record_opened_files() as opened:
         for warning in run.check().warnings:
             warnings.warn(warning, stacklevel=CALLER)
         _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained

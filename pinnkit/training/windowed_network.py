@@ -23,8 +23,8 @@ from pinnkit.fields import (
     Expansion,
     Points,
     TrialSolution,
-    continued_in_time,
     partial_derivatives,
+    taylor_continuation,
 )
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Equations, FieldNetwork, Parameters
@@ -170,9 +170,9 @@ class WindowedNetwork:
         """The initial arrays of a window's network."""
         return (self.second if k else self.first).initial_parameters["network"]
 
-    def changed(self, **changes: Any) -> WindowedNetwork:
+    def replace(self, **changes: Any) -> WindowedNetwork:
         """The same windows, with networks of which some arguments of the constructor are changed."""
-        return WindowedNetwork(self._equations, self._whole.changed(**changes), self.cut.count)
+        return WindowedNetwork(self._equations, self._whole.replace(**changes), self.cut.count)
 
     def count(self) -> int:
         """Number of trained scalars of all windows."""
@@ -206,7 +206,7 @@ class WindowedNetwork:
         """The part of a window in the history of those after it."""
         own, ends = self.own_fields(k, network), self.ends(self.problem, self._zero_fields)
         end = jnp.asarray(self.cut.starts)[k + 1]
-        return continued_in_time(lambda X: own(X) - ends(X), self.cut.time, end, self.cut.orders)
+        return taylor_continuation(lambda X: own(X) - ends(X), self.cut.time, end, self.cut.orders)
 
     def fields(self, params: Parameters, trial: TrialSolution | None = None) -> BatchFunction:
         """The fields, (points, dim) in physical coordinates -> (points, fields)."""
@@ -231,7 +231,7 @@ class WindowedNetwork:
 
         return fields
 
-    def trained_region(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
+    def in_trained_region(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
         """Which points lie in a window that is over, or in the first."""
         return X[:, self.cut.time] <= self.cut.starts[max(1, len(params["network"]) - 1)]
 
@@ -248,7 +248,7 @@ class WindowedNetwork:
         return values
 
     def _network_of(self, problem: Problem, ansatz: TrialSolution) -> FieldNetwork:
-        return self._whole.changed(problem=problem, ansatz=ansatz)
+        return self._whole.replace(problem=problem, ansatz=ansatz)
 
     def _zero_fields(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
         return jnp.zeros((X.shape[0], len(self.problem.fields)), X.dtype)

@@ -59,11 +59,11 @@ BOXES = {  # what stands behind `domain =`
     "a disk in other coordinates": ("pk.Box(t=(0, 1), x=(0, 1)) - pk.Disk(x=0.5, z=0.5, radius=0.1)", "The shape needs 'z' as a space interval, and Box(t=(0, 1), x=(0, 1)) h"),
     "a disk in time": ("pk.Box(t=(0, 1), x=(0, 1)) - pk.Disk(t=0.5, x=0.5, radius=0.1)", "The shape needs 't' as a space interval, and Box(t=(0, 1), x=(0, 1)) h"),
     "a product with the same coordinates": ("pk.Box(t=(0, 1), x=(0, 1)) * pk.Disk(x=0.5, y=0.5, radius=0.1)", "'x' is a coordinate of both the box and the shape"),
-    "a polygon of two corners": ("pk.Box(t=(0, 1)) * pk.Polygon(x=[0, 1], y=[0, 1])", 'Polygon needs two coordinates with one number a corner, and at least t'),
-    "a polygon of unequal lists": ("pk.Box(t=(0, 1)) * pk.Polygon(x=[0, 1, 1], y=[0, 1])", 'Polygon needs two coordinates with one number a corner, and at least t'),
+    "a polygon of two corners": ("pk.Box(t=(0, 1)) * pk.Polygon(x=[0, 1], y=[0, 1])", 'Polygon needs two coordinates with one number per corner, and at least t'),
+    "a polygon of unequal lists": ("pk.Box(t=(0, 1)) * pk.Polygon(x=[0, 1, 1], y=[0, 1])", 'Polygon needs two coordinates with one number per corner, and at least t'),
     "a polygon on a line": ("pk.Box(t=(0, 1)) * pk.Polygon(x=[0, 1, 2], y=[0, 1, 2])", 'The polygon has no area'),
     "a polygon of texts": ("pk.Box(t=(0, 1)) * pk.Polygon(x=['a', 1, 2], y=[0, 1, 2])", 'ValueError'),
-    "a polygon in three coordinates": ("pk.Box(t=(0, 1)) * pk.Polygon(x=[0, 1, 2], y=[0, 1, 2], z=[0, 1, 2])", 'Polygon needs two coordinates with one number a corner, and at least t'),
+    "a polygon in three coordinates": ("pk.Box(t=(0, 1)) * pk.Polygon(x=[0, 1, 2], y=[0, 1, 2], z=[0, 1, 2])", 'Polygon needs two coordinates with one number per corner, and at least t'),
 }
 HEATS = {  # the signature of an equation and what it returns
     "an unknown field": ("self, w_t, u_xx", "w_t - u_xx", "'heat' asks for 'w_t', which is unknown"),

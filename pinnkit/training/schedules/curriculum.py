@@ -137,7 +137,7 @@ class CurriculumTrainer(PhaseSequence):
         if k == len(self.values):
             return self._last
         equations = self._equations.pop(k, None) or Equations(self._problem(k))
-        easier = self._objective.network.changed(problem=equations.problem, ansatz=equations.ansatz)
+        easier = self._objective.network.replace(problem=equations.problem, ansatz=equations.ansatz)
         return Loop(Objective(equations, easier, self._objective.weights), self._easier, seed=self._seed)
 
     def _problem(self, k: int) -> Problem:
