@@ -45,15 +45,15 @@ def attention(objective: Objective, settings: Settings, seed: int) -> Report:
     assert isinstance(model, LayeredModel)
     size = HEADS * max(1, math.ceil(model.width / HEADS))
     tokens = sequences(objective, size, settings.points, seed)
-    found = {gain2: measured(tokens, gain2, settings.draws, seed) for gain2 in MEASURED}
+    found = {gain2: measure(tokens, gain2, settings.draws, seed) for gain2 in MEASURED}
     findings = []
     for start, gain2 in STARTS.items():
         variance, entropy = found[gain2]
         findings += [
             _finding(LOGITS, start, variance, gain2**2, "fit"),
-            _finding(ENTROPY, start, entropy, predicted_entropy(tokens, gain2, seed), judged(entropy)),
+            _finding(ENTROPY, start, entropy, predict_entropy(tokens, gain2, seed), entropy_verdict(entropy)),
         ]
-    theory = [predicted_entropy(tokens, float(g), seed) for g in GAINS]
+    theory = [predict_entropy(tokens, float(g), seed) for g in GAINS]
     shown = [float(entropy.mean()) for _, entropy in found.values()]
     chart = Chart(
         title=f"attention among {TOKENS} tokens",
@@ -90,7 +90,7 @@ def sequences(objective: Objective, size: int, points: int, seed: int) -> Float[
     return (h / np.sqrt(np.mean(h**2, axis=1, keepdims=True))).reshape(len(X), TOKENS, size)
 
 
-def measured(
+def measure(
     tokens: Float[np.ndarray, "points tokens size"], gain2: float, draws: int, seed: int
 ) -> tuple[Float[np.ndarray, " draws"], Float[np.ndarray, " draws"]]:
     """Mean square of the logits, and mean entropy of the weights over log(tokens), network by network."""
@@ -108,7 +108,7 @@ def measured(
     return np.asarray(variance, np.float64), np.asarray(entropy, np.float64)
 
 
-def predicted_entropy(tokens: Float[np.ndarray, "points tokens size"], gain2: float, seed: int) -> float:
+def predict_entropy(tokens: Float[np.ndarray, "points tokens size"], gain2: float, seed: int) -> float:
     """The mean over Gaussian logits with the covariance that random projections give: sigma2^2 (x_i.x_i) G, G = x x^T."""
     size, rng = tokens.shape[-1], np.random.default_rng(seed)
     found = []
@@ -127,7 +127,7 @@ def _entropy(logits: Float[Array, "*rows tokens"]) -> Float[Array, "*rows"]:
     return -jnp.sum(jnp.exp(log_p) * log_p, axis=-1) / math.log(logits.shape[-1])
 
 
-def judged(entropy: Float[np.ndarray, " draws"]) -> Verdict:
+def entropy_verdict(entropy: Float[np.ndarray, " draws"]) -> Verdict:
     """Unfit where it looks at little more than one token."""
     return "unfit" if interval(bootstrap(entropy), JUDGED)[1] < LEAST_ENTROPY else "fit"
 

@@ -72,7 +72,7 @@ def gradients(objective: Objective, rows: int, seed: int) -> Any:
     return jit_once(jax.grad(objective.loss))(objective.network.initial_parameters, points)["network"]
 
 
-def predicted_step(g: Float[np.ndarray, ...], corrected: bool) -> Float[np.ndarray, ...]:
+def predict_step(g: Float[np.ndarray, ...], corrected: bool) -> Float[np.ndarray, ...]:
     """|step| / rate for gradients of any shape."""
     first, second = (1.0, 1.0) if corrected else (1 - B1, np.sqrt(1 - B2))
     return first * np.abs(g) / (second * np.abs(g) + EPS)
@@ -113,7 +113,7 @@ def _finding(layer: str, g: Float[np.ndarray, ...], steps: Float[np.ndarray, ...
         diagnostic=NAME,
         equation=CORRECTED if corrected else UNCORRECTED,
         subject=layer,
-        predicted=float(np.mean(predicted_step(g, corrected))),
+        predicted=float(np.mean(predict_step(g, corrected))),
         measured=float(np.mean(steps)),
         verdict=verdict,
         message=said,

@@ -45,7 +45,7 @@ def gates(objective: Objective, settings: Settings, seed: int) -> Report:
         objective = with_model(objective, ResNet(init=own.init if own.init != "auto" else "he", **options), seed)
     model = objective.network.model
     assert isinstance(model, LayeredModel)
-    moved, slopes = measured(objective, model, settings, seed)
+    moved, slopes = measure(objective, model, settings, seed)
     line = Line(label="mean of the networks", x=OPENINGS.tolist(), y=moved[:, 1:].mean(axis=0).tolist())
     chart = Chart(
         title="what the output feels of the blocks",
@@ -67,7 +67,7 @@ def gates(objective: Objective, settings: Settings, seed: int) -> Report:
     )
 
 
-def measured(
+def measure(
     objective: Objective, model: LayeredModel, settings: Settings, seed: int
 ) -> tuple[Float[np.ndarray, "draws openings"], Float[np.ndarray, " draws"]]:
     """RMS change of the output when all that is behind the gates is drawn anew, by opening, 0 first; RMS slope of the gates."""

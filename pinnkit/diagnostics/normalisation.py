@@ -52,7 +52,7 @@ def normalisation(objective: Objective, settings: Settings, seed: int) -> Report
         )
         lines.append(Line(label="theory", x=places, y=expected, theory=True))
         curves[start] = {"measured": found.mean(axis=0).tolist(), "predicted": expected}
-        findings.append(judged(start, found, expected[-1]))
+        findings.append(judge(start, found, expected[-1]))
     chart = Chart(
         title="batch norm, activation, dense layer",
         xlabel="layer of a dense block",
@@ -96,7 +96,7 @@ def variances(
     return np.asarray(jax.jit(lambda keys: jax.lax.map(one, keys))(keys), np.float64)
 
 
-def judged(start: str, found: Float[np.ndarray, "draws layers"], expected: float) -> Finding:
+def judge(start: str, found: Float[np.ndarray, "draws layers"], expected: float) -> Finding:
     """The last layer, which reads most."""
     last = bootstrap(found)[:, -1]
     low, high = interval(last, JUDGED)

@@ -64,7 +64,7 @@ def number_formats(objective: Objective, settings: Settings, seed: int) -> Repor
     findings = []
     for which, most in ((BELOW, MOST_BELOW), (BEYOND, MOST_BEYOND)):
         found = counted[which]
-        expected = None if deviations is None else predicted(which, deviations)
+        expected = None if deviations is None else predict_shares(which, deviations)
         for k, name in enumerate(names):
             worst = int(np.argmax(found[:, :, k].mean(axis=0)))
             said = None if expected is None else float(expected[worst, k])
@@ -93,7 +93,7 @@ def number_formats(objective: Objective, settings: Settings, seed: int) -> Repor
     )
 
 
-def predicted(
+def predict_shares(
     which: str, deviations: Float[np.ndarray, "points layers channels"]
 ) -> Float[np.ndarray, "layers channels"]:
     """The share of Gaussians of these standard deviations, averaged over points; a deviation of 0 is exactly zero, not lost."""
@@ -131,7 +131,7 @@ def least_scale(objective: Objective, model: LayeredModel, points: Points) -> fl
         smaller = replace(model, init_scale=model.init_scale * math.exp(log_factor))
         theory = forward_variances(objective, smaller, ((),), points)
         assert theory is not None
-        return activated(objective, smaller, float(theory[:, -1, 0].mean()))
+        return activation_rms(objective, smaller, float(theory[:, -1, 0].mean()))
 
     low, high = -40.0, 0.0
     for _ in range(40):
@@ -140,7 +140,7 @@ def least_scale(objective: Objective, model: LayeredModel, points: Points) -> fl
     return math.exp(high)
 
 
-def activated(objective: Objective, model: LayeredModel, output: float) -> float:
+def activation_rms(objective: Objective, model: LayeredModel, output: float) -> float:
     """RMS of the last activations, of the mean square of the network's output: E u^2 = n sigma2 E h^2."""
     sizes = objective.network.embedding.features, len(objective.network.problem.fields)
     return math.sqrt(output / (model.terms(*sizes)[-1] * model.variances(*sizes)[-1]))
@@ -150,8 +150,8 @@ def _least(objective: Objective, model: LayeredModel, points: Points, settings: 
     factor = least_scale(objective, model, points)
     smaller = replace(model, init_scale=model.init_scale * factor)
     found = mean_squares(objective, smaller, ((),), points, settings.draws, seed)[:, -1, 0]
-    measured = activated(objective, smaller, float(found.mean()))
-    low, high = (activated(objective, smaller, end) for end in interval(bootstrap(found)))
+    measured = activation_rms(objective, smaller, float(found.mean()))
+    low, high = (activation_rms(objective, smaller, end) for end in interval(bootstrap(found)))
     said = f"weights of {factor**2:.2g} times their variance bring the last activations to float16's smallest normal number"
     return Finding(
         diagnostic=NAME,
@@ -194,7 +194,7 @@ def _chart(
     layers = list(range(1, counted.shape[1] + 1))
     lines = [Line(label=n, x=layers, y=counted[:, :, k].mean(axis=0).tolist()) for k, n in enumerate(names)]
     if deviations is not None:
-        expected = predicted(which, deviations)
+        expected = predict_shares(which, deviations)
         least = 0.1 / max(counted.shape[0], 1) / 1e3  # what is never seen is not drawn
         shown = np.where(expected > least, expected, 0.0)
         lines += [Line(label="theory", x=layers, y=shown[:, k].tolist(), theory=True) for k in range(len(names))]

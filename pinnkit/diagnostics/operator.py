@@ -13,7 +13,7 @@ from jaxtyping import Float
 from pinnkit.compilation import jit_once
 from pinnkit.fields import Expansion, Points
 from pinnkit.fields.names import FieldFunction
-from pinnkit.init.mean_field import closed
+from pinnkit.init.mean_field import channel_closure
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Equations, Group
 
@@ -40,7 +40,7 @@ def operator(equations: Equations, group: Group, term: str, points: Points) -> O
     problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
     condition = group.condition(term)
     requests = [group.requests[a] for a in condition.arguments]
-    channels = closed(equations.catalogue.highest_orders(requests))
+    channels = channel_closure(equations.catalogue.highest_orders(requests))
     if any(isinstance(r, FieldFunction) for r in requests):
         return Operator(channels, None)
     X = jnp.asarray(points.X, jnp.float64)

@@ -36,7 +36,7 @@ def random_matrices(objective: Objective, settings: Settings, seed: int) -> Repo
     square = [i for i in felt(layers) if i > 0 and layers[i].n_in == layers[i].n_out]
     sizes_of = (objective.network.embedding.features, len(objective.network.problem.fields))
     terms, variances = model.terms(*sizes_of), model.variances(*sizes_of)
-    radii, sizes, chain = measured(objective, model, square, settings.draws, seed)
+    radii, sizes, chain = measure(objective, model, square, settings.draws, seed)
     hidden = sum(1 for layer in layers if layer.n_out == model.width)
     findings, theory = [], []
     for k, i in enumerate(square):
@@ -62,14 +62,14 @@ def random_matrices(objective: Objective, settings: Settings, seed: int) -> Repo
 def radius(phi: Elementwise, gain2: float, size: float) -> float:
     """(gain2 E[phi'(z)^2])^(1/2), gain2 = n sigma2, for z of mean square `size`."""
 
-    def squared_slope(u: jax.Array) -> jax.Array:
+    def slope_square(u: jax.Array) -> jax.Array:
         z = jnp.sqrt(size) * u
         return CHANNELS["derivative"](phi, z) ** 2
 
-    return float(np.sqrt(gain2 * normal_expectation(squared_slope)))
+    return float(np.sqrt(gain2 * normal_expectation(slope_square)))
 
 
-def measured(
+def measure(
     objective: Objective, model: LayeredModel, square: list[int], draws: int, seed: int
 ) -> tuple[Float[np.ndarray, "draws layers"], list[float], Float[np.ndarray, "draws values"]]:
     """Spectral radius of each square layer of each network at a point of its own, E z^2 of the layers, singular values."""

@@ -62,14 +62,14 @@ class Diagnosis:
         return tuple(f for report in self.reports.values() for f in report.findings)
 
     @property
-    def judged(self) -> tuple[Finding, ...]:
+    def own_findings(self) -> tuple[Finding, ...]:
         """Of the network as it is."""
         return tuple(f for report in self.reports.values() if not report.hypothetical for f in report.findings)
 
     @property
     def verdict(self) -> Verdict:
         """Unfit as soon as one finding on the network as it is says so."""
-        return "unfit" if any(f.verdict == "unfit" for f in self.judged) else "fit"
+        return "unfit" if any(f.verdict == "unfit" for f in self.own_findings) else "fit"
 
     def plain(self) -> dict[str, Any]:
         """As diagnose.json holds it."""

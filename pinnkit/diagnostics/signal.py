@@ -37,14 +37,14 @@ def signal(objective: Objective, settings: Settings, seed: int) -> Report:
     channels, points = channels_of(objective), interior_points(objective, settings.points)
     measured = mean_squares(objective, model, channels, points, settings.draws, seed)
     means = bootstrap(measured)  # (resamples, layers, channels + 1)
-    theory = predicted(objective, model, channels, points)
+    theory = predict_signal(objective, model, channels, points)
     findings = []
     names = [*(channel_name(objective, c) for c in channels), BACK]
     for k, name in enumerate(names):
         order = len(channels[k]) if k < len(channels) else 0
         expected = None if theory is None else theory[:, k]
         findings.append(_finding(name, layers_of(objective, model), measured[:, :, k], means[:, :, k], expected, order))
-    recommended = _recommended(objective) if isinstance(model, MLP) else ""
+    recommended = _init_options(objective) if isinstance(model, MLP) else ""
     curves = {
         **({"recommended": recommended} if recommended else {}),
         "channels": names,
@@ -87,12 +87,12 @@ def _chart(curves: dict[str, Any]) -> Chart:
     )
 
 
-def _recommended(objective: Objective) -> str:
+def _init_options(objective: Objective) -> str:
     init, gain = recommendation(objective)
     return f"--model.init {init}" + ("" if gain == "value" else f" --model.gain {gain}")
 
 
-def predicted(
+def predict_signal(
     objective: Objective, model: LayeredModel, channels: tuple[MultiIndex, ...], points: Points
 ) -> Float[np.ndarray, "layers channels"] | None:
     """The same by mean-field theory, averaged over the points; None where there is none, or it would cost too much."""

@@ -16,8 +16,8 @@ from jaxtyping import Float
 from pinnkit.checking.start_signal import BOUNDS, mean_squares
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
-from pinnkit.diagnostics.signal import predicted
-from pinnkit.models import LayeredModel, Mask
+from pinnkit.diagnostics.signal import predict_signal
+from pinnkit.models import ConnectivityMask, LayeredModel
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Objective
 from pinnkit.objective.network_layers import layers_of, unpredicted
@@ -41,14 +41,14 @@ def sparsity(objective: Objective, settings: Settings, seed: int) -> Report:
     }
     points = interior_points(objective, settings.points)
     reference = mean_squares(objective, full, VALUE, points, settings.draws, seed)[:, :, 0]
-    in_theory = predicted(objective, full, VALUE, points)
+    in_theory = predict_signal(objective, full, VALUE, points)
     findings, lines, curves = [], [], {}
     names = [layer.name for layer in layers_of(objective, model)]
     places = list(range(1, len(names) + 1))
     for start, sparse in starts.items():
         # The same seed: the weights that are there are those of the full network, so that draws are compared in pairs.
         found = mean_squares(objective, sparse, VALUE, points, settings.draws, seed)[:, :, 0]
-        theory = predicted(objective, sparse, VALUE, points)
+        theory = predict_signal(objective, sparse, VALUE, points)
         expected = None if theory is None or in_theory is None else theory[:, 0] / in_theory[:, 0]
         ratios = bootstrap(found) / bootstrap(reference)
         measured = found.mean(axis=0) / reference.mean(axis=0)
@@ -70,11 +70,11 @@ def sparsity(objective: Objective, settings: Settings, seed: int) -> Report:
     )
 
 
-def masks(objective: Objective, model: LayeredModel, keep: float, seed: int) -> tuple[Mask, ...]:
+def masks(objective: Objective, model: LayeredModel, keep: float, seed: int) -> tuple[ConnectivityMask, ...]:
     """Random masks for a model; layers that read the coordinates are whole."""
     rng = np.random.default_rng(seed)
     shares = [(1.0 if layer.entry else keep, layer.n_in, layer.n_out) for layer in layers_of(objective, model)]
-    return tuple(Mask.of(rng.random((n_in, n_out)) < share) for share, n_in, n_out in shares)
+    return tuple(ConnectivityMask.of(rng.random((n_in, n_out)) < share) for share, n_in, n_out in shares)
 
 
 def _finding(

@@ -48,7 +48,7 @@ class Sweep:
     predicted: tuple[Float[np.ndarray, " layers"] | None, ...]
     variances: tuple[Float[np.ndarray, " layers"], ...]
 
-    def scaled(self, parametrisation: str) -> tuple[list[Samples], list[Any]]:
+    def in_parametrisation(self, parametrisation: str) -> tuple[list[Samples], list[Any]]:
         """Samples and predictions in a parametrisation: dr/domega = sigma dr/dW exactly."""
         factors = [v if parametrisation == "ntk" else np.ones_like(v) for v in self.variances]
         samples = [s * f for s, f in zip(self.samples, factors, strict=True)]
@@ -66,7 +66,7 @@ def width_study(objective: Objective, settings: Settings, seed: int) -> Report:
     terms = objective.equations.terms(group)
     operators = {t: operator(objective.equations, group, t, points) for t in terms}
     models = [replace(model, width=w, parametrisation="standard") for w in widths]
-    measured = [squared_gradients(objective, m, group, points, settings.draws, seed) for m in models]
+    measured = [gradient_squares(objective, m, group, points, settings.draws, seed) for m in models]
     features, outputs = objective.network.embedding.features, len(objective.network.problem.fields)
     rows = rows_of(layers_of(objective, models[0]), layers_of(objective, models[-1]), model.gated)
     variances = tuple(np.array([*m.variances(features, outputs), 1.0])[rows.open] for m in models)
@@ -75,7 +75,7 @@ def width_study(objective: Objective, settings: Settings, seed: int) -> Report:
         mean = [None if p is None else np.mean([q.gradient for q in p], axis=0) for p in predictions]
         sweep = Sweep(widths, rows, tuple(m[term][:, rows.open] for m in measured), tuple(mean), variances)
         for parametrisation in ("ntk", "standard"):
-            found, drawn = judged(sweep, term, parametrisation)
+            found, drawn = judge(sweep, term, parametrisation)
             findings += found
             curves[f"{term}, {parametrisation}"] = drawn
     about = (
@@ -107,7 +107,7 @@ def _panel(title: str, drawn: dict[str, Any]) -> Chart:
     )
 
 
-def squared_gradients(
+def gradient_squares(
     objective: Objective, model: LayeredModel, group: Group, points: Points, draws: int, seed: int
 ) -> dict[str, Samples]:
     """||dr/dW||^2 of each layer's weights, averaged over points, for each term and draw; that of the gates comes last."""
@@ -153,16 +153,16 @@ def predictions_of(objective: Objective, model: LayeredModel, op: Operator, poin
     return [p for p in found if p is not None] if None not in found else None
 
 
-def judged(sweep: Sweep, equation: str, parametrisation: str) -> tuple[list[Finding], dict[str, Any]]:
+def judge(sweep: Sweep, equation: str, parametrisation: str) -> tuple[list[Finding], dict[str, Any]]:
     """The findings of one equation in one parametrisation, and what the figure draws."""
-    samples, predicted = sweep.scaled(parametrisation)
+    samples, predicted = sweep.in_parametrisation(parametrisation)
     layers = samples[0].shape[1]
     names = [*sweep.rows.names, TOTAL]
     samples = [np.concatenate([s, s.sum(axis=1, keepdims=True)], axis=1) for s in samples]
     means = np.stack([bootstrap(s, seed=i) for i, s in enumerate(samples)])  # (widths, resamples, layers + 1)
     powers = [float(g) if parametrisation == "standard" else 0.0 for g in sweep.rows.grows]
     powers.append(_power_of_sum(sweep.widths, samples[-1][:, :-1].mean(axis=0), powers))
-    findings = [_closed(sweep.rows.closed, equation, parametrisation)] if sweep.rows.closed else []
+    findings = [_finding_on_closed_layers(sweep.rows.closed, equation, parametrisation)] if sweep.rows.closed else []
     for i, name in enumerate(names):
         measured = float(samples[-1][:, i].mean())
         grown = powers[i]
@@ -221,7 +221,7 @@ def _power_of_sum(widths: Sequence[int], widest: Float[np.ndarray, " layers"], p
     return float(_exponents(widths, np.sum(widest * scale ** np.asarray(powers), axis=1, keepdims=True))[0])
 
 
-def _closed(count: int, equation: str, parametrisation: str) -> Finding:
+def _finding_on_closed_layers(count: int, equation: str, parametrisation: str) -> Finding:
     said = f"{count} layers lie behind gates that are 0 at the start: their gradient is 0 until the gates open"
     return Finding(
         diagnostic=NAME, parametrisation=parametrisation, equation=equation, subject=CLOSED, measured=0.0,

@@ -42,7 +42,7 @@ NODES = {1: 257, 2: 65, 3: 25}
 
 
 @dataclass(frozen=True)
-class Quantised:
+class QuantisedSolution:
     """What was written, and what it cost.
 
     predicted, chosen: step of each layer's inputs, 0 where they are not quantised; saturated: share of them beyond 127 steps.
@@ -58,7 +58,7 @@ class Quantised:
     small: int
 
 
-def quantised(found: Evaluation) -> Quantised:
+def quantise(found: Evaluation) -> QuantisedSolution:
     """The eight-bit form of a trained solution, measured at the evaluation points.
 
     Raises UsageError for several networks in windows of time, one that is not known layer by layer, and more than three axes
@@ -80,12 +80,12 @@ def quantised(found: Evaluation) -> Quantised:
         W = exact[f"W{i}"]
         steps = np.maximum(np.abs(W).max(axis=0), 1e-30) / LEVELS
         arrays[f"W{i}"], arrays[f"s{i}"] = np.rint(W / steps).astype(np.int8), steps.astype(np.float32)
-    predicted, chosen, saturated = _calibrated(exact, about, entries, found.accuracy.points)
+    predicted, chosen, saturated = _calibrate(exact, about, entries, found.accuracy.points)
     arrays["steps"] = np.array(chosen, np.float32)
-    content = written(arrays, about)
+    content = file_content(arrays, about)
     values, own = Int8Solution(io.BytesIO(content)).values(found.accuracy.points), found.accuracy.fields(params)
     truth = found.accuracy.expected
-    return Quantised(
+    return QuantisedSolution(
         content,
         predicted,
         chosen,
@@ -102,7 +102,7 @@ def contents(network: FieldNetwork, params: Any) -> tuple[dict[str, np.ndarray],
     assert isinstance(model, LayeredModel) and isinstance(module, LayeredModule)
     arrays = _tables(network, params)
     for i, layer in enumerate(module.layers):
-        arrays[f"W{i}"], arrays[f"b{i}"] = (np.asarray(a, np.float32) for a in (layer.kernel_used(), layer.bias[...]))
+        arrays[f"W{i}"], arrays[f"b{i}"] = (np.asarray(a, np.float32) for a in (layer.weight_matrix(), layer.bias[...]))
     if model.gated:
         arrays["gates"] = np.asarray(module.gates[...], np.float32)
     if module.fourier is not None:
@@ -127,20 +127,20 @@ def _about(network: FieldNetwork, model: LayeredModel) -> dict[str, Any]:
     }
 
 
-def written(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> bytes:
+def file_content(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> bytes:
     """The file of an eight-bit solution."""
     file = io.BytesIO()
     np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
     return file.getvalue()
 
 
-def _calibrated(
+def _calibrate(
     arrays: dict[str, np.ndarray], about: dict[str, Any], entries: list[bool], points: Float[np.ndarray, "points dim"]
 ) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
     """Predicted and chosen step of each layer's inputs, and the share of them that saturates; 0 for what is not quantised."""
     some = points[np.random.default_rng(0).permutation(len(points))[:CALIBRATION]]
-    watched = _Watched(io.BytesIO(written(arrays, about)))
-    watched.network(watched.embedded(some))
+    watched = _Watched(io.BytesIO(file_content(arrays, about)))
+    watched.network(watched.embed(some))
     predicted, chosen, saturated = [], [], []
     for h, entry in zip(watched.inputs, entries, strict=True):
         step = float(np.sqrt(np.mean(h**2))) * tail(SATURATED) / LEVELS
@@ -198,10 +198,10 @@ def _series(of: Any, axes: Any, dtype: Any) -> Float[np.ndarray, ...]:
     for axis in range(len(axes)):
         table = dct(table, type=2, axis=axis) / count
         table[(slice(None),) * axis + (0,)] /= 2
-    return _trimmed(table)
+    return _trim(table)
 
 
-def _trimmed(table: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+def _trim(table: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
     """Without the highest degrees where they are rounding errors."""
     for axis in range(table.ndim - 1):
         sizes = np.abs(np.moveaxis(table, axis, 0)).reshape(table.shape[axis], -1).max(axis=1)

@@ -46,12 +46,12 @@ class Int8Solution:
 
     def values(self, X: Array) -> Array:
         """The fields at points, (points, coordinates) -> (points, fields)."""
-        N = self.network(self.embedded(X))
+        N = self.network(self.embed(X))
         if "G" not in self.arrays:
             return N.astype(np.float64)
-        return self.tabulated("G", X) + self.tabulated("D", X) * N
+        return self.evaluate_table("G", X) + self.evaluate_table("D", X) * N
 
-    def embedded(self, X: Array) -> Array:
+    def embed(self, X: Array) -> Array:
         """What the network reads: scaled coordinates, circles, further features."""
         columns = []
         for i, axis in enumerate(self.about["axes"]):
@@ -62,14 +62,14 @@ class Int8Solution:
             else:
                 columns.append((X[:, i : i + 1] - (lower + upper) / 2) * (2 * math.sqrt(3) / (upper - lower)))
         if "features" in self.arrays:
-            columns.append(self.tabulated("features", X))
+            columns.append(self.evaluate_table("features", X))
         E = np.concatenate(columns, axis=1)
         if "frequencies" in self.arrays:
             phase = E @ self.arrays["frequencies"]
             E = math.sqrt(2) * np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
         return E.astype(np.float32)
 
-    def tabulated(self, name: str, X: Array) -> Array:
+    def evaluate_table(self, name: str, X: Array) -> Array:
         """A function of the points, kept as the coefficients of its Chebyshev series, (degrees of each axis..., columns)."""
         table = self.arrays[name]
         found = np.broadcast_to(table, (len(X), *table.shape))

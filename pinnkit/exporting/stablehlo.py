@@ -20,7 +20,7 @@ SAME = 1e-12
 """Relative difference from the run's own values that rounding may make in float64; in float32 1e9 times as much."""
 
 
-def exported(found: Evaluation) -> tuple[bytes, float]:
+def export_program(found: Evaluation) -> tuple[bytes, float]:
     """The serialized program (points, dim) -> (points, fields), and its largest difference from the run's own values.
 
     It is read back and compared at the evaluation points. Load it with `jax.export.deserialize(bytes).call(X)`. The gradient

@@ -31,7 +31,7 @@ MOST_NODES = 2_000_000
 """Quadrature nodes of one expectation; where it needs more there is no prediction."""
 
 
-def closed(indices: Collection[MultiIndex]) -> tuple[MultiIndex, ...]:
+def channel_closure(indices: Collection[MultiIndex]) -> tuple[MultiIndex, ...]:
     """The channels that a set of derivatives needs: every part of each, the value first, by order."""
     return in_order(closure(indices) | {()})
 
@@ -62,7 +62,7 @@ def predict(
 
     Arguments
         activation: phi, an elementwise JAX function; hashable.
-        channels: closed, as `closed` gives them.
+        channels: closed, as `channel_closure` gives them.
         features: the channels of each input feature of the first layer, at one point.
         coefficients: of the residual: r = sum over fields and channels of c_a u_a, at the same point.
         fan_in: n_in of each layer, readout included.
@@ -70,13 +70,13 @@ def predict(
 
     Returns None where the quadrature would need more than `MOST_NODES`.
     """
-    if _nodes_needed(channels) > MOST_NODES:
+    if _node_count(channels) > MOST_NODES:
         return None
     gains = [n * v for n, v in zip(fan_in, variances, strict=True)]
     forward, moments = _forward(activation, channels, features, gains)
     backward = [coefficients.T @ coefficients]
     for layer in range(len(gains) - 2, -1, -1):
-        backward.insert(0, _pulled_back(activation, channels, forward[layer], gains[layer + 1] * backward[0]))
+        backward.insert(0, _backward_moments(activation, channels, forward[layer], gains[layer + 1] * backward[0]))
     gradient = [n * float(np.sum(D * H)) for n, D, H in zip(fan_in, backward, moments, strict=True)]
     return Prediction(channels, tuple(forward), tuple(backward), tuple(gradient))
 
@@ -89,7 +89,7 @@ def forward_moments(
     variances: Sequence[float],
 ) -> tuple[Matrix, ...] | None:
     """E[z_a z_b] of each layer's pre-activations, as in `Prediction.forward`, without the way back."""
-    if _nodes_needed(channels) > MOST_NODES:
+    if _node_count(channels) > MOST_NODES:
         return None
     gains = [n * v for n, v in zip(fan_in, variances, strict=True)]
     return tuple(_forward(activation, channels, features, gains)[0])
@@ -114,7 +114,7 @@ def _moments(activation: Elementwise, channels: tuple[MultiIndex, ...], S: Matri
         return np.asarray(_second_moments(activation, channels, jnp.asarray(z), jnp.asarray(weights)))
 
 
-def _pulled_back(activation: Elementwise, channels: tuple[MultiIndex, ...], S: Matrix, D: Matrix) -> Matrix:
+def _backward_moments(activation: Elementwise, channels: tuple[MultiIndex, ...], S: Matrix, D: Matrix) -> Matrix:
     """E[J^T D J], J = dh/dz at z ~ N(0, S)."""
     z, weights = _nodes(channels, S)
     with jax.enable_x64(True):
@@ -125,7 +125,7 @@ def _pulled_back(activation: Elementwise, channels: tuple[MultiIndex, ...], S: M
 def _second_moments(
     activation: Elementwise, channels: tuple[MultiIndex, ...], z: Float[Array, "nodes channels"], weights: Array
 ) -> Float[Array, "channels channels"]:
-    h = activated(activation, channels, z)
+    h = activation_channels(activation, channels, z)
     return (h * weights[:, None]).T @ h
 
 
@@ -139,14 +139,14 @@ def _pull_back(
 ) -> Float[Array, "channels channels"]:
     # dh/dz_b for each b: the rows of z do not mix, so one tangent serves all nodes.
     columns = [
-        jax.jvp(lambda z: activated(activation, channels, z), (z,), (jnp.zeros_like(z).at[:, b].set(1.0),))[1]
+        jax.jvp(lambda z: activation_channels(activation, channels, z), (z,), (jnp.zeros_like(z).at[:, b].set(1.0),))[1]
         for b in range(len(channels))
     ]
     J = jnp.stack(columns, axis=2)
     return jnp.einsum("n,nab,ac,ncd->bd", weights, J, D, J, optimize=True)
 
 
-def activated(
+def activation_channels(
     activation: Elementwise, channels: tuple[MultiIndex, ...], z: Float[Array, "nodes channels"]
 ) -> Float[Array, "nodes channels"]:
     """The channels of phi(z) from those of z, by the formula of Faa di Bruno."""
@@ -209,6 +209,6 @@ def _hermite(count: int, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     return grid, mass.prod(axis=1)
 
 
-def _nodes_needed(channels: tuple[MultiIndex, ...]) -> int:
+def _node_count(channels: tuple[MultiIndex, ...]) -> int:
     order = max(len(index) for index in channels)
     return len(normal_quadrature(REACH, NODES_PER_PANEL)[0]) * (order + 1) ** (len(channels) - 1)

@@ -31,7 +31,7 @@ class Parametrised(NamedTuple):
 
 
 def _standard(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: float) -> Parametrised:
-    draw = _scaled(initialiser(scheme, gain2, kind=kind), factor)
+    draw = _scale_draw(initialiser(scheme, gain2, kind=kind), factor)
     return Parametrised(lambda key, shape, dtype: {"kernel": draw(key, shape, dtype)}, lambda p: p["kernel"])
 
 
@@ -42,14 +42,14 @@ def _ntk(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: float) -> 
 
 
 def _rwf(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: float) -> Parametrised:
-    draw = _scaled(initialiser(scheme, gain2, kind=kind), factor)
+    draw = _scale_draw(initialiser(scheme, gain2, kind=kind), factor)
 
-    def factorised(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike) -> dict[str, Array]:
+    def draw_factors(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike) -> dict[str, Array]:
         W = draw(key, shape, dtype)
         s = RWF_MEAN + RWF_DEVIATION * jax.random.normal(jax.random.fold_in(key, 1), (shape[-1],), W.dtype)
         return {"kernel": W * _for_outputs(jnp.exp(-s), W), "log_factor": s}
 
-    return Parametrised(factorised, lambda p: p["kernel"] * _for_outputs(jnp.exp(p["log_factor"]), p["kernel"]))
+    return Parametrised(draw_factors, lambda p: p["kernel"] * _for_outputs(jnp.exp(p["log_factor"]), p["kernel"]))
 
 
 def _weight_norm(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: float) -> Parametrised:
@@ -57,7 +57,7 @@ def _weight_norm(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: fl
     # The mean square of a column's norm: gain2 for He, so the number does not depend on n_in.
     length = factor * math.sqrt(kind(shape).n_in * weight_variance(scheme, shape, gain2, kind=kind))
 
-    def normalised(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike) -> dict[str, Array]:
+    def draw_directions(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike) -> dict[str, Array]:
         v = unit(key, shape, dtype)
         return {"kernel": v, "length": jnp.full((shape[-1],), length, v.dtype)}
 
@@ -67,7 +67,7 @@ def _weight_norm(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: fl
         squares = jnp.where(squares > 0, squares, 1)  # of a sparse layer a unit may have no weight
         return v * _for_outputs(p["length"] * jax.lax.rsqrt(squares), v)
 
-    return Parametrised(normalised, weights)
+    return Parametrised(draw_directions, weights)
 
 
 def _for_outputs(factors: Float[Array, " n_out"], kernel: Kernel) -> Float[Array, ...]:
@@ -75,7 +75,7 @@ def _for_outputs(factors: Float[Array, " n_out"], kernel: Kernel) -> Float[Array
     return factors.reshape((1,) * (kernel.ndim - 1) + (-1,))
 
 
-def _scaled(draw: Initialiser, factor: float) -> Initialiser:
+def _scale_draw(draw: Initialiser, factor: float) -> Initialiser:
     if factor == 1.0:
         return draw
     return lambda key, shape, dtype: jnp.asarray(factor, dtype) * draw(key, shape, dtype)

@@ -54,36 +54,36 @@ def split(module: Network) -> tuple[Params, Apply]:
     constants = [nnx.to_pure_dict(state) for state in rest]
 
     def apply(params: Params, X: Float[Array, "points ..."]) -> Float[Array, "points ..."]:
-        return nnx.merge(graphdef, _keyed(params), *constants)(X)
+        return nnx.merge(graphdef, _lists_to_dicts(params), *constants)(X)
 
-    return _plain(nnx.to_pure_dict(trainable)), apply
+    return _dicts_to_lists(nnx.to_pure_dict(trainable)), apply
 
 
-def filled(module: Any, params: Params) -> Any:
+def set_params(module: Any, params: Params) -> Any:
     """The module with these parameters, as `split` gives them, in place of its own; what is no parameter stays."""
     state = nnx.state(module, nnx.Param)
-    nnx.replace_by_pure_dict(state, _keyed(params))
+    nnx.replace_by_pure_dict(state, _lists_to_dicts(params))
     nnx.update(module, state)
     return module
 
 
-def _plain(tree: Any) -> Any:
+def _dicts_to_lists(tree: Any) -> Any:
     """nnx keys the items of a list by number; a list is what reads well and what checkpoints keep."""
     if not isinstance(tree, dict):
         return tree
-    items = {key: _plain(value) for key, value in tree.items()}
+    items = {key: _dicts_to_lists(value) for key, value in tree.items()}
     if items and all(isinstance(key, int) for key in items):
         # An item without parameters (an activation in a list of layers) holds its place with an empty dict.
         return [items.get(i, {}) for i in range(max(items) + 1)]
     return items
 
 
-def _keyed(tree: Any) -> Any:
-    """The inverse of `_plain`."""
+def _lists_to_dicts(tree: Any) -> Any:
+    """The inverse of `_dicts_to_lists`."""
     if isinstance(tree, list):
-        return {i: _keyed(item) for i, item in enumerate(tree) if not _is_empty(item)}
+        return {i: _lists_to_dicts(item) for i, item in enumerate(tree) if not _is_empty(item)}
     if isinstance(tree, dict):
-        return {key: _keyed(value) for key, value in tree.items()}
+        return {key: _lists_to_dicts(value) for key, value in tree.items()}
     return tree
 
 

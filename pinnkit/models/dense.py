@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from pinnkit.init.initialisers import float_dtype
 from pinnkit.init.parametrisations import Parametrised
-from pinnkit.models.sparse import Kept
+from pinnkit.models.sparse import Connectivity
 
 _PLACES = 2
 """Makes the key of the places differ from that of the weights."""
@@ -35,7 +35,7 @@ class Dense(nnx.Module):
         parametrised: Parametrised,
         rngs: nnx.Rngs,
         dtype: DTypeLike,
-        kept: Kept | None = None,
+        kept: Connectivity | None = None,
     ) -> None:
         key = rngs.params()
         stored = parametrised.draw(key, (n_in, n_out), dtype)
@@ -53,9 +53,9 @@ class Dense(nnx.Module):
 
     def __call__(self, X: Float[Array, "points n_in"]) -> Float[Array, "points n_out"]:
         """Apply the layer to a batch."""
-        return X @ self.kernel_used() + self.bias[...][None, :]
+        return X @ self.weight_matrix() + self.bias[...][None, :]
 
-    def kernel_used(self) -> Float[Array, "n_in n_out"]:
+    def weight_matrix(self) -> Float[Array, "n_in n_out"]:
         """W, of what is stored."""
         stored = {name: getattr(self, name)[...] for name in self.stored}
         if self.kept is not None and self.places is not None:

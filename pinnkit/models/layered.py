@@ -21,7 +21,7 @@ from pinnkit.init.parametrisations import PARAMETRISATIONS, Parametrised, parame
 from pinnkit.models.activations import activation
 from pinnkit.models.dense import Dense
 from pinnkit.models.fourier import FourierFeatures
-from pinnkit.models.sparse import Kept, Mask
+from pinnkit.models.sparse import Connectivity, ConnectivityMask
 from pinnkit.validation import require_number
 
 Walk = Callable[[Array], Array]
@@ -73,7 +73,7 @@ class LayeredModel(ABC):
     keep: float = 1.0
     """Share of the weights that is there, drawn at random in each layer but the first, which is whole; the others are zero for
     good. He counts those there."""
-    masks: tuple[Mask, ...] = ()
+    masks: tuple[ConnectivityMask, ...] = ()
     """The weights that are there, layer by layer, as `pinnkit prune` finds them; they start as if all were there."""
 
     def __post_init__(self) -> None:
@@ -90,7 +90,9 @@ class LayeredModel(ABC):
         lookup(self.schemes(), self.init, "initialisation", where=f"{name}.init")
         lookup(CHANNELS, self.gain, "kind of gain", where=f"{name}.gain")
         lookup(PARAMETRISATIONS, self.parametrisation, "parametrisation", where=f"{name}.parametrisation")
-        object.__setattr__(self, "masks", tuple(Mask(mask) for mask in self.masks))  # JSON has lists of plain strings
+        object.__setattr__(
+            self, "masks", tuple(ConnectivityMask(mask) for mask in self.masks)
+        )  # JSON has lists of plain strings
         if self.masks and self.keep < 1:
             raise UsageError(
                 f"{name}.keep is {self.keep} beside masks.",
@@ -155,20 +157,20 @@ class LayeredModel(ABC):
         """The kind of a layer: of those with masks the weights are as if all were there, to start from where those did."""
         return dense_fans if layer.entry or self.keep == 1 else Masked(self.keep)
 
-    def parametrised(self, layer: Layer) -> Parametrised:
+    def layer_parametrisation(self, layer: Layer) -> Parametrised:
         """What a layer stores, and how its weights come of it."""
         shape = (layer.n_in, layer.n_out)
         return parametrise(
             self.parametrisation, self.init, shape, layer.gain2, kind=self.kind(layer), factor=self.init_scale
         )
 
-    def kept(self, features: int, outputs: int) -> tuple[Kept, ...]:
+    def connectivity(self, features: int, outputs: int) -> tuple[Connectivity, ...]:
         """The weights of every dense layer that are there. Raises UsageError for the masks of another network."""
         layers = self.layers(features, outputs)
         if not self.masks:
-            return tuple(Kept.share(1.0 if x.entry else self.keep, x.n_in, x.n_out) for x in layers)
+            return tuple(Connectivity.share(1.0 if x.entry else self.keep, x.n_in, x.n_out) for x in layers)
         try:
-            return tuple(Kept.of(mask, x.n_in, x.n_out) for mask, x in zip(self.masks, layers, strict=True))
+            return tuple(Connectivity.of(mask, x.n_in, x.n_out) for mask, x in zip(self.masks, layers, strict=True))
         except ValueError as error:
             raise UsageError(
                 f"The masks are not those of this network ({error}).",
@@ -179,11 +181,11 @@ class LayeredModel(ABC):
 
     def terms(self, features: int, outputs: int) -> tuple[float, ...]:
         """The weights summed into one output of every dense layer, the mean over its outputs: n_in, or fewer."""
-        return tuple(kept.count / kept.n_out for kept in self.kept(features, outputs))
+        return tuple(kept.count / kept.n_out for kept in self.connectivity(features, outputs))
 
     def parameters(self, features: int, outputs: int) -> int:
         """The number of trainable parameters: weights, biases, factors of the weights, gates."""
-        layers = self.kept(features, outputs)
+        layers = self.connectivity(features, outputs)
         factors = 1 if self.parametrisation in ("rwf", "weight_norm") else 0
         return sum(x.count + (1 + factors) * x.n_out for x in layers) + (self.depth if self.gated else 0)
 
@@ -203,9 +205,9 @@ class LayeredModule(nnx.Module):
             if config.frequencies
             else None
         )
-        kept = config.kept(features, outputs)
+        kept = config.connectivity(features, outputs)
         layers = [
-            Dense(x.n_in, x.n_out, parametrised=config.parametrised(x), rngs=rngs, dtype=dtype, kept=there)
+            Dense(x.n_in, x.n_out, parametrised=config.layer_parametrisation(x), rngs=rngs, dtype=dtype, kept=there)
             for x, there in zip(described, kept, strict=True)
         ]
         self.layers = nnx.List(layers)

@@ -14,7 +14,7 @@ Places: TypeAlias = Int[Array, " kept"]
 """Where the weights that are there lie in the kernel, row by row."""
 
 
-class Mask(str):
+class ConnectivityMask(str):
     """One bit for each weight of a layer, row by row, in hexadecimal: what a configuration can hold."""
 
     __slots__ = ()
@@ -33,7 +33,7 @@ class Mask(str):
 
 
 @dataclass(frozen=True)
-class Kept:
+class Connectivity:
     """The weights of one layer that are there.
 
     Arguments
@@ -45,17 +45,17 @@ class Kept:
     n_in: int
     n_out: int
     count: int
-    mask: Mask | None = None
+    mask: ConnectivityMask | None = None
 
     @classmethod
-    def share(cls, keep: float, n_in: int, n_out: int) -> Kept:
+    def share(cls, keep: float, n_in: int, n_out: int) -> Connectivity:
         """A share of them, drawn at random: at least one, so that it is a layer."""
         return cls(n_in, n_out, max(1, round(keep * n_in * n_out)))
 
     @classmethod
-    def of(cls, mask: str, n_in: int, n_out: int) -> Kept:
+    def of(cls, mask: str, n_in: int, n_out: int) -> Connectivity:
         """Those of a mask. Raises ValueError where it is no mask of such a layer."""
-        return cls(n_in, n_out, len(Mask(mask).places(n_in, n_out)), Mask(mask))
+        return cls(n_in, n_out, len(ConnectivityMask(mask).places(n_in, n_out)), ConnectivityMask(mask))
 
     @property
     def whole(self) -> bool:

@@ -26,7 +26,7 @@ ATTENTION = {"xavier": 1.0, "he": 2.0}
 """d sigma2 of queries and keys: the variance of the logits is its square."""
 
 
-class Moved(NamedTuple):
+class ShiftColumns(NamedTuple):
     """The features that move when a coordinate does."""
 
     column: int
@@ -35,7 +35,7 @@ class Moved(NamedTuple):
     """Harmonics of a periodic coordinate, which has as many cosines and sines; 0 for one that is a feature itself."""
 
 
-FIRST = Moved(0, 0)
+FIRST = ShiftColumns(0, 0)
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ class Transformer:
             _refuse("attention", repr(self.attention), "one of " + ", ".join(ATTENTION))
 
     def build(
-        self, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike, moved: Moved = FIRST
+        self, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike, shift: ShiftColumns = FIRST
     ) -> TransformerModule:
         """The module, with its parameters drawn; `moved` says where among the features the moved coordinate is."""
-        return TransformerModule(self, features, outputs, rngs=rngs, dtype=dtype, moved=moved)
+        return TransformerModule(self, features, outputs, rngs=rngs, dtype=dtype, shift=shift)
 
-    def moved(self, names: Sequence[str], time: int | None, embedding: Embedding) -> Moved:
+    def shift_columns(self, names: Sequence[str], time: int | None, embedding: Embedding) -> ShiftColumns:
         """The features of the coordinate that is moved. Raises UsageError where no coordinate has its name.
 
         Args:
@@ -90,7 +90,7 @@ class Transformer:
             _refuse("along", repr(name), "a coordinate of the domain, one of " + ", ".join(names), advice(name, names))
         axis = names.index(name)
         own = embedding.axes[axis]
-        return Moved(sum(before.features for before in embedding.axes[:axis]), own.modes if own.periodic else 0)
+        return ShiftColumns(sum(before.features for before in embedding.axes[:axis]), own.modes if own.periodic else 0)
 
     def parameters(self, features: int, outputs: int) -> int:
         """The number of trainable parameters."""
@@ -115,7 +115,7 @@ class TransformerModule(nnx.Module):
         *,
         rngs: nnx.Rngs,
         dtype: DTypeLike,
-        moved: Moved = FIRST,
+        shift: ShiftColumns = FIRST,
     ) -> None:
         n, kind = config.width, float_dtype(dtype)
         self.activation = activation(config.activation).function
@@ -146,7 +146,7 @@ class TransformerModule(nnx.Module):
         )
         self.hidden, self.readout = layer(n, n, 1.0), layer(n, outputs, gain2)
         self.times, self.step = config.times, config.step
-        self.column, self.modes = moved
+        self.column, self.modes = shift
 
     def __call__(self, X: Float[Array, "points features"]) -> Float[Array, "points outputs"]:
         """Evaluate on a batch of embedded points."""

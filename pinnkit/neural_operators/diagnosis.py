@@ -50,7 +50,7 @@ def grid_signal(objective: Objective[OperatorEquations, OperatorNetwork], settin
     if not isinstance(model, HasTheory):
         measured = _over_networks(network, forward, settings.draws, seed)
         return Report(
-            tuple(_measured_only(name, sizes) for name, sizes in measured.items()),
+            tuple(_finding_without_theory(name, sizes) for name, sizes in measured.items()),
             about,
             subjects="layer",
             curves={FORWARD: {n: {"measured": float(m.mean()), "predicted": None} for n, m in measured.items()}},
@@ -64,7 +64,7 @@ def grid_signal(objective: Objective[OperatorEquations, OperatorNetwork], settin
         if any(value is None for value in theory.values()):
             continue
         measured = _over_networks(network, measure, settings.draws, seed)
-        findings += [_judged(what, name, sizes, theory[name], good[name]) for name, sizes in measured.items()]
+        findings += [_judge(what, name, sizes, theory[name], good[name]) for name, sizes in measured.items()]
         panels.append(_panel(what, measured, theory))
         curves[what] = {n: {"measured": float(m.mean()), "predicted": theory[n]} for n, m in measured.items()}
     return Report(tuple(findings), about, subjects="layer", curves=curves, panels=tuple(panels))
@@ -103,7 +103,7 @@ def _over_networks(
     return {name: np.array([float(size[name]) for size in sizes]) for name in names}
 
 
-def _judged(what: str, layer: str, sizes: Float[np.ndarray, " draws"], predicted: Any, sound: Any) -> Finding:
+def _judge(what: str, layer: str, sizes: Float[np.ndarray, " draws"], predicted: Any, sound: Any) -> Finding:
     low, high = interval(bootstrap(sizes), JUDGED)
     off = not np.isfinite([low, high]).all() or high < sound / RANGE or low > sound * RANGE
     verdict: Verdict = "unfit" if off else "fit"
@@ -119,7 +119,7 @@ def _judged(what: str, layer: str, sizes: Float[np.ndarray, " draws"], predicted
     )
 
 
-def _measured_only(layer: str, sizes: Float[np.ndarray, " draws"]) -> Finding:
+def _finding_without_theory(layer: str, sizes: Float[np.ndarray, " draws"]) -> Finding:
     """A layer of a network without theory: unfit where it is not finite, else without a verdict."""
     return Finding(
         diagnostic=NAME,

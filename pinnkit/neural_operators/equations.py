@@ -18,7 +18,7 @@ from pinnkit.fields import BatchFunction, Points
 from pinnkit.fields.user_calls import Residuals, by_name, guarded
 from pinnkit.multi_index import MultiIndex
 from pinnkit.neural_operators.network import OperatorNetwork
-from pinnkit.neural_operators.problem import NeuralOperator, validated_operator
+from pinnkit.neural_operators.problem import NeuralOperator, validate_operator
 from pinnkit.objective.residuals import Group
 from pinnkit.problem import Problem
 from pinnkit.problem.conditions import method_arguments
@@ -31,7 +31,7 @@ class OperatorEquations:
     """The equations of a neural operator: one group of conditions on its samples."""
 
     def __init__(self, problem: NeuralOperator) -> None:
-        self.problem = validated_operator(problem)
+        self.problem = validate_operator(problem)
         self.groups: tuple[Group, ...] = (Group("samples", None, None, problem.conditions(), {}, draws=self.sample),)
         self.hard: tuple[Group, ...] = ()
         self.highest_order = 0

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from pinnkit.errors import UsageError, location
 from pinnkit.fields import BatchFunction, Points, TrialSolution
-from pinnkit.models import filled, split
+from pinnkit.models import set_params, split
 from pinnkit.neural_operators.model import GridModel, GridNetwork, Watch
 from pinnkit.neural_operators.problem import NeuralOperator
 from pinnkit.objective.network import Parameters
@@ -79,7 +79,7 @@ class OperatorNetwork:
 
     def module(self, params: Parameters) -> Any:
         """The `flax.nnx` module with these parameters."""
-        return filled(self._build(), params["network"])
+        return set_params(self._build(), params["network"])
 
     def changed(self, **changes: Any) -> OperatorNetwork:
         """Another network, with some arguments changed."""

@@ -41,7 +41,7 @@ class NeuralOperator(Problem):
     compose: ClassVar[Any] = None
 
 
-def validated_operator(problem: NeuralOperator) -> NeuralOperator:
+def validate_operator(problem: NeuralOperator) -> NeuralOperator:
     """The problem itself, after the checks that need no tracing. Raises UsageError."""
     validated(problem)
     cls, where = type(problem), location(type(problem))

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from pinnkit.errors import UsageError
 from pinnkit.fields import BatchFunction, Features, TrialSolution
-from pinnkit.models import AxisScale, Embedding, LayeredModel, Model, Transformer, filled, split
+from pinnkit.models import AxisScale, Embedding, LayeredModel, Model, Transformer, set_params, split
 from pinnkit.models.base import Network
 from pinnkit.problem import Problem
 
@@ -63,13 +63,15 @@ class FieldNetwork:
 
     def module(self, params: Parameters) -> Network:
         """The `flax.nnx` module with these parameters, to look at its layers."""
-        return filled(self._drawn(), params["network"])
+        return set_params(self._drawn(), params["network"])
 
     def _drawn(self) -> Network:
         outputs, rngs = len(self.problem.fields), nnx.Rngs(self.seed)
         given: dict[str, Any] = {"rngs": rngs, "dtype": self.dtype}
         if isinstance(self.model, Transformer):
-            given["moved"] = self.model.moved(self.problem.domain.names, self.problem.domain.time, self.embedding)
+            given["shift"] = self.model.shift_columns(
+                self.problem.domain.names, self.problem.domain.time, self.embedding
+            )
         return self.model.build(self.embedding.features, outputs, **given)
 
     def changed(self, **changes: Any) -> FieldNetwork:

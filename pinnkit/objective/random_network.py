@@ -39,7 +39,7 @@ class Drawn:
 
     def weights(self) -> list[Float[Array, "n_in n_out"]]:
         """W of each layer, whatever is stored of it."""
-        return [layer.kernel_used() for layer in self._module.layers]
+        return [layer.weight_matrix() for layer in self._module.layers]
 
     def preactivations(self, X: Float[Array, "points dim"], shifts: Any = None) -> list[Float[Array, "points units"]]:
         """Those of each layer, the network's output (before hard conditions) last; `shifts` are added to them."""

@@ -13,12 +13,12 @@ The classes (`Adam`, `SSBroyden`, ...) are the stages of a `pinnkit.Recipe`.
 
 from pinnkit.optim.auto import STAGES, Auto
 from pinnkit.optim.first_order import SOAP, Adam, Muon
-from pinnkit.optim.kept_values import invalidate, value_and_grad
 from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
 from pinnkit.optim.optimiser import Optax, Optimiser
 from pinnkit.optim.second_order import LBFGS, LevenbergMarquardt, SSBroyden
 from pinnkit.optim.self_scaled_broyden import self_scaled_broyden
 from pinnkit.optim.soap import scale_by_soap
+from pinnkit.optim.stored_value import invalidate, value_and_grad
 
 __all__ = [
     "LBFGS",

@@ -31,7 +31,7 @@ class Auto(Optimiser):
     patience: int = 5
     """Stop an optimiser after this many consecutive resamplings without a decrease of the loss; 0: never."""
 
-    def resolved(self, parameters: int, dtype: Any) -> tuple[Optimiser, ...]:
+    def resolve(self, parameters: int, dtype: Any) -> tuple[Optimiser, ...]:
         """The stages for so many parameters; SOAP alone in 16 bits."""
         if jnp.dtype(dtype).itemsize < 4:
             return (SOAP(steps=self.steps, patience=self.patience, loss_below=self.loss_below),)

@@ -54,7 +54,7 @@ def residuals_in(blocks: Blocks, params: Any) -> int:
     return sum(b.count * s.shape[1] for b, s in zip(blocks, shapes, strict=True))
 
 
-def chosen(form: Form, residuals: int, parameters: int, itemsize: int) -> Form:
+def choose_form(form: Form, residuals: int, parameters: int, itemsize: int) -> Form:
     """The form itself, or for "auto" the one that suits N and P. Raises UsageError where its matrices do not fit."""
     needed = {
         "normal": parameters**2 * itemsize,
@@ -81,7 +81,7 @@ def normal(products: Products) -> Linear:
 
     def solver(mu: Scalar) -> Solver:
         factor = cho_factor(_with_diagonal(lower, diagonal + mu), lower=True)
-        return lambda u: cho_solve(factor, products.transposed(u))
+        return lambda u: cho_solve(factor, products.transpose_times(u))
 
     return Linear(solver, _rounding(diagonal))
 
@@ -110,13 +110,13 @@ def conjugate_gradients(products: Products, *, iterations: int, tolerance: float
         def damped(p: Vector) -> Vector:
             return products.gram(p)[0] + mu * p
 
-        precondition = (lambda r: r) if sketch is None else _sketched_inverse(sketch, K, mu)
-        return lambda u: _cg(damped, precondition, products.transposed(u), iterations, tolerance)
+        precondition = (lambda r: r) if sketch is None else _sketch_inverse(sketch, K, mu)
+        return lambda u: _cg(damped, precondition, products.transpose_times(u), iterations, tolerance)
 
     return Linear(solver, jnp.zeros((), ravel_pytree(products.params)[0].dtype))
 
 
-def sketched_rows(blocks: Blocks, params: Any, key: Any, count: int) -> Rows:
+def sketch_rows_of(blocks: Blocks, params: Any, key: Any, count: int) -> Rows:
     """About `count` rows of J, drawn without replacement from each block in proportion, scaled so that S^T S is J^T J
     in the mean."""
     total = sum(b.count for b in blocks)
@@ -137,7 +137,7 @@ def _some_rows(block: Block, params: Any, key: Any, count: int) -> Rows:
     return scale * rows_of(block, params, some)[0]
 
 
-def _sketched_inverse(S: Rows, K: Any, mu: Scalar) -> Callable[[Vector], Vector]:
+def _sketch_inverse(S: Rows, K: Any, mu: Scalar) -> Callable[[Vector], Vector]:
     """v -> (S^T S + mu I)^-1 v by Woodbury's formula; K = S S^T."""
     factor = cho_factor(_with_diagonal(K, jnp.diagonal(K) + mu), lower=True)
     return lambda v: (v - cho_solve(factor, S @ v) @ S) / mu
@@ -178,10 +178,10 @@ def linear_problem(form: Form, products: Products, key: Any, *, iterations: int,
     """The damped problem in a form; `key` draws the rows of a sketch."""
     blocks, params = products
     flat = ravel_pytree(params)[0]
-    form = chosen(form, residuals_in(blocks, params), flat.size, flat.dtype.itemsize)
+    form = choose_form(form, residuals_in(blocks, params), flat.size, flat.dtype.itemsize)
     if form == "normal":
         return normal(products)
     if form == "sample":
         return sample(products)
-    sketch = sketched_rows(blocks, params, key, rows) if form == "sketch" else None
+    sketch = sketch_rows_of(blocks, params, key, rows) if form == "sketch" else None
     return conjugate_gradients(products, iterations=iterations, tolerance=tolerance, sketch=sketch)

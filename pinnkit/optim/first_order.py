@@ -19,7 +19,7 @@ Schedule = Literal["constant", "cosine", "exponential"]
 class FirstOrder(Optimiser):
     """An optimiser of first order with a learning-rate schedule over the stage. Abstract."""
 
-    in_short: ClassVar[bool] = True
+    half_precision: ClassVar[bool] = True
     learning_rate: float = 1e-3
     """Peak learning rate."""
     schedule: Schedule = "cosine"

@@ -44,7 +44,7 @@ class Products(NamedTuple):
         whole = (self.params, self._unflat(direction))
         return map_over_blocks(self.blocks, product, whole, self._tiles())
 
-    def transposed(self, residuals: list[Any]) -> Vector:
+    def transpose_times(self, residuals: list[Any]) -> Vector:
         """J^T u."""
 
         def product(block: Block, params: Any, tile: Any) -> Vector:
@@ -123,7 +123,7 @@ def _lower(J: Rows) -> list[Any]:
     return [J[:, start:].T @ J[:, start : start + width] for start in starts]
 
 
-def mirrored(lower: Matrix) -> Matrix:
+def symmetrise(lower: Matrix) -> Matrix:
     """The symmetric matrix of a lower half."""
     half = jnp.tril(lower)
     return half + jnp.tril(half, -1).T

@@ -32,12 +32,12 @@ class ScaledState(NamedTuple):
     """Steps left out, of all."""
 
 
-def described_scale(state: Any) -> dict[str, float | int]:
+def describe_scale(state: Any) -> dict[str, float | int]:
     """Factor of the loss and number of steps left out for overflow; empty for an optimiser without such a factor."""
     return {"loss_scale": float(state.scale), "skipped": int(state.skipped)} if isinstance(state, ScaledState) else {}
 
 
-def loss_scaled(inner: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
+def scale_loss(inner: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
     """The optimiser with a factor of the loss in its state; it gets gradients that were divided by it again."""
 
     def init(params: Any) -> ScaledState:

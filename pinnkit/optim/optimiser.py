@@ -36,7 +36,7 @@ class Optimiser(Setting, ABC):
     """Whether the optimiser is given the residuals themselves, as `residual_fn`."""
     outlives_points: ClassVar[bool] = True
     """Whether the optimiser's state is still good after the collocation points have been resampled."""
-    in_short: ClassVar[bool] = False
+    half_precision: ClassVar[bool] = False
     """Whether 16-bit gradients are enough: methods that compare losses or successive gradients need more digits."""
     weight_of_a_step: ClassVar[int] = 1
     """Number of usual steps that one of its steps stands for: points are resampled that many times more often."""
@@ -63,7 +63,7 @@ class Optimiser(Setting, ABC):
             step_scale: factor of the steps; below 1 after a NaN, when training goes back to the last good state.
         """
 
-    def resolved(self, parameters: int, dtype: Any) -> tuple[Optimiser, ...]:
+    def resolve(self, parameters: int, dtype: Any) -> tuple[Optimiser, ...]:
         """The stages that this one stands for: itself."""
         del parameters, dtype
         return (self,)
@@ -71,7 +71,7 @@ class Optimiser(Setting, ABC):
     def fits(self, parameters: int, dtype: Any) -> None:
         """Raise UsageError where the optimiser cannot be used for that many parameters, or in that precision."""
         del parameters
-        if jnp.dtype(dtype).itemsize < 4 and not self.in_short:
+        if jnp.dtype(dtype).itemsize < 4 and not self.half_precision:
             raise UsageError(
                 f"The optimiser '{self.name}' needs more digits than {jnp.dtype(dtype)} has.",
                 where=f"stage '{self.name}' of the recipe",
@@ -79,7 +79,7 @@ class Optimiser(Setting, ABC):
                 do="Add --stages adam (in a file: stages=(pk.Adam(...),)), or train in float32.",
             )
 
-    def stalled(self, state: Any) -> Any:
+    def stalls(self, state: Any) -> Any:
         """Whether the optimiser can make no more progress on the present points."""
         return jnp.asarray(False)
 
@@ -93,7 +93,7 @@ class Optax(Optimiser):
     """Any optax transformation as an optimiser of a recipe: `Optax(transform=optax.sgd(1e-3), steps=500)`."""
 
     name: ClassVar[str] = "optax"
-    in_short: ClassVar[bool] = True
+    half_precision: ClassVar[bool] = True
     transform: Any = dataclasses.field(default=None)
     """The optax transformation; it gets `value`, `grad`, `value_fn` and `residual_fn` as extra arguments."""
 

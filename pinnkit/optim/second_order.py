@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from pinnkit.errors import UsageError
-from pinnkit.optim.damped import Form, chosen
+from pinnkit.optim.damped import Form, choose_form
 from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
 from pinnkit.optim.optimiser import Optimiser
 from pinnkit.optim.self_scaled_broyden import Variant, matrix_bytes, self_scaled_broyden
@@ -44,7 +44,7 @@ class LBFGS(Optimiser):
         )
         return optax.lbfgs(memory_size=self.memory, linesearch=search)
 
-    def stalled(self, state: Any) -> Any:
+    def stalls(self, state: Any) -> Any:
         """The line search found no decrease."""
         error = optax.tree_utils.tree_get(state, "decrease_error")
         return (error > 0) & jnp.isfinite(error)  # infinite before the first step
@@ -83,7 +83,7 @@ class SSBroyden(Optimiser):
                 do="Use a smaller network, or the limited-memory method: --stages adam lbfgs.",
             )
 
-    def stalled(self, state: Any) -> Any:
+    def stalls(self, state: Any) -> Any:
         """The line search found no decrease from steepest descent either."""
         return state.stalled
 
@@ -135,8 +135,8 @@ class LevenbergMarquardt(Optimiser):
         """Raise UsageError where J^T J would be larger than the bound, and the form is not free, or in 16 bits."""
         super().fits(parameters, dtype)
         if self.form == "normal":
-            chosen("normal", parameters, parameters, jnp.dtype(dtype).itemsize)
+            choose_form("normal", parameters, parameters, jnp.dtype(dtype).itemsize)
 
-    def stalled(self, state: Any) -> Any:
+    def stalls(self, state: Any) -> Any:
         """No damping gave a smaller loss."""
         return state.stalled

@@ -120,7 +120,7 @@ def _leaf(g: Array, leaf: Rotated, count: Array, b1: float, b2: float, eps: floa
     """The update of one parameter, and what is kept of it."""
     given, g = jnp.result_type(g), jnp.asarray(g, _working(g))
     outer = (g @ g.T, g.T @ g) if leaf.sides else ()
-    sides = tuple(_followed(side, new, count, b2, every) for side, new in zip(leaf.sides, outer, strict=True))
+    sides = tuple(_update_basis(side, new, count, b2, every) for side, new in zip(leaf.sides, outer, strict=True))
     seen = count - (1 if sides else 0)
     weight = jnp.where(seen > 0, 1.0, 0.0).astype(g.dtype)
     first = b1 * leaf.first + (1 - b1) * weight * g
@@ -130,7 +130,7 @@ def _leaf(g: Array, leaf: Rotated, count: Array, b1: float, b2: float, eps: floa
     return _out_of(sides, step).astype(given), Rotated(first, second, sides)
 
 
-def _followed(side: Basis, new: Array, count: Array, decay: float, every: int) -> Basis:
+def _update_basis(side: Basis, new: Array, count: Array, decay: float, every: int) -> Basis:
     """The preconditioner with a new gradient in it. Its first eigenvectors are exact, later ones follow by iteration."""
     first = count == 1
     moment = jnp.where(first, new, decay * side.moment + (1 - decay) * new)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pinnkit.references.periodic import PeriodicSolution
-from pinnkit.references.spectral import kept_periodic
+from pinnkit.references.spectral import periodic_from_cache
 
 # The resolution to start from; its doubling is what is returned.
 MODES, STEPS, EARLY_MODES = 256, 500, 4096
@@ -48,7 +48,7 @@ def solution(
 @functools.lru_cache(maxsize=4)
 def converged(diffusion: float = 1e-4, reaction: float = 5.0, t_end: float = 1.0) -> PeriodicSolution:
     """The same solution as an object, with its `estimated_error`; the arguments are those of `solution`."""
-    return kept_periodic(
+    return periodic_from_cache(
         "allen-cahn",
         [diffusion, reaction, t_end],
         initial,

@@ -23,7 +23,7 @@ CONTINUATION, NEAR = (0.0, 100.0, 400.0), 1e-2
 SYMMETRIC_PATTERN = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.01, "options": {"SymmetricMode": True}}
 
 
-def graded(elements: int, halvings: int, ends: str) -> Real:
+def grade_edges(elements: int, halvings: int, ends: str) -> Real:
     """Edges of elements on [0, 1]: those of Chebyshev, the one at each end in `ends` ("-", "+") halved again and again."""
     edges = (1.0 - np.cos(np.pi * np.arange(elements + 1) / elements)) / 2.0
     extra = edges[1] * 0.5 ** np.arange(1, halvings + 1)
@@ -114,9 +114,9 @@ class Mesh:
         _, dx, dy, p, w = self.reference
         sx, sy, area = (s[:, None, None] for s in self.stretch)
         viscous = area * (sx**2 * (dx.T * w @ dx) + sy**2 * (dy.T * w @ dy))
-        return self.assembled(viscous), *(self.assembled(-area * s * (d.T * w @ p), 1) for s, d in ((sx, dx), (sy, dy)))
+        return self.assemble(viscous), *(self.assemble(-area * s * (d.T * w @ p), 1) for s, d in ((sx, dx), (sy, dy)))
 
-    def assembled(self, blocks: Real, trial: int = 0) -> sparse.csr_matrix:
+    def assemble(self, blocks: Real, trial: int = 0) -> sparse.csr_matrix:
         """The matrix of blocks (elements, velocity nodes, nodes); trial: 0 for a velocity, 1 for the pressure."""
         rows, columns = self.nodes[0], self.nodes[trial]
         shape = tuple(line[0].size * line[1].size for line in (self.velocity, (self.velocity, self.pressure)[trial]))
@@ -217,13 +217,15 @@ def _equations(flow: Flow, reynolds: float) -> tuple[Real, sparse.csr_matrix]:
     u, v = (f[mesh.nodes[0]] for f in (flow.u, flow.v))
     weight = inertia * area * w
 
-    def tested(factor: Real, trial: Real) -> Real:
+    def test_integrals(factor: Real, trial: Real) -> Real:
         return a.T @ ((weight * factor)[:, :, None] * trial)
 
-    carried = viscosity * viscous + mesh.assembled(tested(u @ a.T * sx, dx) + tested(v @ a.T * sy, dy))
+    carried = viscosity * viscous + mesh.assemble(test_integrals(u @ a.T * sx, dx) + test_integrals(v @ a.T * sy, dy))
     momentum = (carried @ flow.u + gx @ flow.p, carried @ flow.v + gy @ flow.p)
     residual = np.concatenate([*momentum, gx.T @ flow.u + gy.T @ flow.v])
-    u_x, u_y, v_x, v_y = (mesh.assembled(tested(f @ d.T * s, a)) for f in (u, v) for d, s in ((dx, sx), (dy, sy)))
+    u_x, u_y, v_x, v_y = (
+        mesh.assemble(test_integrals(f @ d.T * s, a)) for f in (u, v) for d, s in ((dx, sx), (dy, sy))
+    )
     jacobian = sparse.bmat(
         [
             [carried + u_x, u_y, gx],

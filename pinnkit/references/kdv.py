@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pinnkit.references.periodic import PeriodicSolution
-from pinnkit.references.spectral import kept_periodic
+from pinnkit.references.spectral import periodic_from_cache
 
 # The resolution to start from; its doubling is what is returned.
 MODES, STEPS = 128, 4000
@@ -41,7 +41,7 @@ def solution(t: ArrayLike, x: ArrayLike, dispersion: float = 0.022, *, t_end: fl
 @functools.lru_cache(maxsize=4)
 def converged(dispersion: float = 0.022, t_end: float = 1.0) -> PeriodicSolution:
     """The same solution as an object, with its `estimated_error`; the arguments are those of `solution`."""
-    return kept_periodic(
+    return periodic_from_cache(
         "kdv",
         [dispersion, t_end],
         initial,

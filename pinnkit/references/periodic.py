@@ -46,7 +46,7 @@ class PeriodicSolution:
         windows: the coefficients on consecutive windows of time from 0 to t_end.
         length, x0: the period and the left end [length].
         initial: the initial value, which answers for t = 0 exactly; None leaves that to the coefficients.
-        estimated_error: what `converged_periodic` measured; None for a single resolution.
+        estimated_error: what `refine_periodic` measured; None for a single resolution.
     """
 
     windows: tuple[Window, ...]
@@ -118,7 +118,7 @@ def _evaluate(window: Window, t: Real, turns: Real) -> Real:
     t_axis, t_index = np.unique(t, return_inverse=True)
     x_axis, x_index = np.unique(turns, return_inverse=True)
     if t_axis.size * x_axis.size > 4 * t.size:
-        return _evaluate_scattered(window, t, turns)
+        return _evaluate_points(window, t, turns)
     u = np.empty((t_axis.size, x_axis.size))
     weighted = _in_time(window, t_axis)
     weighted[:, 1:] *= 2.0
@@ -129,7 +129,7 @@ def _evaluate(window: Window, t: Real, turns: Real) -> Real:
     return np.asarray(u[t_index, x_index])
 
 
-def _evaluate_scattered(window: Window, t: Real, turns: Real) -> Real:
+def _evaluate_points(window: Window, t: Real, turns: Real) -> Real:
     modes = window.coefficients.shape[1]
     u = np.empty(t.size)
     rows = max(1, CHUNK // modes)
@@ -184,10 +184,10 @@ def _distance(coarse: Complex, fine: Complex) -> tuple[float, float, float]:
     gap[: coarse.size] -= coarse
     points = scipy.fft.next_fast_len(4 * gap.size, real=True)
     values = scipy.fft.irfft(gap, points) * points
-    return _squared_norm(gap), _squared_norm(fine), float(np.abs(values).max())
+    return _square_norm(gap), _square_norm(fine), float(np.abs(values).max())
 
 
-def _squared_norm(c: Complex) -> float:
+def _square_norm(c: Complex) -> float:
     return float(abs(c[0]) ** 2 + 2.0 * np.sum(np.abs(c[1:]) ** 2))
 
 

@@ -114,7 +114,7 @@ def solve_periodic(
     return PeriodicSolution(tuple(windows), length, x0, initial)
 
 
-def converged_periodic(
+def refine_periodic(
     initial: Callable[[Real], Real],
     linear_symbol: Symbol,
     nonlinear: Callable[[Real], Real],
@@ -169,13 +169,13 @@ def converged_periodic(
         coarse = fine
     raise UsageError(
         f"No two resolutions agree to {tolerance:g}: the last two differ by {estimate.relative_l2:.1e} (relative L2).",
-        where="converged_periodic",
+        where="refine_periodic",
         expected=f"agreement within {refinements} doublings from modes = {modes}, steps = {steps}",
         do="Start from more modes or steps, give early_modes if the initial value is not smooth, or ask for less.",
     )
 
 
-def kept_periodic(
+def periodic_from_cache(
     name: str,
     parameters: Sequence[float],
     initial: Callable[[Real], Real],
@@ -188,17 +188,17 @@ def kept_periodic(
     early_modes: int | None = None,
     **others: Any,
 ) -> PeriodicSolution:
-    """What `converged_periodic` returns, computed once on a machine and then read from `cache`.
+    """What `refine_periodic` returns, computed once on a machine and then read from `cache`.
 
     Arguments
         name: of its file.
         parameters: all numbers that the equation depends on; another choice is another file.
-        The others are those of `converged_periodic`.
+        The others are those of `refine_periodic`.
     """
     resolution: dict[str, Any] = {"modes": modes, "steps": steps, "early_modes": early_modes, "tolerance": tolerance}
 
     def compute() -> dict[str, NDArray[np.generic]]:
-        return to_arrays(converged_periodic(initial, linear_symbol, nonlinear, **resolution, **others))
+        return to_arrays(refine_periodic(initial, linear_symbol, nonlinear, **resolution, **others))
 
     return from_arrays(cached(name, {"parameters": list(parameters), **resolution}, compute), initial)
 

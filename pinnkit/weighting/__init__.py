@@ -4,7 +4,7 @@ from pinnkit.weighting.attention import ResidualAttention, SelfAdaptive, Variati
 from pinnkit.weighting.base import Weighting
 from pinnkit.weighting.causal import Causality
 from pinnkit.weighting.terms import NTK, GradientNorm
-from pinnkit.weighting.weigher import WEIGHTINGS, Weigher, unweighted, weigher
+from pinnkit.weighting.weigher import WEIGHTINGS, Weigher, drop_weights, weigher
 
 __all__ = [
     "NTK",
@@ -16,6 +16,6 @@ __all__ = [
     "VariationalAttention",
     "Weigher",
     "Weighting",
-    "unweighted",
+    "drop_weights",
     "weigher",
 ]

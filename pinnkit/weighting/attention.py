@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pinnkit.objective import Objective, Parameters, PointSets
-from pinnkit.weighting.base import Factors, Weighting, Where, groups_of, residuals_in
+from pinnkit.weighting.base import Factors, Weighting, Where, group_residuals, groups_of
 
 Potential = Literal["exponential", "quadratic"]
 Per = Literal["point", "term"]
@@ -34,7 +34,7 @@ class _Attention(Weighting):
 
     def sizes(self, objective: Objective, params: Parameters, points: PointSets) -> Factors:
         """|r|, {term: (points,)}."""
-        found = residuals_in(objective, groups_of(objective, self.where), params, points)
+        found = group_residuals(objective, groups_of(objective, self.where), params, points)
         return {t: jnp.abs(r) for t, r in found.items()}
 
     def fresh(self, objective: Objective, state: Any, params: Parameters, points: PointSets) -> Any:
@@ -68,12 +68,12 @@ class ResidualAttention(_Attention):
     def init(self, objective: Objective, params: Parameters, points: PointSets) -> Factors:
         """What lambda would be had the residual always been as it is."""
         bound = self.rate / (1.0 - self.memory)
-        return {t: bound * of_largest(r) for t, r in self.sizes(objective, params, points).items()}
+        return {t: bound * relative_to_largest(r) for t, r in self.sizes(objective, params, points).items()}
 
     def update(self, objective: Objective, state: Factors, params: Parameters, points: PointSets) -> Factors:
         """memory lambda + rate |r| / max |r|."""
         sizes = self.sizes(objective, params, points)
-        return {t: self.memory * state[t] + self.rate * of_largest(r) for t, r in sizes.items()}
+        return {t: self.memory * state[t] + self.rate * relative_to_largest(r) for t, r in sizes.items()}
 
     def factors(self, objective: Objective, state: Factors, points: PointSets) -> Factors:
         """lambda^2: the loss is a mean of (lambda r)^2."""
@@ -121,7 +121,7 @@ class VariationalAttention(_Attention):
         return state
 
     def _tilt(self, size: Float[Array, " points"]) -> Float[Array, " points"]:
-        q = of_largest(size)
+        q = relative_to_largest(size)
         # Relative to the largest, so that no exponential overflows.
         tilt = jnp.exp(self.sharpness * (q - 1.0)) if self.potential == "exponential" else q
         mean = jnp.mean(tilt)
@@ -162,7 +162,7 @@ class SelfAdaptive(_Attention):
         """One step up."""
         sizes = self.sizes(objective, params, points)
         if self.per == "point":
-            return {t: state[t] + self.rate * of_largest(state[t] * r**2) for t, r in sizes.items()}
+            return {t: state[t] + self.rate * relative_to_largest(state[t] * r**2) for t, r in sizes.items()}
         gradients = {t: state[t] * objective.weights[t] * jnp.mean(r**2) for t, r in sizes.items()}
         largest = jnp.max(jnp.stack(list(gradients.values())))
         return {t: state[t] + self.rate * g / jnp.where(largest > 0, largest, 1.0) for t, g in gradients.items()}
@@ -178,7 +178,7 @@ class SelfAdaptive(_Attention):
         return {t: jnp.broadcast_to(state[t] ** 2, (n,)) for t, n in counts.items()}
 
 
-def of_largest(size: Float[Array, " points"]) -> Float[Array, " points"]:
+def relative_to_largest(size: Float[Array, " points"]) -> Float[Array, " points"]:
     """size / max(size); zero where all are zero."""
     largest = jnp.max(size)
     return size / jnp.where(largest > 0, largest, 1.0)

@@ -68,7 +68,7 @@ def groups_of(objective: Objective, where: Where) -> list[Group]:
     return list(equations.groups) if where == "all" else [equations.interior]
 
 
-def residuals_in(objective: Objective, groups: list[Group], params: Parameters, points: PointSets) -> Factors:
+def group_residuals(objective: Objective, groups: list[Group], params: Parameters, points: PointSets) -> Factors:
     """The residuals of some groups, {term: (points,)}."""
     wanted = {t for g in groups for t in objective.equations.terms(g)}
     return {t: r for t, r in objective.residuals_by_tile(params, points).items() if t in wanted}

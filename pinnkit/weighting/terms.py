@@ -30,16 +30,16 @@ class _Balance(Weighting):
         self.require("memory", least=0, below=1)
 
     @abstractmethod
-    def balanced(self, objective: Objective, params: Parameters, points: PointSets) -> Scalars:
+    def balancing_weights(self, objective: Objective, params: Parameters, points: PointSets) -> Scalars:
         """The weights that would balance the terms now."""
 
     def init(self, objective: Objective, params: Parameters, points: PointSets) -> Scalars:
         """The weights that balance the terms at the start."""
-        return self.balanced(objective, params, points)
+        return self.balancing_weights(objective, params, points)
 
     def update(self, objective: Objective, state: Scalars, params: Parameters, points: PointSets) -> Scalars:
         """memory lambda + (1 - memory) lambda now."""
-        now = self.balanced(objective, params, points)
+        now = self.balancing_weights(objective, params, points)
         return {t: self.memory * state[t] + (1.0 - self.memory) * v for t, v in now.items()}
 
     def factors(self, objective: Objective, state: Scalars, points: PointSets) -> Factors:
@@ -59,7 +59,7 @@ class GradientNorm(_Balance):
 
     name: ClassVar[str] = "gradient_norm"
 
-    def balanced(self, objective: Objective, params: Parameters, points: PointSets) -> Scalars:
+    def balancing_weights(self, objective: Objective, params: Parameters, points: PointSets) -> Scalars:
         """mean_j |grad L_j| / |grad L_i|."""
         norms = {t: _norm(slope) for t, slope in objective.slopes(params, points).items()}
         return ratios(norms, jnp.mean(jnp.stack(list(norms.values()))))
@@ -80,7 +80,7 @@ class NTK(_Balance):
         super().__post_init__()
         self.require("rows", whole=True, least=1)
 
-    def balanced(self, objective: Objective, params: Parameters, points: PointSets) -> Scalars:
+    def balancing_weights(self, objective: Objective, params: Parameters, points: PointSets) -> Scalars:
         """sum_j tr(K_j) / tr(K_i)."""
         traces = mean_traces(objective, params, {name: _some(p, self.rows) for name, p in points.items()})
         return ratios(traces, jnp.sum(jnp.stack(list(traces.values()))))

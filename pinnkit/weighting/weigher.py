@@ -14,7 +14,7 @@ from pinnkit.weighting.base import Factors, Weighting
 from pinnkit.weighting.causal import Causality
 from pinnkit.weighting.terms import NTK, GradientNorm
 
-Weighed = tuple[tuple[Any, ...], PointSets]
+StatesAndPoints = tuple[tuple[Any, ...], PointSets]
 """The states of all weightings, and the points with the weights that they say."""
 
 
@@ -26,8 +26,8 @@ class Weigher:
     says which weightings look at the residuals again; `fresh` that the points were just drawn.
     """
 
-    init: Callable[[Parameters, PointSets], Weighed]
-    update: Callable[[Any, Parameters, PointSets, tuple[bool, ...], bool], Weighed]
+    init: Callable[[Parameters, PointSets], StatesAndPoints]
+    update: Callable[[Any, Parameters, PointSets, tuple[bool, ...], bool], StatesAndPoints]
     intervals: tuple[int, ...]
 
     def due(self, step: int) -> tuple[bool, ...]:
@@ -40,32 +40,34 @@ def weigher(objective: Objective[Any, Any], weightings: Sequence[Weighting]) -> 
     for weighting in weightings:
         weighting.fits(objective)
 
-    def init(params: Parameters, points: PointSets) -> Weighed:
-        states, points = [], unweighted(points)
+    def init(params: Parameters, points: PointSets) -> StatesAndPoints:
+        states, points = [], drop_weights(points)
         for weighting in weightings:
             states.append(weighting.init(objective, params, points))
-            points = weighed(points, objective, weighting.factors(objective, states[-1], points))
+            points = apply_factors(points, objective, weighting.factors(objective, states[-1], points))
         return tuple(states), points
 
-    def update(states: Any, params: Parameters, points: PointSets, due: tuple[bool, ...], fresh: bool) -> Weighed:
-        renewed, points = [], unweighted(points)
+    def update(
+        states: Any, params: Parameters, points: PointSets, due: tuple[bool, ...], fresh: bool
+    ) -> StatesAndPoints:
+        renewed, points = [], drop_weights(points)
         for weighting, state, now in zip(weightings, states, due, strict=True):
             state = weighting.fresh(objective, state, params, points) if fresh else state
             state = weighting.update(objective, state, params, points) if now else state
             renewed.append(state)
-            points = weighed(points, objective, weighting.factors(objective, state, points))
+            points = apply_factors(points, objective, weighting.factors(objective, state, points))
         return tuple(renewed), points
 
     intervals = tuple(w.every for w in weightings)
     return Weigher(jax.jit(init), jax.jit(update, static_argnums=(3, 4)), intervals)
 
 
-def unweighted(points: PointSets) -> PointSets:
+def drop_weights(points: PointSets) -> PointSets:
     """The points without weights of their own."""
     return {name: replace(p, weights=None) for name, p in points.items()}
 
 
-def weighed(points: PointSets, objective: Objective[Any, Any], factors: Factors) -> PointSets:
+def apply_factors(points: PointSets, objective: Objective[Any, Any], factors: Factors) -> PointSets:
     """The points with the factors multiplied into their weights."""
     found = dict(points)
     for group in objective.equations.groups:

@@ -86,7 +86,7 @@ class Autoencoder:
         return AutoencoderModule(self, cells, inputs, outputs, rngs=rngs, dtype=dtype)
 
 
-def scaled(init: Initialiser, factor: float) -> Initialiser:
+def scale_initialiser(init: Initialiser, factor: float) -> Initialiser:
     """The initialiser with every weight `factor` times as large."""
     return lambda key, shape, dtype: factor * init(key, shape, dtype)
 
@@ -109,7 +109,7 @@ class AutoencoderModule(nnx.Module):
         sizes = model.sizes(count * inputs, count * outputs)
         layers = []
         for i, (n_in, n_out) in enumerate(pairwise(sizes)):
-            kernel = scaled(initialiser(model.init, model.gain2(i)), model.init_scale)
+            kernel = scale_initialiser(initialiser(model.init, model.gain2(i)), model.init_scale)
             layers.append(nnx.Linear(n_in, n_out, kernel_init=kernel, dtype=kind, param_dtype=kind, rngs=rngs))
         self.layers = nnx.List(layers)
 

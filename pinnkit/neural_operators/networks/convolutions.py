@@ -20,7 +20,7 @@ FEWER = 8
 """Inputs to an output from which on the products are shifted, not the inputs: from 56 channels to 1 4 ms instead of 52."""
 
 
-def convolved(
+def convolve(
     lhs: Float[Array, "samples *cells inputs"],
     rhs: Float[Array, "*window some outputs"],
     strides: tuple[int, ...],
@@ -72,7 +72,7 @@ class Doubling(nnx.Module):
             # Of an even place the taps 0 and 2 meet the inputs before and at it, of an odd one 1 and 3 those at and behind it.
             taps = [slice(p, None, self.STRIDE) for p in phase]
             begun = [slice(p, p + n + 1) for p, n in zip(phase, cells, strict=True)]
-            phases.append(convolved(padded[(slice(None), *begun)], kernel[tuple(taps)], (1,) * self.rank, "VALID"))
+            phases.append(convolve(padded[(slice(None), *begun)], kernel[tuple(taps)], (1,) * self.rank, "VALID"))
         apart = jnp.stack(phases, axis=-2).reshape(*h.shape[:-1], *(self.STRIDE,) * self.rank, -1)
         order = [0, *(axis for i in range(self.rank) for axis in (1 + i, 1 + self.rank + i)), 1 + 2 * self.rank]
         return apart.transpose(order).reshape(h.shape[0], *(self.STRIDE * n for n in cells), -1)

@@ -17,7 +17,7 @@ from pinnkit.init.initialisers import Initialiser, float_dtype
 from pinnkit.init.layers import convolution, depthwise, pointwise, transposed
 from pinnkit.models.layered import require_count
 from pinnkit.neural_operators.model import Expected, Watch
-from pinnkit.neural_operators.networks.convolutions import Doubling, convolved
+from pinnkit.neural_operators.networks.convolutions import Doubling, convolve
 
 WINDOW = 3
 AFTER_RELU = 2.0
@@ -227,7 +227,7 @@ class DenseEDModule(nnx.Module):
             feature_group_count=groups,
             use_bias=bias,
             kernel_init=init,
-            conv_general_dilated=convolved,
+            conv_general_dilated=convolve,
             dtype=self.kind,
             param_dtype=self.kind,
             rngs=rngs,
