@@ -6,7 +6,7 @@ The transformations train any JAX function, without a `pinnkit.Problem`:
     levenberg_marquardt   a sum of squares, given by its residuals
     scale_by_soap         any scalar function with noisy gradients; the eigenbasis of Shampoo's preconditioner
     value_and_grad        value and gradient, from the state of the first two where it holds them
-    invalidate            to be called on the state when the function changes (other data)
+    invalidate            marks the value in the state as outdated, for when the function changes (other data)
 
 The classes (`Adam`, `SSBroyden`, ...) are the stages of a `pinnkit.Recipe`.
 """
