@@ -1,4 +1,4 @@
-"""Networks (flax.nnx goes no further than here), their activations, and the embedding of the coordinates."""
+"""Networks (only this folder and the neural operators use flax.nnx), activations, and the embedding of coordinates."""
 
 from pinnkit.models.activations import ACTIVATIONS, Activation, activation, max_useful_derivative
 from pinnkit.models.base import Model, set_params, split

@@ -13,18 +13,19 @@ from pinnkit.init.parametrisations import Parametrised
 from pinnkit.models.sparse import Connectivity
 
 _PLACES = 2
-"""Makes the key of the places differ from that of the weights."""
+"""Number that makes the random key of the connectivity mask differ from that of the weights."""
 
 
 class Dense(nnx.Module):
-    """y = x W + b, with b = 0 at the start; the parametrisation says what W is made of and does not touch the bias.
+    """A dense layer y = x W + b, with b = 0 at initialisation; the parametrisation determines W and leaves the bias alone.
 
-    Arguments
-        n_in, n_out: inputs and outputs.
-        parametrised: what is stored (a kernel, and factors where there are any), and how W is made of it.
-        rngs: `params` gives the key.
-        dtype: of all that is stored.
-        kept: the weights that are there, all unless given: the others are zero for good and no parameters.
+    Args:
+        n_in: Number of inputs.
+        n_out: Number of outputs.
+        parametrised: The parametrisation: the arrays to store, and how W is computed from them.
+        rngs: Random numbers; `params` gives the key.
+        dtype: Dtype of all stored arrays.
+        connectivity: The weights that the layer has; None for all. The others are zero for good and no parameters.
     """
 
     def __init__(
@@ -35,13 +36,14 @@ class Dense(nnx.Module):
         parametrised: Parametrised,
         rngs: nnx.Rngs,
         dtype: DTypeLike,
-        kept: Connectivity | None = None,
+        connectivity: Connectivity | None = None,
     ) -> None:
         key = rngs.params()
         stored = parametrised.draw(key, (n_in, n_out), dtype)
         places = None
-        if kept is not None and not kept.whole:
-            places = kept.places(jax.random.fold_in(key, _PLACES))
+        if connectivity is not None and not connectivity.whole:
+            # The whole kernel is drawn and then thinned: with the same key a sparse layer starts from the dense one's weights.
+            places = connectivity.places(jax.random.fold_in(key, _PLACES))
             stored["kernel"] = stored["kernel"].ravel()[places]
         for name, value in stored.items():
             setattr(self, name, nnx.Param(value))
@@ -49,15 +51,15 @@ class Dense(nnx.Module):
         self.places = None if places is None else nnx.Variable(places)
         self.stored = tuple(stored)
         self.weights = parametrised.weights
-        self.kept = kept
+        self.connectivity = connectivity
 
     def __call__(self, X: Float[Array, "points n_in"]) -> Float[Array, "points n_out"]:
         """Apply the layer to a batch."""
         return X @ self.weight_matrix() + self.bias[...][None, :]
 
     def weight_matrix(self) -> Float[Array, "n_in n_out"]:
-        """W, of what is stored."""
+        """Return W, (n_in, n_out), computed from the stored arrays."""
         stored = {name: getattr(self, name)[...] for name in self.stored}
-        if self.kept is not None and self.places is not None:
-            stored["kernel"] = self.kept.spread(stored["kernel"], self.places[...])
+        if self.connectivity is not None and self.places is not None:
+            stored["kernel"] = self.connectivity.spread(stored["kernel"], self.places[...])
         return self.weights(stored)
