@@ -1,4 +1,4 @@
-"""Weights that follow the residuals: of terms, of points, in time. They change between compiled chunks only."""
+"""Adaptive weights that follow the residuals: of terms, of points, in time. They change between compiled chunks only."""
 
 from pinnkit.weighting.attention import ResidualAttention, SelfAdaptive, VariationalAttention
 from pinnkit.weighting.base import Weighting
