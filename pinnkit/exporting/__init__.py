@@ -1,4 +1,4 @@
-"""A trained solution for use elsewhere: as a StableHLO program, or in eight bits for numpy."""
+"""Export of trained solutions: as a StableHLO program, or in eight bits for numpy."""
 
 from pinnkit.exporting.int8 import QuantisedSolution, quantise
 from pinnkit.exporting.reader import Int8Solution
