@@ -250,7 +250,7 @@ STATEMENTS = (
         "an input far from Gaussian", (Peaked(), replace(RELU, depth=1), INT8, "first layer"),
     ),
     Statement(
-        "zero gates: the output does not feel the blocks", gates, (Heat(), pk.ResNet(width=64), "", "output"),
+        "zero gates: the output does not depend on the blocks", gates, (Heat(), pk.ResNet(width=64), "", "output"),
         "slope of gates before zero layers", (Heat(), pk.ResNet(width=64, init_scale=0.0), "", "gates"),
     ),
     Statement(

@@ -19,7 +19,7 @@ QUICK = Settings(draws=12, points=3, rows=16)
 @pytest.mark.parametrize(
     "model", [pk.ResNet(width=8, depth=2), pk.PirateNet(width=8, depth=2), pk.MLP(width=8, depth=2)]
 )
-def test_closed_blocks_are_not_felt_and_can_open(model):
+def test_closed_blocks_do_not_affect_the_output_and_can_open(model):
     report = gates.gates(objective(Rod(), model), QUICK, 0)
     output, slope = report.findings
     assert output.measured == 0.0 and output.verdict == "fit"

@@ -326,7 +326,7 @@ def test_members_without_an_effect_are_refused(members, words):
     [
         ({"windows": 2}, "windows of time: it has no"),
         ({"curriculum": pk.Curriculum(parameter="k", multiples=(0.5,))}, "a curriculum: "),
-        ({"causality": pk.Causality(slices=4)}, "the weighting causality: weightings look at"),
+        ({"causality": pk.Causality(slices=4)}, "the weighting causality: weightings need"),
         ({"weighting": pk.SelfAdaptive()}, "one residual per point"),
         ({"stages": (pk.LevenbergMarquardt(steps=3),)}, "the Jacobian"),
         ({"precision": "bfloat16"}, "the precision bfloat16: "),

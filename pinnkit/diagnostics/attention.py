@@ -136,7 +136,7 @@ def entropy_verdict(entropy: Float[np.ndarray, " draws"]) -> Verdict:
 def _finding(what: str, start: str, samples: Float[np.ndarray, " draws"], expected: float, verdict: Verdict) -> Finding:
     message = f"{what}, {start}: {samples.mean():.3g}"
     if verdict == "unfit":
-        message += ": attention looks at little more than one token"
+        message += ": attention selects little more than one token"
     return Finding(
         diagnostic=NAME,
         equation=what,

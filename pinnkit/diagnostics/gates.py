@@ -48,7 +48,7 @@ def gates(objective: Objective, settings: Settings, seed: int) -> Report:
     changes, slopes = measure(objective, model, settings, seed)
     line = Line(label="mean of the networks", x=OPENINGS.tolist(), y=changes[:, 1:].mean(axis=0).tolist())
     chart = Chart(
-        title="what the output feels of the blocks",
+        title="sensitivity of the output to the blocks",
         xlabel="gate",
         ylabel="RMS change when the blocks are drawn anew",
         lines=(line,),
@@ -103,7 +103,7 @@ def measure(
 def _identity(change: float) -> Finding:
     verdict: Verdict = "fit" if change == 0.0 else "unfit"
     message = (
-        "the output does not feel the blocks at the start"
+        "the output does not depend on the blocks at the start"
         if change == 0.0
         else (f"the output changes by up to {change:.2g} when the blocks are drawn anew: their gates are not zero")
     )

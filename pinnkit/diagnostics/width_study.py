@@ -256,8 +256,8 @@ def _message(
         return f"{name}: the gradient is {measured:g}: this layer cannot learn"
     if verdict == "unfit":
         step = (widths[-1] / widths[0]) ** abs(exponent - power)
-        how = "more" if exponent > power else "less"
-        message += f"; a sound start {theoretical}: the widest network feels {step:.3g} times {how} than it should"
+        how = "larger" if exponent > power else "smaller"
+        message += f"; with a sound start it {theoretical}: in the widest network it is {step:.3g} times {how} than it should be"
     else:
         message += f", as it should: it {theoretical}"
     if theory is not None:

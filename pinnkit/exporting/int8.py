@@ -1,6 +1,6 @@
 """An eight-bit solution: one step per output for weights, one per layer for activations; `reader.py` needs numpy only.
 
-The predicted step of a layer's activations is that of a Gaussian with their root mean square s, q = s Phi^-1(1 - delta / 2) / 127.
+The predicted step of activations is that of a Gaussian with their root mean square s, q = s Phi^-1(1 - delta / 2) / 127.
 Calibration multiplies it by the factor with which rounded activations are closest to the true ones at points of the domain.
 The step of the weights of an output is their largest magnitude over 127.
 

@@ -79,7 +79,7 @@ def _dicts_to_lists(tree: Any) -> Any:
 
 
 def _lists_to_dicts(tree: Any) -> Any:
-    """The inverse of `_dicts_to_lists`."""
+    """Return the tree as nnx stores it: the inverse of `_dicts_to_lists`."""
     if isinstance(tree, list):
         return {i: _lists_to_dicts(item) for i, item in enumerate(tree) if not _is_empty(item)}
     if isinstance(tree, dict):

@@ -183,7 +183,7 @@ class LayeredModel(ABC):
             raise UsageError(
                 f"The masks are not those of this network ({error}).",
                 where=f"{type(self).__name__}.masks",
-                expected="one mask a layer, as pinnkit prune wrote them",
+                expected="one mask per layer, as pinnkit prune wrote them",
                 do="Leave the sizes of the network as they were when it was pruned.",
             ) from None
 

@@ -63,7 +63,7 @@ class OperatorKind:
             (
                 bool(weightings),
                 f"the weighting {', '.join(weightings)}",
-                "weightings look at one residual per point, and an equation here has one per cell of each sample",
+                "weightings need one residual per point, and an equation here has one per cell of each sample",
             ),
             (
                 any(stage.wants_residuals for stage in recipe.stages),

@@ -173,7 +173,7 @@ def _with_diagonal(matrix: Any, diagonal: Vector) -> Any:
 def _cg(
     A: Callable[[Vector], Vector], M: Callable[[Vector], Vector], b: Vector, iterations: int, tolerance: float
 ) -> Vector:
-    """Preconditioned conjugate gradients from zero (Nocedal, Wright 2006, algorithm 5.3)."""
+    """Solve A x = b by preconditioned conjugate gradients from zero (Nocedal, Wright 2006, algorithm 5.3)."""
     bound = tolerance * jnp.linalg.norm(b)
 
     def keep_going(carry: Any) -> Any:

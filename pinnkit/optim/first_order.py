@@ -23,7 +23,7 @@ class FirstOrder(Optimiser):
     learning_rate: float = 1e-3
     """Peak learning rate."""
     schedule: Schedule = "cosine"
-    """How the learning rate falls over the stage: to 0 (cosine), to 1% (exponential), or not at all."""
+    """Decay of the learning rate over the stage: to 0 (cosine), to 1% (exponential), or none (constant)."""
     warmup: int = 0
     """Steps over which the learning rate rises linearly from 0."""
 

@@ -235,16 +235,16 @@ def _equations(flow: Flow, reynolds: float) -> tuple[Real, sparse.csr_matrix]:
     def test_integrals(factor: Real, trial: Real) -> Real:
         return a.T @ ((weight * factor)[:, :, None] * trial)
 
-    carried = viscosity * viscous + mesh.assemble(test_integrals(u @ a.T * sx, dx) + test_integrals(v @ a.T * sy, dy))
-    momentum = (carried @ flow.u + gx @ flow.p, carried @ flow.v + gy @ flow.p)
+    transport = viscosity * viscous + mesh.assemble(test_integrals(u @ a.T * sx, dx) + test_integrals(v @ a.T * sy, dy))
+    momentum = (transport @ flow.u + gx @ flow.p, transport @ flow.v + gy @ flow.p)
     residual = np.concatenate([*momentum, gx.T @ flow.u + gy.T @ flow.v])
     u_x, u_y, v_x, v_y = (
         mesh.assemble(test_integrals(f @ d.T * s, a)) for f in (u, v) for d, s in ((dx, sx), (dy, sy))
     )
     jacobian = sparse.bmat(
         [
-            [carried + u_x, u_y, gx],
-            [v_x, carried + v_y, gy],
+            [transport + u_x, u_y, gx],
+            [v_x, transport + v_y, gy],
             [gx.T, gy.T, None],
         ],
         "csr",

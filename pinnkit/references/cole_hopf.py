@@ -87,7 +87,7 @@ def _check(t: Real, x: Real, nu: float, nodes: int | None) -> None:
         raise UsageError(
             f"t has shape {t.shape} and x has shape {x.shape}.",
             where=where,
-            expected="one t and one x a point, in arrays of the same shape",
+            expected="one t and one x per point, in arrays of the same shape",
             do="Flatten a grid with numpy.meshgrid(t, x, indexing='ij') and .ravel().",
         )
     if not (nu > 0 and math.isfinite(nu)):

@@ -104,7 +104,7 @@ class PeriodicSolution:
             raise UsageError(
                 f"t has shape {t.shape} and x has shape {x.shape}.",
                 where="PeriodicSolution.at",
-                expected="one t and one x a point, in arrays of the same shape",
+                expected="one t and one x per point, in arrays of the same shape",
                 do="Flatten a grid with numpy.meshgrid(t, x, indexing='ij') and .ravel().",
             )
         inside = (t >= 0.0) & (t <= self.t_end * (1.0 + 1e-12)) & np.isfinite(x)

@@ -240,7 +240,7 @@ def _project(initial: Callable[[Real], Real], x0: float, length: float, modes: i
     values = np.asarray(initial(x0 + length * np.arange(points) / points), dtype=np.float64)
     if values.shape != (points,) or not np.all(np.isfinite(values)):
         raise UsageError(
-            "The initial value is not an array of finite numbers, one a point.",
+            "The initial value is not an array of finite numbers, one per point.",
             where="solve_periodic",
             expected="a function x (points,) -> values (points,)",
             do="Write it with numpy functions, and look for a division by zero.",

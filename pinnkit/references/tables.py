@@ -190,7 +190,7 @@ def _grid(file: Path, where: dict[str, Real], what: dict[str, Real]) -> GridTabl
                 f"'{name}' has {axis.size} values, {np.unique(axis).size} of them different.",
                 where=shown_path(file),
                 expected=f"at least {FEWEST} values along each axis of a grid, all different",
-                do="Give more values, or flat columns with one value a point.",
+                do="Give more values, or flat columns with one value per point.",
             )
     return GridTable(file, where, {field: _spline(list(where.values()), values) for field, values in what.items()})
 
