@@ -242,6 +242,7 @@ class LayeredModule(nnx.Module):
         preactivations: list[Float[Array, "points units"]] = []
 
         def dense(h: Array) -> Array:
+            # Layers are taken in the order of the calls: `forward` and the list `layers` have to agree.
             z = self.layers[len(preactivations)](h)
             preactivations.append(z if shifts is None else z + shifts[len(preactivations)])
             return preactivations[-1]

@@ -240,12 +240,12 @@ def _step(
     def trial(trials: _Trials) -> _Trials:
         # mu in proportion to ||rho||^2 makes convergence quadratic even where J is singular (Yamashita, Fukushima).
         mu = jnp.maximum(trials.damping * squares, linear.least)
-        step, promised = solve_and_correct(linear.solver(mu))
+        step, predicted = solve_and_correct(linear.solver(mu))
         value, grad = value_and_grad(now.x + step)
-        # The corrected step is held against the promise for p: a correction that helps makes the gain ratio larger.
-        gain = (now.value - value) / (factor * promised)
+        # The corrected step is compared with the prediction for p: a correction that helps makes the gain ratio larger.
+        gain = (now.value - value) / (factor * predicted)
         # A finite value can come with a gradient of NaN, which the next step would start from.
-        accepted = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad)) & (promised > 0) & (gain > LEAST_GAIN)
+        accepted = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad)) & (predicted > 0) & (gain > LEAST_GAIN)
         # Nielsen's rule: a smooth function of the gain ratio, without the jumps of the 0.25 and 0.75 of Marquardt's.
         change = jnp.where(accepted, jnp.maximum(FASTEST, 1 - (2 * gain - 1) ** 3), _growth(trials.number))
         # Below `least` no damping counts: it must not sink there, from where it would take many trials to come back.
@@ -276,13 +276,13 @@ def _constant_factor(value: Scalar, rho: list[Any]) -> Scalar:
 
 
 def _solve_and_correct(products: Products, rho: list[Any], corrections: int, solve: Solver) -> tuple[Vector, Scalar]:
-    """Return the corrected step, and the decrease of the sum of squares that the linear model promises for p."""
+    """Return the corrected step, and the decrease of the sum of squares that the linear model predicts for p."""
     flat, unravel = ravel_pytree(products.params)
     p = -solve(rho)
     along = products.times(p)
     linear_model = jax.tree.map(jnp.add, rho, along)
     # ||rho||^2 - ||rho + J p||^2 as one sum: as a difference of the two it would lose all digits near convergence.
-    promised = -jnp.sum(jnp.stack([jnp.sum(a * (2 * r + a)) for a, r in zip(along, rho, strict=True)]))
+    predicted = -jnp.sum(jnp.stack([jnp.sum(a * (2 * r + a)) for a, r in zip(along, rho, strict=True)]))
     length = jnp.linalg.norm(p)
 
     def correct(carry: _Correction) -> _Correction:
@@ -296,9 +296,9 @@ def _solve_and_correct(products: Products, rho: list[Any], corrections: int, sol
 
     start = _Correction(jnp.asarray(0, jnp.int32), p, length, jnp.asarray(True))
     end = lax.while_loop(lambda c: c.unfinished & (c.number < corrections), correct, start)
-    return end.step, promised
+    return end.step, predicted
 
 
 def _growth(rejected: Int[Array, ""]) -> Any:
-    """Return the factor of the damping after so many rejected steps: 2, 4, 8, ... (Madsen et al., algorithm 3.16)."""
+    """Return the factor of the damping for a rejected step after this many others: 2, 4, 8, ... (Madsen et al., algorithm 3.16)."""
     return 2.0 ** (rejected + 1)
