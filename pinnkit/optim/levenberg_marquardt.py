@@ -300,5 +300,5 @@ def _solve_and_correct(products: Products, rho: list[Any], corrections: int, sol
 
 
 def _growth(rejected: Int[Array, ""]) -> Any:
-    """Return the factor of the damping for a rejected step after this many others: 2, 4, 8, ... (Madsen et al., algorithm 3.16)."""
+    """Return the factor of the damping of a rejected step after `rejected` others: 2, 4, 8, ... (Madsen et al. 2004, 3.16)."""
     return 2.0 ** (rejected + 1)

@@ -142,20 +142,9 @@ def refine_periodic(
 ) -> PeriodicSolution:
     """Solve with doubled modes and steps until two resolutions agree.
 
-    Args:
-        initial: As in `solve_periodic`, like the arguments that follow it.
-        linear_symbol: See `solve_periodic`.
-        nonlinear: See `solve_periodic`.
-        length: See `solve_periodic`.
-        x0: See `solve_periodic`.
-        t_end: See `solve_periodic`.
-        tolerance: Largest relative L2 difference of the last two resolutions, over [0, t_end] and the period.
-        modes: Number of waves of the first resolution; doubled with steps and early_modes.
-        steps: Number of steps of the first resolution.
-        degree: See `solve_periodic`.
-        outer_symbol: See `solve_periodic`.
-        early_modes: Number of waves at first of the first resolution.
-        refinements: Maximum number of doublings.
+    `tolerance` is the largest relative L2 difference of the last two resolutions, over [0, t_end] and the period;
+    `refinements` is the maximum number of doublings. `modes`, `steps` and `early_modes` are those of the first resolution, and
+    are doubled together. The other arguments are those of `solve_periodic`.
 
     Returns:
         The finer of the last two. Its `estimated_error` is their difference: an estimate of the coarser one's error, and a
@@ -211,20 +200,8 @@ def periodic_from_cache(
 ) -> PeriodicSolution:
     """Return the result of `refine_periodic`, computed once on a machine and then read from `cache`.
 
-    Args:
-        name: Name of the cache file.
-        parameters: All numbers that the equation depends on; another choice is another file.
-        initial: See `refine_periodic`, like all arguments that follow.
-        linear_symbol: See `refine_periodic`.
-        nonlinear: See `refine_periodic`.
-        tolerance: See `refine_periodic`.
-        modes: See `refine_periodic`.
-        steps: See `refine_periodic`.
-        early_modes: See `refine_periodic`.
-        **others: See `refine_periodic`.
-
-    Returns:
-        The solution with its `estimated_error`.
+    `name` is that of the cache file. `parameters` are all numbers that the equation depends on: another choice is another
+    file. The other arguments are those of `refine_periodic`.
     """
     resolution: dict[str, Any] = {"modes": modes, "steps": steps, "early_modes": early_modes, "tolerance": tolerance}
 
