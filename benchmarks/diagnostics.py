@@ -27,8 +27,8 @@ import numpy as np
 import tyro
 
 import pinnkit as pk
-from pinnkit.diagnostics.attention import ENTROPY, LOGITS, attention, judged, predicted_entropy, sequences
-from pinnkit.diagnostics.attention import measured as attention_measured
+from pinnkit.diagnostics.attention import ENTROPY, LOGITS, attention, entropy_verdict, predict_entropy, sequences
+from pinnkit.diagnostics.attention import measure as measure_attention
 from pinnkit.diagnostics.finding import Diagnostic, Finding, Settings
 from pinnkit.diagnostics.first_step import first_step
 from pinnkit.diagnostics.gates import gates
@@ -37,7 +37,7 @@ from pinnkit.diagnostics.number_formats import INT8, LEAST, number_formats
 from pinnkit.diagnostics.operator import operator
 from pinnkit.diagnostics.random_matrices import random_matrices
 from pinnkit.diagnostics.sparsity import sparsity
-from pinnkit.diagnostics.width_study import predictions_of, squared_gradients
+from pinnkit.diagnostics.width_study import gradient_squares, predictions_of
 from pinnkit.evaluation.half_precision import BELOW, BEYOND
 from pinnkit.neural_operators.diagnosis import BACKWARD, FORWARD, grid_signal
 from pinnkit.objective.probe_points import points_of
@@ -72,7 +72,7 @@ def prediction(problem: pk.Problem, model: pk.MLP, draws: int) -> tuple[float, f
     objective, _ = described(problem, model, pk.Recipe(), 0)
     group = objective.equations.interior
     points = points_of(group, 8)
-    found = squared_gradients(objective, model, group, points, draws, 0)["equation"]
+    found = gradient_squares(objective, model, group, points, draws, 0)["equation"]
     theory = predictions_of(objective, model, operator(objective.equations, group, "equation", points), points)
     assert theory is not None
     expected = np.mean([p.gradient for p in theory], axis=0)
@@ -250,7 +250,7 @@ STATEMENTS = (
         "an input far from Gaussian", (Peaked(), replace(RELU, depth=1), INT8, "first layer"),
     ),
     Statement(
-        "zero gates: the output does not feel the blocks", gates, (Heat(), pk.ResNet(width=64), "", "output"),
+        "zero gates: the output does not depend on the blocks", gates, (Heat(), pk.ResNet(width=64), "", "output"),
         "slope of gates before zero layers", (Heat(), pk.ResNet(width=64, init_scale=0.0), "", "gates"),
     ),
     Statement(
@@ -336,9 +336,9 @@ def _sharp() -> list[str]:
     """Entropy with projections far too large."""
     objective, _ = described(Advection(), RELU, pk.Recipe(), 0)
     tokens = sequences(objective, RELU.width, Settings().points, 0)
-    _, entropy = attention_measured(tokens, 100.0, 40, 0)
-    theory = predicted_entropy(tokens, 100.0, 0)
-    return ["entropy with 100/d", _number(theory), _number(float(entropy.mean())), judged(entropy)]
+    _, entropy = measure_attention(tokens, 100.0, 40, 0)
+    theory = predict_entropy(tokens, 100.0, 0)
+    return ["entropy with 100/d", _number(theory), _number(float(entropy.mean())), entropy_verdict(entropy)]
 
 
 def _number(value: float | None) -> str:

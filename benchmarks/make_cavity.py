@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from pinnkit.references.cavity import Flow, Mesh, graded, solve
+from pinnkit.references.cavity import Flow, Mesh, grade_edges, solve
 
 RE = 1000.0
 RESOLUTIONS = ((5, 13, 5), (6, 14, 6))
@@ -35,7 +35,7 @@ def points() -> tuple[np.ndarray, np.ndarray]:
 
 def computed(degree: int, elements: int, halvings: int) -> Flow:
     """The flow at one resolution."""
-    return solve(RE, Mesh(graded(elements, halvings, "-+"), graded(elements, halvings, "+"), degree))
+    return solve(RE, Mesh(grade_edges(elements, halvings, "-+"), grade_edges(elements, halvings, "+"), degree))
 
 
 def extremes(flow: Flow) -> dict[str, float]:

@@ -159,7 +159,7 @@ def test_the_help_of_a_problem_shows_its_own_defaults(tmp_path):
     text = re.sub(r"[│|\s]+", " ", out)
     for words in (
         "--problem.k FLOAT rate [1 / length] (default: 1.0)",
-        "--model.width INT Units in each hidden layer. (default: 4)",
+        "--model.width INT Number of units in each hidden layer. (default: 4)",
         "--adam.learning_rate FLOAT Peak learning rate. (default: 0.01)",
         "--weights.start FLOAT factor of mean(start^2) in the loss (default: 1.0)",
         "--stages",

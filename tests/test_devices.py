@@ -19,7 +19,7 @@ QUICK = Settings(draws=12, points=3, rows=16)
 @pytest.mark.parametrize(
     "model", [pk.ResNet(width=8, depth=2), pk.PirateNet(width=8, depth=2), pk.MLP(width=8, depth=2)]
 )
-def test_closed_blocks_are_not_felt_and_can_open(model):
+def test_closed_blocks_do_not_affect_the_output_and_can_open(model):
     report = gates.gates(objective(Rod(), model), QUICK, 0)
     output, slope = report.findings
     assert output.measured == 0.0 and output.verdict == "fit"
@@ -62,9 +62,9 @@ def independent_tokens(size=128, points=12):
 
 @pytest.mark.parametrize(("gain2", "variance"), [(1.0, 1.0), (2.0, 4.0)])
 def test_variance_of_the_logits(gain2, variance):
-    found, entropy = attention.measured(independent_tokens(), gain2, 60, 0)
+    found, entropy = attention.measure(independent_tokens(), gain2, 60, 0)
     assert found.mean() == pytest.approx(variance, rel=0.05)
-    assert entropy.mean() == pytest.approx(attention.predicted_entropy(independent_tokens(), gain2, 1), abs=0.02)
+    assert entropy.mean() == pytest.approx(attention.predict_entropy(independent_tokens(), gain2, 1), abs=0.02)
 
 
 def test_entropy_of_known_weights():
@@ -75,9 +75,9 @@ def test_entropy_of_known_weights():
 
 
 def test_sharp_attention_is_unfit():
-    _, entropy = attention.measured(independent_tokens(), 40.0, 12, 0)
-    assert attention.judged(entropy) == "unfit"
-    assert entropy.mean() == pytest.approx(attention.predicted_entropy(independent_tokens(), 40.0, 1), abs=0.03)
+    _, entropy = attention.measure(independent_tokens(), 40.0, 12, 0)
+    assert attention.entropy_verdict(entropy) == "unfit"
+    assert entropy.mean() == pytest.approx(attention.predict_entropy(independent_tokens(), 40.0, 1), abs=0.03)
 
 
 @pytest.mark.slow

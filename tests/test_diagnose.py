@@ -18,10 +18,10 @@ from pinnkit.checking.start_signal import initial_rms_and_warnings
 from pinnkit.diagnostics.finding import Settings, bootstrap, interval
 from pinnkit.diagnostics.first_step import first_step
 from pinnkit.diagnostics.kernel import balance, kernel_weights, spectrum
-from pinnkit.diagnostics.random_matrices import measured, random_matrices
+from pinnkit.diagnostics.random_matrices import measure, random_matrices
 from pinnkit.diagnostics.registry import DIAGNOSTICS, FURTHER, diagnose
 from pinnkit.diagnostics.signal import signal
-from pinnkit.diagnostics.width_study import squared_gradients, width_study
+from pinnkit.diagnostics.width_study import gradient_squares, width_study
 from pinnkit.fields import Points
 from pinnkit.figures.diagnosis import diagnosis_figures
 from pinnkit.objective.jacobians import points_at
@@ -62,7 +62,7 @@ def test_gradients_are_those_of_each_network_by_itself():
     made = objective(Advection(), SMALL)
     group = made.equations.interior
     points = points_of(group, 2)
-    found = squared_gradients(made, SMALL, group, points, 3, seed=0)["advection"]
+    found = gradient_squares(made, SMALL, group, points, 3, seed=0)["advection"]
     assert found.shape == (3, 3)
     for draw, key in enumerate(jax.random.split(jax.random.key(0), 3)):
         for kind in ("standard", "ntk"):
@@ -390,7 +390,7 @@ def test_a_radius_by_power_iteration():
     """The largest singular value bounds it, and J^k grows like it: an independent computation for one network."""
     model = pk.MLP(width=40, depth=2)
     made = objective(Advection(), model)
-    radii, sizes, chain = measured(made, model, [1], 4, seed=0)
+    radii, sizes, chain = measure(made, model, [1], 4, seed=0)
     assert radii.shape == (4, 1) and chain.shape == (4, 1) and sizes[0] > 0
     key = jax.random.split(jax.random.key(0), 4)[2]
     drawn = RandomNetwork(made, model, key, jnp.float32)

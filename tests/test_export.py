@@ -14,7 +14,7 @@ from cases import Rod, objective, random_parameters, refused, scattered
 from cli import pinnkit
 
 import pinnkit as pk
-from pinnkit.exporting import Int8Solution, exported, int8, quantised, reader
+from pinnkit.exporting import Int8Solution, export_program, int8, quantise, reader
 from pinnkit.models import LAYERED
 from pinnkit.models.activations import ACTIVATIONS
 from pinnkit.runs.run import Run
@@ -42,7 +42,7 @@ class Ring(pk.Problem):
 
 
 def eight_bit(made, params):
-    return Int8Solution(io.BytesIO(int8.written(*int8.contents(made.network, params))))
+    return Int8Solution(io.BytesIO(int8.file_content(*int8.contents(made.network, params))))
 
 
 @pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - {"relu", "leaky_relu", "elu"}))
@@ -81,7 +81,7 @@ def evaluation(problem, model):
 
 def test_eight_bits():
     found = evaluation(Rod(), pk.MLP(width=16, depth=3))
-    small = quantised(found)
+    small = quantise(found)
     arrays = dict(np.load(io.BytesIO(small.content)))
     assert arrays["W0"].dtype == np.float32 and small.chosen[0] == 0.0  # what reads the coordinates
     assert small.small == 2 * 16 * 16 + 16
@@ -103,7 +103,7 @@ def test_eight_bits():
 def test_the_program_has_values_and_derivatives():
     run = Run(Rod(), pk.MLP(width=6, depth=2))
     found = run.evaluate(run.trainer.start())
-    written, difference = exported(found)
+    written, difference = export_program(found)
     assert difference < 1e-12
     u = jax.export.deserialize(bytearray(written)).call
     X = scattered(found.problem.domain, 5)
@@ -121,7 +121,7 @@ def test_the_program_has_values_and_derivatives():
 
 def test_what_cannot_be_written_in_eight_bits_is_refused():
     windows = Run(Rod(), pk.MLP(width=4, depth=1), pk.Recipe(schedule=pk.Windows(2)))
-    refused(lambda: quantised(windows.evaluate(windows.trainer.start())), "several networks", "without --int8")
+    refused(lambda: quantise(windows.evaluate(windows.trainer.start())), "several networks", "without --int8")
 
 
 ALONE = """

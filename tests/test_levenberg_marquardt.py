@@ -17,8 +17,8 @@ import pinnkit as pk
 from pinnkit.fields import Points
 from pinnkit.objective.collocation import point_sampler
 from pinnkit.optim import invalidate, levenberg_marquardt
-from pinnkit.optim.damped import DENSE, chosen, linear_problem, residuals_in
-from pinnkit.optim.jacobian import Products, gram_matrix, jacobian, mirrored
+from pinnkit.optim.damped import DENSE, choose_form, linear_problem, residuals_in
+from pinnkit.optim.jacobian import Products, gram_matrix, jacobian, symmetrise
 from pinnkit.parallel.residual_blocks import ResidualVector, blocks_of
 
 FORMS = ["normal", "sample", "cg", "sketch"]
@@ -100,7 +100,7 @@ def test_the_jacobian_and_its_gram_matrix_are_the_dense_ones(problem):
     blocks, (rho, J) = found.residual_vector(points).blocks, dense(problem)
     assert [b.pointwise for b in blocks] == [True, problem is Rod, True]
     assert blocks[0].shape[0] >= 3
-    (made, residuals), gram = jax.jit(lambda p: (jacobian(blocks, p), mirrored(gram_matrix(blocks, p))))(params)
+    (made, residuals), gram = jax.jit(lambda p: (jacobian(blocks, p), symmetrise(gram_matrix(blocks, p))))(params)
     filled = ~np.all(np.asarray(made) == 0, axis=1)
     assert filled.sum() == len(rho) < filled.size
     np.testing.assert_allclose(made[filled], J, rtol=1e-10, atol=1e-12)
@@ -118,7 +118,7 @@ def test_products_with_the_jacobian(problem):
     @jax.jit
     def both(params):
         products = Products(blocks, params)
-        return products.gram(p), products.transposed(products.times(p))
+        return products.gram(p), products.transpose_times(products.times(p))
 
     (along, squared), again = both(params)
     for found in (along, again):
@@ -149,14 +149,14 @@ import jax
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_num_cpu_devices", 2)
 import jax.numpy as jnp, numpy as np
-from test_levenberg_marquardt import case, dense, Rod, Flow, Products, gram_matrix, jacobian, mirrored
+from test_levenberg_marquardt import case, dense, Rod, Flow, Products, gram_matrix, jacobian, symmetrise
 for problem in (Rod, Flow):
     found, points, params = case(problem)
     vector = found.residual_vector(points)
     assert vector.blocks[0].shape[0] % 2 == 0
     rho, J = dense(problem)
     u = jnp.cos(jnp.arange(J.shape[1]) * 1.0)
-    made = jax.jit(lambda p: (vector(p), mirrored(gram_matrix(vector.blocks, p)), jacobian(vector.blocks, p)[0],
+    made = jax.jit(lambda p: (vector(p), symmetrise(gram_matrix(vector.blocks, p)), jacobian(vector.blocks, p)[0],
                               Products(vector.blocks, p).gram(u)[0]))(params)
     assert len(made[1].sharding.device_set) == 2
     for got, expected in zip((made[0], made[1], made[2].T @ made[2], made[3]), (rho, J.T @ J, J.T @ J, J.T @ (J @ u))):
@@ -383,7 +383,7 @@ def test_parameters_keep_their_structure_and_a_plain_function_of_many_residuals_
     ],
 )
 def test_the_form_is_chosen_by_size(residuals, parameters, form):
-    assert chosen("auto", residuals, parameters, 8) == form
+    assert choose_form("auto", residuals, parameters, 8) == form
 
 
 @pytest.mark.slow
@@ -400,7 +400,7 @@ def test_matrices_that_do_not_fit_are_refused_in_words():
     stage.fits(16384, jnp.float64)
     refused(lambda: stage.fits(20_000, jnp.float64), "form 'normal' take 3.0 GiB", "at most 2 GiB", "form='cg'")
     pk.LevenbergMarquardt().fits(200_000, jnp.float64)
-    refused(lambda: chosen("sample", 20_000, 100_000, 8), "20000 residuals and 100000 parameters")
+    refused(lambda: choose_form("sample", 20_000, 100_000, 8), "20000 residuals and 100000 parameters")
 
 
 def test_mistakes_are_refused_in_words():

@@ -30,7 +30,7 @@ class Descent(Optimiser):
     def transformation(self, step_scale=1.0):
         return optax.chain(optax.sgd(1e-2 * step_scale), optax.scale_by_schedule(lambda count: 1.0))
 
-    def stalled(self, state):
+    def stalls(self, state):
         return optax.tree_utils.tree_get(state, "count") >= self.lasts
 
 

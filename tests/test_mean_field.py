@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pinnkit.init import gain
-from pinnkit.init.mean_field import _nodes, _second_moments, activated, closed, predict
+from pinnkit.init.mean_field import _nodes, _second_moments, activation_channels, channel_closure, predict
 from pinnkit.models import ACTIVATIONS
 
 POINT = np.array([[0.5, 2.0], [1.0, 1.0]])  # x, and the direction v of the derivative
@@ -22,7 +22,7 @@ def he(width, layers, gain2, inputs=2):
 )
 def test_the_table_of_the_theory(width, expected):
     """Tanh, 3 hidden layers, x = (0.5, 2), v = (1, 1), gain2 = 2: computed elsewhere by two-dimensional quadrature."""
-    found = predict(jnp.tanh, closed([(0,)]), POINT, np.array([[0.0, 1.0]]), *he(width, 4, 2.0))
+    found = predict(jnp.tanh, channel_closure([(0,)]), POINT, np.array([[0.0, 1.0]]), *he(width, 4, 2.0))
     np.testing.assert_allclose(found.gradient, expected, rtol=2e-3)
 
 
@@ -33,13 +33,13 @@ def test_relu_and_advection_in_closed_form(speed, layers):
     features = np.array([[0.5, 2.0], [1.0, 0.0], [0.0, 1.0]])
     fan_in, variances = he(300, layers, 2.0)
     relu = ACTIVATIONS["relu"].function
-    found = predict(relu, closed([(0,), (1,)]), features, np.array([[0.0, 1.0, speed]]), fan_in, variances)
+    found = predict(relu, channel_closure([(0,), (1,)]), features, np.array([[0.0, 1.0, speed]]), fan_in, variances)
     np.testing.assert_allclose(np.array(found.gradient) * variances, 1 + speed**2, rtol=1e-9)
 
 
 def test_a_sine_layer_in_closed_form():
     """E sin^2 z = (1 - e^-2q)/2, and what follows for independent derivative channels."""
-    channels, q, s, w = closed([(0, 0)]), 0.7, 1.3, 0.4
+    channels, q, s, w = channel_closure([(0, 0)]), 0.7, 1.3, 0.4
     S = np.diag([q, s, w])
     sine, cosine = (1 - np.exp(-2 * q)) / 2, (1 + np.exp(-2 * q)) / 2
     H = np.asarray(_second_moments(jnp.sin, channels, *map(jnp.asarray, _nodes(channels, S))))
@@ -57,7 +57,7 @@ def test_a_sine_layer_in_closed_form():
 def test_channels_of_an_activation_are_its_nested_derivatives(name, highest):
     """phi of a polynomial with given derivatives, differentiated by nested jax.grad."""
     phi = ACTIVATIONS[name].function
-    channels = closed([highest])
+    channels = channel_closure([highest])
     z = np.random.default_rng(0).normal(size=(3, len(channels)))
 
     def polynomial(t, x, row):
@@ -67,7 +67,7 @@ def test_channels_of_an_activation_are_its_nested_derivatives(name, highest):
             total = total + amount * t**a * x**b / (np.prod(np.arange(1, a + 1)) * np.prod(np.arange(1, b + 1)))
         return phi(total)
 
-    found = np.asarray(activated(phi, channels, jnp.asarray(z)))
+    found = np.asarray(activation_channels(phi, channels, jnp.asarray(z)))
     for k, index in enumerate(channels):
         derivative = polynomial
         for axis in index:
@@ -79,30 +79,30 @@ def test_channels_of_an_activation_are_its_nested_derivatives(name, highest):
 @pytest.mark.slow
 def test_mixed_moments_by_monte_carlo():
     """A heat operator with correlated channels: the quadrature against four million draws."""
-    channels = closed([(0,), (1, 1)])
+    channels = channel_closure([(0,), (1, 1)])
     A = np.random.default_rng(1).normal(size=(4, 4))
     S = A @ A.T / 4
     H = np.asarray(_second_moments(jnp.tanh, channels, *map(jnp.asarray, _nodes(channels, S))))
     z = np.random.default_rng(2).multivariate_normal(np.zeros(4), S, size=4_000_000)
-    h = np.asarray(activated(jnp.tanh, channels, jnp.asarray(z)))
+    h = np.asarray(activation_channels(jnp.tanh, channels, jnp.asarray(z)))
     products = h[:, :, None] * h[:, None, :]
     error = products.std(axis=0) / np.sqrt(len(z))
     assert np.all(np.abs(H - products.mean(axis=0)) < 4 * error + 1e-12)
 
 
 def test_what_would_cost_too_much_is_not_predicted():
-    channels = closed([(0, 0, 1, 1), (0, 0, 0, 0), (1, 1, 1, 1)])
+    channels = channel_closure([(0, 0, 1, 1), (0, 0, 0, 0), (1, 1, 1, 1)])
     features = np.ones((len(channels), 2))
     assert predict(jnp.tanh, channels, features, np.ones((1, len(channels))), *he(8, 3, 2.0)) is None
 
 
 def test_zero_weights_give_zero():
-    found = predict(jnp.tanh, closed([(0,)]), POINT, np.array([[0.0, 1.0]]), (2, 8, 8), [0.0, 0.0, 0.0])
+    found = predict(jnp.tanh, channel_closure([(0,)]), POINT, np.array([[0.0, 1.0]]), (2, 8, 8), [0.0, 0.0, 0.0])
     assert found.gradient[0] == 0.0 and all(np.all(S == 0) for S in found.forward)
 
 
 def test_the_value_gain_keeps_the_value():
     gain2 = gain(jnp.tanh)
     features = np.array([[np.sqrt(1 / gain2)] * 2, [1.0, 0.0]])
-    found = predict(jnp.tanh, closed([(0,)]), features, np.array([[1.0, 0.0]]), *he(64, 12, gain2))
+    found = predict(jnp.tanh, channel_closure([(0,)]), features, np.array([[1.0, 0.0]]), *he(64, 12, gain2))
     np.testing.assert_allclose([S[0, 0] for S in found.forward], 1.0, rtol=1e-9)

@@ -118,13 +118,13 @@ def test_every_field_has_its_help(capsys):
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert tyro.cli(MLP, args=["--width", "64", "--init", "glorot"]) == MLP(width=64, init="glorot")
     for start in (
-        "Units",
-        "Number",
+        "Number of units",
+        "Number of hidden",
         "Activation:",
         "Variance of",
-        "What gain2",
-        "What is trained",
-        "Random",
+        "Quantity whose size",
+        "Trained quantities",
+        "Number of random",
         "Standard",
     ):
         assert start in text

@@ -116,7 +116,7 @@ class WithGaps(nnx.Module):
 
     def __init__(self):
         first, second = (
-            Dense(n_in, n_out, parametrised=HALVED, rngs=nnx.Rngs(0), dtype=jnp.float32)
+            Dense(n_in, n_out, layer_parametrisation=HALVED, rngs=nnx.Rngs(0), dtype=jnp.float32)
             for n_in, n_out in ((2, 3), (3, 1))
         )
         self.layers = nnx.List([Square(), first, Square(), second, Square()])

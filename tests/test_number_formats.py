@@ -49,9 +49,9 @@ def test_shares_of_a_gaussian():
         below = np.mean((np.abs(numbers) < np.finfo(np.float16).tiny) & (numbers != 0))
         beyond = np.mean(np.isinf(numbers))
         at = np.full((1, 1, 1), deviation)
-        assert formats.predicted(formats.BELOW, at)[0, 0] == pytest.approx(below, abs=3e-3)
-        assert formats.predicted(formats.BEYOND, at)[0, 0] == pytest.approx(beyond, abs=3e-3)
-    assert formats.predicted(formats.BELOW, np.zeros((1, 1, 1))) == 0.0  # zero is no number that was lost
+        assert formats.predict_shares(formats.BELOW, at)[0, 0] == pytest.approx(below, abs=3e-3)
+        assert formats.predict_shares(formats.BEYOND, at)[0, 0] == pytest.approx(beyond, abs=3e-3)
+    assert formats.predict_shares(formats.BELOW, np.zeros((1, 1, 1))) == 0.0  # zero is no number that was lost
     assert formats.tail(1e-3) == pytest.approx(norm.ppf(1 - 5e-4))
     assert np.finfo(np.float16).tiny == formats.SMALLEST and np.finfo(np.float16).max == formats.LARGEST
 

@@ -14,7 +14,7 @@ from cli import pinnkit
 import pinnkit as pk
 from pinnkit.evaluation import half_precision as formats
 from pinnkit.objective import Objective
-from pinnkit.optim.loss_scaling import FIRST, GROWS_AFTER, LARGEST, loss_scaled
+from pinnkit.optim.loss_scaling import FIRST, GROWS_AFTER, LARGEST, scale_loss
 from pinnkit.runs.run import Run
 
 TINY = Path(__file__).with_name("tiny.py")
@@ -76,7 +76,7 @@ def test_scaling_keeps_slopes_that_float16_would_lose():
 
 
 def test_a_step_with_overflow_is_left_out_and_the_factor_halved():
-    scaled, plain = loss_scaled(optax.with_extra_args_support(optax.adam(0.1))), optax.adam(0.1)
+    scaled, plain = scale_loss(optax.with_extra_args_support(optax.adam(0.1))), optax.adam(0.1)
     params = {"w": jnp.ones(3)}
     state, own = scaled.init(params), plain.init(params)
     good, bad = {"w": jnp.array([1.0, -2.0, 3.0])}, {"w": jnp.array([1.0, jnp.inf, 3.0])}

@@ -8,24 +8,24 @@ import pytest
 
 from pinnkit.errors import UsageError
 from pinnkit.problem import problem_class
-from pinnkit.references.cavity import Flow, Line, Mesh, graded, solve
+from pinnkit.references.cavity import Flow, Line, Mesh, grade_edges, solve
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def mesh(degree, elements, halvings=1):
-    return Mesh(graded(elements, halvings, "-+"), graded(elements, halvings, "+"), degree)
+    return Mesh(grade_edges(elements, halvings, "-+"), grade_edges(elements, halvings, "+"), degree)
 
 
 def test_edges_are_graded_to_the_ends_that_are_asked_for():
-    edges = graded(4, 2, "+")
+    edges = grade_edges(4, 2, "+")
     assert edges[0] == 0 and edges[-1] == 1 and np.all(np.diff(edges) > 0)
     assert edges.size == 5 + 2
     np.testing.assert_allclose(np.diff(edges)[-1], (1 - np.cos(np.pi / 4)) / 2 / 4)
 
 
 def test_a_line_is_exact_for_polynomials_of_its_degree():
-    line = Line(graded(3, 1, "-+"), 4)
+    line = Line(grade_edges(3, 1, "-+"), 4)
     lefts, widths = line.edges[:-1, None], np.diff(line.edges)[:, None]
     nodes = np.append((lefts + widths * (line.local[:-1] + 1) / 2).ravel(), 1.0)
     assert nodes.size == line.size

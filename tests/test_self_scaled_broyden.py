@@ -12,8 +12,8 @@ import pytest
 from scipy.optimize import minimize
 
 from pinnkit.errors import UsageError
-from pinnkit.optim.kept_values import invalidate
 from pinnkit.optim.self_scaled_broyden import _tau_and_phi, matrix_bytes, self_scaled_broyden
+from pinnkit.optim.stored_value import invalidate
 
 VARIANTS = ["ssbroyden", "ssbfgs", "bfgs"]
 OPT = self_scaled_broyden()  # one object, so that the tests that use it on the same function share what is compiled

@@ -194,7 +194,7 @@ def test_the_problems_own_model_and_recipe_are_used_unless_others_are_given():
         model = recipe = None
 
     run = Run(Plain())
-    stages = pk.Auto().resolved(run.objective.network.count(), run.objective.network.dtype)
+    stages = pk.Auto().resolve(run.objective.network.count(), run.objective.network.dtype)
     assert (run.model, run.recipe) == (pk.MLP(), pk.Recipe(stages=stages))
 
 

@@ -17,7 +17,7 @@ from flax import nnx
 import pinnkit as pk
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.sparsity import sparsity
-from pinnkit.models import LAYERED, Mask, split
+from pinnkit.models import LAYERED, ConnectivityMask, split
 from pinnkit.runs.pruning import largest, pruned
 from pinnkit.runs.run import Run
 
@@ -29,13 +29,13 @@ def built(model, seed=0):
 
 
 def kernels(run, params):
-    return [np.asarray(dense.kernel_used()) for dense in run.objective.network.module(params).layers]
+    return [np.asarray(dense.weight_matrix()) for dense in run.objective.network.module(params).layers]
 
 
 def test_a_mask_is_read_as_it_was_written():
     there = np.random.default_rng(0).random((5, 7)) < 0.3
-    assert list(Mask.of(there).places(5, 7)) == list(np.flatnonzero(there))
-    assert re.fullmatch("[0-9a-f]{10}", Mask.of(there))
+    assert list(ConnectivityMask.of(there).places(5, 7)) == list(np.flatnonzero(there))
+    assert re.fullmatch("[0-9a-f]{10}", ConnectivityMask.of(there))
 
 
 @pytest.mark.parametrize("parametrisation", ["standard", "ntk", "rwf", "weight_norm"])
@@ -45,8 +45,8 @@ def test_weights_left_out_are_zero_and_no_parameters(name, parametrisation):
     module = model.build(2, 1, rngs=nnx.Rngs(0), dtype=jnp.float32)
     params, apply = split(module)
     assert model.parameters(2, 1) == sum(a.size for a in jax.tree.leaves(params))
-    for layer, there, dense in zip(model.layers(2, 1), model.kept(2, 1), module.layers, strict=True):
-        W = np.asarray(dense.kernel_used())
+    for layer, there, dense in zip(model.layers(2, 1), model.connectivity(2, 1), module.layers, strict=True):
+        W = np.asarray(dense.weight_matrix())
         assert W.shape == (layer.n_in, layer.n_out)
         assert np.count_nonzero(W) == there.count == (W.size if layer.entry else round(0.25 * W.size))
     assert np.isfinite(jax.jit(apply)(params, jnp.ones((3, 2)))).all()
@@ -67,7 +67,7 @@ def test_variance_counts_the_weights_that_are_there():
 def test_two_seeds_keep_different_weights():
     model = pk.MLP(width=16, depth=2, keep=0.25)
     first, second = (
-        model.build(2, 1, rngs=nnx.Rngs(seed), dtype=jnp.float32).layers[1].kernel_used() for seed in (0, 1)
+        model.build(2, 1, rngs=nnx.Rngs(seed), dtype=jnp.float32).layers[1].weight_matrix() for seed in (0, 1)
     )
     assert np.any((np.asarray(first) != 0) != (np.asarray(second) != 0))
 
@@ -100,7 +100,7 @@ def test_a_sparse_network_is_the_full_one_with_zeros():
     params, apply = built(full)
     rng = np.random.default_rng(0)
     there = [np.ones((2, 8), bool), rng.random((8, 8)) < 0.4, rng.random((8, 1)) < 0.6]
-    some, sparse = built(replace(full, masks=tuple(Mask.of(m) for m in there)))
+    some, sparse = built(replace(full, masks=tuple(ConnectivityMask.of(m) for m in there)))
     for layer, mask in zip(params["layers"], there, strict=True):
         layer["kernel"] = layer["kernel"] * mask
     X = jnp.asarray(rng.normal(size=(5, 2)), jnp.float32)
@@ -108,15 +108,18 @@ def test_a_sparse_network_is_the_full_one_with_zeros():
 
 
 def test_a_configuration_read_from_json_is_the_same():
-    model = pk.ResNet(width=4, depth=1, masks=(Mask("ff"), Mask("ffff")))
+    model = pk.ResNet(width=4, depth=1, masks=(ConnectivityMask("ff"), ConnectivityMask("ffff")))
     again = pk.ResNet(**json.loads(json.dumps(dataclasses.asdict(model))))
     assert again == model and hash(again) == hash(model)
 
 
 def test_messages():
     refused(lambda: pk.MLP(keep=0.0), "MLP.keep is 0.0", "above 0 to 1")
-    refused(lambda: pk.MLP(keep=0.5, masks=(Mask("ff"),)), "beside masks")
-    refused(lambda: pk.MLP(width=4, depth=1, masks=(Mask("ff"), Mask("ffff"))).kept(2, 1), "not those of this network")
+    refused(lambda: pk.MLP(keep=0.5, masks=(ConnectivityMask("ff"),)), "beside masks")
+    refused(
+        lambda: pk.MLP(width=4, depth=1, masks=(ConnectivityMask("ff"), ConnectivityMask("ffff"))).connectivity(2, 1),
+        "not those of this network",
+    )
     run = Run(Rod(), pk.MLP(width=4, depth=1, keep=0.5))
     refused(lambda: pruned(run, run.trainer.start().params, 0.2), "sparse from the start", "with all its weights")
     run = Run(Rod(), pk.MLP(width=4, depth=1))

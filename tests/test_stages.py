@@ -111,12 +111,12 @@ def test_a_line_search_without_decrease_stalls(stage):
         return jnp.sum(q**2)
 
     state = optimiser.init(p)
-    assert not bool(stage.stalled(state))
+    assert not bool(stage.stalls(state))
     wrong = -2 * p if stage.name == "lbfgs" else jnp.full(2, jnp.nan)  # Broyden's search does not trust the sign
     _, state = jax.jit(lambda g, s: optimiser.update(g, s, p, value=value_fn(p), grad=g, value_fn=value_fn))(
         wrong, state
     )
-    assert bool(stage.stalled(state))
+    assert bool(stage.stalls(state))
 
 
 def test_ssbroyden_refuses_a_matrix_that_does_not_fit_and_names_the_alternative():
@@ -154,13 +154,13 @@ def test_the_command_line_can_name_every_stage_but_optax():
 
 
 def test_auto_stands_for_what_suits_the_size_and_the_precision():
-    (broyden,) = pk.Auto(steps=900, patience=3, loss_below=1e-9).resolved(1000, jnp.float64)
+    (broyden,) = pk.Auto(steps=900, patience=3, loss_below=1e-9).resolve(1000, jnp.float64)
     assert broyden == pk.SSBroyden(steps=900, patience=3, loss_below=1e-9)
-    soap, lbfgs = pk.Auto(steps=900).resolved(50_000, jnp.float64)
+    soap, lbfgs = pk.Auto(steps=900).resolve(50_000, jnp.float64)
     assert (soap.name, lbfgs.name, soap.steps + lbfgs.steps) == ("soap", "lbfgs", 900)
     # 256 MiB: 5792 numbers in float64, 8192 in float32.
-    assert [len(pk.Auto().resolved(7000, kind)) for kind in (jnp.float64, jnp.float32)] == [2, 1]
-    assert pk.Adam().resolved(10, jnp.float64) == (pk.Adam(),)
+    assert [len(pk.Auto().resolve(7000, kind)) for kind in (jnp.float64, jnp.float32)] == [2, 1]
+    assert pk.Adam().resolve(10, jnp.float64) == (pk.Adam(),)
     with pytest.raises(RuntimeError, match="resolved"):
         pk.Auto().transformation()
 

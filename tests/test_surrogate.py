@@ -16,14 +16,14 @@ from flax import nnx
 
 import pinnkit as pk
 from pinnkit.diagnostics.finding import Settings
-from pinnkit.exporting import exported
+from pinnkit.exporting import export_program
 from pinnkit.init import layers
 from pinnkit.neural_operators import networks
 from pinnkit.neural_operators.check import check_operator
 from pinnkit.neural_operators.kind import OperatorKind
 from pinnkit.neural_operators.network import COUPLED_SAMPLES
 from pinnkit.neural_operators.networks import NETWORKS
-from pinnkit.neural_operators.networks.convolutions import Doubling, convolved
+from pinnkit.neural_operators.networks.convolutions import Doubling, convolve
 from pinnkit.objective import Objective
 from pinnkit.problem import problem_class
 from pinnkit.runs.kinds import equations_of, kind_of, network_classes
@@ -85,7 +85,7 @@ def test_products_of_shifted_inputs_are_the_convolution(strides, window, inputs,
     exact = jax.lax.conv_general_dilated(
         h, kernel, strides, "VALID", dimension_numbers=numbers, feature_group_count=groups
     )
-    np.testing.assert_allclose(convolved(h, kernel, strides, "VALID", feature_group_count=groups), exact, atol=1e-12)
+    np.testing.assert_allclose(convolve(h, kernel, strides, "VALID", feature_group_count=groups), exact, atol=1e-12)
 
 
 @pytest.mark.parametrize("cells", [(5,), (4, 6), (2, 3, 4)])
@@ -300,7 +300,7 @@ def test_a_neural_operator_is_trained_shown_loaded_and_called(tmp_path):
     np.testing.assert_allclose(solution(s=given)["p"][1], solution(s=given[0])["p"], rtol=1e-10)
     refused(lambda: solution(s=np.ones((3, 3))), "s of the shape (3, 3)", "(6, 8)")
     refused(lambda: solution.at("p_x", x=0.0, y=0.0), "no derivatives")
-    refused(lambda: exported(solution.evaluation), "cannot be exported", "normalises over 16 samples")
+    refused(lambda: export_program(solution.evaluation), "cannot be exported", "normalises over 16 samples")
 
 
 # What a neural operator does not support
@@ -326,7 +326,7 @@ def test_members_without_an_effect_are_refused(members, words):
     [
         ({"schedule": pk.Windows(2)}, "windows of time: it has no"),
         ({"schedule": pk.Curriculum(parameter="k", multiples=(0.5,))}, "a curriculum: "),
-        ({"weighting": pk.Causality(slices=4)}, "the weighting causality: weightings look at"),
+        ({"weighting": pk.Causality(slices=4)}, "the weighting causality: weightings need"),
         ({"weighting": pk.SelfAdaptive()}, "one residual per point"),
         ({"stages": (pk.LevenbergMarquardt(steps=3),)}, "the Jacobian"),
         ({"precision": "bfloat16"}, "the precision bfloat16: "),

@@ -16,7 +16,7 @@ from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import diagnose
 from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.models import Transformer, split
-from pinnkit.models.transformer import Moved
+from pinnkit.models.transformer import ShiftColumns
 from pinnkit.problem import problem_class
 
 
@@ -45,7 +45,10 @@ def test_attention_by_hand():
 
 
 def test_tokens_are_the_point_a_little_later():
-    module, X = built(Transformer(width=4, times=3, step=0.5), moved=Moved(1, 0)), jnp.asarray([[1.0, 2.0], [3.0, 4.0]])
+    module, X = (
+        built(Transformer(width=4, times=3, step=0.5), shift=ShiftColumns(1, 0)),
+        jnp.asarray([[1.0, 2.0], [3.0, 4.0]]),
+    )
     expected = [[[1, 2], [1, 2.5], [1, 3]], [[3, 4], [3, 4.5], [3, 5]]]
     np.testing.assert_allclose(module.tokens(X), expected)
 

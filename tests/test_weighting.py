@@ -14,7 +14,7 @@ from pinnkit.fields import Points
 from pinnkit.objective.collocation import Sampling, point_sampler
 from pinnkit.objective.jacobians import mean_traces
 from pinnkit.runs.run import Run
-from pinnkit.weighting import WEIGHTINGS, Weighting, unweighted
+from pinnkit.weighting import WEIGHTINGS, Weighting, drop_weights
 from pinnkit.weighting import weigher as plain_weigher
 from pinnkit.weighting.causal import causal_weights
 
@@ -91,7 +91,7 @@ def test_the_loss_has_weights_and_those_of_points(rod, residuals):
     assert set(own) == set(made.terms)
     expected = sum(made.weights[t] * np.mean(own[t] * residuals[t] ** 2) for t in made.terms)
     np.testing.assert_allclose(jax.jit(made.loss)(params, weighed), expected, rtol=1e-11)
-    assert jax.tree.structure(unweighted(weighed)) == jax.tree.structure(points)
+    assert jax.tree.structure(drop_weights(weighed)) == jax.tree.structure(points)
 
 
 def test_without_weightings_the_points_stay_as_they_are(rod):

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pinnkit.cli.parsing import parse
 from pinnkit.evaluation.evaluation import Evaluation
-from pinnkit.exporting import Quantised, exported, quantised, reader
+from pinnkit.exporting import QuantisedSolution, export_program, quantise, reader
 from pinnkit.figures.terminal import number, table
 from pinnkit.runs.folder import RunFolder, refuse_taken, unused
 from pinnkit.runs.solution import load
@@ -41,8 +41,8 @@ def export(console: Console, arguments: Sequence[str]) -> int:
     refuse_taken(asked.out)
     source = RunFolder.open(asked.run)
     evaluation = load(source.path, untrained=asked.untrained).evaluation
-    small = quantised(evaluation) if asked.int8 else None  # what cannot be done is said before anything is written
-    program, difference = exported(evaluation)
+    small = quantise(evaluation) if asked.int8 else None  # what cannot be done is said before anything is written
+    program, difference = export_program(evaluation)
     folder = asked.out or unused(source.path / "export")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PROGRAM).write_bytes(program)
@@ -89,7 +89,7 @@ def _print_use(console: Console, evaluation: Evaluation, folder: Path) -> None:
         console.print(f"    {line}", style="dim", soft_wrap=True)
 
 
-def _print_int8(console: Console, small: Quantised, evaluation: Evaluation, folder: Path) -> None:
+def _print_int8(console: Console, small: QuantisedSolution, evaluation: Evaluation, folder: Path) -> None:
     count = evaluation.network.count()
     size = f"{len(small.content) / 1000:.1f} kB, {small.small} of {count} parameters in eight bits"
     console.print(f"{folder / INT8}: {size}", soft_wrap=True)

@@ -115,7 +115,7 @@ def _resolved(
     """The stages with those in place of automatic ones for which these stand with this network and precision."""
     plain = replace(model, init="he") if isinstance(model, MLP) and model.init == AUTO else model
     network = equations.network(plain, dtype=recipe.dtype, seed=0, working=recipe.working)
-    return tuple(s for stage in stages for s in stage.resolved(network.count(), recipe.working))
+    return tuple(s for stage in stages for s in stage.resolve(network.count(), recipe.working))
 
 
 def _assembled(

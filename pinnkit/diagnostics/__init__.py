@@ -1,1 +1,1 @@
-"""The theory of the start, predicted and measured: one module per diagnostic, all with one interface."""
+"""Diagnostics of a network at initialisation, predicted and measured: one module per diagnostic, one interface."""

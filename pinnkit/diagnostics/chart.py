@@ -1,4 +1,4 @@
-"""What the figure of a diagnostic shows, as data: reporting draws it, so that a new diagnostic draws nothing itself."""
+"""The figure of a diagnostic as data: `pinnkit.figures` draws it, so that a diagnostic draws nothing itself."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Numbers = Sequence[float]
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """Points joined by a line; with the ends of an interval, a band around it.
+    """A line through points; with the ends of an interval, a band around it.
 
-    theory: a prediction, drawn dashed and black, and named once.
+    theory: whether the line is a prediction, drawn dashed and black, with one entry in the legend.
     """
 
     label: str
@@ -28,7 +28,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """One panel of lines. ticks: the places that are marked on the x axis; left out, matplotlib's own."""
+    """One panel of lines. ticks: positions of the ticks on the x axis; None for matplotlib's own."""
 
     title: str = ""
     xlabel: str
@@ -41,7 +41,7 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True)
 class Bars:
-    """One panel of bars on a logarithmic axis; those of a figure share their names."""
+    """One panel of bars on a logarithmic axis; the panels of a figure share their names."""
 
     xlabel: str
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What a diagnostic says: findings as data, each with a verdict, and the one interface of all diagnostics."""
+"""The results of a diagnostic: findings as data, each with a verdict; and the common interface of all diagnostics."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ PLACE = "settings of the diagnosis"
 Verdict = Literal["fit", "unfit", "measured only"]
 Interval = tuple[float, float]
 LEVEL = 0.95
-"""Of the intervals that are shown."""
+"""Confidence level of the intervals in tables and figures."""
 JUDGED = 0.999
-"""Of the intervals that verdicts rest on: with some dozens of findings a sound network is called unfit in at most 5%."""
+"""Confidence level of verdicts: with some dozens of findings a sound network is called unfit in at most 5% of cases."""
 RESAMPLES = 2000
+"""Number of bootstrap resamples: two of them lie outside of the interval of a verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class Finding:
 
     diagnostic: str
     subject: str
-    """The layer, term or channel."""
+    """Layer, term or channel that the finding is about."""
     message: str
     verdict: Verdict
     parametrisation: str = ""
@@ -42,53 +43,53 @@ class Finding:
     interval: Interval | None = None
     """95% interval of `measured`."""
     exponent: float | None = None
-    """Of width."""
+    """Exponent of the width, in a width study."""
     exponent_interval: Interval | None = None
 
     def plain(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Return the finding as a dict for JSON."""
         return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)
 class Report:
-    """The findings of one diagnostic, and how they are shown.
+    """The findings of one diagnostic, and their presentation.
 
-    A table, or where no finding has a prediction or an interval, their messages.
+    Findings are printed as a table, or by their messages where none has a prediction or an interval.
     """
 
     findings: tuple[Finding, ...]
     about: str
-    """What the numbers are, for the heading."""
+    """Description of the numbers, for the heading."""
     subjects: str = ""
-    """What the rows of the table are: layers, channels."""
+    """Name of the rows of the table: layers, channels."""
     curves: dict[str, Any] = field(default_factory=dict)
-    """Further numbers, as JSON holds them."""
+    """Further numbers, for JSON."""
     panels: tuple[Chart, ...] | tuple[Bars, ...] = ()
-    """Of the figure."""
+    """Panels of the figure."""
     note: str = ""
-    """What the reader has to know of all findings together, a sentence."""
+    """Remark about all findings together, a sentence."""
     advice: str = ""
-    """What to do with it, a sentence."""
+    """Advice, a sentence."""
     hypothetical: bool = False
-    """Whether the findings are of what this network could become: sparse, say. They leave the verdict on it alone."""
+    """Whether the findings are about a variant of the network (sparse, say); then they do not affect its verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How much is measured."""
+    """The amount of measurement of a diagnosis."""
 
     widths: tuple[int, ...] = (32, 64, 128, 256, 512, 1024)
     """Widths of the network in the width study."""
     draws: int = 40
-    """Random networks at each width."""
+    """Number of random networks at each width."""
     points: int = 8
-    """Points of the domain at which each network is looked at."""
+    """Number of points of the domain at which each network is evaluated."""
     rows: int = 128
-    """Points of each term in the kernel."""
+    """Number of points per term in the kernel."""
     all: bool = False
-    """Further diagnostics as well: Adam's first step, spectral radii; weights left out, number formats, gates, normalisation and
-    attention, of what this network could become."""
+    """Whether to run further diagnostics: Adam's first step, spectral radii; and of variants of this network sparsity, number
+    formats, gates, normalisation and attention."""
 
     def __post_init__(self) -> None:
         for name, least in (("draws", 4), ("points", 1), ("rows", 2)):
@@ -100,7 +101,7 @@ class Settings:
 
 
 Diagnostic = Callable[[Objective, Settings, int], Report]
-"""(problem with network, settings, seed) -> report."""
+"""A diagnostic: a function (objective, settings, seed) -> report."""
 
 
 def _refuse(what: str, expected: str) -> None:
@@ -108,13 +109,13 @@ def _refuse(what: str, expected: str) -> None:
 
 
 def bootstrap(samples: Float[np.ndarray, "draws ..."], seed: int = 0) -> Float[np.ndarray, "resamples ..."]:
-    """Means of resampled draws."""
+    """Return bootstrap means: the means of random networks resampled with replacement."""
     rng = np.random.default_rng(seed)
     share = rng.multinomial(len(samples), np.full(len(samples), 1 / len(samples)), RESAMPLES) / len(samples)
     return np.tensordot(share, samples, axes=1)
 
 
 def interval(values: Float[np.ndarray, " resamples"], level: float = LEVEL) -> Interval:
-    """The central interval that holds a share `level` of resampled values."""
+    """Return the central interval that holds a share `level` of the resampled values."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""Adam's first step: how long it is in each layer, and which parameters hardly feel it.
+"""Adam's first step: its length in each layer, and the parameters that it hardly changes.
 
 From rest m = (1 - b1) g and v = (1 - b2) g^2. With bias correction the step is rate g / (|g| + eps): the rate itself wherever
 |g| is far above eps, whatever the gradient. Without it it is (1 - b1) / sqrt(1 - b2) times that, 3.2 times as long.
@@ -31,16 +31,16 @@ B1, B2, EPS = 0.9, 0.999, 1e-8
 """Adam's usual values."""
 CORRECTED, UNCORRECTED = "with bias correction", "without bias correction"
 NEAR = 100.0
-"""Times eps: a smaller gradient makes a step that is shorter than the rate by more than a percent."""
+"""Multiple of eps below which a gradient makes a step that is more than one percent shorter than the rate."""
 MOST_NEAR = 0.5
-"""Share of a layer's parameters that may be so near to eps."""
+"""Largest share of a layer's parameters whose gradients may be so near to eps."""
 LONG_AFTER = 10**6
-"""Steps after which the bias correction is 1."""
+"""Number of steps after which the bias correction is 1."""
 POINTS_OF_A_LINE = 200
 
 
 def first_step(objective: Objective, settings: Settings, seed: int) -> Report:
-    """Mean length of the first step over the rate, by layer, made by optax and predicted; parameters near eps are unfit."""
+    """Measure (by optax) and predict the mean length of the first step over the rate, by layer."""
     model = objective.network.model
     assert isinstance(model, LayeredModel)
     slopes = gradients(objective, settings.rows, seed)
@@ -67,19 +67,19 @@ def first_step(objective: Objective, settings: Settings, seed: int) -> Report:
 
 
 def gradients(objective: Objective, rows: int, seed: int) -> Any:
-    """The gradient of the loss at the start, by the network's parameters."""
+    """Return the gradient of the loss at initialisation with respect to the network's parameters."""
     points = points_at(objective, rows, seed)
     return jit_once(jax.grad(objective.loss))(objective.network.initial_parameters, points)["network"]
 
 
-def predicted_step(g: Float[np.ndarray, ...], corrected: bool) -> Float[np.ndarray, ...]:
-    """|step| / rate for gradients of any shape."""
+def predict_step(g: Float[np.ndarray, ...], corrected: bool) -> Float[np.ndarray, ...]:
+    """Return |step| / rate for gradients of any shape."""
     first, second = (1.0, 1.0) if corrected else (1 - B1, np.sqrt(1 - B2))
     return first * np.abs(g) / (second * np.abs(g) + EPS)
 
 
 def _steps(slopes: Any, corrected: bool) -> Any:
-    """|step| / rate as optax makes it."""
+    """Return |step| / rate as optax computes it."""
     adam = optax.scale_by_adam(B1, B2, EPS)
     state = adam.init(slopes)
     if not corrected:
@@ -88,10 +88,10 @@ def _steps(slopes: Any, corrected: bool) -> Any:
 
 
 def _by_layer(objective: Objective, model: LayeredModel, network: Any) -> dict[str, Float[np.ndarray, " parameters"]]:
-    """All numbers of each layer that a gradient reaches at the start, and of the gates."""
+    """Return all entries of each layer with gradient at initialisation, and of the gates."""
     layers = layers_of(objective, model)
-    found = {layers[i].name: _flat(network["layers"][i]) for i in open_layers(layers)}
-    return found | ({GATES: _flat(network["gates"])} if model.gated else {})
+    entries = {layers[i].name: _flat(network["layers"][i]) for i in open_layers(layers)}
+    return entries | ({GATES: _flat(network["gates"])} if model.gated else {})
 
 
 def _flat(tree: Any) -> Float[np.ndarray, " numbers"]:
@@ -106,22 +106,22 @@ def _finding(layer: str, g: Float[np.ndarray, ...], steps: Float[np.ndarray, ...
     near = float(np.mean(np.abs(g) < NEAR * EPS))
     verdict: Verdict = "fit" if near <= MOST_NEAR else "unfit"
     rate = float(np.mean(1.0 / (np.abs(g) + EPS)))
-    said = f"{layer}: E g^2 {np.mean(g**2):.2g}, {rate:.2g} times the rate per unit of gradient"
+    message = f"{layer}: E g^2 {np.mean(g**2):.2g}, {rate:.2g} times the rate per unit of gradient"
     if near:
-        said += f"; {near:.0%} of the parameters have a gradient below {NEAR:.0f} eps: Adam hardly moves them"
+        message += f"; {near:.0%} of the parameters have a gradient below {NEAR:.0f} eps: Adam hardly moves them"
     return Finding(
         diagnostic=NAME,
         equation=CORRECTED if corrected else UNCORRECTED,
         subject=layer,
-        predicted=float(np.mean(predicted_step(g, corrected))),
+        predicted=float(np.mean(predict_step(g, corrected))),
         measured=float(np.mean(steps)),
         verdict=verdict,
-        message=said,
+        message=message,
     )
 
 
 def _chart(by_layer: dict[str, Float[np.ndarray, " parameters"]]) -> Chart:
-    """Share of each layer's parameters whose gradient is below x."""
+    """Return the chart of the share of each layer's parameters whose gradient is below x."""
     shares = np.linspace(0, 1, POINTS_OF_A_LINE)
     lines = []
     for layer, g in by_layer.items():

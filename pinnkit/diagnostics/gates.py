@@ -1,7 +1,7 @@
-"""Blocks behind gates that are zero at the start: the output does not feel them, and the gates have a gradient.
+"""Blocks behind gates that are zero at initialisation: the output does not depend on them, and the gates have a gradient.
 
-x + gamma f(x) with gamma = 0 is x to the bit whatever f is; d/dgamma is f(x), so that the gate opens at the first step. Were f
-zero too (a last layer of zeros), neither would have a gradient.
+x + gamma f(x) with gamma = 0 equals x to the bit for any f; the derivative by gamma is f(x), so that the gate opens at the
+first step. If f were zero too (a last layer of zeros), neither would have a gradient.
 
 Source: Bachlechner et al. 2021 (ReZero); Goyal et al. 2017, section 5.1, for a zero gamma of a normalisation.
 """
@@ -28,13 +28,13 @@ from pinnkit.objective.random_network import RandomNetwork
 NAME = "gates"
 OUTPUT, GRADIENT = "output", "gates"
 OPENINGS = np.geomspace(1e-4, 1.0, 9)
-"""Gates at which the figure shows how far the output moves."""
+"""Values of the gates at which the figure shows the change of the output."""
 
 
 def gates(objective: Objective, settings: Settings, seed: int) -> Report:
-    """How much the output feels what lies behind the gates, and how much the loss feels the gates, over random networks.
+    """Measure the sensitivity of the output to the gated blocks, and of the loss to the gates, over random networks.
 
-    A network without gates is looked at as the residual network of its width and depth.
+    For a network without gates it is that of the residual network of its width and depth.
     """
     own = objective.network.model
     assert isinstance(own, LayeredModel)
@@ -45,20 +45,20 @@ def gates(objective: Objective, settings: Settings, seed: int) -> Report:
         objective = with_model(objective, ResNet(init=own.init if own.init != "auto" else "he", **options), seed)
     model = objective.network.model
     assert isinstance(model, LayeredModel)
-    moved, slopes = measured(objective, model, settings, seed)
-    line = Line(label="mean of the networks", x=OPENINGS.tolist(), y=moved[:, 1:].mean(axis=0).tolist())
+    changes, slopes = measure(objective, model, settings, seed)
+    line = Line(label="mean of the networks", x=OPENINGS.tolist(), y=changes[:, 1:].mean(axis=0).tolist())
     chart = Chart(
-        title="what the output feels of the blocks",
+        title="sensitivity of the output to the blocks",
         xlabel="gate",
         ylabel="RMS change when the blocks are drawn anew",
         lines=(line,),
         xscale="log",
     )
     return Report(
-        (_identity(float(moved[:, 0].max())), _gradient(slopes)),
+        (_identity(float(changes[:, 0].max())), _gradient(slopes)),
         "blocks behind gates that are zero at the start",
         subjects="what",
-        curves={"gates": [0.0, *OPENINGS.tolist()], "change": moved.mean(axis=0).tolist()},
+        curves={"gates": [0.0, *OPENINGS.tolist()], "change": changes.mean(axis=0).tolist()},
         panels=(chart,),
         note=""
         if own.gated
@@ -67,10 +67,10 @@ def gates(objective: Objective, settings: Settings, seed: int) -> Report:
     )
 
 
-def measured(
+def measure(
     objective: Objective, model: LayeredModel, settings: Settings, seed: int
 ) -> tuple[Float[np.ndarray, "draws openings"], Float[np.ndarray, " draws"]]:
-    """RMS change of the output when all that is behind the gates is drawn anew, by opening, 0 first; RMS slope of the gates."""
+    """Return the RMS change of the output when the gated blocks are redrawn, (draws, openings), and the gates' RMS slope."""
     X = jnp.asarray(interior_points(objective, settings.points).X, jnp.float32)
     E = objective.network.embedding(X)
     closed = [i for i, layer in enumerate(layers_of(objective, model)) if layer.closed]
@@ -96,28 +96,28 @@ def measured(
         return changes, jnp.sqrt(jnp.mean(slope["gates"] ** 2))
 
     keys = jax.random.split(jax.random.key(seed), (settings.draws, 2))
-    moved, slopes = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
-    return np.asarray(moved, np.float64), np.asarray(slopes, np.float64)
+    changes, slopes = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
+    return np.asarray(changes, np.float64), np.asarray(slopes, np.float64)
 
 
 def _identity(change: float) -> Finding:
     verdict: Verdict = "fit" if change == 0.0 else "unfit"
-    said = (
-        "the output does not feel the blocks at the start"
+    message = (
+        "the output does not depend on the blocks at the start"
         if change == 0.0
         else (f"the output changes by up to {change:.2g} when the blocks are drawn anew: their gates are not zero")
     )
     return Finding(
         diagnostic=NAME, equation="change of the output when all blocks are drawn anew, largest of the networks", subject=OUTPUT,
-        predicted=0.0, measured=change, verdict=verdict, message=said,
+        predicted=0.0, measured=change, verdict=verdict, message=message,
     )  # fmt: skip
 
 
 def _gradient(slopes: Float[np.ndarray, " draws"]) -> Finding:
-    found = float(slopes.mean())
-    verdict: Verdict = "fit" if np.all(slopes > 0) and np.isfinite(found) else "unfit"
-    said = f"gates: slope of the loss {found:.2g}" + ("" if verdict == "fit" else ": they cannot open")
+    mean = float(slopes.mean())
+    verdict: Verdict = "fit" if np.all(slopes > 0) and np.isfinite(mean) else "unfit"
+    message = f"gates: slope of the loss {mean:.2g}" + ("" if verdict == "fit" else ": they cannot open")
     return Finding(
         diagnostic=NAME, equation="slope of the loss by a gate, RMS", subject=GRADIENT,
-        measured=found, interval=interval(bootstrap(slopes)), verdict=verdict, message=said,
+        measured=mean, interval=interval(bootstrap(slopes)), verdict=verdict, message=message,
     )  # fmt: skip

@@ -1,7 +1,7 @@
-"""The tangent kernel of each term at the start: which term falls fastest at first, and what its spectrum says.
+"""The neural tangent kernel of each term at initialisation: its trace, which is a convergence rate, and its spectrum.
 
-K_i = J_i J_i^T over N_i points of term i, J_i = dr_i/dtheta. Its trace divided by N_i is how fast the loss of that term,
-a mean of squares, falls at first under gradient descent. The weights trace(K)/trace(K_i) make all terms fall alike.
+K_i = J_i J_i^T over N_i points of term i, J_i = dr_i/dtheta. Its trace divided by N_i is the rate at which the loss of that
+term, a mean of squares, decreases at first under gradient descent. The weights trace(K)/trace(K_i) make these rates equal.
 
 Source: Jacot et al. 2018; for the weights of a PINN Wang, Yu and Perdikaris 2022, algorithm 1 (there sums, here means).
 """
@@ -29,7 +29,7 @@ SCHEMES = ("he", "lecun", "glorot")
 
 
 def balance(objective: Objective, settings: Settings, seed: int) -> Report:
-    """RMS, gradient and kernel trace of each term at step 0, and the weights that would balance the terms."""
+    """Measure RMS, gradient and kernel trace of each term at step 0, and the weights that would balance the terms."""
     points = points_at(objective, settings.rows, seed)
     params = objective.network.initial_parameters
     squares, slopes = _sizes(objective)(params, points)
@@ -43,13 +43,13 @@ def balance(objective: Objective, settings: Settings, seed: int) -> Report:
         rate = traces[term] * objective.weights[term]
         share = rate / max(traces[fastest] * objective.weights[fastest], 1e-300)
         dead = not (np.isfinite(rate) and rate > 0)
-        said = f"{term}: RMS {rms[term]:.3g}, gradient {gradient:.3g}, kernel trace {traces[term]:.3g} per point"
+        message = f"{term}: RMS {rms[term]:.3g}, gradient {gradient:.3g}, kernel trace {traces[term]:.3g} per point"
         if dead:
-            said += "; nothing can change it: it will not train"
+            message += "; nothing can change it: it will not train"
         elif term == fastest:
-            said += "; it falls fastest at first" if several else ""
+            message += "; it falls fastest at first" if several else ""
         else:
-            said += f"; it falls {1 / max(share, 1e-300):.3g} times more slowly than '{fastest}' at first"
+            message += f"; it falls {1 / max(share, 1e-300):.3g} times more slowly than '{fastest}' at first"
         findings.append(
             Finding(
                 diagnostic=BALANCE,
@@ -57,7 +57,7 @@ def balance(objective: Objective, settings: Settings, seed: int) -> Report:
                 subject=term,
                 measured=traces[term],
                 verdict="unfit" if dead else "measured only",
-                message=said,
+                message=message,
             )
         )
     shown = ", ".join(f'"{t}": {w:.3g}' for t, w in weights.items())
@@ -77,7 +77,7 @@ def balance(objective: Objective, settings: Settings, seed: int) -> Report:
 
 
 def spectrum(objective: Objective, settings: Settings, seed: int) -> Report:
-    """Eigenvalues of each term's kernel, condition number, effective rank; traces under He, LeCun and Glorot."""
+    """Measure eigenvalues, condition number and effective rank of each term's kernel; traces for He, LeCun and Glorot."""
     findings, curves = [], dict[str, Any]()
     model = objective.network.model
     assert isinstance(model, LayeredModel)
@@ -86,14 +86,16 @@ def spectrum(objective: Objective, settings: Settings, seed: int) -> Report:
     compared = {s: _traces_at_start(with_model(objective, m, seed), points) for s, m in others.items()}
     for term, rows in rows_at_start(objective, points).items():
         values = np.linalg.eigvalsh(rows @ rows.T / len(rows))[::-1].clip(0.0)
+        # Smaller eigenvalues are rounding (the bound of numpy.linalg.matrix_rank): they would decide the condition number.
         floor = values[0] * len(values) * np.finfo(np.float64).eps
-        kept = values[values > floor]
+        significant = values[values > floor]
+        # The participation ratio: n for n equal eigenvalues, 1 for a single one.
         rank = float(values.sum() ** 2 / max(np.sum(values**2), 1e-300))
-        condition = float(kept[0] / kept[-1]) if kept.size else np.inf
+        condition = float(significant[0] / significant[-1]) if significant.size else np.inf
         half = int(np.searchsorted(np.cumsum(values), 0.99 * values.sum()) + 1)
-        verdict: Verdict = "measured only" if kept.size else "unfit"
+        verdict: Verdict = "measured only" if significant.size else "unfit"
         traces = ", ".join(f"{s} {compared[s][term]:.3g}" for s in SCHEMES)
-        said = (
+        message = (
             f"{term}: {half} of {len(values)} directions hold 99% of the kernel, effective rank {rank:.3g}, "
             f"condition number {condition:.1e}; trace per point: {traces}"
         )
@@ -104,7 +106,7 @@ def spectrum(objective: Objective, settings: Settings, seed: int) -> Report:
                 subject=term,
                 measured=rank,
                 verdict=verdict,
-                message=said if kept.size else f"{term}: the kernel is zero: nothing can change this term",
+                message=message if significant.size else f"{term}: the kernel is zero: nothing can change this term",
             )
         )
         curves[term] = values.tolist()
@@ -125,19 +127,19 @@ def spectrum(objective: Objective, settings: Settings, seed: int) -> Report:
 
 
 def kernel_weights(traces: Mapping[str, float]) -> dict[str, float]:
-    """trace(K)/trace(K_i), K with all terms; 1 where a term has no trace."""
+    """Return trace(K)/trace(K_i) for each term, K the kernel of all terms; 1 for a term whose trace is zero."""
     total = sum(traces.values())
     return {t: float(f"{total / v:.4g}") if v > 0 and np.isfinite(total / v) else 1.0 for t, v in traces.items()}
 
 
 def _traces_at_start(objective: Objective, points: PointSets) -> dict[str, float]:
-    """Trace of each term's kernel per point, at the network's initial parameters."""
+    """Return the trace of each term's kernel per point, at the network's initial parameters."""
     traces = jax.jit(partial(mean_traces, objective))(objective.network.initial_parameters, points)
     return {term: float(traces[term]) for term in objective.terms}
 
 
 def _sizes(objective: Objective) -> Any:
-    """Mean squares of all terms, and the gradient of each."""
+    """Return a function that computes the mean squares of all terms and the gradient of each."""
 
     def sizes(params: Any, points: PointSets) -> Any:
         squares = objective.mean_squares(params, points)
@@ -151,7 +153,7 @@ def _sizes(objective: Objective) -> Any:
 
 
 def with_model(objective: Objective, model: LayeredModel, seed: int) -> Objective:
-    """The same problem with another network."""
+    """Return the objective with another network."""
     network = objective.network
     other = network.replace(model=model, seed=seed)
     return Objective(objective.equations, other, objective.weights)

@@ -1,8 +1,8 @@
-"""Normalisation before an activation: a layer gives variance one however many inputs it sums, if He counts all of them.
+"""Normalisation before an activation: outputs have variance one for any number of inputs, if He counts all of them.
 
-Batch norm makes each channel a standard one; after phi its mean square is 1 / gain2 (of ReLU for any symmetric channel, of others
-for a Gaussian one), so that weights of variance gain2 / n give one. In a dense block each layer reads all outputs before it, so
-n grows; a variance that counts the outputs of one layer grows with it.
+Batch norm standardises each channel; after phi its mean square is 1 / gain2 (with ReLU for any symmetric channel, else for a
+Gaussian one), so that weights of variance gain2 / n give variance one. In a dense block each layer reads all outputs before
+it, so n grows; with a variance that counts the outputs of one layer only, the signal grows with it.
 
 Source: Ioffe and Szegedy 2015; Huang et al. 2017 for dense blocks; He et al. 2015, eq. (10).
 """
@@ -29,14 +29,14 @@ from pinnkit.objective.probe_points import interior_points
 NAME = "normalisation"
 LAYERS = 6
 POINTS = 256
-"""Of the batch."""
+"""Number of points in the batch."""
 TOLERANCE = 1.5
 """Factor by which the variance may lie above or below one."""
 ALL, ONE = "He of all that is summed", "He of one layer's outputs"
 
 
 def normalisation(objective: Objective, settings: Settings, seed: int) -> Report:
-    """Variance of each layer's output in a dense block of the network's width, on the problem's points."""
+    """Measure and predict the variance of each layer's output in a dense block of the network's width."""
     model = objective.network.model
     assert isinstance(model, LayeredModel)
     read = inputs(objective, model)
@@ -44,15 +44,15 @@ def normalisation(objective: Objective, settings: Settings, seed: int) -> Report
     findings, lines, curves = [], [], {}
     places = list(range(1, LAYERS + 1))
     for start, counts in counted.items():
-        found = variances(objective, model, counts, settings.draws, seed)
+        squares = variances(objective, model, counts, settings.draws, seed)
         expected = [n / count for n, count in zip(read, counts, strict=True)]
-        low, high = np.quantile(bootstrap(found), [0.025, 0.975], axis=0)
+        low, high = np.quantile(bootstrap(squares), [0.025, 0.975], axis=0)
         lines.append(
-            Line(label=start, x=places, y=found.mean(axis=0).tolist(), lower=low.tolist(), upper=high.tolist())
+            Line(label=start, x=places, y=squares.mean(axis=0).tolist(), lower=low.tolist(), upper=high.tolist())
         )
         lines.append(Line(label="theory", x=places, y=expected, theory=True))
-        curves[start] = {"measured": found.mean(axis=0).tolist(), "predicted": expected}
-        findings.append(judged(start, found, expected[-1]))
+        curves[start] = {"measured": squares.mean(axis=0).tolist(), "predicted": expected}
+        findings.append(judge(start, squares, expected[-1]))
     chart = Chart(
         title="batch norm, activation, dense layer",
         xlabel="layer of a dense block",
@@ -71,14 +71,14 @@ def normalisation(objective: Objective, settings: Settings, seed: int) -> Report
 
 
 def inputs(objective: Objective, model: LayeredModel) -> list[int]:
-    """What each layer of the block reads: the embedded coordinates, and all outputs before it."""
+    """Return the number of inputs of each layer of the block: embedded coordinates and all outputs before it."""
     return [objective.network.embedding.features + k * model.width for k in range(LAYERS)]
 
 
 def variances(
     objective: Objective, model: LayeredModel, counts: Sequence[float], draws: int, seed: int
 ) -> Float[np.ndarray, "draws layers"]:
-    """Mean square of each layer's outputs, over points and units, network by network; weights of variance gain2 / count."""
+    """Return the mean square of each layer's outputs per network, for weights of variance gain2 / count."""
     E = objective.network.embedding(jnp.asarray(interior_points(objective, POINTS).X, jnp.float32))
     phi, read = activation(model.activation).function, inputs(objective, model)
 
@@ -96,12 +96,12 @@ def variances(
     return np.asarray(jax.jit(lambda keys: jax.lax.map(one, keys))(keys), np.float64)
 
 
-def judged(start: str, found: Float[np.ndarray, "draws layers"], expected: float) -> Finding:
-    """The last layer, which reads most."""
-    last = bootstrap(found)[:, -1]
+def judge(start: str, squares: Float[np.ndarray, "draws layers"], expected: float) -> Finding:
+    """Return the finding on the last layer, which has the most inputs."""
+    last = bootstrap(squares)[:, -1]
     low, high = interval(last, JUDGED)
     verdict: Verdict = "unfit" if high < 1 / TOLERANCE or low > TOLERANCE or not np.isfinite(low) else "fit"
-    size = float(found[:, -1].mean())
+    size = float(squares[:, -1].mean())
     return Finding(
         diagnostic=NAME,
         equation=start,

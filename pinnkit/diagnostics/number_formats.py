@@ -1,8 +1,8 @@
-"""What a short number format would lose: numbers below or beyond float16, and those that saturate in int8.
+"""The loss of a 16-bit or 8-bit format: numbers outside the range of float16, and those that saturate in int8.
 
-A pre-activation and its derivatives are Gaussian in a wide network, so that their mean squares say how many of them lie where.
-Derivatives are taken along the coordinates as the user writes them, which is how training carries them: the unit of length
-decides their size.
+A pre-activation and its derivatives are Gaussian in a wide network, so that their mean squares determine these shares.
+Derivatives are taken with respect to the coordinates in the units of the problem, as in training: the unit of length
+determines their size.
 
 float16: the smallest normal number is 2^-14, the largest 65504. int8: 127 steps of q = s Phi^-1(1 - delta / 2) / 127 hold all
 but a share delta of a Gaussian of standard deviation s.
@@ -39,15 +39,15 @@ from pinnkit.objective.random_network import RandomNetwork
 
 NAME = "number formats"
 MOST_BELOW, MOST_BEYOND = 1e-2, 1e-4
-"""Shares of a channel that may be subnormal, and infinite, in float16."""
+"""Largest shares of a channel that may be subnormal, and infinite, in float16."""
 MOST_SATURATED = 1e-2
-"""Share of an int8 tensor's numbers that saturate beyond which its scale is no good."""
+"""Largest share of an int8 tensor's entries that may saturate."""
 INT8 = "int8, saturated"
 LEAST = "float16, share of the variance that is enough"
 
 
 def number_formats(objective: Objective, settings: Settings, seed: int) -> Report:
-    """Shares of the pre-activations and their derivatives that each format would lose, counted and predicted."""
+    """Count and predict the shares of pre-activations and their derivatives that each format would lose."""
     model = objective.network.model
     assert isinstance(model, LayeredModel)
     channels = channels_of(objective)
@@ -63,13 +63,13 @@ def number_formats(objective: Objective, settings: Settings, seed: int) -> Repor
     layers = layers_of(objective, model)
     findings = []
     for which, most in ((BELOW, MOST_BELOW), (BEYOND, MOST_BEYOND)):
-        found = counted[which]
-        expected = None if deviations is None else predicted(which, deviations)
+        shares = counted[which]
+        expected = None if deviations is None else predict_shares(which, deviations)
         for k, name in enumerate(names):
-            worst = int(np.argmax(found[:, :, k].mean(axis=0)))
-            said = None if expected is None else float(expected[worst, k])
+            worst = int(np.argmax(shares[:, :, k].mean(axis=0)))
+            theoretical = None if expected is None else float(expected[worst, k])
             place = f"{name}, {layers[worst].name}"
-            findings.append(_share(which, place, found[:, worst, k], POINTS * layers[worst].n_out, said, most))
+            findings.append(_share(which, place, shares[:, worst, k], POINTS * layers[worst].n_out, theoretical, most))
     gauss = deviations[:, :, 0] if deviations is not None else scales[None, :]
     saturated = erfc(127 * steps / np.maximum(gauss, 1e-300) / math.sqrt(2)).mean(axis=0)
     for i, layer in enumerate(layers):
@@ -82,7 +82,7 @@ def number_formats(objective: Objective, settings: Settings, seed: int) -> Repor
         "shares of the numbers that a format would lose, at the layer that loses most",
         subjects="channel or layer",
         curves={"int8 steps": steps.tolist(), "layers": [layer.name for layer in layers], "channels": names}
-        | {which: np.mean(found, axis=0).tolist() for which, found in counted.items()},
+        | {which: np.mean(shares, axis=0).tolist() for which, shares in counted.items()},
         panels=(
             *(_chart(which, counted[which], deviations, names) for which in (BELOW, BEYOND) if counted[which].any()),
             _saturation(counted[INT8], saturated),
@@ -93,10 +93,11 @@ def number_formats(objective: Objective, settings: Settings, seed: int) -> Repor
     )
 
 
-def predicted(
+def predict_shares(
     which: str, deviations: Float[np.ndarray, "points layers channels"]
 ) -> Float[np.ndarray, "layers channels"]:
-    """The share of Gaussians of these standard deviations, averaged over points; a deviation of 0 is exactly zero, not lost."""
+    """Return the lost share of Gaussians of these standard deviations, averaged over points."""
+    # A deviation of 0 is a channel that is exactly zero: float16 holds it, nothing is lost.
     safe = np.maximum(deviations, 1e-300) * math.sqrt(2)
     share = erf(SMALLEST / safe) if which == BELOW else erfc(LARGEST / safe)
     return np.where(deviations > 0, share, 0.0).mean(axis=0)
@@ -111,7 +112,7 @@ def counts(
     draws: int,
     seed: int,
 ) -> dict[str, Float[np.ndarray, "draws layers ..."]]:
-    """Shares of each layer's numbers that really are lost, network by network."""
+    """Return the shares of each layer's numbers that are really lost, per network."""
     X = jnp.asarray(points.X, jnp.float32)
 
     def one(key: Any) -> dict[str, Any]:
@@ -120,19 +121,20 @@ def counts(
         return {**lost(drawn.preactivations, X, channels), INT8: jnp.stack(saturated)}
 
     keys = jax.random.split(jax.random.key(seed), draws)
-    found = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
-    return {which: np.asarray(share, np.float64) for which, share in found.items()}
+    shares = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
+    return {which: np.asarray(share, np.float64) for which, share in shares.items()}
 
 
 def least_scale(objective: Objective, model: LayeredModel, points: Points) -> float:
-    """The factor of all standard deviations with which the RMS of the last activations is the smallest normal number."""
+    """Return the factor of all standard deviations with which the last activations' RMS is the smallest normal number."""
 
     def rms(log_factor: float) -> float:
         smaller = replace(model, init_scale=model.init_scale * math.exp(log_factor))
         theory = forward_variances(objective, smaller, ((),), points)
         assert theory is not None
-        return activated(objective, smaller, float(theory[:, -1, 0].mean()))
+        return activation_rms(objective, smaller, float(theory[:, -1, 0].mean()))
 
+    # Bisection on the logarithm: the RMS changes by orders of magnitude with depth, and grows with the factor.
     low, high = -40.0, 0.0
     for _ in range(40):
         middle = (low + high) / 2
@@ -140,8 +142,8 @@ def least_scale(objective: Objective, model: LayeredModel, points: Points) -> fl
     return math.exp(high)
 
 
-def activated(objective: Objective, model: LayeredModel, output: float) -> float:
-    """RMS of the last activations, of the mean square of the network's output: E u^2 = n sigma2 E h^2."""
+def activation_rms(objective: Objective, model: LayeredModel, output: float) -> float:
+    """Return the RMS of the last activations, given the mean square of the network's output: E u^2 = n sigma2 E h^2."""
     sizes = objective.network.embedding.features, len(objective.network.problem.fields)
     return math.sqrt(output / (model.terms(*sizes)[-1] * model.variances(*sizes)[-1]))
 
@@ -149,10 +151,10 @@ def activated(objective: Objective, model: LayeredModel, output: float) -> float
 def _least(objective: Objective, model: LayeredModel, points: Points, settings: Settings, seed: int) -> Finding:
     factor = least_scale(objective, model, points)
     smaller = replace(model, init_scale=model.init_scale * factor)
-    found = mean_squares(objective, smaller, ((),), points, settings.draws, seed)[:, -1, 0]
-    measured = activated(objective, smaller, float(found.mean()))
-    low, high = (activated(objective, smaller, end) for end in interval(bootstrap(found)))
-    said = f"weights of {factor**2:.2g} times their variance bring the last activations to float16's smallest normal number"
+    squares = mean_squares(objective, smaller, ((),), points, settings.draws, seed)[:, -1, 0]
+    measured = activation_rms(objective, smaller, float(squares.mean()))
+    low, high = (activation_rms(objective, smaller, end) for end in interval(bootstrap(squares)))
+    message = f"weights of {factor**2:.2g} times their variance bring the last activations to float16's smallest normal number"
     return Finding(
         diagnostic=NAME,
         equation=LEAST,
@@ -161,14 +163,14 @@ def _least(objective: Objective, model: LayeredModel, points: Points, settings: 
         measured=measured,
         interval=(low, high),
         verdict="fit" if factor < 1 else "unfit",
-        message=said,
+        message=message,
     )
 
 
 def _share(
     which: str, subject: str, samples: Float[np.ndarray, " draws"], numbers: int, expected: float | None, most: float
 ) -> Finding:
-    """A share of so many numbers in each draw."""
+    """Return the finding on the lost share of `numbers` numbers per random network."""
     means = bootstrap(samples)
     low, high = interval(means)
     verdict: Verdict = "unfit" if interval(means, JUDGED)[0] > most else "fit"
@@ -178,7 +180,7 @@ def _share(
         subject=subject,
         predicted=expected,
         measured=float(samples.mean()),
-        # Of N numbers none was seen: the share is below 3 / N with 95%.
+        # The rule of three: none among N numbers bounds the share by 3 / N at 95%. Bootstrap would give an interval of 0.
         interval=(low, max(high, 3.0 / (len(samples) * numbers))),
         verdict=verdict,
         message=f"{which}: {samples.mean():.2g} of {subject}" + (f", more than {most:g}" if verdict == "unfit" else ""),
@@ -194,8 +196,8 @@ def _chart(
     layers = list(range(1, counted.shape[1] + 1))
     lines = [Line(label=n, x=layers, y=counted[:, :, k].mean(axis=0).tolist()) for k, n in enumerate(names)]
     if deviations is not None:
-        expected = predicted(which, deviations)
-        least = 0.1 / max(counted.shape[0], 1) / 1e3  # what is never seen is not drawn
+        expected = predict_shares(which, deviations)
+        least = 0.1 / max(counted.shape[0], 1) / 1e3  # shares that are too small to be counted stay out of the chart
         shown = np.where(expected > least, expected, 0.0)
         lines += [Line(label="theory", x=layers, y=shown[:, k].tolist(), theory=True) for k in range(len(names))]
     return Chart(

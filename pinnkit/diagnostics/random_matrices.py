@@ -1,8 +1,8 @@
-"""The matrices that carry a signal from layer to layer at the start: the radius of their eigenvalues, and the whole chain.
+"""The layer-to-layer Jacobians at initialisation: their spectral radius, and the singular values of their product.
 
-From one pre-activation to the next of the same width n a small change is carried by J = D W, D = diag(phi'(z)). Its entries are
-independent of variance sigma2 phi'^2, so that its eigenvalues fill a disk of radius (n sigma2 E[phi'(z)^2])^(1/2) as n grows:
-1 for ReLU with He.
+From one pre-activation to the next of the same width n a perturbation is multiplied by J = D W, D = diag(phi'(z)). Its entries
+are independent with variance sigma2 phi'^2, so that its eigenvalues fill a disk of radius (n sigma2 E[phi'(z)^2])^(1/2) as n
+grows: 1 for ReLU with He.
 
 Source: Ginibre 1965 and Tao and Vu 2010 for the circular law; Pennington, Schoenholz and Ganguli 2017 for networks.
 """
@@ -25,18 +25,18 @@ from pinnkit.objective.random_network import RandomNetwork
 
 NAME = "random matrices"
 MOST = 10.0
-"""Factor by which as many such matrices as there are hidden layers may enlarge a signal, or make it smaller."""
+"""Largest factor by which the product over all hidden layers may change a signal."""
 
 
 def random_matrices(objective: Objective, settings: Settings, seed: int) -> Report:
-    """Spectral radius of each square layer over random networks, and the singular values of the outputs by the inputs."""
+    """Measure and predict the spectral radius of each square layer, and measure the network's singular values."""
     model = objective.network.model
     assert isinstance(model, LayeredModel)
     phi, layers = activation(model.activation).function, layers_of(objective, model)
     square = [i for i in open_layers(layers) if i > 0 and layers[i].n_in == layers[i].n_out]
     sizes_of = (objective.network.embedding.features, len(objective.network.problem.fields))
     terms, variances = model.terms(*sizes_of), model.variances(*sizes_of)
-    radii, sizes, chain = measured(objective, model, square, settings.draws, seed)
+    radii, sizes, chain = measure(objective, model, square, settings.draws, seed)
     hidden = sum(1 for layer in layers if layer.n_out == model.width)
     findings, theory = [], []
     for k, i in enumerate(square):
@@ -60,24 +60,24 @@ def random_matrices(objective: Objective, settings: Settings, seed: int) -> Repo
 
 
 def radius(phi: Elementwise, gain2: float, size: float) -> float:
-    """(gain2 E[phi'(z)^2])^(1/2), gain2 = n sigma2, for z of mean square `size`."""
+    """Return (gain2 E[phi'(z)^2])^(1/2), gain2 = n sigma2, for z of mean square `size`."""
 
-    def squared_slope(u: jax.Array) -> jax.Array:
+    def slope_square(u: jax.Array) -> jax.Array:
         z = jnp.sqrt(size) * u
         return CHANNELS["derivative"](phi, z) ** 2
 
-    return float(np.sqrt(gain2 * normal_expectation(squared_slope)))
+    return float(np.sqrt(gain2 * normal_expectation(slope_square)))
 
 
-def measured(
+def measure(
     objective: Objective, model: LayeredModel, square: list[int], draws: int, seed: int
 ) -> tuple[Float[np.ndarray, "draws layers"], list[float], Float[np.ndarray, "draws values"]]:
-    """Spectral radius of each square layer of each network at a point of its own, E z^2 of the layers, singular values."""
+    """Return spectral radii of square layers, E z^2 of these layers, and singular values; each network at its own point."""
     X = jnp.asarray(interior_points(objective, draws).X, jnp.float32)
     phi = activation(model.activation).function
 
-    def one(given: tuple[jax.Array, jax.Array]) -> tuple[list[jax.Array], list[jax.Array], jax.Array]:
-        key, x = given
+    def one(key_and_point: tuple[jax.Array, jax.Array]) -> tuple[list[jax.Array], list[jax.Array], jax.Array]:
+        key, x = key_and_point
         drawn = RandomNetwork(objective, model, key, jnp.float32)
         z = drawn.preactivations(x[None, :])
         weights = drawn.weights()
@@ -87,30 +87,29 @@ def measured(
         return matrices, [jnp.mean(z[i] ** 2) for i in square], whole
 
     keys = jax.random.split(jax.random.key(seed), draws)
-    matrices, squares, whole = jax.jit(lambda given: jax.lax.map(one, given))((keys, X))
+    matrices, squares, whole = jax.jit(lambda pairs: jax.lax.map(one, pairs))((keys, X))
+    # By NumPy: JAX's non-symmetric eigensolver does not exist on every device.
     radii = [[np.abs(np.linalg.eigvals(np.asarray(M, np.float64))).max() for M in stack] for stack in matrices]
     chain = np.linalg.svd(np.asarray(whole, np.float64), compute_uv=False)
     return np.array(radii).T.reshape(draws, len(square)), [float(s.mean()) for s in squares], chain
 
 
 def _finding(
-    layer: str, found: float, spread: tuple[float, float], predicted: float, width: int, hidden: int
+    layer: str, measured: float, spread: tuple[float, float], predicted: float, width: int, hidden: int
 ) -> Finding:
-    whole = found**hidden
+    whole = measured**hidden
     verdict: Verdict = "fit" if 1 / MOST <= whole <= MOST else "unfit"
-    said = (
-        f"{layer}: spectral radius {found:.3g}, in theory {predicted:.3g} (up to {width**-0.5:.2g} or so, width^-1/2)"
-    )
+    message = f"{layer}: spectral radius {measured:.3g}, in theory {predicted:.3g} (up to {width**-0.5:.2g} or so, width^-1/2)"
     if verdict == "unfit":
-        said += f"; {hidden} such layers make a signal {whole:.2g} times as large"
+        message += f"; {hidden} such layers make a signal {whole:.2g} times as large"
     return Finding(
         diagnostic=NAME,
         subject=layer,
         predicted=predicted,
-        measured=found,
+        measured=measured,
         interval=spread,
         verdict=verdict,
-        message=said,
+        message=message,
     )
 
 

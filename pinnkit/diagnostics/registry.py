@@ -1,6 +1,6 @@
-"""The diagnostics by name, and the diagnosis that they make together. A new one is a module and a line here.
+"""The diagnostics by name, and the diagnosis that runs them. A new one is a module and a line here.
 
-Those in `DIAGNOSTICS` say whether a start is sound, and are always run; those in `FURTHER` are asked for with `--all`.
+`DIAGNOSTICS` judge the initialisation and always run; `FURTHER` run with `--all`.
 """
 
 from __future__ import annotations
@@ -52,27 +52,27 @@ FURTHER: dict[str, Diagnostic] = {
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All findings, by diagnostic."""
+    """The reports of all diagnostics, by name."""
 
     reports: dict[str, Report]
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Of all diagnostics, in their order."""
+        """Findings of all diagnostics, in their order."""
         return tuple(f for report in self.reports.values() for f in report.findings)
 
     @property
-    def judged(self) -> tuple[Finding, ...]:
-        """Of the network as it is."""
+    def own_findings(self) -> tuple[Finding, ...]:
+        """Findings about the network itself, without those about variants of it."""
         return tuple(f for report in self.reports.values() if not report.hypothetical for f in report.findings)
 
     @property
     def verdict(self) -> Verdict:
-        """Unfit as soon as one finding on the network as it is says so."""
-        return "unfit" if any(f.verdict == "unfit" for f in self.judged) else "fit"
+        """Verdict on the network: "unfit" if one of its own findings is."""
+        return "unfit" if any(f.verdict == "unfit" for f in self.own_findings) else "fit"
 
     def plain(self) -> dict[str, Any]:
-        """As diagnose.json holds it."""
+        """Return the diagnosis as a dict for diagnose.json."""
         return {
             "verdict": self.verdict,
             "findings": [f.plain() for f in self.findings],
@@ -84,16 +84,19 @@ class Diagnosis:
 def diagnose(
     objective: Objective, settings: Settings, seed: int, announce: Callable[[str], None] = lambda name: None
 ) -> Diagnosis:
-    """Run the diagnostics, all where the settings say so. Raises UsageError for a model whose layers are not known.
+    """Run the diagnostics; with `settings.all` the further ones too.
 
     Args:
-        objective: the problem with its network.
-        settings: how much is measured.
-        seed: of the random networks.
-        announce: is called with the name of each diagnostic before it starts.
+        objective: The problem with its network.
+        settings: The amount of measurement.
+        seed: Seed of the random networks.
+        announce: Function that is called with the name of each diagnostic before it starts.
 
     Returns:
         The reports, by diagnostic.
+
+    Raises:
+        UsageError: A model that is no `LayeredModel`, or a pruned network.
     """
     if not isinstance(objective.network.model, LayeredModel):
         raise UsageError(
@@ -107,9 +110,9 @@ def diagnose(
             expected="a network whose weights are drawn",
             do="Diagnose it before pruning, or with --model.keep, which draws what is kept.",
         )
-    asked = DIAGNOSTICS | (FURTHER if settings.all else {})
+    selected = DIAGNOSTICS | (FURTHER if settings.all else {})
     reports = {}
-    for name, run in asked.items():
+    for name, run in selected.items():
         announce(name)
         reports[name] = run(objective, settings, seed)
     return Diagnosis(reports)

@@ -1,9 +1,9 @@
-"""Signal and derivatives down the depth: does the network keep the channels that the equation asks for?
+"""Signal propagation: whether the network preserves the channels that the equation needs.
 
-Per layer, the mean square of the pre-activation and of its derivatives, measured over random networks and points and
-predicted by mean-field theory; and the same for the signal that comes back from the output. Coordinates are scaled so
-that the network's inputs have derivatives of order one: then a channel's size says how the network bends by itself, and
-not in which units the domain is written.
+The mean squares of each layer's pre-activation and of its derivatives are measured over random networks and points and
+predicted by mean-field theory, and so is the signal that is back-propagated from the output. Coordinates are scaled so that
+the network's inputs have derivatives of order one: the size of a channel then depends on the network and not on the units of
+the domain.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def signal(objective: Objective, settings: Settings, seed: int) -> Report:
     channels, points = channels_of(objective), interior_points(objective, settings.points)
     measured = mean_squares(objective, model, channels, points, settings.draws, seed)
     means = bootstrap(measured)  # (resamples, layers, channels + 1)
-    theory = predicted(objective, model, channels, points)
+    theory = predict_signal(objective, model, channels, points)
     findings = []
     names = [*(channel_name(objective, c) for c in channels), BACK]
     for k, name in enumerate(names):
         order = len(channels[k]) if k < len(channels) else 0
         expected = None if theory is None else theory[:, k]
         findings.append(_finding(name, layers_of(objective, model), measured[:, :, k], means[:, :, k], expected, order))
-    recommended = _recommended(objective) if isinstance(model, MLP) else ""
+    recommended = _init_options(objective) if isinstance(model, MLP) else ""
     curves = {
         **({"recommended": recommended} if recommended else {}),
         "channels": names,
@@ -67,7 +67,7 @@ def signal(objective: Objective, settings: Settings, seed: int) -> Report:
 
 
 def _chart(curves: dict[str, Any]) -> Chart:
-    """RMS of each channel down the depth; theory dashed."""
+    """Return the chart of the RMS of each channel against the layer."""
     measured, lower, upper = (np.sqrt(np.array(curves[key])) for key in ("measured", "lower", "upper"))
     layers = list(range(1, measured.shape[1] + 1))
     lines = [
@@ -87,15 +87,15 @@ def _chart(curves: dict[str, Any]) -> Chart:
     )
 
 
-def _recommended(objective: Objective) -> str:
+def _init_options(objective: Objective) -> str:
     init, gain = recommendation(objective)
     return f"--model.init {init}" + ("" if gain == "value" else f" --model.gain {gain}")
 
 
-def predicted(
+def predict_signal(
     objective: Objective, model: LayeredModel, channels: tuple[MultiIndex, ...], points: Points
 ) -> Float[np.ndarray, "layers channels"] | None:
-    """The same by mean-field theory, averaged over the points; None where there is none, or it would cost too much."""
+    """Return the mean squares by mean-field theory, averaged over the points; None without theory or at too high a cost."""
     if not predictable(model):
         return None
     phi, layers = activation(model.activation).function, terms_and_variances(objective, model)
@@ -108,7 +108,7 @@ def predicted(
 def forward_variances(
     objective: Objective, model: LayeredModel, channels: tuple[MultiIndex, ...], points: Points
 ) -> Float[np.ndarray, "points layers channels"] | None:
-    """E z_c^2 of each layer's pre-activations at each point by mean-field theory, in scaled coordinates; None as above."""
+    """Return E z_c^2 of each layer's pre-activations at each point, in scaled coordinates; None as in `predict_signal`."""
     if not predictable(model):
         return None
     phi, layers = activation(model.activation).function, terms_and_variances(objective, model)
@@ -129,7 +129,7 @@ def _finding(
     theory: Float[np.ndarray, " layers"] | None,
     order: int,
 ) -> Finding:
-    """One channel from the first layer to the last; judged where its interval lies outside the bounds."""
+    """Return the finding on one channel: unfit where its interval lies outside the bounds at some layer."""
     back = name == BACK
     limit = bound_of_order(order)
     bound = limit**2
@@ -139,17 +139,17 @@ def _finding(
         low, high = interval(means[:, layer], JUDGED)
         if not np.isfinite(samples[:, layer]).all() or low > bound:
             lost = lost or (layer, "grows")
-        # A channel may be absent at first: the second derivative of an input is zero.
+        # A derivative may be small in early layers (the second derivative of an input is zero): the last layer counts.
         elif high < 1 / bound and (order == 0 or layer == path[-1]):
             lost = lost or (layer, "dies")
     end = path[-1]
     measured, shown = float(samples[:, end].mean()), interval(means[:, end])
     verdict: Verdict = "fit" if lost is None else "unfit"
-    said = f"{name}: RMS {math.sqrt(measured):.3g} at the {layers[end].name if back else 'output'}"
+    message = f"{name}: RMS {math.sqrt(measured):.3g} at the {layers[end].name if back else 'output'}"
     if lost is not None:
         layer, how = lost
         size = math.sqrt(float(samples[:, layer].mean()))
-        said += f"; it {how}: RMS {size:.3g} at the {layers[layer].name}, outside {1 / limit:.2g} to {limit:g}"
+        message += f"; it {how}: RMS {size:.3g} at the {layers[layer].name}, outside {1 / limit:.2g} to {limit:g}"
     return Finding(
         diagnostic=NAME,
         subject=name,
@@ -157,5 +157,5 @@ def _finding(
         measured=measured,
         interval=shown,
         verdict=verdict,
-        message=said,
+        message=message,
     )

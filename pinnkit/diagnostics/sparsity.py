@@ -1,7 +1,7 @@
-"""Weights left out at random: what becomes of the signal, and what puts it right.
+"""Random sparsity: its effect on the signal, and the variance of the weights that makes up for it.
 
-A layer of which each weight is there with probability p sums n p terms. With the variance gain2 / n of a full layer a signal
-loses p in every such layer, p^L in L of them; gain2 / (n p) restores it.
+A layer in which each weight is present with probability p sums n p terms. With the variance gain2 / n of a dense layer the
+signal is multiplied by p in every such layer, by p^L in L of them; gain2 / (n p) restores it.
 
 Source: the count of terms is that of He et al. 2015, eq. (10); Evci et al. 2022 (arXiv 2010.03533) for sparse layers.
 """
@@ -16,8 +16,8 @@ from jaxtyping import Float
 from pinnkit.checking.start_signal import BOUNDS, mean_squares
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
-from pinnkit.diagnostics.signal import predicted
-from pinnkit.models import LayeredModel, Mask
+from pinnkit.diagnostics.signal import predict_signal
+from pinnkit.models import ConnectivityMask, LayeredModel
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Objective
 from pinnkit.objective.network_layers import layers_of, missing_theory_note
@@ -25,12 +25,12 @@ from pinnkit.objective.probe_points import interior_points
 
 NAME = "sparsity"
 KEEP = 0.2
-"""Share of the weights that is kept, where the model keeps all."""
+"""Share of the weights in the diagnostic, where the model is dense."""
 VALUE: tuple[MultiIndex, ...] = ((),)
 
 
 def sparsity(objective: Objective, settings: Settings, seed: int) -> Report:
-    """E z^2 of each layer over that of the full network, with the variance of a full layer and with that of a sparse one."""
+    """Measure and predict E z^2 of each layer relative to the dense network, with the variances of dense and sparse layers."""
     model = objective.network.model
     assert isinstance(model, LayeredModel)
     keep = model.keep if model.keep < 1 else KEEP
@@ -41,17 +41,17 @@ def sparsity(objective: Objective, settings: Settings, seed: int) -> Report:
     }
     points = interior_points(objective, settings.points)
     reference = mean_squares(objective, full, VALUE, points, settings.draws, seed)[:, :, 0]
-    in_theory = predicted(objective, full, VALUE, points)
+    in_theory = predict_signal(objective, full, VALUE, points)
     findings, lines, curves = [], [], {}
     names = [layer.name for layer in layers_of(objective, model)]
     places = list(range(1, len(names) + 1))
     for start, sparse in starts.items():
-        # The same seed: the weights that are there are those of the full network, so that draws are compared in pairs.
-        found = mean_squares(objective, sparse, VALUE, points, settings.draws, seed)[:, :, 0]
-        theory = predicted(objective, sparse, VALUE, points)
+        # With the same seed the sparse networks have weights of the dense ones: a paired comparison with less scatter.
+        squares = mean_squares(objective, sparse, VALUE, points, settings.draws, seed)[:, :, 0]
+        theory = predict_signal(objective, sparse, VALUE, points)
         expected = None if theory is None or in_theory is None else theory[:, 0] / in_theory[:, 0]
-        ratios = bootstrap(found) / bootstrap(reference)
-        measured = found.mean(axis=0) / reference.mean(axis=0)
+        ratios = bootstrap(squares) / bootstrap(reference)
+        measured = squares.mean(axis=0) / reference.mean(axis=0)
         findings.append(_finding(start, names[-1], measured[-1], ratios[:, -1], expected, keep))
         low, high = np.quantile(ratios, [0.025, 0.975], axis=0)
         lines.append(Line(label=start, x=places, y=measured.tolist(), lower=low.tolist(), upper=high.tolist()))
@@ -70,35 +70,37 @@ def sparsity(objective: Objective, settings: Settings, seed: int) -> Report:
     )
 
 
-def masks(objective: Objective, model: LayeredModel, keep: float, seed: int) -> tuple[Mask, ...]:
-    """Random masks for a model; layers that read the coordinates are whole."""
+def masks(objective: Objective, model: LayeredModel, keep: float, seed: int) -> tuple[ConnectivityMask, ...]:
+    """Return random connectivity masks for a model; layers that read the coordinates stay dense."""
     rng = np.random.default_rng(seed)
     shares = [(1.0 if layer.entry else keep, layer.n_in, layer.n_out) for layer in layers_of(objective, model)]
-    return tuple(Mask.of(rng.random((n_in, n_out)) < share) for share, n_in, n_out in shares)
+    return tuple(ConnectivityMask.of(rng.random((n_in, n_out)) < share) for share, n_in, n_out in shares)
 
 
 def _finding(
     start: str,
     layer: str,
-    found: float,
+    measured: float,
     ratios: Float[np.ndarray, " resamples"],
     expected: Float[np.ndarray, " layers"] | None,
     keep: float,
 ) -> Finding:
     low, high = interval(ratios, JUDGED)
     bound = BOUNDS[0] ** 2
-    verdict: Verdict = "unfit" if not found > 0 or high < 1 / bound or low > bound else "fit"
+    verdict: Verdict = "unfit" if not measured > 0 or high < 1 / bound or low > bound else "fit"
     theory = None if expected is None else float(expected[-1])
-    said = f"{start}: with {keep:.0%} of the weights the mean square of the output is {found:.2g} times that with all"
+    message = (
+        f"{start}: with {keep:.0%} of the weights the mean square of the output is {measured:.2g} times that with all"
+    )
     return Finding(
         diagnostic=NAME,
         equation=start,
         subject=layer,
         predicted=theory,
-        measured=float(found),
+        measured=float(measured),
         interval=interval(ratios),
         verdict=verdict,
-        message=said,
+        message=message,
     )
 
 

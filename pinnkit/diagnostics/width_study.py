@@ -1,8 +1,9 @@
 """The residual-gradient width study: how ||dr/dW||^2 of each layer depends on the width of the network.
 
-Measured over random networks, predicted by mean-field theory where the equation is linear. In the ntk parametrisation
-W = sigma omega each layer should be independent of width. In the standard one so should the first, whose fan-in is the
-number of coordinates, and the others should grow as their fan-in; divided by n_in/gain2 = 1/sigma2 they are the ntk ones.
+It is measured over random networks, and predicted by mean-field theory where the equation is linear. In the ntk
+parametrisation W = sigma omega every layer should be independent of width. In the standard one the first layer should be too,
+since its fan-in is the number of coordinates, and the others should grow as their fan-in; divided by n_in/gain2 = 1/sigma2
+they are those of ntk.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ from pinnkit.objective.random_network import RandomNetwork
 
 NAME = "width study"
 TOLERANCE = 0.15
-"""How far an exponent may lie from what it should be: widths are finite."""
+"""Largest deviation of an exponent from theory, which holds for infinite width."""
 TOTAL, CLOSED = "all layers", "closed layers"
 Samples = Float[np.ndarray, "draws layers"]
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """One equation: ||dr/dW||^2 by width, draw and layer (standard parametrisation), predictions, and sigma2 by layer.
+    """Measurements of one equation: ||dr/dW||^2 by width, draw and layer (standard parametrisation), theory, and sigma2.
 
-    "layer" is any of `rows`: the gates of a model, where it has any, are one more layer.
+    A layer is any of `rows`; the gates of a model, where it has any, count as one more.
     """
 
     widths: tuple[int, ...]
@@ -48,8 +49,8 @@ class Sweep:
     predicted: tuple[Float[np.ndarray, " layers"] | None, ...]
     variances: tuple[Float[np.ndarray, " layers"], ...]
 
-    def scaled(self, parametrisation: str) -> tuple[list[Samples], list[Any]]:
-        """Samples and predictions in a parametrisation: dr/domega = sigma dr/dW exactly."""
+    def in_parametrisation(self, parametrisation: str) -> tuple[list[Samples], list[Any]]:
+        """Return samples and predictions in a parametrisation: dr/domega = sigma dr/dW exactly."""
         factors = [v if parametrisation == "ntk" else np.ones_like(v) for v in self.variances]
         samples = [s * f for s, f in zip(self.samples, factors, strict=True)]
         return samples, [None if p is None else p * f for p, f in zip(self.predicted, factors, strict=True)]
@@ -66,7 +67,7 @@ def width_study(objective: Objective, settings: Settings, seed: int) -> Report:
     terms = objective.equations.terms(group)
     operators = {t: operator(objective.equations, group, t, points) for t in terms}
     models = [replace(model, width=w, parametrisation="standard") for w in widths]
-    measured = [squared_gradients(objective, m, group, points, settings.draws, seed) for m in models]
+    measured = [gradient_squares(objective, m, group, points, settings.draws, seed) for m in models]
     features, outputs = objective.network.embedding.features, len(objective.network.problem.fields)
     rows = rows_of(layers_of(objective, models[0]), layers_of(objective, models[-1]), model.gated)
     variances = tuple(np.array([*m.variances(features, outputs), 1.0])[rows.open] for m in models)
@@ -75,28 +76,28 @@ def width_study(objective: Objective, settings: Settings, seed: int) -> Report:
         mean = [None if p is None else np.mean([q.gradient for q in p], axis=0) for p in predictions]
         sweep = Sweep(widths, rows, tuple(m[term][:, rows.open] for m in measured), tuple(mean), variances)
         for parametrisation in ("ntk", "standard"):
-            found, drawn = judged(sweep, term, parametrisation)
-            findings += found
-            curves[f"{term}, {parametrisation}"] = drawn
+            judgements, curve = judge(sweep, term, parametrisation)
+            findings += judgements
+            curves[f"{term}, {parametrisation}"] = curve
     about = (
         "||dr/dW||^2 of the residual r, by layer (ntk: W = sigma omega, and the derivative is with respect to omega)"
     )
-    panels = tuple(_panel(title, drawn) for title, drawn in curves.items())
+    panels = tuple(_panel(title, curve) for title, curve in curves.items())
     return Report(
         tuple(findings), about, subjects="layer", curves=curves, panels=panels, note=missing_theory_note(model)
     )
 
 
-def _panel(title: str, drawn: dict[str, Any]) -> Chart:
-    """Mean squares against width, theory dashed."""
-    widths, columns = drawn["widths"], {key: np.array(drawn[key]).T.tolist() for key in ("mean", "lower", "upper")}
+def _panel(title: str, curve: dict[str, Any]) -> Chart:
+    """Return the chart of mean squares against width."""
+    widths, columns = curve["widths"], {key: np.array(curve[key]).T.tolist() for key in ("mean", "lower", "upper")}
     lines = [
         Line(label=name, x=widths, y=mean, lower=lower, upper=upper)
-        for name, mean, lower, upper in zip(drawn["layers"], *columns.values(), strict=True)
+        for name, mean, lower, upper in zip(curve["layers"], *columns.values(), strict=True)
     ]
-    told = [(w, p) for w, p in zip(widths, drawn["predicted"], strict=True) if p is not None]
-    if told:
-        at, predicted = zip(*told, strict=True)
+    predictions = [(w, p) for w, p in zip(widths, curve["predicted"], strict=True) if p is not None]
+    if predictions:
+        at, predicted = zip(*predictions, strict=True)
         lines += [Line(label="theory", x=at, y=p, theory=True) for p in np.array(predicted).T.tolist()]
     symbol = r"\omega" if title.endswith("ntk") else "W"
     return Chart(
@@ -109,20 +110,21 @@ def _panel(title: str, drawn: dict[str, Any]) -> Chart:
     )
 
 
-def squared_gradients(
+def gradient_squares(
     objective: Objective, model: LayeredModel, group: Group, points: Points, draws: int, seed: int
 ) -> dict[str, Samples]:
-    """||dr/dW||^2 of each layer's weights, averaged over points, for each term and draw; that of the gates comes last."""
+    """Return ||dr/dW||^2 of each layer's weights, averaged over points, by term: (draws, layers), the gates last."""
     X = jnp.asarray(points.X, jnp.float32)
 
     def one(key: Any) -> Any:
         drawn = RandomNetwork(objective, model, key, jnp.float32)
 
         def residuals(params: Any, x: Any) -> Any:
-            found = objective.equations.evaluate(drawn.problem, drawn.fields(params), group, Points(x[None, :]))
-            return {term: r[0] for term, r in found.items()}
+            values = objective.equations.evaluate(drawn.problem, drawn.fields(params), group, Points(x[None, :]))
+            return {term: r[0] for term, r in values.items()}
 
         def squares(x: Any) -> Any:
+            # One forward pass and one reverse pass per term, instead of a forward pass per term.
             _, pull = jax.vjp(lambda p: residuals(p, x), drawn.params)
             terms = jax.eval_shape(residuals, drawn.params, x)
             unit = {t: {u: jnp.asarray(float(u == t), a.dtype) for u, a in terms.items()} for t in terms}
@@ -131,18 +133,18 @@ def squared_gradients(
         return jax.tree.map(lambda a: jnp.mean(a, axis=0), jax.vmap(squares)(X))
 
     keys = jax.random.split(jax.random.key(seed), draws)
-    found = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
-    return {term: np.asarray(value, np.float64) for term, value in found.items()}
+    gradients = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
+    return {term: np.asarray(value, np.float64) for term, value in gradients.items()}
 
 
 def _squares(slopes: Any) -> Any:
-    """||.||^2 of each kernel, and of the gates where there are any."""
+    """Return ||.||^2 of each kernel, and of the gates where the network has any."""
     parts = [layer["kernel"] for layer in slopes["layers"]] + ([slopes["gates"]] if "gates" in slopes else [])
     return jnp.stack([jnp.sum(part**2) for part in parts])
 
 
 def predictions_of(objective: Objective, model: LayeredModel, op: Operator, points: Points) -> list[Prediction] | None:
-    """The mean-field prediction at each point; None unless an MLP without random features meets a linear equation."""
+    """Return the mean-field prediction at each point; None unless it is an MLP without random features, and a linear equation."""
     if op.coefficients is None or not predictable(model):
         return None
     embedding = objective.network.embedding
@@ -151,31 +153,33 @@ def predictions_of(objective: Objective, model: LayeredModel, op: Operator, poin
     sizes = (embedding.features, len(objective.network.problem.fields))
     terms, variances = model.terms(*sizes), model.variances(*sizes)
     phi = activation(model.activation).function
-    found = [predict(phi, op.channels, e, c, terms, variances) for e, c in zip(features, op.coefficients, strict=True)]
-    return [p for p in found if p is not None] if None not in found else None
+    predictions = [
+        predict(phi, op.channels, e, c, terms, variances) for e, c in zip(features, op.coefficients, strict=True)
+    ]
+    return [p for p in predictions if p is not None] if None not in predictions else None
 
 
-def judged(sweep: Sweep, equation: str, parametrisation: str) -> tuple[list[Finding], dict[str, Any]]:
-    """The findings of one equation in one parametrisation, and what the figure draws."""
-    samples, predicted = sweep.scaled(parametrisation)
+def judge(sweep: Sweep, equation: str, parametrisation: str) -> tuple[list[Finding], dict[str, Any]]:
+    """Return the findings of one equation in one parametrisation, and the curves of its figure."""
+    samples, predicted = sweep.in_parametrisation(parametrisation)
     layers = samples[0].shape[1]
     names = [*sweep.rows.names, TOTAL]
     samples = [np.concatenate([s, s.sum(axis=1, keepdims=True)], axis=1) for s in samples]
     means = np.stack([bootstrap(s, seed=i) for i, s in enumerate(samples)])  # (widths, resamples, layers + 1)
     powers = [float(g) if parametrisation == "standard" else 0.0 for g in sweep.rows.grows]
     powers.append(_power_of_sum(sweep.widths, samples[-1][:, :-1].mean(axis=0), powers))
-    findings = [_closed(sweep.rows.closed, equation, parametrisation)] if sweep.rows.closed else []
+    findings = [_finding_on_closed_layers(sweep.rows.closed, equation, parametrisation)] if sweep.rows.closed else []
     for i, name in enumerate(names):
         measured = float(samples[-1][:, i].mean())
-        grown = powers[i]
+        power = powers[i]
         exponents = _exponents(sweep.widths, means[:, :, i])
         exponent = _exponents(sweep.widths, np.array([[s[:, i].mean()] for s in samples]))[0]
         shown, strict = interval(exponents), interval(exponents, JUDGED)
         verdict: Verdict = "fit"
         if (
             not (measured > 0 and np.isfinite(measured))
-            or strict[0] > grown + TOLERANCE
-            or strict[1] < grown - TOLERANCE
+            or strict[0] > power + TOLERANCE
+            or strict[1] < power - TOLERANCE
         ):
             verdict = "unfit"
         theory = None
@@ -193,11 +197,11 @@ def judged(sweep: Sweep, equation: str, parametrisation: str) -> tuple[list[Find
                 exponent=float(exponent),
                 exponent_interval=shown,
                 verdict=verdict,
-                message=_message(name, sweep.widths, float(exponent), shown, grown, verdict, theory, measured),
+                message=_message(name, sweep.widths, float(exponent), shown, power, verdict, theory, measured),
             )
         )
     bands = np.quantile(means, [0.025, 0.975], axis=1)
-    drawn = {
+    curve = {
         "widths": list(sweep.widths),
         "layers": names,
         "mean": [s.mean(axis=0).tolist() for s in samples],
@@ -205,11 +209,11 @@ def judged(sweep: Sweep, equation: str, parametrisation: str) -> tuple[list[Find
         "upper": bands[1].tolist(),
         "predicted": [None if p is None else [*p.tolist(), float(p.sum())] for p in predicted],
     }
-    return findings, drawn
+    return findings, curve
 
 
 def _exponents(widths: Sequence[int], means: Float[np.ndarray, "widths resamples"]) -> Float[np.ndarray, " resamples"]:
-    """Slopes of log mean against log width; 0 where a mean is zero."""
+    """Return the slopes of log mean against log width, by least squares; 0 where a mean is zero."""
     x = np.log(np.asarray(widths, float))
     x = x - x.mean()
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -218,16 +222,16 @@ def _exponents(widths: Sequence[int], means: Float[np.ndarray, "widths resamples
 
 
 def _power_of_sum(widths: Sequence[int], widest: Float[np.ndarray, " layers"], powers: Sequence[float]) -> float:
-    """The exponent of a sum whose parts grow as they should, from what they are in the widest network."""
+    """Return the exponent of a sum whose parts grow as theory says, given the parts in the widest network."""
     scale = np.asarray(widths, float)[:, None] / widths[-1]
     return float(_exponents(widths, np.sum(widest * scale ** np.asarray(powers), axis=1, keepdims=True))[0])
 
 
-def _closed(count: int, equation: str, parametrisation: str) -> Finding:
-    said = f"{count} layers lie behind gates that are 0 at the start: their gradient is 0 until the gates open"
+def _finding_on_closed_layers(count: int, equation: str, parametrisation: str) -> Finding:
+    message = f"{count} layers lie behind gates that are 0 at the start: their gradient is 0 until the gates open"
     return Finding(
         diagnostic=NAME, parametrisation=parametrisation, equation=equation, subject=CLOSED, measured=0.0,
-        verdict="measured only", message=said,
+        verdict="measured only", message=message,
     )  # fmt: skip
 
 
@@ -236,28 +240,28 @@ def _message(
     widths: Sequence[int],
     exponent: float,
     shown: Interval,
-    grown: float,
+    power: float,
     verdict: Verdict,
     theory: float | None,
     measured: float,
 ) -> str:
-    wanted = (
+    theoretical = (
         "does not change with width"
-        if grown == 0.0
+        if power == 0.0
         else "grows in proportion to the width, as its fan-in does"
-        if grown == 1.0
-        else f"grows as width^{grown:+.2f}"
+        if power == 1.0
+        else f"grows as width^{power:+.2f}"
     )
     span = f"from width {widths[0]} to {widths[-1]}"
-    said = f"{name}: ||dr/dW||^2 goes as width^{exponent:+.2f} {span} (95%: {shown[0]:+.2f} to {shown[1]:+.2f})"
+    message = f"{name}: ||dr/dW||^2 goes as width^{exponent:+.2f} {span} (95%: {shown[0]:+.2f} to {shown[1]:+.2f})"
     if not measured > 0:
         return f"{name}: the gradient is {measured:g}: this layer cannot learn"
     if verdict == "unfit":
-        step = (widths[-1] / widths[0]) ** abs(exponent - grown)
-        how = "more" if exponent > grown else "less"
-        said += f"; a sound start {wanted}: the widest network feels {step:.3g} times {how} than it should"
+        step = (widths[-1] / widths[0]) ** abs(exponent - power)
+        how = "larger" if exponent > power else "smaller"
+        message += f"; with a sound start it {theoretical}: in the widest network it is {step:.3g} times {how} than it should be"
     else:
-        said += f", as it should: it {wanted}"
+        message += f", as it should: it {theoretical}"
     if theory is not None:
-        said += f"; theory {theory:.3g}, measured {measured:.3g}"
-    return said
+        message += f"; theory {theory:.3g}, measured {measured:.3g}"
+    return message

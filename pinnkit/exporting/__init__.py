@@ -1,7 +1,7 @@
-"""A trained solution for use elsewhere: as a StableHLO program, or in eight bits for numpy."""
+"""Export of trained solutions: as a StableHLO program, or in eight bits for numpy."""
 
-from pinnkit.exporting.int8 import Quantised, quantised
+from pinnkit.exporting.int8 import QuantisedSolution, quantise
 from pinnkit.exporting.reader import Int8Solution
-from pinnkit.exporting.stablehlo import exported
+from pinnkit.exporting.stablehlo import export_program
 
-__all__ = ["Int8Solution", "Quantised", "exported", "quantised"]
+__all__ = ["Int8Solution", "QuantisedSolution", "export_program", "quantise"]

@@ -1,8 +1,8 @@
-"""An eight-bit solution: weights by the channel, activations by the layer, for `reader.py`, which needs numpy only.
+"""An eight-bit solution: one step per output for weights, one per layer for activations; `reader.py` needs numpy only.
 
-The step of a layer's activations is at first that of a Gaussian of their root mean square s, q = s Phi^-1(1 - delta / 2) / 127;
-then the factor of it is chosen with which the rounded activations are nearest to the true ones at points of the domain.
-Weights have a step for each output, their largest in that column over 127.
+The predicted step of activations is that of a Gaussian with their root mean square s, q = s Phi^-1(1 - delta / 2) / 127.
+Calibration multiplies it by the factor with which rounded activations are closest to the true ones at points of the domain.
+The step of the weights of an output is their largest magnitude over 127.
 
 Source: Jacob et al. 2018 (arXiv 1712.05877), section 2, with steps symmetric about zero.
 """
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from pinnkit.evaluation.evaluation import Evaluation
 
 FACTORS = np.geomspace(0.2, 2.0, 24)
-"""Of the predicted step, among which calibration chooses."""
+"""Factors of the predicted step among which calibration chooses."""
 CALIBRATION = 4096
-"""Points of the domain at which it does."""
+"""Number of points of the domain for calibration."""
 NODES = {1: 257, 2: 65, 3: 25}
-"""Chebyshev nodes an axis of what is no network, by number of axes."""
+"""Number of Chebyshev nodes per axis for hard conditions and features, by number of axes."""
 
 
 @dataclass(frozen=True)
-class Quantised:
-    """What was written, and what it cost.
+class QuantisedSolution:
+    """An eight-bit solution with its errors.
 
     predicted, chosen: step of each layer's inputs, 0 where they are not quantised; saturated: share of them beyond 127 steps.
-    against_network, against_truth: errors of the eight-bit fields; small: the number of parameters that have eight bits.
+    against_network, against_truth: errors of the eight-bit fields; small: number of parameters in eight bits.
     """
 
     content: bytes
@@ -58,13 +58,14 @@ class Quantised:
     small: int
 
 
-def quantised(found: Evaluation) -> Quantised:
-    """The eight-bit form of a trained solution, measured at the evaluation points.
+def quantise(evaluation: Evaluation) -> QuantisedSolution:
+    """Convert a trained solution to eight bits, and measure its errors at the evaluation points.
 
-    Raises UsageError for several networks in windows of time, one that is not known layer by layer, and more than three axes
-    where hard conditions or features would have to be tabulated.
+    Raises:
+        UsageError: Several networks in time windows, a network that is no `LayeredModel`, or more than three axes where hard
+            conditions or features would have to be tabulated.
     """
-    network, problem = found.network, found.problem
+    network, problem = evaluation.network, evaluation.problem
     model = network.model if isinstance(network, FieldNetwork) else None
     if not isinstance(model, LayeredModel) or type(model).__name__ not in WALKS:
         raise UsageError(
@@ -72,7 +73,7 @@ def quantised(found: Evaluation) -> Quantised:
             expected="one network, one of " + ", ".join(WALKS),
             do="Export it without --int8: any solution has a StableHLO program.",
         )
-    params = found.state.params
+    params = evaluation.state.params
     exact, about = contents(network, params)
     entries = [layer.entry for layer in model.layers(network.embedding.features, len(problem.fields))]
     arrays = dict(exact)
@@ -80,12 +81,15 @@ def quantised(found: Evaluation) -> Quantised:
         W = exact[f"W{i}"]
         steps = np.maximum(np.abs(W).max(axis=0), 1e-30) / LEVELS
         arrays[f"W{i}"], arrays[f"s{i}"] = np.rint(W / steps).astype(np.int8), steps.astype(np.float32)
-    predicted, chosen, saturated = _calibrated(exact, about, entries, found.accuracy.points)
+    predicted, chosen, saturated = _calibrate(exact, about, entries, evaluation.accuracy.points)
     arrays["steps"] = np.array(chosen, np.float32)
-    content = written(arrays, about)
-    values, own = Int8Solution(io.BytesIO(content)).values(found.accuracy.points), found.accuracy.fields(params)
-    truth = found.accuracy.expected
-    return Quantised(
+    content = file_content(arrays, about)
+    values, own = (
+        Int8Solution(io.BytesIO(content)).values(evaluation.accuracy.points),
+        evaluation.accuracy.fields(params),
+    )
+    truth = evaluation.accuracy.expected
+    return QuantisedSolution(
         content,
         predicted,
         chosen,
@@ -97,12 +101,12 @@ def quantised(found: Evaluation) -> Quantised:
 
 
 def contents(network: FieldNetwork, params: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """What `reader.Int8Solution` reads, nothing quantised: arrays, and what they are."""
+    """Return the arrays that `reader.Int8Solution` reads, not yet quantised, and their description."""
     model, module = network.model, network.module(params)
     assert isinstance(model, LayeredModel) and isinstance(module, LayeredModule)
     arrays = _tables(network, params)
     for i, layer in enumerate(module.layers):
-        arrays[f"W{i}"], arrays[f"b{i}"] = (np.asarray(a, np.float32) for a in (layer.kernel_used(), layer.bias[...]))
+        arrays[f"W{i}"], arrays[f"b{i}"] = (np.asarray(a, np.float32) for a in (layer.weight_matrix(), layer.bias[...]))
     if model.gated:
         arrays["gates"] = np.asarray(module.gates[...], np.float32)
     if module.fourier is not None:
@@ -127,20 +131,20 @@ def _about(network: FieldNetwork, model: LayeredModel) -> dict[str, Any]:
     }
 
 
-def written(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> bytes:
-    """The file of an eight-bit solution."""
+def file_content(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> bytes:
+    """Return the bytes of the file of an eight-bit solution."""
     file = io.BytesIO()
     np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
     return file.getvalue()
 
 
-def _calibrated(
+def _calibrate(
     arrays: dict[str, np.ndarray], about: dict[str, Any], entries: list[bool], points: Float[np.ndarray, "points dim"]
 ) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """Predicted and chosen step of each layer's inputs, and the share of them that saturates; 0 for what is not quantised."""
-    some = points[np.random.default_rng(0).permutation(len(points))[:CALIBRATION]]
-    watched = _Watched(io.BytesIO(written(arrays, about)))
-    watched.network(watched.embedded(some))
+    """Return predicted and chosen step of each layer's inputs, and the share that saturates; 0 for layers not quantised."""
+    sample = points[np.random.default_rng(0).permutation(len(points))[:CALIBRATION]]
+    watched = _Watched(io.BytesIO(file_content(arrays, about)))
+    watched.network(watched.embed(sample))
     predicted, chosen, saturated = [], [], []
     for h, entry in zip(watched.inputs, entries, strict=True):
         step = float(np.sqrt(np.mean(h**2))) * tail(SATURATED) / LEVELS
@@ -153,7 +157,7 @@ def _calibrated(
 
 
 class _Watched(Int8Solution):
-    """Keeps what each layer reads."""
+    """An evaluation that records the inputs of each layer."""
 
     def __init__(self, file: Any) -> None:
         super().__init__(file)
@@ -165,7 +169,7 @@ class _Watched(Int8Solution):
 
 
 def _tables(network: FieldNetwork, params: Any) -> dict[str, np.ndarray]:
-    """Chebyshev coefficients of what is no network: G and D of the hard conditions, u = G + D N, and the further features."""
+    """Return Chebyshev coefficients of the hard conditions, G and D of u = G + D N, and of the additional features."""
     bound, fields = network.bound(params), len(network.problem.fields)
 
     def with_output(value: float) -> Any:
@@ -188,7 +192,7 @@ def _tables(network: FieldNetwork, params: Any) -> dict[str, np.ndarray]:
 
 
 def _series(of: Any, axes: Any, dtype: Any) -> Float[np.ndarray, ...]:
-    """The tensor-product Chebyshev series that agrees with a function at the Chebyshev nodes of each axis."""
+    """Return the tensor-product Chebyshev series that interpolates a function at the Chebyshev nodes of each axis."""
     count = NODES[len(axes)]
     nodes = np.cos(math.pi * (np.arange(count) + 0.5) / count)
     places = [(a.lower + a.upper) / 2 + nodes * (a.upper - a.lower) / 2 for a in axes]
@@ -198,14 +202,14 @@ def _series(of: Any, axes: Any, dtype: Any) -> Float[np.ndarray, ...]:
     for axis in range(len(axes)):
         table = dct(table, type=2, axis=axis) / count
         table[(slice(None),) * axis + (0,)] /= 2
-    return _trimmed(table)
+    return _trim(table)
 
 
-def _trimmed(table: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-    """Without the highest degrees where they are rounding errors."""
+def _trim(table: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+    """Return the series without its highest degrees where they are rounding errors."""
     for axis in range(table.ndim - 1):
         sizes = np.abs(np.moveaxis(table, axis, 0)).reshape(table.shape[axis], -1).max(axis=1)
-        there = np.flatnonzero(sizes > 1e-9 * max(sizes.max(), 1e-300))
-        last = int(there[-1]) + 1 if len(there) else 1
+        significant = np.flatnonzero(sizes > 1e-9 * max(sizes.max(), 1e-300))
+        last = int(significant[-1]) + 1 if len(significant) else 1
         table = np.take(table, np.arange(last), axis=axis)
     return table

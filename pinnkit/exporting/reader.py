@@ -1,4 +1,4 @@
-"""Reads and evaluates an eight-bit solution that `pinnkit export --int8` wrote. Needs numpy and nothing else: copy this file.
+"""Reader of eight-bit solutions from `pinnkit export --int8`. It needs only numpy: copy this file.
 
 from int8_reader import Int8Solution
 
@@ -17,16 +17,17 @@ import numpy as np
 
 Array = Any
 LEVELS = 127
-"""Steps of an eight-bit number to either side of zero."""
+"""Number of steps of an eight-bit number on either side of zero."""
 
 
 class Int8Solution:
     """A solution whose inner weights and activations are eight-bit integers: u = G + D N, N the network.
 
-    Products of integers are summed exactly. What reads the coordinates is not quantised: eight bits would make steps of them.
+    Products of integers are summed exactly. Layers that read the coordinates are not quantised: eight bits would turn the
+    coordinates into steps.
 
-    Arguments
-        file: as `pinnkit export --int8` wrote it.
+    Args:
+        file: Path or open file that `pinnkit export --int8` wrote.
     """
 
     def __init__(self, file: Any) -> None:
@@ -37,22 +38,26 @@ class Int8Solution:
         self.fields: list[str] = self.about["fields"]
 
     def __call__(self, **coordinates: Any) -> dict[str, Array]:
-        """The fields at coordinates, broadcast together. Raises ValueError unless every coordinate is given by its name."""
+        """Return the fields at coordinates, which are broadcast against each other.
+
+        Raises:
+            ValueError: The names are not those of all coordinates.
+        """
         if set(coordinates) != set(self.coordinates):
             raise ValueError(f"give each coordinate by its name: {', '.join(self.coordinates)}")
-        given = np.broadcast_arrays(*(np.asarray(coordinates[n], np.float64) for n in self.coordinates))
-        u = self.values(np.stack([g.ravel() for g in given], axis=1))
-        return {name: u[:, i].reshape(given[0].shape) for i, name in enumerate(self.fields)}
+        columns = np.broadcast_arrays(*(np.asarray(coordinates[n], np.float64) for n in self.coordinates))
+        u = self.values(np.stack([c.ravel() for c in columns], axis=1))
+        return {name: u[:, i].reshape(columns[0].shape) for i, name in enumerate(self.fields)}
 
     def values(self, X: Array) -> Array:
-        """The fields at points, (points, coordinates) -> (points, fields)."""
-        N = self.network(self.embedded(X))
+        """Return the fields at points, (points, coordinates) -> (points, fields)."""
+        N = self.network(self.embed(X))
         if "G" not in self.arrays:
             return N.astype(np.float64)
-        return self.tabulated("G", X) + self.tabulated("D", X) * N
+        return self.evaluate_table("G", X) + self.evaluate_table("D", X) * N
 
-    def embedded(self, X: Array) -> Array:
-        """What the network reads: scaled coordinates, circles, further features."""
+    def embed(self, X: Array) -> Array:
+        """Return the inputs of the network: scaled coordinates, circles, additional features."""
         columns = []
         for i, axis in enumerate(self.about["axes"]):
             lower, upper = axis["lower"], axis["upper"]
@@ -62,25 +67,25 @@ class Int8Solution:
             else:
                 columns.append((X[:, i : i + 1] - (lower + upper) / 2) * (2 * math.sqrt(3) / (upper - lower)))
         if "features" in self.arrays:
-            columns.append(self.tabulated("features", X))
+            columns.append(self.evaluate_table("features", X))
         E = np.concatenate(columns, axis=1)
         if "frequencies" in self.arrays:
             phase = E @ self.arrays["frequencies"]
             E = math.sqrt(2) * np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
         return E.astype(np.float32)
 
-    def tabulated(self, name: str, X: Array) -> Array:
-        """A function of the points, kept as the coefficients of its Chebyshev series, (degrees of each axis..., columns)."""
+    def evaluate_table(self, name: str, X: Array) -> Array:
+        """Return a function at points from its Chebyshev coefficients, (degrees of each axis..., columns)."""
         table = self.arrays[name]
-        found = np.broadcast_to(table, (len(X), *table.shape))
+        values = np.broadcast_to(table, (len(X), *table.shape))
         for i, axis in enumerate(self.about["axes"]):
             scaled = (2 * X[:, i] - axis["lower"] - axis["upper"]) / (axis["upper"] - axis["lower"])
             V = np.polynomial.chebyshev.chebvander(scaled, table.shape[i] - 1)
-            found = np.einsum("pi,pi...->p...", V, found)
-        return found
+            values = np.einsum("pi,pi...->p...", V, values)
+        return values
 
     def network(self, E: Array) -> Array:
-        """The network's outputs, of embedded points."""
+        """Return the network's outputs at embedded points."""
         phi, gates = ACTIVATIONS[self.about["activation"]], self.arrays.get("gates")
         count = 0
 
@@ -92,11 +97,12 @@ class Int8Solution:
         return WALKS[self.about["model"]](E, dense, phi, self.about["depth"], gates)
 
     def layer(self, i: int, h: Array) -> Array:
-        """One dense layer: q_h q_W in integers, times the steps of both, plus the bias."""
+        """Apply one dense layer: q_h q_W in integers, times the steps of both, plus the bias."""
         W, bias = self.arrays[f"W{i}"], self.arrays[f"b{i}"]
         if W.dtype != np.int8:
             return h @ W + bias
         step = self.arrays["steps"][i]
+        # int32: a sum of n products of at most 127^2 stays exact up to n = 133,000, float32 only up to 1,040.
         q = np.clip(np.rint(h / step), -LEVELS, LEVELS).astype(np.int32)
         return (q @ W.astype(np.int32)).astype(np.float32) * (step * self.arrays[f"s{i}"]) + bias
 

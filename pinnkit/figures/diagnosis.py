@@ -30,7 +30,7 @@ def print_diagnosis(console: Console, found: Diagnosis) -> None:
         for sentence in filter(None, (report.note, report.advice)):
             console.print(Text(f"  {sentence}", style="dim"), soft_wrap=True)
         console.print()
-    unfit = [f for f in found.judged if f.verdict == "unfit"]
+    unfit = [f for f in found.own_findings if f.verdict == "unfit"]
     kinds = [(f.diagnostic, f.equation, f.parametrisation) for f in unfit]
     for kind in dict.fromkeys(kinds):
         of_a_kind = [f for f, k in zip(unfit, kinds, strict=True) if k == kind]
@@ -42,7 +42,7 @@ def print_diagnosis(console: Console, found: Diagnosis) -> None:
                 Text(f"       and {len(further)} more: " + ", ".join(f.subject for f in further), style="red")
             )
     if unfit:
-        count = f"{len(unfit)} of {len(found.judged)} findings"
+        count = f"{len(unfit)} of {len(found.own_findings)} findings"
         console.print(Text(f"NOT OK: {count} speak against this initialization.", style="bold red"))
     else:
         console.print(Text("OK: no problem found with this initialization.", style="bold green"))

@@ -1,16 +1,16 @@
 """Initialisation of layers by their effective fan-in: He's principle, for any flax model or plain JAX layer.
 
-He et al. (2015) give a layer weights of variance gain2 / n_in: n_in terms are summed into one output, and gain2 is what the
-activation takes away. Then the signal keeps its size through any number of layers.
+He et al. (2015) give a layer weights of variance gain2 / n_in: n_in terms are summed into one output, and gain2 makes up for
+what the activation takes away. Then the signal keeps its size through any number of layers.
 
     gain(activation)            gain2 of any elementwise JAX function: 2 for ReLU
-    initialise(model, gain2)    draws all kernels of a flax.nnx module anew, each by its own fan-in
+    initialise(model, gain2)    redraws all kernels of a flax.nnx module, each by its own fan-in
     dense, convolution, ...     initialisers for one layer: `nnx.Linear(..., kernel_init=dense(gain(jnp.tanh)))`
     initialiser(scheme, gain2)  the same by the name of a scheme ("he", "lecun", "glorot", "orthogonal") and a kind of layer
-    weight_variance             the variance that an initialiser draws with
-    dense_fans, Convolution, .. kinds of layers: from the shape of a kernel to its fan-in and fan-out
+    weight_variance             the variance of the weights that an initialiser draws
+    dense_fans, Convolution, .. kinds of layers: functions from the shape of a kernel to its fan-in and fan-out
 
-None of it needs a `pinnkit.Problem`. `parametrise` is what the models of pinnkit store beside plain weights.
+None of it needs a `pinnkit.Problem`. `parametrise` returns the parametrisations that the models of pinnkit offer.
 """
 
 from pinnkit.init.fan_in import Convolution, Depthwise, Fans, Kind, Masked, Projection, Transposed, dense_fans

@@ -1,4 +1,4 @@
-"""The gain of an activation: what a layer has to multiply by so that the signal keeps its size."""
+"""The gain of an activation: the factor of the weights with which the signal keeps its size."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pinnkit.errors import UsageError, lookup
 
 Elementwise: TypeAlias = Callable[[Array], Array]
 
-# Beyond 12 standard deviations the normal density is below 1e-31: nothing of the integral is there.
+# Beyond 12 standard deviations the normal density is below 1e-31, which adds nothing to the integral.
 REACH = 12
 PANELS_PER_UNIT = 2
 NODES_PER_PANEL = 20
 
 
 def gain(activation: Elementwise, kind: str = "value") -> float:
-    """The squared gain of an activation, by quadrature in float64.
+    """Return the squared gain of an activation, by quadrature in float64.
 
     gain2 = 1 / E[phi(z)^2] ("value") or 1 / E[phi'(z)^2] ("derivative"), z ~ N(0, 1); both are 2 for ReLU.
     With weights of variance gain2 / n_in and a pre-activation of unit variance, the next pre-activation has unit
@@ -31,16 +31,16 @@ def gain(activation: Elementwise, kind: str = "value") -> float:
     variance; the second kind moves the first away from one (tanh: to 0.73), so over many layers it keeps derivatives
     only roughly (tanh, 10 layers: a factor 2.6, where "value" has 5.1).
 
-    Arguments
-        activation: phi, an elementwise JAX function; hashable, as the answer is cached.
-        kind: the channel that is kept, "value" or "derivative".
+    Args:
+        activation: Elementwise JAX function phi; hashable, since the result is cached.
+        kind: The channel whose variance is preserved, "value" or "derivative".
 
-    Returns
-        gain2. Absolute error of the moment below 1e-10 for what is smooth between multiples of 1/2, which holds for
-        every kink at 0; a kink elsewhere costs up to about 1e-4.
+    Returns:
+        gain2, dimensionless. The absolute error of the moment is below 1e-10 for functions that are smooth between multiples of
+        1/2, which includes every kink at 0; a kink elsewhere costs up to about 1e-4.
 
-    Raises
-        UsageError: unknown kind, or the moment is zero or not finite (a step function has no derivative gain).
+    Raises:
+        UsageError: Unknown kind, or the moment is zero or not finite (a step function has no derivative gain).
 
     Source: He et al. 2015, eq. (10); Schoenholz et al. 2017, eqs. (3) and (5), for a general activation.
     """
@@ -68,9 +68,9 @@ CHANNELS: dict[str, Callable[[Elementwise, Array], Array]] = {"value": _value, "
 
 
 def normal_expectation(f: Elementwise) -> float:
-    """E[f(z)], z ~ N(0, 1), by the same quadrature."""
+    """Return E[f(z)], z ~ N(0, 1), by the quadrature of `gain`."""
     nodes, weights = normal_quadrature()
-    # It is a number even while the caller is being traced, and it needs float64 whatever the global setting is.
+    # The result has to be a number even while the caller is being traced, and in float64 whatever the global setting is.
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):
         values = np.asarray(f(jnp.asarray(nodes)), dtype=np.float64)
     return float(weights @ values)
@@ -78,16 +78,16 @@ def normal_expectation(f: Elementwise) -> float:
 
 @functools.lru_cache(maxsize=256)
 def _second_moment(activation: Elementwise, channel: Callable[[Elementwise, Array], Array]) -> float:
-    """E[channel(z)^2], z ~ N(0, 1)."""
+    """Return E[channel(z)^2], z ~ N(0, 1)."""
     return normal_expectation(lambda z: channel(activation, z) ** 2)
 
 
 @functools.lru_cache(maxsize=4)
 def normal_quadrature(reach: int = REACH, nodes_per_panel: int = NODES_PER_PANEL) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights for an expectation under N(0, 1): Gauss-Legendre on panels of width 1/2, up to `reach`.
+    """Return nodes and weights for an expectation under N(0, 1): Gauss-Legendre on panels of width 1/2, up to `reach`.
 
-    Gauss-Hermite would need hundreds of nodes for tanh, whose poles lie at i pi/2, and does not converge usefully for
-    ReLU; the panels have their ends on the kink and keep the poles far away in units of a panel.
+    Gauss-Hermite would need hundreds of nodes for tanh, whose poles lie at i pi/2, and converges too slowly for ReLU. The
+    panels end at the kink and are short compared with their distance from the poles.
     """
     points, weights = np.polynomial.legendre.leggauss(nodes_per_panel)
     half = 0.5 / PANELS_PER_UNIT
@@ -99,20 +99,20 @@ def normal_quadrature(reach: int = REACH, nodes_per_panel: int = NODES_PER_PANEL
 
 @functools.lru_cache(maxsize=256)
 def gate_gain(activation: Elementwise, kind: str = "value") -> float:
-    """The squared gain of h = (1 - z) u + z v, where z, u, v are phi of independent standard normal pre-activations.
+    """Return the squared gain of h = (1 - z) u + z v, where z, u, v are phi of independent standard normal pre-activations.
 
-    As `gain`, with h in the place of phi(z): gain2 = 1 / E[h^2] ("value"), or 1 / E[h_v^2] for derivatives along v of
+    It is `gain` with h in place of phi(z): gain2 = 1 / E[h^2] ("value"), or 1 / E[h_v^2] for derivatives along v of
     unit variance of all three pre-activations ("derivative"). With e = E phi, m = E phi^2, d = E phi'^2:
     E h^2 = (1 - 2 e + m) m + m^2 + 2 (e - m) e^2, and E h_v^2 = d (1 - 2 e + 2 m + 2 (m - e^2)).
 
-    Independent they are, in the limit of infinite width: z, u and v have weights of their own.
+    They are independent in the limit of infinite width, since z, u and v have separate weights.
 
-    Arguments
-        activation: phi, an elementwise JAX function; hashable, as the answer is cached.
-        kind: the channel that is kept, "value" or "derivative".
+    Args:
+        activation: Elementwise JAX function phi; hashable, since the result is cached.
+        kind: The channel whose variance is preserved, "value" or "derivative".
 
-    Raises
-        UsageError: unknown kind, or the activation has no such gain.
+    Raises:
+        UsageError: Unknown kind, or the activation has no such gain.
     """
     lookup(CHANNELS, kind, "kind of gain")
     e, m = normal_expectation(activation), 1.0 / gain(activation)

@@ -1,4 +1,4 @@
-"""Schemes for the weights: He, LeCun, Glorot, orthogonal; each a variance and a way to draw."""
+"""Initialisation schemes: He, LeCun, Glorot, orthogonal; each is a variance and a distribution."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from pinnkit.init.fan_in import Fans, Kind, Shape, dense_fans
 
 @runtime_checkable
 class Initialiser(Protocol):
-    """Draws the weights of a layer, as the initialisers of JAX and flax do; here the dtype is never left out."""
+    """A function that draws the weights of a layer, as the initialisers of JAX and flax do, with a required dtype."""
 
     def __call__(self, key: PRNGKeyArray, shape: Shape, dtype: DTypeLike, /) -> Float[Array, "*shape"]:
-        """Weights of the given shape and dtype."""
+        """Return weights of this shape and dtype."""
         ...
 
 
 @runtime_checkable
 class LayerInitialiser(Initialiser, Protocol):
-    """Draws the weights of a layer as the initialisers of `jax.nn.initializers` do; the dtype may be left out."""
+    """A function that draws the weights of a layer as those of `jax.nn.initializers` do, with an optional dtype."""
 
     def __call__(self, key: PRNGKeyArray, shape: Shape, dtype: DTypeLike | None = None) -> Float[Array, "*shape"]:
-        """Weights of the given shape; without a dtype in JAX's default for floating-point numbers."""
+        """Return weights of this shape; without a dtype in JAX's default floating-point type."""
         ...
 
 
 class Scheme(NamedTuple):
-    """A variance for the weights, from (fans, gain2), and a draw whose entries have variance one."""
+    """The variance of the weights as a function of (fans, gain2), and an initialiser whose entries have variance one."""
 
     variance: Callable[[Fans, float], float]
     unit_draw: Initialiser
@@ -55,7 +55,7 @@ SCHEMES: dict[str, Scheme] = {
     "he": Scheme(lambda fans, gain2: gain2 / fans.n_in, _normal),
     "lecun": Scheme(lambda fans, gain2: 1.0 / fans.n_in, _normal),
     "glorot": Scheme(lambda fans, gain2: 2.0 / (fans.n_in + fans.n_out), _normal),
-    # What no initialisation should do: the same variance whatever is summed. Here to show what comes of it.
+    # A counter-example: the same variance however many terms are summed. The diagnosis shows what it does.
     "constant": Scheme(lambda fans, gain2: 1.0 / 16.0, _normal),
     "orthogonal": Scheme(lambda fans, gain2: gain2 / max(fans.n_in, fans.n_out), _orthogonal),
 }
@@ -64,21 +64,21 @@ SCHEMES: dict[str, Scheme] = {
 def weight_variance(
     scheme: str, shape: Shape, gain2: float, *, kind: Kind = dense_fans, backward: bool = False
 ) -> float:
-    """The variance sigma2 of one weight.
+    """Return the variance sigma2 of one weight.
 
     he: gain2 / n_in; lecun: 1 / n_in; glorot: 2 / (n_in + n_out); orthogonal, W = sqrt(gain2) Q: gain2 / max(n_in,
     n_out); constant: 1/16. LeCun and Glorot take no gain. Orthogonal equals He unless the layer widens: then it is smaller by
     n_in / n_out, because Q keeps the length of the whole vector and shares it among more units.
 
-    Arguments
-        scheme: a key of `SCHEMES`.
-        shape: of the weights.
-        gain2: squared gain of the activation, see `gain`.
-        kind: of the layer, see `fan_in`.
-        backward: keep the size of gradients on their way back instead: n_in and n_out change places.
+    Args:
+        scheme: A key of `SCHEMES`.
+        shape: Shape of the kernel.
+        gain2: Squared gain of the activation, see `gain`.
+        kind: Kind of layer, see `fan_in`.
+        backward: Whether to preserve the size of back-propagated gradients instead: n_in and n_out change places.
 
-    Raises
-        UsageError: unknown scheme, or a shape that the kind cannot have.
+    Raises:
+        UsageError: Unknown scheme, or a shape that the kind cannot have.
 
     Source: He et al. 2015, eq. (10); LeCun et al. 1998, eq. (16); Glorot and Bengio 2010, eq. (12);
     Saxe et al. 2014, section 3.
@@ -88,16 +88,16 @@ def weight_variance(
 
 
 def unit_initialiser(scheme: str) -> Initialiser:
-    """The initialiser whose entries have mean zero and variance one: omega of W = sqrt(sigma2) omega.
+    """Return the initialiser whose entries have mean zero and variance one: omega of W = sqrt(sigma2) omega.
 
-    Raises
-        UsageError: unknown scheme.
+    Raises:
+        UsageError: Unknown scheme.
     """
     return lookup(SCHEMES, scheme, "initialisation").unit_draw
 
 
 def initialiser(scheme: str, gain2: float, *, kind: Kind = dense_fans, backward: bool = False) -> LayerInitialiser:
-    """The initialiser `init(key, shape, dtype=None)` of a scheme, with the variance `weight_variance`.
+    """Return the initialiser `init(key, shape, dtype=None)` of a scheme, with the variance `weight_variance`.
 
     It serves as `kernel_init` of a flax layer and wherever JAX takes one of `jax.nn.initializers`.
 
@@ -105,13 +105,13 @@ def initialiser(scheme: str, gain2: float, *, kind: Kind = dense_fans, backward:
         scheme: A key of `SCHEMES`.
         gain2: Squared gain of the activation, see `gain`.
         kind: Kind of layer, see `fan_in`.
-        backward: Whether the size of gradients is kept on their way back, instead of that of the signal.
+        backward: Whether to preserve the size of back-propagated gradients, instead of that of the signal.
 
     Returns:
         A function that draws weights.
 
     Raises:
-        UsageError: Unknown scheme; when called also an impossible shape, or a dtype that is not there.
+        UsageError: Unknown scheme; when called also an impossible shape, or a dtype that JAX does not support.
     """
     unit_draw = unit_initialiser(scheme)
 
@@ -123,10 +123,10 @@ def initialiser(scheme: str, gain2: float, *, kind: Kind = dense_fans, backward:
 
 
 def float_dtype(dtype: DTypeLike) -> jnp.dtype:
-    """The dtype, once it is certain that JAX will honour it: JAX turns float64 into float32 unless told otherwise.
+    """Return the dtype after checking that JAX will honour it: in 32-bit mode JAX silently turns float64 into float32.
 
-    Raises
-        UsageError: not a floating-point type, or float64 while JAX is in 32-bit mode.
+    Raises:
+        UsageError: Not a floating-point type, or float64 while JAX is in 32-bit mode.
     """
     wanted = jnp.dtype(dtype)
     if not jnp.issubdtype(wanted, jnp.floating):

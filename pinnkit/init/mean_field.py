@@ -1,11 +1,11 @@
-"""Mean-field theory of a wide network at its start: second moments of all channels, forward and backward.
+"""Mean-field theory of a wide network at initialisation: second moments of all channels, forward and backward.
 
 A channel is the value or a partial derivative along the coordinates. With z_a the channels of a pre-activation, jointly
-Gaussian with covariance S in the limit of infinite width, a layer makes h_a = d^a phi(z) (Faa di Bruno) and the next
-covariance gain2 E[h_a h_b], gain2 = sigma2 n_in. Backward, D_ab = sum over units of E[dr/dz_a dr/dz_b] obeys
+Gaussian with covariance S in the limit of infinite width, a layer computes h_a = d^a phi(z) (Faa di Bruno), and the next
+covariance is gain2 E[h_a h_b], gain2 = sigma2 n_in. Backward, D_ab = sum over units of E[dr/dz_a dr/dz_b] obeys
 D <- gain2 E[(dh/dz)^T D (dh/dz)]. Then E ||dr/dW||^2 = n_in sum_ab D_ab E[h_a h_b], h of the layer below.
 
-Source: Schoenholz et al. 2017 for the value channel; the derivative channels are those of a residual r linear in them.
+Source: Schoenholz et al. 2017 for the value channel; here extended to the derivatives that a linear residual r needs.
 """
 
 from __future__ import annotations
@@ -28,20 +28,23 @@ Matrix = Float[np.ndarray, "channels channels"]
 REACH = 8
 NODES_PER_PANEL = 12
 MOST_NODES = 2_000_000
-"""Quadrature nodes of one expectation; where it needs more there is no prediction."""
+"""Largest number of quadrature nodes of one expectation; where it needs more there is no prediction."""
 
 
-def closed(indices: Collection[MultiIndex]) -> tuple[MultiIndex, ...]:
-    """The channels that a set of derivatives needs: every part of each, the value first, by order."""
+def channel_closure(indices: Collection[MultiIndex]) -> tuple[MultiIndex, ...]:
+    """Return the channels that a set of derivatives needs, the value first, by order.
+
+    By Faa di Bruno's formula a derivative of phi(z) needs every sub-index of its multi-index: u_xy needs z_x, z_y and z_xy.
+    """
     return in_order(closure(indices) | {()})
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Second moments of one network at one point, layer by layer: hidden layers first, the readout last.
+    """Second moments of one network at one point, by layer: hidden layers first, the readout last.
 
-    forward: E[z_a z_b] of a unit's pre-activation; backward: D_ab. gradient: E ||dr/dW||^2 for W as it is
-    ("standard"); times sigma2 of the layer it is that for omega, W = sigma omega ("ntk").
+    forward: E[z_a z_b] of a unit's pre-activation. backward: D_ab. gradient: E ||dr/dW||^2 in the parametrisation
+    "standard"; times sigma2 of the layer it is E ||dr/domega||^2 for W = sigma omega ("ntk").
     """
 
     channels: tuple[MultiIndex, ...]
@@ -60,23 +63,24 @@ def predict(
 ) -> Prediction | None:
     """Predict the moments of a multilayer perceptron, for a residual that is linear in its outputs' channels.
 
-    Arguments
-        activation: phi, an elementwise JAX function; hashable.
-        channels: closed, as `closed` gives them.
-        features: the channels of each input feature of the first layer, at one point.
-        coefficients: of the residual: r = sum over fields and channels of c_a u_a, at the same point.
+    Args:
+        activation: Elementwise JAX function phi; hashable.
+        channels: The channels, as `channel_closure` returns them.
+        features: The channels of each input feature of the first layer at one point, (channels, features).
+        coefficients: The c of the residual r = sum over fields and channels of c_a u_a at the same point, (fields, channels).
         fan_in: n_in of each layer, readout included.
         variances: sigma2 of each layer.
 
-    Returns None where the quadrature would need more than `MOST_NODES`.
+    Returns:
+        The prediction, or None where the quadrature would need more than `MOST_NODES`.
     """
-    if _nodes_needed(channels) > MOST_NODES:
+    if _node_count(channels) > MOST_NODES:
         return None
     gains = [n * v for n, v in zip(fan_in, variances, strict=True)]
     forward, moments = _forward(activation, channels, features, gains)
     backward = [coefficients.T @ coefficients]
     for layer in range(len(gains) - 2, -1, -1):
-        backward.insert(0, _pulled_back(activation, channels, forward[layer], gains[layer + 1] * backward[0]))
+        backward.insert(0, _backward_moments(activation, channels, forward[layer], gains[layer + 1] * backward[0]))
     gradient = [n * float(np.sum(D * H)) for n, D, H in zip(fan_in, backward, moments, strict=True)]
     return Prediction(channels, tuple(forward), tuple(backward), tuple(gradient))
 
@@ -88,8 +92,8 @@ def forward_moments(
     fan_in: Sequence[float],
     variances: Sequence[float],
 ) -> tuple[Matrix, ...] | None:
-    """E[z_a z_b] of each layer's pre-activations, as in `Prediction.forward`, without the way back."""
-    if _nodes_needed(channels) > MOST_NODES:
+    """Return E[z_a z_b] of each layer's pre-activations, as in `Prediction.forward`, without the backward pass."""
+    if _node_count(channels) > MOST_NODES:
         return None
     gains = [n * v for n, v in zip(fan_in, variances, strict=True)]
     return tuple(_forward(activation, channels, features, gains)[0])
@@ -98,7 +102,7 @@ def forward_moments(
 def _forward(
     activation: Elementwise, channels: tuple[MultiIndex, ...], features: Float[np.ndarray, ...], gains: Sequence[float]
 ) -> tuple[list[Matrix], list[Matrix]]:
-    """E[z_a z_b] of each layer, and E[h_a h_b] of the layer below each."""
+    """Return E[z_a z_b] of each layer, and E[h_a h_b] of the layer below it."""
     forward, moments = [], [features @ features.T / features.shape[1]]
     for layer, gain2 in enumerate(gains):
         forward.append(gain2 * moments[-1])
@@ -108,14 +112,14 @@ def _forward(
 
 
 def _moments(activation: Elementwise, channels: tuple[MultiIndex, ...], S: Matrix) -> Matrix:
-    """E[h_a h_b], z ~ N(0, S)."""
+    """Return E[h_a h_b], z ~ N(0, S)."""
     z, weights = _nodes(channels, S)
     with jax.enable_x64(True):
         return np.asarray(_second_moments(activation, channels, jnp.asarray(z), jnp.asarray(weights)))
 
 
-def _pulled_back(activation: Elementwise, channels: tuple[MultiIndex, ...], S: Matrix, D: Matrix) -> Matrix:
-    """E[J^T D J], J = dh/dz at z ~ N(0, S)."""
+def _backward_moments(activation: Elementwise, channels: tuple[MultiIndex, ...], S: Matrix, D: Matrix) -> Matrix:
+    """Return E[J^T D J], J = dh/dz at z ~ N(0, S)."""
     z, weights = _nodes(channels, S)
     with jax.enable_x64(True):
         return np.asarray(_pull_back(activation, channels, *map(jnp.asarray, (z, weights, D))))
@@ -125,7 +129,7 @@ def _pulled_back(activation: Elementwise, channels: tuple[MultiIndex, ...], S: M
 def _second_moments(
     activation: Elementwise, channels: tuple[MultiIndex, ...], z: Float[Array, "nodes channels"], weights: Array
 ) -> Float[Array, "channels channels"]:
-    h = activated(activation, channels, z)
+    h = activation_channels(activation, channels, z)
     return (h * weights[:, None]).T @ h
 
 
@@ -137,19 +141,23 @@ def _pull_back(
     weights: Array,
     D: Array,
 ) -> Float[Array, "channels channels"]:
-    # dh/dz_b for each b: the rows of z do not mix, so one tangent serves all nodes.
+    # dh/dz_b for each b: the nodes do not interact, so one tangent serves all of them.
     columns = [
-        jax.jvp(lambda z: activated(activation, channels, z), (z,), (jnp.zeros_like(z).at[:, b].set(1.0),))[1]
+        jax.jvp(lambda z: activation_channels(activation, channels, z), (z,), (jnp.zeros_like(z).at[:, b].set(1.0),))[1]
         for b in range(len(channels))
     ]
     J = jnp.stack(columns, axis=2)
     return jnp.einsum("n,nab,ac,ncd->bd", weights, J, D, J, optimize=True)
 
 
-def activated(
+def activation_channels(
     activation: Elementwise, channels: tuple[MultiIndex, ...], z: Float[Array, "nodes channels"]
 ) -> Float[Array, "nodes channels"]:
-    """The channels of phi(z) from those of z, by the formula of Faa di Bruno."""
+    """Return the channels of phi(z) given those of z, by Faa di Bruno's formula.
+
+    d^a phi(z) is the sum, over all set partitions of the indices in a, of phi^(blocks)(z) times the product of the blocks'
+    derivatives of z.
+    """
     place = {index: i for i, index in enumerate(channels)}
     order = max(len(index) for index in channels)
     derivatives = _derivatives(activation, order)
@@ -167,7 +175,7 @@ def activated(
 
 
 def _derivatives(activation: Elementwise, order: int) -> list[Elementwise]:
-    """phi, phi', ..., each elementwise."""
+    """Return phi, phi', ... up to an order, each elementwise."""
     functions = [activation]
     for _ in range(order):
         below = functions[-1]
@@ -178,19 +186,23 @@ def _derivatives(activation: Elementwise, order: int) -> list[Elementwise]:
 def _nodes(
     channels: tuple[MultiIndex, ...], S: Matrix
 ) -> tuple[Float[np.ndarray, "nodes channels"], Float[np.ndarray, " nodes"]]:
-    """Nodes and weights for an expectation under N(0, S) of phi's derivatives at z times polynomials in the others.
+    """Return nodes and weights for an expectation under N(0, S) of phi's derivatives at z times polynomials in the others.
 
-    Panels for the value z; given z the other channels are Gaussian, and the integrand is a polynomial in them, for which
-    a product of Gauss-Hermite rules is exact.
+    The value z is integrated on panels. Given z, the other channels are Gaussian and the integrand is a polynomial in them,
+    for which a product of Gauss-Hermite rules is exact.
     """
     unit, density = normal_quadrature(REACH, NODES_PER_PANEL)
+    # Weights of variance zero: all channels vanish, and there is no z to condition the others on.
     if not S[0, 0] > 0.0:
         return np.zeros((1, len(channels))), np.ones(1)
     slope = S[1:, 0] / S[0, 0]
     values, vectors = np.linalg.eigh(S[1:, 1:] - np.outer(slope, S[0, 1:])) if len(S) > 1 else (np.zeros(0), S[1:, 1:])
-    kept = values > 1e-13 * max(values.max(initial=0.0), 1e-300)
-    root = vectors[:, kept] * np.sqrt(values[kept])
-    rule, mass = _hermite(max(len(index) for index in channels) + 1, int(kept.sum()))
+    # The covariance given z is often singular (few features make many channels). Directions of rounding are dropped:
+    # each would multiply the number of nodes, and the square root of a negative eigenvalue would be NaN.
+    independent = values > 1e-13 * max(values.max(initial=0.0), 1e-300)
+    root = vectors[:, independent] * np.sqrt(values[independent])
+    # E[h_a h_b] has at most twice the order as its degree, and n nodes are exact up to degree 2 n - 1.
+    rule, mass = _hermite(max(len(index) for index in channels) + 1, int(independent.sum()))
     z = math.sqrt(S[0, 0]) * unit
     others = z[:, None, None] * slope + (rule @ root.T)[None, :, :]
     first = np.broadcast_to(z[:, None, None], (*others.shape[:2], 1))
@@ -199,7 +211,7 @@ def _nodes(
 
 @lru_cache(maxsize=32)
 def _hermite(count: int, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
-    """The product Gauss-Hermite rule for N(0, 1): nodes (count^dimensions, dimensions), and weights."""
+    """Return the product Gauss-Hermite rule for N(0, 1): nodes, (count^dimensions, dimensions), and weights."""
     points, weights = np.polynomial.hermite_e.hermegauss(count)
     weights = weights / weights.sum()
     if dimensions == 0:
@@ -209,6 +221,6 @@ def _hermite(count: int, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     return grid, mass.prod(axis=1)
 
 
-def _nodes_needed(channels: tuple[MultiIndex, ...]) -> int:
+def _node_count(channels: tuple[MultiIndex, ...]) -> int:
     order = max(len(index) for index in channels)
     return len(normal_quadrature(REACH, NODES_PER_PANEL)[0]) * (order + 1) ** (len(channels) - 1)

@@ -21,10 +21,10 @@ LAYERS = (nnx.Linear, nnx.LinearGeneral, nnx.Conv, nnx.ConvTranspose)
 def initialise(
     module: nnx.Module, gain2: float, *, key: PRNGKeyArray, scheme: str = "he", backward: bool = False
 ) -> dict[str, float]:
-    """Draw all kernels of a module anew, each with the variance gain2 / n_in of its own layer.
+    """Redraw all kernels of a module, each with the variance gain2 / n_in of its own layer.
 
-    The layers are `nnx.Linear`, `nnx.LinearGeneral`, `nnx.Conv` and `nnx.ConvTranspose`, however deep they lie in the module. The
-    projections of `nnx.MultiHeadAttention` read no activation and have a gain2 of 1. All else stays as it is: biases,
+    The layers are `nnx.Linear`, `nnx.LinearGeneral`, `nnx.Conv` and `nnx.ConvTranspose`, at any depth in the module. The
+    projections of `nnx.MultiHeadAttention` read no activation and have a gain2 of 1. Everything else stays unchanged: biases,
     embeddings, normalisations, recurrent cells.
 
     Args:
@@ -32,7 +32,7 @@ def initialise(
         gain2: Squared gain of the activation between the layers: `pinnkit.init.gain(activation)`.
         key: Key of `jax.random`; each layer uses a key of its own.
         scheme: "he", or another key of `pinnkit.init.SCHEMES`.
-        backward: Whether the size of gradients is kept on their way back, by fan-out, instead of that of the signal.
+        backward: Whether to preserve the size of back-propagated gradients, by fan-out, instead of that of the signal.
 
     Returns:
         The variance of the weights of each layer, by the layer's path in the module.
@@ -69,7 +69,7 @@ def initialise(
 
 
 def _layers(module: nnx.Module, gain2: float) -> Iterator[tuple[str, Any, float]]:
-    """Path, layer and squared gain of what it reads, for each layer of a known kind; in the order of the paths."""
+    """Yield path, layer and squared gain of its input, for each layer of a known kind, in the order of the paths."""
     modules = {tuple(map(str, path)): owner for path, owner in nnx.iter_modules(module)}
     cells = [path for path, owner in modules.items() if isinstance(owner, nnx.RNNCellBase)]
     attentions = [path for path, owner in modules.items() if isinstance(owner, nnx.MultiHeadAttention)]
@@ -87,7 +87,7 @@ def _within(path: tuple[str, ...], owners: Sequence[tuple[str, ...]]) -> bool:
 
 
 def _kind(layer: Any, path: str) -> Kind:
-    """The kind of a layer, which counts its fan-in from the shape of its kernel."""
+    """Return the kind of a layer, which computes its fan-in from the shape of its kernel."""
     kind: Kind = dense_fans
     axes = 2
     if isinstance(layer, nnx.LinearGeneral):
@@ -117,5 +117,5 @@ def _kind(layer: Any, path: str) -> Kind:
 
 
 def _strides(strides: int | Sequence[int] | None, axes: int) -> tuple[int, ...]:
-    """One stride per axis of space."""
+    """Return one stride per spatial axis."""
     return (strides or 1,) * axes if isinstance(strides, int) or strides is None else tuple(strides)

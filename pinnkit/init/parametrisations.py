@@ -1,4 +1,4 @@
-"""What a layer stores and how its weights W come of it: as they are, scaled, factorised or normalised."""
+"""Parametrisations: the arrays that a layer trains, and how its weights W are computed from them."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from pinnkit.init.fan_in import Kind, Shape, dense_fans
 from pinnkit.init.initialisers import Initialiser, initialiser, unit_initialiser, weight_variance
 
 Stored: TypeAlias = Mapping[str, Float[Array, "..."]]
-"""The trained arrays of a layer by name; "kernel" is always one of them."""
+"""Trained arrays of a layer by name; "kernel" is always one of them."""
 Kernel: TypeAlias = Float[Array, "*window n_in n_out"]
 
 RWF_MEAN, RWF_DEVIATION = 1.0, 0.1
-"""Of the logarithm of a factor of "rwf", as the paper advises."""
+"""Mean and standard deviation of the logarithm of a factor of "rwf" (Wang et al. 2022, as they recommend)."""
 
 
 class Parametrised(NamedTuple):
-    """How one layer gets its weights: it stores what `draw` gives and computes with `weights` of that."""
+    """The parametrisation of one layer: `draw` returns the arrays that it trains, `weights` computes W from them."""
 
     draw: Callable[[PRNGKeyArray, Shape, DTypeLike], dict[str, Array]]
     weights: Callable[[Stored], Kernel]
 
 
 def _standard(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: float) -> Parametrised:
-    draw = _scaled(initialiser(scheme, gain2, kind=kind), factor)
+    draw = _scale_draw(initialiser(scheme, gain2, kind=kind), factor)
     return Parametrised(lambda key, shape, dtype: {"kernel": draw(key, shape, dtype)}, lambda p: p["kernel"])
 
 
 def _ntk(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: float) -> Parametrised:
     unit, scale = unit_initialiser(scheme), factor * math.sqrt(weight_variance(scheme, shape, gain2, kind=kind))
-    # Scaling the kernel costs n_in n_out products whatever the number of points and derivatives.
+    # Scaling the kernel costs n_in n_out products, however many points and derivatives there are; scaling outputs more.
     return Parametrised(lambda key, shape, dtype: {"kernel": unit(key, shape, dtype)}, lambda p: scale * p["kernel"])
 
 
 def _rwf(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: float) -> Parametrised:
-    draw = _scaled(initialiser(scheme, gain2, kind=kind), factor)
+    draw = _scale_draw(initialiser(scheme, gain2, kind=kind), factor)
 
-    def factorised(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike) -> dict[str, Array]:
+    def draw_factors(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike) -> dict[str, Array]:
         W = draw(key, shape, dtype)
         s = RWF_MEAN + RWF_DEVIATION * jax.random.normal(jax.random.fold_in(key, 1), (shape[-1],), W.dtype)
         return {"kernel": W * _for_outputs(jnp.exp(-s), W), "log_factor": s}
 
-    return Parametrised(factorised, lambda p: p["kernel"] * _for_outputs(jnp.exp(p["log_factor"]), p["kernel"]))
+    return Parametrised(draw_factors, lambda p: p["kernel"] * _for_outputs(jnp.exp(p["log_factor"]), p["kernel"]))
 
 
 def _weight_norm(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: float) -> Parametrised:
@@ -57,25 +57,25 @@ def _weight_norm(scheme: str, shape: Shape, gain2: float, kind: Kind, factor: fl
     # The mean square of a column's norm: gain2 for He, so the number does not depend on n_in.
     length = factor * math.sqrt(kind(shape).n_in * weight_variance(scheme, shape, gain2, kind=kind))
 
-    def normalised(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike) -> dict[str, Array]:
+    def draw_directions(key: PRNGKeyArray, shape: Shape, dtype: DTypeLike) -> dict[str, Array]:
         v = unit(key, shape, dtype)
         return {"kernel": v, "length": jnp.full((shape[-1],), length, v.dtype)}
 
     def weights(p: Stored) -> Kernel:
         v = p["kernel"]
         squares = jnp.sum(v * v, axis=tuple(range(v.ndim - 1)))
-        squares = jnp.where(squares > 0, squares, 1)  # of a sparse layer a unit may have no weight
+        squares = jnp.where(squares > 0, squares, 1)  # a unit of a sparse layer may have no weight
         return v * _for_outputs(p["length"] * jax.lax.rsqrt(squares), v)
 
-    return Parametrised(normalised, weights)
+    return Parametrised(draw_directions, weights)
 
 
 def _for_outputs(factors: Float[Array, " n_out"], kernel: Kernel) -> Float[Array, ...]:
-    """Of a shape that multiplies the kernel."""
+    """Return one factor per output in a shape that broadcasts against the kernel."""
     return factors.reshape((1,) * (kernel.ndim - 1) + (-1,))
 
 
-def _scaled(draw: Initialiser, factor: float) -> Initialiser:
+def _scale_draw(draw: Initialiser, factor: float) -> Initialiser:
     if factor == 1.0:
         return draw
     return lambda key, shape, dtype: jnp.asarray(factor, dtype) * draw(key, shape, dtype)
@@ -92,21 +92,24 @@ PARAMETRISATIONS: dict[str, Callable[[str, Shape, float, Kind, float], Parametri
 def parametrise(
     parametrisation: str, scheme: str, shape: Shape, gain2: float, *, kind: Kind = dense_fans, factor: float = 1.0
 ) -> Parametrised:
-    """What one layer stores and how it makes its weights W, (n_in, n_out), of that.
+    """Return the parametrisation of one layer with weights W, (n_in, n_out).
 
-    "standard": W ~ N(0, sigma2), used as it is. "ntk": omega ~ N(0, 1), W = sqrt(sigma2) omega. "rwf", random weight
-    factorisation: W = V diag(exp s), s ~ N(1, 0.1^2) trained too, a factor for each unit. From one key these three give
-    the same W, so the same function; they differ in the gradient, hence in training. "weight_norm": W = g v / |v| for
-    each unit, g = sqrt(n_in sigma2), which is sqrt(gain2) for He whatever n_in is; v and g are trained. Biases are
-    scaled in none.
+    "standard": W ~ N(0, sigma2) is trained itself. "ntk": omega ~ N(0, 1) is trained, W = sqrt(sigma2) omega. "rwf", random
+    weight factorisation: W = V diag(exp s), with s ~ N(1, 0.1^2) trained too, one factor per unit. From one key these three
+    give the same W, so the same function; they differ in the gradient, hence in training. "weight_norm": W = g v / |v| for
+    each unit, g = sqrt(n_in sigma2), which is sqrt(gain2) for He whatever n_in is; v and g are trained. Biases are never
+    scaled.
 
-    Arguments
-        parametrisation: a key of `PARAMETRISATIONS`.
-        scheme, shape, gain2, kind: as in `weight_variance`, which is sigma2.
-        factor: of the standard deviation.
+    Args:
+        parametrisation: A key of `PARAMETRISATIONS`.
+        scheme: Initialisation, a key of `SCHEMES`.
+        shape: Shape of the kernel.
+        gain2: Squared gain of the activation that the layer reads.
+        kind: Kind of layer; with the three before it determines sigma2, see `weight_variance`.
+        factor: Factor of the standard deviation.
 
-    Raises
-        UsageError: an unknown name, or a shape that the kind of layer cannot have.
+    Raises:
+        UsageError: An unknown name, or a shape that the kind of layer cannot have.
 
     Source: Jacot et al. 2018, section 3, for "ntk" (there with sigma2 = 1 / n_in); Wang et al. 2022 (arXiv 2210.01274)
     for "rwf"; Salimans and Kingma 2016, eq. (2), for "weight_norm" (there g is set from data).

@@ -1,7 +1,7 @@
-"""Networks (flax.nnx goes no further than here), their activations, and the embedding of the coordinates."""
+"""Networks (only this folder and the neural operators use flax.nnx), activations, and the embedding of coordinates."""
 
 from pinnkit.models.activations import ACTIVATIONS, Activation, activation, max_useful_derivative
-from pinnkit.models.base import Model, filled, split
+from pinnkit.models.base import Model, set_params, split
 from pinnkit.models.embedding import AxisScale, Embedding
 from pinnkit.models.layered import Layer, LayeredModel
 from pinnkit.models.mlp import MLP
@@ -9,7 +9,7 @@ from pinnkit.models.modified_mlp import ModifiedMLP
 from pinnkit.models.piratenet import PirateNet
 from pinnkit.models.registry import LAYERED, MODELS, model
 from pinnkit.models.resnet import ResNet
-from pinnkit.models.sparse import Mask
+from pinnkit.models.sparse import ConnectivityMask
 from pinnkit.models.transformer import Transformer
 
 __all__ = [
@@ -19,18 +19,18 @@ __all__ = [
     "MODELS",
     "Activation",
     "AxisScale",
+    "ConnectivityMask",
     "Embedding",
     "Layer",
     "LayeredModel",
-    "Mask",
     "Model",
     "ModifiedMLP",
     "PirateNet",
     "ResNet",
     "Transformer",
     "activation",
-    "filled",
     "max_useful_derivative",
     "model",
+    "set_params",
     "split",
 ]

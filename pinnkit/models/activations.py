@@ -1,4 +1,4 @@
-"""Activations by name, with what a differential equation has to know of them: how smooth they are."""
+"""Activations by name, with their smoothness, which limits the derivatives that an equation may use."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pinnkit.errors import lookup
 class Activation:
     """An elementwise function and its smoothness.
 
-    Arguments
-        name: as the user writes it.
-        function: array -> array of the same shape.
-        smoothness: number of continuous derivatives, `math.inf` for a smooth function.
+    Args:
+        name: Name that the user writes.
+        function: Elementwise function, array -> array of the same shape.
+        smoothness: Number of continuous derivatives, `math.inf` for a smooth function.
     """
 
     name: str
@@ -29,10 +29,10 @@ class Activation:
 
     @property
     def max_useful_derivative(self) -> float:
-        """The highest order of a derivative of the network that says something.
+        """The highest order of a derivative of the network that is meaningful at collocation points.
 
-        With s continuous derivatives, order s + 1 is still right almost everywhere, with jumps. From order s + 2 on
-        there are point masses at the kinks, which no collocation point sees: ReLU's phi'' is zero almost everywhere.
+        With s continuous derivatives, order s + 1 is still correct almost everywhere, with jumps. From order s + 2 on
+        there are point masses at the kinks, which no collocation point meets: ReLU's phi'' is zero almost everywhere.
         """
         return self.smoothness + 1
 
@@ -59,22 +59,22 @@ ACTIVATIONS["swish"] = ACTIVATIONS["silu"]
 
 
 def activation(name: str, *, where: str = "") -> Activation:
-    """The activation called `name`.
+    """Return the activation called `name`.
 
-    Arguments
-        name: a key of `ACTIVATIONS`.
-        where: the option or field that held the name; empty where there is none.
+    Args:
+        name: A key of `ACTIVATIONS`.
+        where: Option or field that held the name, for the message; empty where there is none.
 
-    Raises
-        UsageError: unknown name.
+    Raises:
+        UsageError: Unknown name.
     """
     return lookup(ACTIVATIONS, name, "activation", where=where)
 
 
 def max_useful_derivative(name: str) -> float:
-    """The highest useful order of a derivative of a network with this activation: 1 for relu, inf for tanh.
+    """Return the highest useful order of a derivative of a network with this activation: 1 for relu, inf for tanh.
 
-    Raises
-        UsageError: unknown name.
+    Raises:
+        UsageError: Unknown name.
     """
     return activation(name).max_useful_derivative

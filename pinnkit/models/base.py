@@ -1,4 +1,4 @@
-"""What a model is, and the one place where a flax module becomes a pure function of plain parameters."""
+"""The interface of a model, and the conversion of a flax module to a pure function of plain parameters."""
 
 from __future__ import annotations
 
@@ -15,75 +15,75 @@ Apply: TypeAlias = Callable[[Params, Float[Array, "points ..."]], Float[Array, "
 
 @runtime_checkable
 class Network(Protocol):
-    """A built module: a batch of embedded points to a batch of fields."""
+    """A built module: it maps a batch of embedded points to a batch of fields."""
 
     def __call__(self, X: Float[Array, "points features"], /) -> Float[Array, "points outputs"]:
-        """Evaluate on a batch."""
+        """Evaluate the network on a batch."""
         ...
 
 
 @runtime_checkable
 class Model(Protocol):
-    """The hyper-parameters of a network: a frozen dataclass that the command line can show."""
+    """The hyper-parameters of a network: a frozen dataclass whose fields are options of the command line."""
 
     @property
     def activation(self) -> str:
-        """Name in `ACTIVATIONS`: the check compares its smoothness with the order of the equation."""
+        """Name of the activation, a key of `ACTIVATIONS`: the check compares its smoothness with the order of the equation."""
         ...
 
     def build(self, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> Network:
-        """The `flax.nnx` module, (points, features) -> (points, outputs), with its parameters drawn."""
+        """Return the `flax.nnx` module, (points, features) -> (points, outputs), with random parameters."""
         ...
 
     def parameters(self, features: int, outputs: int) -> int:
-        """The number of trainable parameters."""
+        """Return the number of trainable parameters."""
         ...
 
 
 def split(module: Network) -> tuple[Params, Apply]:
-    """Take a module apart into plain parameters and a pure function: apply(params, X) = module(X).
+    """Split a module into plain parameters and a pure function: apply(params, X) = module(X).
 
-    Arguments
-        module: a `flax.nnx` module that maps a batch to a batch.
+    Args:
+        module: A `flax.nnx` module that maps a batch to a batch.
 
-    Returns
-        params: what is an `nnx.Param`, as nested dicts and lists of arrays without a type of nnx.
-        apply: pure, for any JAX transformation; every other variable of the module is a constant in it.
+    Returns:
+        params and apply. params holds every `nnx.Param`, as nested dicts and lists of arrays without types of nnx. apply is
+        pure, for any JAX transformation; every other variable of the module is a constant in it.
     """
     graphdef, trainable, *rest = nnx.split(module, nnx.Param, ...)
     constants = [nnx.to_pure_dict(state) for state in rest]
 
     def apply(params: Params, X: Float[Array, "points ..."]) -> Float[Array, "points ..."]:
-        return nnx.merge(graphdef, _keyed(params), *constants)(X)
+        return nnx.merge(graphdef, _lists_to_dicts(params), *constants)(X)
 
-    return _plain(nnx.to_pure_dict(trainable)), apply
+    return _dicts_to_lists(nnx.to_pure_dict(trainable)), apply
 
 
-def filled(module: Any, params: Params) -> Any:
-    """The module with these parameters, as `split` gives them, in place of its own; what is no parameter stays."""
+def set_params(module: Any, params: Params) -> Any:
+    """Replace the parameters of a module, in place, by those that `split` returned; return the module."""
     state = nnx.state(module, nnx.Param)
-    nnx.replace_by_pure_dict(state, _keyed(params))
+    nnx.replace_by_pure_dict(state, _lists_to_dicts(params))
     nnx.update(module, state)
     return module
 
 
-def _plain(tree: Any) -> Any:
-    """nnx keys the items of a list by number; a list is what reads well and what checkpoints keep."""
+def _dicts_to_lists(tree: Any) -> Any:
+    """Return the tree with lists in place of dicts with keys 0, 1, ..., by which nnx stores the items of a list."""
     if not isinstance(tree, dict):
         return tree
-    items = {key: _plain(value) for key, value in tree.items()}
+    items = {key: _dicts_to_lists(value) for key, value in tree.items()}
     if items and all(isinstance(key, int) for key in items):
-        # An item without parameters (an activation in a list of layers) holds its place with an empty dict.
+        # An item without parameters (an activation in a list of layers) becomes an empty dict, so that indices stay.
         return [items.get(i, {}) for i in range(max(items) + 1)]
     return items
 
 
-def _keyed(tree: Any) -> Any:
-    """The inverse of `_plain`."""
+def _lists_to_dicts(tree: Any) -> Any:
+    """Return the tree as nnx stores it: the inverse of `_dicts_to_lists`."""
     if isinstance(tree, list):
-        return {i: _keyed(item) for i, item in enumerate(tree) if not _is_empty(item)}
+        return {i: _lists_to_dicts(item) for i, item in enumerate(tree) if not _is_empty(item)}
     if isinstance(tree, dict):
-        return {key: _keyed(value) for key, value in tree.items()}
+        return {key: _lists_to_dicts(value) for key, value in tree.items()}
     return tree
 
 

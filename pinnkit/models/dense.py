@@ -10,21 +10,22 @@ from jaxtyping import Array, Float
 
 from pinnkit.init.initialisers import float_dtype
 from pinnkit.init.parametrisations import Parametrised
-from pinnkit.models.sparse import Kept
+from pinnkit.models.sparse import Connectivity
 
 _PLACES = 2
-"""Makes the key of the places differ from that of the weights."""
+"""Number that makes the random key of the connectivity mask differ from that of the weights."""
 
 
 class Dense(nnx.Module):
-    """y = x W + b, with b = 0 at the start; the parametrisation says what W is made of and does not touch the bias.
+    """A dense layer y = x W + b, with b = 0 at initialisation; the parametrisation determines W and leaves the bias alone.
 
-    Arguments
-        n_in, n_out: inputs and outputs.
-        parametrised: what is stored (a kernel, and factors where there are any), and how W is made of it.
-        rngs: `params` gives the key.
-        dtype: of all that is stored.
-        kept: the weights that are there, all unless given: the others are zero for good and no parameters.
+    Args:
+        n_in: Number of inputs.
+        n_out: Number of outputs.
+        layer_parametrisation: The parametrisation: the arrays to store, and how W is computed from them.
+        rngs: Random numbers; `params` gives the key.
+        dtype: Dtype of all stored arrays.
+        connectivity: The weights that the layer has; None for all. The others are zero for good and no parameters.
     """
 
     def __init__(
@@ -32,32 +33,33 @@ class Dense(nnx.Module):
         n_in: int,
         n_out: int,
         *,
-        parametrised: Parametrised,
+        layer_parametrisation: Parametrised,
         rngs: nnx.Rngs,
         dtype: DTypeLike,
-        kept: Kept | None = None,
+        connectivity: Connectivity | None = None,
     ) -> None:
         key = rngs.params()
-        stored = parametrised.draw(key, (n_in, n_out), dtype)
+        stored = layer_parametrisation.draw(key, (n_in, n_out), dtype)
         places = None
-        if kept is not None and not kept.whole:
-            places = kept.places(jax.random.fold_in(key, _PLACES))
+        if connectivity is not None and not connectivity.whole:
+            # The whole kernel is drawn and then thinned: with the same key a sparse layer starts from the dense one's weights.
+            places = connectivity.places(jax.random.fold_in(key, _PLACES))
             stored["kernel"] = stored["kernel"].ravel()[places]
         for name, value in stored.items():
             setattr(self, name, nnx.Param(value))
         self.bias = nnx.Param(jnp.zeros((n_out,), float_dtype(dtype)))
         self.places = None if places is None else nnx.Variable(places)
         self.stored = tuple(stored)
-        self.weights = parametrised.weights
-        self.kept = kept
+        self.weights = layer_parametrisation.weights
+        self.connectivity = connectivity
 
     def __call__(self, X: Float[Array, "points n_in"]) -> Float[Array, "points n_out"]:
         """Apply the layer to a batch."""
-        return X @ self.kernel_used() + self.bias[...][None, :]
+        return X @ self.weight_matrix() + self.bias[...][None, :]
 
-    def kernel_used(self) -> Float[Array, "n_in n_out"]:
-        """W, of what is stored."""
+    def weight_matrix(self) -> Float[Array, "n_in n_out"]:
+        """Return W, (n_in, n_out), computed from the stored arrays."""
         stored = {name: getattr(self, name)[...] for name in self.stored}
-        if self.kept is not None and self.places is not None:
-            stored["kernel"] = self.kept.spread(stored["kernel"], self.places[...])
+        if self.connectivity is not None and self.places is not None:
+            stored["kernel"] = self.connectivity.spread(stored["kernel"], self.places[...])
         return self.weights(stored)

@@ -1,4 +1,4 @@
-"""From physical coordinates to features with mean zero and unit variance; periodic axes become circles."""
+"""The embedding: from physical coordinates to features with mean zero and unit variance, circles for periodic axes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from pinnkit.errors import UsageError
 
 @dataclass(frozen=True)
 class AxisScale:
-    """What an embedding needs to know of one axis.
+    """The range of one axis, from which its embedding is computed.
 
-    Arguments
-        lower, upper: ends of the axis, in its own unit.
-        periodic: whether the two ends are one point.
-        modes: number of harmonics of a periodic axis; a plain axis ignores it.
+    Args:
+        lower: Lower end of the axis, in the axis's own unit.
+        upper: Upper end of the axis.
+        periodic: Whether the two ends are one point.
+        modes: Number of harmonics of a periodic axis; a plain axis ignores it.
 
-    Raises
-        UsageError: ends that are not finite or not in order, or fewer than one mode.
+    Raises:
+        UsageError: Ends that are not finite or not in order, or fewer than one mode.
     """
 
     lower: float
@@ -41,34 +42,34 @@ class AxisScale:
 
     @property
     def features(self) -> int:
-        """Columns that the axis becomes."""
+        """Number of features of the axis."""
         return 2 * self.modes if self.periodic else 1
 
 
 class Further(Protocol):
-    """Columns that are no function of one axis alone: (points, dim) -> (points, count), each of mean zero and unit variance."""
+    """Features of several axes together: (points, dim) -> (points, count), each of mean zero and unit variance."""
 
     @property
     def count(self) -> int:
-        """Number of columns."""
+        """Number of features."""
         ...
 
     def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points count"]:
-        """The columns at points."""
+        """Return the features at points."""
         ...
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """Maps points (points, dim) to features (points, features), axis by axis, in the order of the axes.
+    """The map from points (points, dim) to features (points, features), axis by axis, in the order of the axes.
 
     Plain axis: sqrt(3) (x - middle) / half. Periodic axis of length L: sqrt(2) cos(2 pi k (x - lower) / L) for
     k = 1..modes, then the sines: periodic in every derivative. For points uniform in the box each feature has mean zero
     and mean square one.
 
-    Arguments
-        axes: one `AxisScale` a column of X.
-        further: columns beside those of the axes, put after them.
+    Args:
+        axes: One `AxisScale` per column of X.
+        further: Additional features, after those of the axes.
 
     Source: Dong and Ni 2021, section 2, for periodic axes (there one harmonic).
     """
@@ -84,14 +85,14 @@ class Embedding:
 
     @property
     def features(self) -> int:
-        """Columns of the result."""
+        """Number of features."""
         return sum(axis.features for axis in self.axes) + (self.further.count if self.further else 0)
 
     def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points features"]:
         """Embed a batch of points, in the dtype of the points.
 
-        Raises
-            UsageError: X has not one column an axis.
+        Raises:
+            UsageError: X has not one column per axis.
         """
         if X.ndim != 2 or X.shape[1] != len(self.axes):
             raise UsageError(
@@ -104,7 +105,7 @@ class Embedding:
 
 
 def _interval(axis: AxisScale, x: Float[Array, "points 1"]) -> Float[Array, "points 1"]:
-    # Subtracting first keeps the digits of a narrow interval far from zero.
+    # Subtract first: for a narrow interval far from zero, x / half - middle / half would cancel.
     middle, half = 0.5 * (axis.lower + axis.upper), 0.5 * (axis.upper - axis.lower)
     return (x - middle) * (math.sqrt(3.0) / half)
 

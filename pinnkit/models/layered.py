@@ -1,4 +1,4 @@
-"""What all networks of dense layers share: their options, the list of their layers, and the walk through them."""
+"""The base classes of networks of dense layers: their options, the list of their layers, and the forward pass."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ from pinnkit.init.parametrisations import PARAMETRISATIONS, Parametrised, parame
 from pinnkit.models.activations import activation
 from pinnkit.models.dense import Dense
 from pinnkit.models.fourier import FourierFeatures
-from pinnkit.models.sparse import Kept, Mask
+from pinnkit.models.sparse import Connectivity, ConnectivityMask
 from pinnkit.validation import require_number
 
-Walk = Callable[[Array], Array]
+NextLayer = Callable[[Array], Array]
 """Applies the next dense layer: (points, n_in) -> (points, n_out)."""
 
 
 DEEPEST = 1000
-"""Hidden layers that a network may have: each is compiled by itself, and again for each derivative."""
+"""Largest number of hidden layers: each is compiled by itself, and again for each derivative."""
 
 
 class Layer(NamedTuple):
-    """One dense layer: what a diagnosis calls it, its sizes, and the squared gain of its weights."""
+    """One dense layer: its name in a diagnosis, its sizes, and the squared gain of its weights."""
 
     name: str
     n_in: int
     n_out: int
     gain2: float
     closed: bool = False
-    """Whether it lies behind a gate that is zero at the start: until the gate opens, it has no gradient."""
+    """Whether the layer lies behind a gate that is zero at initialisation: it has no gradient until the gate opens."""
     entry: bool = False
-    """Whether it reads the coordinates: so few that a sparse network has all of its weights."""
+    """Whether the layer reads the coordinates: these are so few that a sparse network keeps all of its weights."""
 
 
 @dataclass(frozen=True)
 class LayeredModel(ABC):
-    """The options that every network of dense layers has. Abstract."""
+    """The options of every network of dense layers. Abstract."""
 
     gated: ClassVar[bool] = False
-    """Whether each block is added with a trained factor, `gates`, that is 0 at the start."""
+    """Whether each block is multiplied by a trained factor, an entry of `gates`, that is 0 at initialisation."""
 
     width: int = 32
-    """Units in each hidden layer."""
+    """Number of units in each hidden layer."""
     depth: int = 3
     """Number of hidden layers."""
     activation: str = "tanh"
@@ -62,19 +62,19 @@ class LayeredModel(ABC):
     """Variance of the weights: he gain2/n_in, lecun 1/n_in, glorot 2/(n_in + n_out), orthogonal sqrt(gain2) Q, constant
     1/16 whatever n_in is (a bad example)."""
     gain: Literal["value", "derivative"] = "value"
-    """What gain2 keeps from layer to layer, the signal or its derivatives; for he and orthogonal."""
+    """Quantity whose size gain2 preserves from layer to layer: the signal or its derivatives; for he and orthogonal."""
     init_scale: float = 1.0
-    """Factor of every weight's standard deviation at the start."""
+    """Factor of the standard deviation of every weight at initialisation."""
     parametrisation: Literal["standard", "ntk", "rwf", "weight_norm"] = "standard"
-    """What is trained: the weights (standard), the weights without their standard deviation (ntk), weights and a factor for
-    each unit (rwf, random weight factorisation), or directions and lengths (weight_norm)."""
+    """Trained quantities: the weights (standard), the weights over their standard deviation (ntk), weights and one factor per
+    unit (rwf, random weight factorisation), or directions and lengths (weight_norm)."""
     fourier_scale: float = 1.0
-    """Standard deviation of a random feature's phase, the sum over all inputs, which are scaled to unit variance."""
+    """Standard deviation of the phase of a random Fourier feature, for inputs of unit variance."""
     keep: float = 1.0
-    """Share of the weights that is there, drawn at random in each layer but the first, which is whole; the others are zero for
-    good. He counts those there."""
-    masks: tuple[Mask, ...] = ()
-    """The weights that are there, layer by layer, as `pinnkit prune` finds them; they start as if all were there."""
+    """Share of the weights in each layer but the first, which is dense, by a random connectivity mask. The others are zero for
+    good, and he counts only those present."""
+    masks: tuple[ConnectivityMask, ...] = ()
+    """Connectivity masks by layer, as `pinnkit prune` writes them; weights start with the variance of the dense layer."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -90,7 +90,8 @@ class LayeredModel(ABC):
         lookup(self.schemes(), self.init, "initialisation", where=f"{name}.init")
         lookup(CHANNELS, self.gain, "kind of gain", where=f"{name}.gain")
         lookup(PARAMETRISATIONS, self.parametrisation, "parametrisation", where=f"{name}.parametrisation")
-        object.__setattr__(self, "masks", tuple(Mask(mask) for mask in self.masks))  # JSON has lists of plain strings
+        masks = tuple(ConnectivityMask(mask) for mask in self.masks)  # JSON has lists of plain strings
+        object.__setattr__(self, "masks", masks)
         if self.masks and self.keep < 1:
             raise UsageError(
                 f"{name}.keep is {self.keep} beside masks.",
@@ -101,34 +102,38 @@ class LayeredModel(ABC):
 
     @abstractmethod
     def layers(self, features: int, outputs: int) -> tuple[Layer, ...]:
-        """Every dense layer, in the order in which the network walks through them, the readout last."""
+        """Return every dense layer, in the order of the forward pass, the readout last."""
 
     @abstractmethod
     def build(self, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> LayeredModule:
-        """The module, with its parameters drawn.
+        """Return the module, with random parameters.
 
-        Arguments
-            features: columns of the embedded points.
-            outputs: fields.
-            rngs: `params` gives the keys.
-            dtype: of all parameters.
+        Args:
+            features: Number of columns of the embedded points.
+            outputs: Number of fields.
+            rngs: Random numbers; `params` gives the keys.
+            dtype: Dtype of all parameters.
 
-        Raises
-            UsageError: fewer than one feature or output, or a dtype that JAX would not honour.
+        Raises:
+            UsageError: Fewer than one feature or output, or a dtype that JAX would not honour.
         """
 
     @property
     @abstractmethod
     def frequencies(self) -> int:
-        """Random frequencies put before the first layer, each giving a cosine and a sine; 0 for none."""
+        """Number of random Fourier frequencies before the first layer, each with a cosine and a sine; 0 for none."""
 
     @classmethod
     def schemes(cls) -> dict[str, Any]:
-        """The initialisations that can be asked for, by name."""
+        """Return the available initialisations by name."""
         return dict(SCHEMES)
 
     def inputs(self, features: int, outputs: int) -> int:
-        """Columns that the first layers read. Raises UsageError for fewer than one feature or output."""
+        """Return the number of columns that the first layers read.
+
+        Raises:
+            UsageError: Fewer than one feature or output.
+        """
         require_count(features, 1, "features")
         require_count(outputs, 1, "outputs")
         return 2 * self.frequencies or features
@@ -144,7 +149,7 @@ class LayeredModel(ABC):
         return gate_gain(activation(self.activation).function, self.gain)
 
     def variances(self, features: int, outputs: int) -> tuple[float, ...]:
-        """sigma2 of the weights of every dense layer that are there, of W in every parametrisation."""
+        """Return sigma2 of the weights present in every dense layer; it is that of W in every parametrisation."""
         layers = self.layers(features, outputs)
         return tuple(
             self.init_scale**2 * weight_variance(self.init, (x.n_in, x.n_out), x.gain2, kind=self.kind(x))
@@ -152,69 +157,80 @@ class LayeredModel(ABC):
         )
 
     def kind(self, layer: Layer) -> Kind:
-        """The kind of a layer: of those with masks the weights are as if all were there, to start from where those did."""
+        """Return the kind of a layer, which determines its fan-in."""
+        # With masks from pruning the weights keep the variance of the dense layer: they are rewound to its start.
         return dense_fans if layer.entry or self.keep == 1 else Masked(self.keep)
 
-    def parametrised(self, layer: Layer) -> Parametrised:
-        """What a layer stores, and how its weights come of it."""
+    def layer_parametrisation(self, layer: Layer) -> Parametrised:
+        """Return the parametrisation of a layer."""
         shape = (layer.n_in, layer.n_out)
         return parametrise(
             self.parametrisation, self.init, shape, layer.gain2, kind=self.kind(layer), factor=self.init_scale
         )
 
-    def kept(self, features: int, outputs: int) -> tuple[Kept, ...]:
-        """The weights of every dense layer that are there. Raises UsageError for the masks of another network."""
+    def connectivity(self, features: int, outputs: int) -> tuple[Connectivity, ...]:
+        """Return the weights present in every dense layer.
+
+        Raises:
+            UsageError: The masks belong to a network of other sizes.
+        """
         layers = self.layers(features, outputs)
         if not self.masks:
-            return tuple(Kept.share(1.0 if x.entry else self.keep, x.n_in, x.n_out) for x in layers)
+            return tuple(Connectivity.share(1.0 if x.entry else self.keep, x.n_in, x.n_out) for x in layers)
         try:
-            return tuple(Kept.of(mask, x.n_in, x.n_out) for mask, x in zip(self.masks, layers, strict=True))
+            return tuple(Connectivity.of(mask, x.n_in, x.n_out) for mask, x in zip(self.masks, layers, strict=True))
         except ValueError as error:
             raise UsageError(
                 f"The masks are not those of this network ({error}).",
                 where=f"{type(self).__name__}.masks",
-                expected="one mask a layer, as pinnkit prune wrote them",
+                expected="one mask per layer, as pinnkit prune wrote them",
                 do="Leave the sizes of the network as they were when it was pruned.",
             ) from None
 
     def terms(self, features: int, outputs: int) -> tuple[float, ...]:
-        """The weights summed into one output of every dense layer, the mean over its outputs: n_in, or fewer."""
-        return tuple(kept.count / kept.n_out for kept in self.kept(features, outputs))
+        """Return the number of terms summed into one output of every dense layer, averaged over its outputs: n_in or fewer."""
+        return tuple(x.count / x.n_out for x in self.connectivity(features, outputs))
 
     def parameters(self, features: int, outputs: int) -> int:
-        """The number of trainable parameters: weights, biases, factors of the weights, gates."""
-        layers = self.kept(features, outputs)
+        """Return the number of trainable parameters: weights, biases, factors of the weights, gates."""
+        layers = self.connectivity(features, outputs)
         factors = 1 if self.parametrisation in ("rwf", "weight_norm") else 0
         return sum(x.count + (1 + factors) * x.n_out for x in layers) + (self.depth if self.gated else 0)
 
 
 class LayeredModule(nnx.Module):
-    """A network of dense layers: (points, features) -> (points, outputs). Abstract: `forward` says how they are joined.
+    """A network of dense layers: (points, features) -> (points, outputs). Abstract: `forward` connects the layers.
 
-    Every layer gets the gain of what it reads, so that a pre-activation has variance one where what it reads has the
-    second moment that the gain was made for.
+    The weights of each layer have the gain of its input, so that a pre-activation has variance one where the input has the
+    second moment that the gain assumes.
     """
 
     def __init__(self, config: LayeredModel, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
-        described = config.layers(features, outputs)
+        sizes = config.layers(features, outputs)
         self.activation = activation(config.activation).function
         self.fourier = (
             FourierFeatures(features, config.frequencies, config.fourier_scale, rngs=rngs, dtype=dtype)
             if config.frequencies
             else None
         )
-        kept = config.kept(features, outputs)
         layers = [
-            Dense(x.n_in, x.n_out, parametrised=config.parametrised(x), rngs=rngs, dtype=dtype, kept=there)
-            for x, there in zip(described, kept, strict=True)
+            Dense(
+                x.n_in,
+                x.n_out,
+                layer_parametrisation=config.layer_parametrisation(x),
+                rngs=rngs,
+                dtype=dtype,
+                connectivity=c,
+            )
+            for x, c in zip(sizes, config.connectivity(features, outputs), strict=True)
         ]
         self.layers = nnx.List(layers)
         self.blocks = config.depth
         if config.gated:
             self.gates = nnx.Param(jnp.zeros((config.depth,), float_dtype(dtype)))
 
-    def forward(self, h: Float[Array, "points inputs"], dense: Walk) -> Float[Array, "points outputs"]:
-        """The network after the Fourier features; `dense` applies the next layer at every call."""
+    def forward(self, h: Float[Array, "points inputs"], dense: NextLayer) -> Float[Array, "points outputs"]:
+        """Evaluate the network after the Fourier features; `dense` applies the next layer at every call."""
         raise NotImplementedError
 
     def __call__(self, X: Float[Array, "points features"]) -> Float[Array, "points outputs"]:
@@ -224,16 +240,22 @@ class LayeredModule(nnx.Module):
     def preactivations(
         self, X: Float[Array, "points features"], shifts: Sequence[Any] | None = None
     ) -> list[Float[Array, "points units"]]:
-        """What each dense layer gives before its activation, the output last; `shifts` are added to them."""
-        found: list[Float[Array, "points units"]] = []
+        """Return the output of each dense layer before its activation, the network's output last.
+
+        Args:
+            X: Embedded points, (points, features).
+            shifts: One array per layer that is added to its pre-activation; their gradient is that of the pre-activations.
+        """
+        preactivations: list[Float[Array, "points units"]] = []
 
         def dense(h: Array) -> Array:
-            z = self.layers[len(found)](h)
-            found.append(z if shifts is None else z + shifts[len(found)])
-            return found[-1]
+            # Layers are taken in the order of the calls: `forward` and the list `layers` have to agree.
+            z = self.layers[len(preactivations)](h)
+            preactivations.append(z if shifts is None else z + shifts[len(preactivations)])
+            return preactivations[-1]
 
         self.forward(X if self.fourier is None else self.fourier(X), dense)
-        return found
+        return preactivations
 
 
 def require_count(value: object, least: int, where: str) -> None:

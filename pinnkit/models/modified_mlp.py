@@ -8,15 +8,15 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from pinnkit.models.layered import Layer, LayeredModel, LayeredModule, Walk, require_count
+from pinnkit.models.layered import Layer, LayeredModel, LayeredModule, NextLayer, require_count
 
 
 @dataclass(frozen=True)
 class ModifiedMLP(LayeredModel):
-    """Hidden layers that choose, unit by unit, between two encodings of the input."""
+    """A multilayer perceptron whose hidden units are gates between two encodings of the input."""
 
     fourier_features: int = 0
-    """Random frequencies put before the first layer, each giving a cosine and a sine; 0 for none."""
+    """Number of random Fourier frequencies before the first layer, each with a cosine and a sine; 0 for none."""
 
     def __post_init__(self) -> None:
         require_count(self.fourier_features, 0, "ModifiedMLP.fourier_features")
@@ -24,15 +24,15 @@ class ModifiedMLP(LayeredModel):
 
     @property
     def frequencies(self) -> int:
-        """As asked for."""
+        """Number of random Fourier frequencies."""
         return self.fourier_features
 
     def build(self, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> ModifiedMLPModule:
-        """The module, with its parameters drawn."""
+        """Return the module, with random parameters."""
         return ModifiedMLPModule(self, features, outputs, rngs=rngs, dtype=dtype)
 
     def layers(self, features: int, outputs: int) -> tuple[Layer, ...]:
-        """The encoders U and V and the first layer read the input, the others a gate."""
+        """Return the layers: the encoders U and V and the first layer read the input, the others a gate."""
         n_in, n = self.inputs(features, outputs), self.width
         first = [Layer(name, n_in, n, self.gain2, entry=True) for name in ("encoder U", "encoder V", "first layer")]
         hidden = [Layer(f"layer {i}", n, n, self.gate_gain2) for i in range(2, self.depth + 1)]
@@ -40,16 +40,18 @@ class ModifiedMLP(LayeredModel):
 
 
 class ModifiedMLPModule(LayeredModule):
-    """U = phi(X W_U + b_U), V = phi(X W_V + b_V); H <- (1 - Z) U + Z V with Z = phi(H W + b), from H = X on.
+    """The network U = phi(X W_U + b_U), V = phi(X W_V + b_V); H <- (1 - Z) U + Z V with Z = phi(H W + b), from H = X on.
 
-    With gains made for gates a pre-activation of variance one is followed by one of variance one. Where U and V have
-    another second moment, as the first layers' gain makes it, the variance settles there: it cannot grow with depth.
+    With the gain of a gate, a pre-activation of variance one is followed by one of variance one. Where U and V have another
+    second moment, given by the gain of the first layers, the variance settles there: it cannot grow with depth.
 
     Source: Wang, Teng and Perdikaris 2021 (arXiv 2001.04536), the improved fully connected architecture.
     """
 
-    def forward(self, h: Float[Array, "points inputs"], dense: Walk) -> Float[Array, "points outputs"]:
-        """The gates, written U + Z (V - U): one product instead of two, and each costs its derivatives."""
+    def forward(self, h: Float[Array, "points inputs"], dense: NextLayer) -> Float[Array, "points outputs"]:
+        """Apply encoders, gates and readout."""
+        # U + Z (V - U) instead of (1 - Z) U + Z V: one product of two functions of the point, and a product is what
+        # derivatives make expensive.
         U, V = self.activation(dense(h)), self.activation(dense(h))
         between = V - U
         for _ in range(self.blocks):

@@ -1,4 +1,4 @@
-"""PirateNet: random Fourier features carried through gated residual blocks that are switched off at the start."""
+"""PirateNet: random Fourier features through gated residual blocks that are switched off at initialisation."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError
-from pinnkit.models.layered import Layer, LayeredModel, LayeredModule, Walk
+from pinnkit.models.layered import Layer, LayeredModel, LayeredModule, NextLayer
 
 TRUNK_GAIN2 = 1.0
-"""Of a layer that reads the Fourier features: their mean square is one, at every point."""
+"""Squared gain of a layer that reads the Fourier features: their mean square is one at every point."""
 
 
 @dataclass(frozen=True)
 class PirateNet(LayeredModel):
-    """Gated residual blocks on random Fourier features, switched off at the start: first linear in the features."""
+    """Gated residual blocks on random Fourier features: at initialisation the network is linear in the features."""
 
     gated: ClassVar[bool] = True
 
     width: int = 32
-    """Units in each hidden layer, and random Fourier features (half cosines, half sines): an even number."""
+    """Number of units in each hidden layer, and of Fourier features (half cosines, half sines): an even number."""
     depth: int = 3
     """Number of residual blocks, each of three hidden layers."""
 
@@ -39,15 +39,15 @@ class PirateNet(LayeredModel):
 
     @property
     def frequencies(self) -> int:
-        """As many as fill the width: the features are what the blocks carry."""
+        """Number of random Fourier frequencies: half the width, since the blocks transform the features themselves."""
         return self.width // 2
 
     def build(self, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> PirateNetModule:
-        """The module, with its parameters drawn."""
+        """Return the module, with random parameters."""
         return PirateNetModule(self, features, outputs, rngs=rngs, dtype=dtype)
 
     def layers(self, features: int, outputs: int) -> tuple[Layer, ...]:
-        """The encoders, and first in each block a layer that reads what the block carries, then two that read gates."""
+        """Return the layers: encoders, then per block one layer that reads the block's input and two that read gates."""
         n = self.inputs(features, outputs)
         encoders = [Layer(f"encoder {name}", n, n, TRUNK_GAIN2, closed=True) for name in "UV"]
         gains = (TRUNK_GAIN2, self.gate_gain2, self.gate_gain2)
@@ -60,17 +60,20 @@ class PirateNet(LayeredModel):
 
 
 class PirateNetModule(LayeredModule):
-    """h, the Fourier features, U = phi(h W_U + b_U) and V = phi(h W_V + b_V); then for each block
+    """Fourier features h, encoders U = phi(h W_U + b_U) and V = phi(h W_V + b_V), gated blocks and a readout.
+
+    Each block computes
 
     f = phi(h W_1 + b_1), g = phi(((1 - f) U + f V) W_2 + b_2), k = phi(((1 - g) U + g V) W_3 + b_3),
-    h <- alpha k + (1 - alpha) h, with alpha = 0 at the start, and a readout. At the start the output is exactly linear
-    in the features, and alpha has a gradient.
+    h <- alpha k + (1 - alpha) h, with alpha = 0 at initialisation. Then the output is exactly linear in the features, and
+    alpha has a gradient.
 
-    Source: Wang, Li, Chen and Perdikaris 2024 (arXiv 2402.00326); without its start by least squares.
+    Source: Wang, Li, Chen and Perdikaris 2024 (arXiv 2402.00326), without their least-squares initialisation.
     """
 
-    def forward(self, h: Float[Array, "points inputs"], dense: Walk) -> Float[Array, "points outputs"]:
-        """Encoders, blocks, readout; each gate is written U + z (V - U), one product instead of two."""
+    def forward(self, h: Float[Array, "points inputs"], dense: NextLayer) -> Float[Array, "points outputs"]:
+        """Apply encoders, blocks and readout."""
+        # Each gate is written U + z (V - U): one product of two functions of the point instead of two.
         U, V = self.activation(dense(h)), self.activation(dense(h))
         between = V - U
         for i in range(self.blocks):

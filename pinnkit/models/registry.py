@@ -1,4 +1,4 @@
-"""Models by the name that the command line and a run's configuration use."""
+"""The models by the name that the command line and a run's configuration use."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ LAYERED: dict[str, type[LayeredModel]] = {
     "resnet": ResNet,
 }
 MODELS: dict[str, type[Model]] = {**LAYERED, "transformer": Transformer}
-"""The networks of fields at points."""
+"""The networks of fields at collocation points."""
 
 
 def model(name: str, *, where: str = "", own: Mapping[str, Any] | None = None) -> type[Any]:
-    """The class of hyper-parameters called `name`; capitals count for nothing, and a class may be called by its own name.
+    """Return the class of hyper-parameters called `name`, in any case; the name of the class itself serves too.
 
-    Arguments
-        name: a key of `MODELS`, or the name of a class there.
-        where: the option or field that held the name; empty where there is none.
-        own: further classes by name: those of other kinds of problem, and those of a problem file.
+    Args:
+        name: A key of `MODELS`, or the name of a class there.
+        where: Option or field that held the name, for the message; empty where there is none.
+        own: Further classes by name: those of other kinds of problem, and those of a problem file.
 
-    Raises
-        UsageError: unknown name.
+    Raises:
+        UsageError: Unknown name.
     """
     known = {**MODELS, **(own or {})}
     keys = {cls.__name__.lower(): key for key, cls in known.items()} | {key.lower(): key for key in known}

@@ -1,4 +1,4 @@
-"""Which weights of a layer are there: drawn at random, or kept by pruning."""
+"""Sparsity patterns of dense layers, random or from pruning."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-Places: TypeAlias = Int[Array, " kept"]
-"""Where the weights that are there lie in the kernel, row by row."""
+Places: TypeAlias = Int[Array, " weights"]
+"""Indices of the weights that a sparse layer has, in the flattened kernel, row by row."""
 
 
-class Mask(str):
-    """One bit for each weight of a layer, row by row, in hexadecimal: what a configuration can hold."""
+class ConnectivityMask(str):
+    """A connectivity mask: one bit per weight of a layer, row by row, in hexadecimal, so that JSON can store it."""
 
     __slots__ = ()
 
     @classmethod
-    def of(cls, there: Bool[np.ndarray, "n_in n_out"]) -> Self:
-        """The mask that is True where a weight is there."""
-        return cls(np.packbits(np.asarray(there, bool)).tobytes().hex())
+    def of(cls, present: Bool[np.ndarray, "n_in n_out"]) -> Self:
+        """Return the mask of an array that is True for each weight that the layer has."""
+        return cls(np.packbits(np.asarray(present, bool)).tobytes().hex())
 
-    def places(self, n_in: int, n_out: int) -> Int[np.ndarray, " kept"]:
-        """Where the weights are. Raises ValueError where it is no mask of such a layer."""
+    def places(self, n_in: int, n_out: int) -> Int[np.ndarray, " weights"]:
+        """Return the indices of the weights in the flattened kernel.
+
+        Raises:
+            ValueError: The mask does not belong to a layer of this size.
+        """
         bits = np.unpackbits(np.frombuffer(bytes.fromhex(self), np.uint8))
         if len(bits) != -(-n_in * n_out // 8) * 8:
             raise ValueError(f"a mask of {len(bits)} bits for {n_in} x {n_out} weights")
@@ -33,42 +37,48 @@ class Mask(str):
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The weights of one layer that are there.
+class Connectivity:
+    """The weights that one layer has.
 
-    Arguments
-        n_in, n_out: of the whole layer.
-        count: how many are there.
-        mask: which; left out, they are drawn.
+    Args:
+        n_in: Number of inputs of the layer.
+        n_out: Number of outputs of the layer.
+        count: Number of weights that the layer has.
+        mask: The connectivity mask; None for a random one.
     """
 
     n_in: int
     n_out: int
     count: int
-    mask: Mask | None = None
+    mask: ConnectivityMask | None = None
 
     @classmethod
-    def share(cls, keep: float, n_in: int, n_out: int) -> Kept:
-        """A share of them, drawn at random: at least one, so that it is a layer."""
+    def share(cls, keep: float, n_in: int, n_out: int) -> Connectivity:
+        """Return a random share of the weights: at least one, so that the layer is not empty."""
         return cls(n_in, n_out, max(1, round(keep * n_in * n_out)))
 
     @classmethod
-    def of(cls, mask: str, n_in: int, n_out: int) -> Kept:
-        """Those of a mask. Raises ValueError where it is no mask of such a layer."""
-        return cls(n_in, n_out, len(Mask(mask).places(n_in, n_out)), Mask(mask))
+    def of(cls, mask: str, n_in: int, n_out: int) -> Connectivity:
+        """Return the weights of a connectivity mask.
+
+        Raises:
+            ValueError: The mask does not belong to a layer of this size.
+        """
+        return cls(n_in, n_out, len(ConnectivityMask(mask).places(n_in, n_out)), ConnectivityMask(mask))
 
     @property
     def whole(self) -> bool:
-        """Whether none is left out."""
+        """Whether the layer is dense."""
         return self.count == self.n_in * self.n_out
 
     def places(self, key: PRNGKeyArray) -> Places:
-        """Where they lie; those to be drawn are drawn without replacement."""
+        """Return the indices of the weights in the flattened kernel; random ones are drawn without replacement."""
         if self.mask is not None:
             return jnp.asarray(self.mask.places(self.n_in, self.n_out))
         return jnp.sort(jax.random.permutation(key, self.n_in * self.n_out)[: self.count])
 
-    def spread(self, values: Float[Array, " kept"], places: Places) -> Float[Array, "n_in n_out"]:
-        """The kernel: zero but for the values."""
+    def spread(self, values: Float[Array, " weights"], places: Places) -> Float[Array, "n_in n_out"]:
+        """Return the kernel, (n_in, n_out): the values at their places, zero elsewhere."""
+        # A dense kernel, so that neither the layer nor any derivative has to know of the sparsity.
         flat = jnp.zeros(self.n_in * self.n_out, values.dtype)
         return flat.at[places].set(values, unique_indices=True).reshape(self.n_in, self.n_out)

@@ -1,4 +1,4 @@
-"""A transformer in pseudo-time: each point looks at itself a little later, several times over."""
+"""A transformer in pseudo-time: self-attention among a point and copies of it at later times (PINNsFormer)."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ from pinnkit.models.layered import require_count
 from pinnkit.validation import require_number
 
 ATTENTION = {"xavier": 1.0, "he": 2.0}
-"""d sigma2 of queries and keys: the variance of the logits is its square."""
+"""Products d sigma2 of queries and keys, by name: the variance of the logits is the square."""
 
 
-class Moved(NamedTuple):
-    """The features that move when a coordinate does."""
+class ShiftColumns(NamedTuple):
+    """The features that depend on the coordinate along which the sequence of tokens is shifted."""
 
     column: int
-    """The first of them."""
+    """Index of the first of them."""
     modes: int
-    """Harmonics of a periodic coordinate, which has as many cosines and sines; 0 for one that is a feature itself."""
+    """Number of harmonics of a periodic coordinate, each a cosine and a sine; 0 for one that is a feature itself."""
 
 
-FIRST = Moved(0, 0)
+FIRST = ShiftColumns(0, 0)
 
 
 @dataclass(frozen=True)
 class Transformer:
-    """Attention among a short sequence of times: a point, and the same point moved on in time a few steps."""
+    """Self-attention over a short sequence of pseudo-times: a point, and the same point a few steps later in time."""
 
     width: int = 32
-    """Numbers of a token: a multiple of the heads."""
+    """Number of entries of a token: a multiple of the heads."""
     depth: int = 1
-    """Blocks, each of attention and two dense layers."""
+    """Number of blocks, each of attention and two dense layers."""
     heads: int = 2
-    """Parts of a token that attend by themselves."""
+    """Number of attention heads."""
     times: int = 5
-    """Tokens of a point."""
+    """Number of tokens per point."""
     step: float = 0.2
-    """Between two of them, in the scaled coordinate, whose range is 3.5 (of a periodic coordinate 2 pi)."""
+    """Distance between two tokens in the scaled coordinate, whose range is 3.5 (2 pi for a periodic coordinate)."""
     along: str | None = None
-    """Coordinate that is moved, by its name in the domain; unless given, time, or the first one where there is no time."""
+    """Name of the coordinate that is shifted from token to token; by default time, or the first one where there is no time."""
     activation: str = "tanh"
     """Activation of the dense layers."""
     attention: Literal["xavier", "he"] = "xavier"
@@ -72,37 +72,41 @@ class Transformer:
             _refuse("attention", repr(self.attention), "one of " + ", ".join(ATTENTION))
 
     def build(
-        self, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike, moved: Moved = FIRST
+        self, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike, shift: ShiftColumns = FIRST
     ) -> TransformerModule:
-        """The module, with its parameters drawn; `moved` says where among the features the moved coordinate is."""
-        return TransformerModule(self, features, outputs, rngs=rngs, dtype=dtype, moved=moved)
+        """Return the module, with random parameters; `shift` gives the features of the shifted coordinate."""
+        return TransformerModule(self, features, outputs, rngs=rngs, dtype=dtype, shift=shift)
 
-    def moved(self, names: Sequence[str], time: int | None, embedding: Embedding) -> Moved:
-        """The features of the coordinate that is moved. Raises UsageError where no coordinate has its name.
+    def shift_columns(self, names: Sequence[str], time: int | None, embedding: Embedding) -> ShiftColumns:
+        """Return the features of the coordinate that is shifted from token to token.
 
         Args:
-            names: of the coordinates, in the order of the domain.
-            time: which of them is time; None where there is none.
-            embedding: the map from the coordinates to the features.
+            names: Names of the coordinates, in the order of the domain.
+            time: Index of the time axis; None where there is none.
+            embedding: The map from the coordinates to the features.
+
+        Raises:
+            UsageError: No coordinate has the name `along`.
         """
         name = names[time or 0] if self.along is None else self.along
         if name not in names:
             _refuse("along", repr(name), "a coordinate of the domain, one of " + ", ".join(names), advice(name, names))
         axis = names.index(name)
         own = embedding.axes[axis]
-        return Moved(sum(before.features for before in embedding.axes[:axis]), own.modes if own.periodic else 0)
+        return ShiftColumns(sum(before.features for before in embedding.axes[:axis]), own.modes if own.periodic else 0)
 
     def parameters(self, features: int, outputs: int) -> int:
-        """The number of trainable parameters."""
+        """Return the number of trainable parameters."""
         n = self.width
         return (features + 1) * n + self.depth * (4 * n * n + 2 * (n + 1) * n) + (n + 1) * n + (n + 1) * outputs
 
 
 class TransformerModule(nnx.Module):
-    """h = E W + b for each time; blocks h <- (h + A(h)) / sqrt 2, h <- (h + F(h)) / sqrt 2; of the first token phi and a readout.
+    """The network h = E W + b for each token, blocks h <- (h + A(h)) / sqrt 2, h <- (h + F(h)) / sqrt 2, and a readout.
 
-    A is attention over the times, F two dense layers with an activation between them. No normalisation: the sum of two terms of
-    variance one is divided by sqrt 2, so that depth does not change the size. Everything is smooth, so any derivative is there.
+    A is attention over the tokens, F two dense layers with an activation between them; the readout is phi and a dense layer of
+    the first token. There is no normalisation: the sum of two terms of variance one is divided by sqrt 2, so that depth does
+    not change the size. Every operation is smooth, so that derivatives of any order exist.
 
     Source: Zhao, Ding and Prakash 2024 (PINNsFormer, arXiv 2307.11833) for the pseudo-times; here without its decoder.
     """
@@ -115,7 +119,7 @@ class TransformerModule(nnx.Module):
         *,
         rngs: nnx.Rngs,
         dtype: DTypeLike,
-        moved: Moved = FIRST,
+        shift: ShiftColumns = FIRST,
     ) -> None:
         n, kind = config.width, float_dtype(dtype)
         self.activation = activation(config.activation).function
@@ -146,10 +150,10 @@ class TransformerModule(nnx.Module):
         )
         self.hidden, self.readout = layer(n, n, 1.0), layer(n, outputs, gain2)
         self.times, self.step = config.times, config.step
-        self.column, self.modes = moved
+        self.column, self.modes = shift
 
     def __call__(self, X: Float[Array, "points features"]) -> Float[Array, "points outputs"]:
-        """Evaluate on a batch of embedded points."""
+        """Evaluate the network on a batch of embedded points."""
         h = _affine(self.tokens(X), self.embed)
         for block in self.blocks:
             h = (h + self.attend(h, block)) * math.sqrt(0.5)
@@ -157,12 +161,13 @@ class TransformerModule(nnx.Module):
         return _affine(self.activation(_affine(h[:, 0, :], self.hidden)), self.readout)
 
     def tokens(self, X: Float[Array, "points features"]) -> Float[Array, "points times features"]:
-        """The points, and the points moved on."""
+        """Return the points and their copies, shifted along the coordinate."""
         later, columns = self.step * jnp.arange(self.times, dtype=X.dtype), jnp.arange(X.shape[1])
         if not self.modes:
             column = (columns == self.column).astype(X.dtype)
             return X[:, None, :] + later[None, :, None] * column[None, None, :]
-        # Of a periodic coordinate: cos(k a) for k = 1..modes, then sin(k a). Where a grows by d, each pair turns by k d.
+        # The features of a periodic coordinate are cos(k a) for k = 1..modes, then sin(k a): a shift of a by d rotates each
+        # pair by k d. Adding d to a feature would leave the circle.
         first, middle, last = self.column, self.column + self.modes, self.column + 2 * self.modes
         cosines, sines = X[:, None, first:middle], X[:, None, middle:last]
         turns = (later[:, None] * jnp.arange(1, self.modes + 1, dtype=X.dtype)[None, :])[None]
@@ -172,7 +177,7 @@ class TransformerModule(nnx.Module):
         return jnp.concatenate([still[..., :first], *turned, still[..., last:]], axis=2)
 
     def attend(self, h: Float[Array, "points times width"], block: Any) -> Float[Array, "points times width"]:
-        """What each time takes from all of them."""
+        """Return the attention of each token over all tokens of its point."""
         q, k, v = (jnp.einsum("ptd,dhs->phts", h, block[name][...]) for name in ("query", "key", "value"))
         weights = jax.nn.softmax(jnp.einsum("phis,phjs->phij", q, k) / math.sqrt(q.shape[-1]), axis=-1)
         return jnp.einsum("phij,phjs,hsd->pid", weights, v, block["out"][...])

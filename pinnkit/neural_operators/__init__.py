@@ -1,6 +1,6 @@
 """Neural operators: maps from input fields to solution fields on the cells of a grid, trained by the equations alone.
 
-All that is particular to them is in this folder. `kind.py` says it to the rest of pinnkit, in `pinnkit/runs/kinds.py`.
+Everything specific to them is in this folder. `kind.py` is its interface to the rest of pinnkit, see `pinnkit/runs/kinds.py`.
 """
 
 from pinnkit.neural_operators.networks import NETWORKS

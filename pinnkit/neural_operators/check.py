@@ -1,4 +1,4 @@
-"""The check of a neural operator before training, and the truth that it is compared with: the problem's own solver."""
+"""The check of a neural operator before training, and its truth: the solutions of the problem's own solver."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from pinnkit.objective import Objective
 TESTED = 64
 """Number of held-out inputs at which errors are measured."""
 KEY = 31415
-"""Random key of held-out inputs: no training uses it."""
-LOOKED_AT = 3
+"""Random key of the held-out inputs, which no training uses."""
+SOLVER_INPUTS = 3
 """Number of inputs for which a check calls the solver."""
 UNEVEN = 10.0
-"""A term that starts this many times larger than all others is named in a note."""
+"""Ratio of a term to all others at step 0 from which on a note names it."""
 DOUBTFUL = 0.1
-"""Share of the residual of wrong fields that a solver of another discretisation may leave."""
+"""Largest residual of the solver relative to that of wrong fields: its discretisation may differ from the equations'."""
 
 
 def solver_truth(equations: OperatorEquations) -> Truth | None:
-    """The solutions of `solve` for held-out inputs; None where the problem has no `solve`."""
+    """Return the solutions of `solve` for held-out inputs; None where the problem has no `solve`."""
     problem = equations.problem
     if problem.solve is None:
         return None
@@ -42,7 +42,7 @@ def solver_truth(equations: OperatorEquations) -> Truth | None:
 
 
 def check_operator(objective: Objective[OperatorEquations, OperatorNetwork]) -> Checked:
-    """The size of each term at step 0, and whether the solver satisfies the equations."""
+    """Check the size of each term at step 0, and whether the solver satisfies the equations."""
     equations, network = objective.equations, objective.network
     (group,) = equations.groups
     samples = equations.sample(jax.random.key(KEY), network.batch_coupling or 1, network.dtype)
@@ -53,17 +53,16 @@ def check_operator(objective: Objective[OperatorEquations, OperatorNetwork]) -> 
     if equations.problem.solve is None:
         notes.append("no `solve`: the accuracy of the neural operator cannot be measured")
     else:
-        left, asked = _residuals_of_the_solver(equations)
+        solver_rms, wrong_rms = _residuals_of_the_solver(equations)
         for term in objective.terms:
-            sentence = (
-                f"the solver leaves a residual of {left[term]:.1e} in '{term}', wrong fields one of {asked[term]:.1e}"
-            )
-            (notes if left[term] <= DOUBTFUL * asked[term] else oversights).append(sentence)
+            right, wrong = solver_rms[term], wrong_rms[term]
+            sentence = f"the solver leaves a residual of {right:.1e} in '{term}', wrong fields one of {wrong:.1e}"
+            (notes if right <= DOUBTFUL * wrong else oversights).append(sentence)
     return Checked((), None, (), (), rms, {}, tuple(oversights), tuple(notes))
 
 
 def _uneven(rms: dict[str, float], weights: Mapping[str, float]) -> list[str]:
-    """A note where one term is far larger than the others: training would first make fields small, and might stay there."""
+    """Return a note where one term dominates: training would first make the fields small, and might stay there."""
     size = {term: value * weights[term] ** 0.5 for term, value in rms.items()}
     largest = max(size, key=lambda t: size[t])
     rest = max((v for t, v in size.items() if t != largest), default=0.0)
@@ -76,15 +75,15 @@ def _uneven(rms: dict[str, float], weights: Mapping[str, float]) -> list[str]:
 
 
 def _residuals_of_the_solver(equations: OperatorEquations) -> tuple[dict[str, float], dict[str, float]]:
-    """RMS of each term for the solver's fields, and for wrong ones: zero, or the solver's turned round along each axis."""
+    """Return the RMS of each term for the solver's fields, and for wrong ones: zero, or the solver's, flipped on all axes."""
     (group,) = equations.groups
-    points = equations.sample(jax.random.key(KEY), LOOKED_AT, jnp.zeros(()).dtype)
+    points = equations.sample(jax.random.key(KEY), SOLVER_INPUTS, jnp.zeros(()).dtype)
     fields = jnp.asarray(equations.solve(points.X))
 
     def rms(fields: Any) -> dict[str, float]:
         residuals = equations.evaluate(equations.problem, lambda X: fields, group, points)
         return {t: float(jnp.sqrt(jnp.mean(r**2))) for t, r in residuals.items()}
 
-    turned = jnp.flip(fields, axis=tuple(range(1, fields.ndim - 1)))
-    zero, other = rms(0.0 * fields), rms(turned)
+    flipped = jnp.flip(fields, axis=tuple(range(1, fields.ndim - 1)))
+    zero, other = rms(0.0 * fields), rms(flipped)
     return rms(fields), {term: max(zero[term], other[term]) for term in zero}

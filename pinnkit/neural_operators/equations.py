@@ -1,6 +1,6 @@
 """The equations of a neural operator: residuals of fields on the cells of a grid, for random inputs.
 
-A sample is a point of a space with one dimension per input and cell: `Points.X` is (samples, inputs cells).
+A sample is a point in a space with one dimension per input and cell: `Points.X` is (samples, inputs * cells).
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from pinnkit.fields import BatchFunction, Points
 from pinnkit.fields.user_calls import Residuals, by_name, call_user_method
 from pinnkit.multi_index import MultiIndex
 from pinnkit.neural_operators.network import OperatorNetwork
-from pinnkit.neural_operators.problem import NeuralOperator, validated_operator
+from pinnkit.neural_operators.problem import NeuralOperator, validate_operator
 from pinnkit.objective.residuals import Group
 from pinnkit.problem import Problem
 from pinnkit.problem.conditions import method_arguments
 
 LEAST = 3
-"""Samples of the first look at what `draw` returns."""
+"""Number of samples in the first test of `draw`."""
 
 
 class OperatorEquations:
     """The equations of a neural operator: one group of conditions on its samples."""
 
     def __init__(self, problem: NeuralOperator) -> None:
-        self.problem = validated_operator(problem)
+        self.problem = validate_operator(problem)
         self.groups: tuple[Group, ...] = (
             Group("samples", None, None, problem.conditions(), {}, sample_inputs=self.sample),
         )
@@ -41,15 +41,23 @@ class OperatorEquations:
 
     @property
     def interior(self) -> Group:
-        """The only group: all equations."""
+        """The only group, which holds all equations."""
         return self.groups[0]
 
     def network(self, model: Any, *, dtype: Any, seed: int, working: Any = None) -> OperatorNetwork:
-        """The network on the grid. Raises UsageError for a model that is not one on a grid."""
+        """Return the network on the grid.
+
+        Raises:
+            UsageError: The model is not a network on a grid.
+        """
         return OperatorNetwork(self.problem, model, self.compose, self.sample, dtype=dtype, seed=seed, working=working)
 
     def sample(self, key: Any, count: int, dtype: Any) -> Points:
-        """Random inputs, (samples, inputs cells). Raises UsageError for what `draw` must not return."""
+        """Return random inputs, (samples, inputs * cells).
+
+        Raises:
+            UsageError: `draw` returns other names or shapes than the inputs'.
+        """
         problem = self.problem
         returned = call_user_method(
             type(problem).draw, problem, {"key": key, "count": count}, "'draw'", "inputs computed with jnp"
@@ -59,7 +67,11 @@ class OperatorEquations:
         return Points(jnp.concatenate(columns, axis=1))
 
     def solve(self, X: Any) -> Float[np.ndarray, "samples ..."]:
-        """The reference solutions, (samples, *cells, fields). Raises UsageError for what `solve` must not return."""
+        """Return the reference solutions, (samples, *cells, fields).
+
+        Raises:
+            UsageError: `solve` returns other names or shapes than the fields'.
+        """
         problem = self.problem
         inputs = {name: np.asarray(values, np.float64) for name, values in self.inputs(X).items()}
         solutions = []
@@ -73,18 +85,26 @@ class OperatorEquations:
         return np.stack(solutions)
 
     def compose(self, X: Any, outputs: Any) -> Any:
-        """The fields, (samples, *cells, fields), from the outputs of the network. Raises UsageError where `compose` is wrong."""
+        """Return the fields, (samples, *cells, fields), from the outputs of the network.
+
+        Raises:
+            UsageError: `compose` returns other names or shapes than the fields'.
+        """
         problem, method = self.problem, type(self.problem).compose
         if method is None:
             return outputs
-        given = self.inputs(X) | {name: outputs[..., i] for i, name in enumerate(problem.fields)}
-        asked = {name: given[name] for name in method_arguments(method)}
-        returned = call_user_method(method, problem, asked, "'compose'", "fields computed with jnp")
+        arrays = self.inputs(X) | {name: outputs[..., i] for i, name in enumerate(problem.fields)}
+        arguments = {name: arrays[name] for name in method_arguments(method)}
+        returned = call_user_method(method, problem, arguments, "'compose'", "fields computed with jnp")
         named = self._by_name(returned, problem.fields, "compose", (X.shape[0], *problem.cells), jnp.shape)
         return jnp.stack([jnp.asarray(named[f], outputs.dtype) for f in problem.fields], axis=-1)
 
     def _by_name(self, result: Any, names: tuple[str, ...], method: str, shape: tuple[int, ...], shape_of: Any) -> Any:
-        """The arrays that a method returned, by name. Raises UsageError for other names than these, or another shape."""
+        """Return the arrays of a method's result by name.
+
+        Raises:
+            UsageError: Other names than these, or another shape.
+        """
         named = result if isinstance(result, Mapping) else {names[0]: result}
         for name in (*names, *named):
             if name not in named or name not in names or shape_of(named[name]) != shape:
@@ -98,20 +118,20 @@ class OperatorEquations:
         return named
 
     def inputs(self, X: Any) -> dict[str, Any]:
-        """The inputs of samples by name, each (samples, *cells)."""
+        """Return the inputs of samples by name, each (samples, *cells)."""
         names = self.problem.inputs
         apart = X.reshape(X.shape[0], len(names), *self.problem.cells)
         return {name: apart[:, i] for i, name in enumerate(names)}
 
     def evaluate(self, problem: Problem, f: BatchFunction, group: Group, points: Points) -> Residuals:
-        """The residuals of the equations, {term: (samples, values)}; `f` gives the fields, (samples, *cells, fields)."""
+        """Return the residuals of the equations, {term: (samples, values)}; `f` returns the fields, (samples, *cells, fields)."""
         values = f(jnp.asarray(points.X))
         arrays = self.inputs(points.X) | {name: values[..., i] for i, name in enumerate(problem.fields)}
         residuals: Residuals = {}
         for condition in group.conditions:
-            asked = {name: arrays[name] for name in condition.arguments}
+            arguments = {name: arrays[name] for name in condition.arguments}
             returned = call_user_method(
-                condition.method, problem, asked, f"'{condition.name}'", "a residual computed with jnp"
+                condition.method, problem, arguments, f"'{condition.name}'", "a residual computed with jnp"
             )
             for term, value in by_name(condition.name, returned, "residual", condition.where).items():
                 if jnp.ndim(value) == 0 or jnp.shape(value)[0] != points.X.shape[0] or jnp.iscomplexobj(value):
@@ -126,7 +146,7 @@ class OperatorEquations:
         return residuals
 
     def terms(self, group: Group) -> tuple[str, ...]:
-        """The names of the residuals; finds residuals of the wrong shape without computing anything."""
+        """Return the names of the residuals; their shapes are checked too, without computing anything."""
         names: list[str] = []
 
         def shapes(X: Any) -> Residuals:
@@ -135,17 +155,18 @@ class OperatorEquations:
             names.extend(residuals)  # in the order of the file; the dict that comes out of JAX is sorted
             return residuals
 
+        # Seven samples: a number that is unlikely to be that of cells or fields, which a wrong first axis might have.
         jax.eval_shape(shapes, jnp.ones((7, len(self.problem.inputs) * int(np.prod(self.problem.cells)))))
         return tuple(names)
 
     def pointwise(self, group: Group) -> bool:
-        """Whether samples may be evaluated tile by tile: always, in tiles of as many samples as the network couples."""
+        """Whether samples may be evaluated tile by tile: always, with as many samples per tile as the network couples."""
         return True
 
     def channels(self, group: Group) -> int:
-        """No derivative is carried through the network."""
+        """Return the number of derivatives that are carried through the network: none."""
         return 0
 
     def derivatives(self, group: Group) -> set[MultiIndex] | None:
-        """The value alone: differences between cells are the methods' own work."""
+        """Return the derivatives that the equations need: only the value, since the methods compute differences of cells."""
         return {()}

@@ -1,4 +1,4 @@
-"""The figure of a neural operator: held-out inputs, its fields, those of the solver, and the error."""
+"""The figure of a neural operator: held-out inputs, its fields, the solver's fields, and the error."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pinnkit.neural_operators.equations import OperatorEquations
 from pinnkit.neural_operators.problem import NeuralOperator
 
 UNKNOWN = 3
-"""Inputs that are shown where no solver tells which are the worst."""
+"""Number of inputs shown where no solver ranks them by error."""
 
 
 def sample_figure(evaluation: Evaluation) -> Picture:
-    """The input, the fields of network and solver, and the error: for the best, the middle and the worst held-out input."""
+    """Draw input, fields of network and solver, and error, for the best, the median and the worst held-out input."""
     equations: OperatorEquations = evaluation.equations
     problem, accuracy = equations.problem, evaluation.accuracy
     known = accuracy.truth is not None
@@ -69,7 +69,7 @@ def _draw(
     title: str,
     look: dict[str, Any],
 ) -> None:
-    """A curve over one axis, a map over two (of more, through the middle of the others)."""
+    """Draw a curve over one axis, or a map over two (with more axes, through the middle of the others)."""
     domain = problem.domain
     axes.set_title(title, fontsize=9)
     axes.set_xlabel(domain.names[0])

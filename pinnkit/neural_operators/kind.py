@@ -1,4 +1,4 @@
-"""What neural operators bring as a kind of problem: the members of `pinnkit.runs.kinds.ProblemKind`."""
+"""Neural operators as a kind of problem: the members of `pinnkit.runs.kinds.ProblemKind`."""
 
 from __future__ import annotations
 
@@ -32,25 +32,29 @@ OperatorObjective = Objective[OperatorEquations, OperatorNetwork]
 
 
 class OperatorKind:
-    """Problems that are solved for every input at once, on the cells of a grid."""
+    """The kind of problems that are solved for every input at once, on the cells of a grid."""
 
     networks: Mapping[str, type[Any]] = NETWORKS
     example = "pk.DenseED()"
 
     def default_model(self) -> DenseED:
-        """The network of a problem that names none."""
+        """Return the network of a problem that names none."""
         return DenseED()
 
     def takes(self, model: Any) -> bool:
-        """Whether a value or a class is that of a network on a grid."""
+        """Whether a value or a class is a network on a grid."""
         return isinstance(model, GridModel)
 
     def equations(self, problem: NeuralOperator) -> OperatorEquations:
-        """The equations on the cells. Raises UsageError for a mistake in the problem."""
+        """Return the equations on the cells.
+
+        Raises:
+            UsageError: A mistake in the problem.
+        """
         return OperatorEquations(problem)
 
     def require_fit(self, equations: OperatorEquations, model: Any, recipe: Recipe) -> None:
-        """Raise UsageError for what needs points of a domain, or one residual per point."""
+        """Raise UsageError for parts of a recipe that need points of a domain, or one residual per point."""
         del equations, model
         weightings = [w.name for w in recipe.weighting]
         for used, what, reason in (
@@ -62,7 +66,7 @@ class OperatorKind:
             (
                 bool(weightings),
                 f"the weighting {', '.join(weightings)}",
-                "weightings look at one residual per point, and an equation here has one per cell of each sample",
+                "weightings need one residual per point, and an equation here has one per cell of each sample",
             ),
             (
                 any(stage.wants_residuals for stage in recipe.stages),
@@ -90,7 +94,7 @@ class OperatorKind:
                 )
 
     def check(self, objective: OperatorObjective) -> Checked:
-        """The size of each term at step 0, and whether the solver satisfies the equations."""
+        """Check the size of each term at step 0, and whether the solver satisfies the equations."""
         return check_operator(objective)
 
     def has_truth(self, problem: NeuralOperator) -> bool:
@@ -98,29 +102,33 @@ class OperatorKind:
         return problem.solve is not None
 
     def truth(self, equations: OperatorEquations) -> Truth | None:
-        """The solutions of the problem's solver for held-out inputs; None without a solver."""
+        """Return the solutions of the problem's solver for held-out inputs; None without a solver."""
         return solver_truth(equations)
 
     def diagnose(
         self, objective: OperatorObjective, settings: Settings, seed: int, announce: Callable[[str], None]
     ) -> Diagnosis:
-        """The size of the signal and of the gradient at each layer, against theory where the network states it."""
+        """Diagnose the size of signal and gradient at each layer, against theory where the network has one."""
         announce(NAME)
         return Diagnosis({NAME: grid_signal(objective, settings, seed)})
 
     def figures(self, evaluation: Evaluation) -> Pictures:
-        """Held-out inputs with the fields of the network and of the solver."""
+        """Return the figure of held-out inputs with the fields of the network and of the solver."""
         from pinnkit.figures.pictures import Pictures  # matplotlib takes most of a second
         from pinnkit.neural_operators.figures import sample_figure
 
         return Pictures(samples=sample_figure(evaluation))
 
     def arguments(self, problem: NeuralOperator) -> tuple[str, ...]:
-        """The names of the input fields."""
+        """Return the names of the input fields."""
         return tuple(problem.inputs)
 
     def values(self, evaluation: Evaluation, arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """The fields for given inputs, each (*cells) or (samples, *cells), in the shape of the inputs."""
+        """Return the fields for inputs of the shape (*cells) or (samples, *cells), each in the shape of the inputs.
+
+        Raises:
+            UsageError: Other inputs than the problem's, or another shape.
+        """
         problem: Any = evaluation.problem
         arrays = {name: np.asarray(values, np.float64) for name, values in arguments.items()}
         shapes = {a.shape for a in arrays.values()}

@@ -1,4 +1,4 @@
-"""What the network of a neural operator is: it maps the input fields on all cells to the solution fields on all cells."""
+"""The interface of a neural operator's network, which maps input fields on all cells to solution fields on all cells."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 Watch = Callable[[str, Array], None]
-"""Gets the name of each layer and its output, before normalisation and activation."""
+"""Receives the name of each layer and its output, before normalisation and activation."""
 
 
 class GridNetwork(Protocol):
     """A built `flax.nnx` module.
 
-    Where it normalises over samples, `train` and `eval` choose the statistics: those of the batch, or those of the batch before.
-    A second argument called `watch` is optional. Where a module takes it, it calls `watch(name, output)` for each layer, and
-    `diagnose` measures every layer; without it, the output of the network alone.
+    Where it normalises over samples, `train` and `eval` choose the statistics: those of this batch, or of the previous one. A
+    second argument called `watch` is optional. A module that has it calls `watch(name, output)` for each layer, and `diagnose`
+    measures every layer; otherwise it measures the output of the network only.
     """
 
     def __call__(self, X: Float[Array, "samples *cells inputs"], /) -> Float[Array, "samples *cells outputs"]:
@@ -36,35 +36,35 @@ class GridModel(Protocol):
         """Build the module, with random parameters.
 
         Args:
-            cells: number of cells along each axis.
-            inputs: number of input fields.
-            outputs: number of solution fields.
-            rngs: random numbers for the parameters.
-            dtype: dtype of the parameters.
+            cells: Number of cells along each axis.
+            inputs: Number of input fields.
+            outputs: Number of solution fields.
+            rngs: Random numbers for the parameters.
+            dtype: Dtype of the parameters.
 
         Raises:
-            UsageError: the network cannot take this grid.
+            UsageError: The network cannot take this grid.
         """
         ...
 
 
 class Expected(NamedTuple):
-    """What theory expects of a layer at the start, in the mean over random weights."""
+    """Expected sizes of a layer at initialisation, averaged over random weights."""
 
     forward: float
-    """Mean square of its output."""
+    """Mean square of the layer's output."""
     gradient: float | None = None
-    """Sum of the squared derivatives of the network's outputs with respect to the layer's output; None where not known."""
+    """Sum of the squared derivatives of the network's outputs with respect to the layer's output; None if unknown."""
 
 
 @runtime_checkable
 class HasTheory(Protocol):
-    """A network whose size of signal at the start is known. Optional: without it `diagnose` measures and does not judge."""
+    """A network with a theory of its signal at initialisation. Optional: without it `diagnose` measures and does not judge."""
 
     def expected(self, cells: tuple[int, ...], inputs: int, outputs: int, mean_square: float) -> dict[str, Expected]:
-        """What theory expects by layer, in the order of the layers, for inputs of a mean square."""
+        """Return the expected sizes by layer, in the order of the layers, for inputs with this mean square."""
         ...
 
     def sound(self) -> Any:
-        """The same network with the start that it should have: what findings are judged by."""
+        """Return the same network with a sound initialisation, which is the standard of the verdicts."""
         ...

@@ -1,4 +1,4 @@
-"""The network of a neural operator: parameters and inputs to fields on the cells of a grid."""
+"""The network of a neural operator: a map from parameters and inputs to fields on the cells of a grid."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from jaxtyping import Bool, Float
 
 from pinnkit.errors import UsageError, location
 from pinnkit.fields import BatchFunction, Points, TrialSolution
-from pinnkit.models import filled, split
+from pinnkit.models import set_params, split
 from pinnkit.neural_operators.model import GridModel, GridNetwork, Watch
 from pinnkit.neural_operators.problem import NeuralOperator
 from pinnkit.objective.network import Parameters
 
 COUPLED_SAMPLES = 16
-"""Samples that share the statistics of batch normalisation in training: not all of a batch, so that cores can share it and
-numbers do not depend on how many there are."""
+"""Number of samples that share the statistics of batch normalisation in training. Not a whole batch, so that devices can
+share it and numbers do not depend on how many there are."""
 CALIBRATION = 128
-"""Samples whose mean and variance normalise the trained network."""
+"""Number of samples whose mean and variance normalise the trained network."""
 KEY = 271828
 """Random key of these samples."""
 
 
 class OperatorNetwork:
-    """A network on a grid, as training and evaluation use it.
+    """A network on a grid, for training and evaluation.
 
-    In training it normalises by its own tile of `COUPLED_SAMPLES` samples, in evaluation by `CALIBRATION` others: then each
-    sample is mapped alike, whatever the samples beside it are.
+    In training it normalises by the statistics of its tile of `COUPLED_SAMPLES` samples, in evaluation by those of
+    `CALIBRATION` other samples, so that the result for a sample does not depend on the samples beside it.
 
     Args:
-        problem: the neural operator.
-        model: the options of the network, e.g. `pk.DenseED()`.
-        compose: makes fields from inputs and outputs, (X, outputs) -> (samples, *cells, fields).
-        sample: random inputs, (key, count, dtype) -> points.
-        dtype: of parameters and samples.
-        seed: of the initial weights.
-        working: must be `dtype`: products of 16 bits are not supported.
+        problem: The neural operator.
+        model: Options of the network, e.g. `pk.DenseED()`.
+        compose: Function from inputs and outputs to fields, (X, outputs) -> (samples, *cells, fields).
+        sample: Function that returns random inputs, (key, count, dtype) -> points.
+        dtype: Dtype of parameters and samples.
+        seed: Seed of the initial weights.
+        working: Must be `dtype`: half precision is not supported.
 
     Raises:
-        UsageError: the model is not a network on a grid, or cannot take this grid.
+        UsageError: The model is not a network on a grid, or cannot take this grid.
     """
 
     batch_coupling: int | None = COUPLED_SAMPLES
@@ -78,16 +78,16 @@ class OperatorNetwork:
         return self.model.build_on(*sizes, rngs=nnx.Rngs(self.seed), dtype=self.dtype)
 
     def module(self, params: Parameters) -> Any:
-        """The `flax.nnx` module with these parameters."""
-        return filled(self._build(), params["network"])
+        """Return the `flax.nnx` module with these parameters."""
+        return set_params(self._build(), params["network"])
 
     def replace(self, **changes: Any) -> OperatorNetwork:
-        """Another network, with some arguments changed."""
+        """Return another network with some of the arguments replaced."""
         names = ("problem", "model", "compose", "sample", "dtype", "seed", "working")
         return OperatorNetwork(**({n: getattr(self, n) for n in names} | changes))
 
     def count(self) -> int:
-        """The number of trained scalars."""
+        """Return the number of trained scalars."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.initial_parameters))
 
     @property
@@ -96,21 +96,21 @@ class OperatorNetwork:
         return max(max(leaf.shape, default=1) for leaf in jax.tree.leaves(self.initial_parameters["network"]))
 
     def bound(self, params: Parameters) -> NeuralOperator:
-        """The problem: it has no unknown parameters."""
+        """Return the problem itself, which has no unknown parameters."""
         del params
         return self.problem
 
     def outputs(self, params: Parameters) -> BatchFunction:
-        """The outputs of the network in training, (samples, *cells, fields)."""
+        """Return the function from samples to outputs in training, (samples, *cells, fields)."""
         return lambda X: self._apply(params["network"], self._on_cells(X))
 
     def fields(self, params: Parameters, trial: TrialSolution | None = None) -> BatchFunction:
-        """The fields in training, (samples, *cells, fields)."""
+        """Return the function from samples to fields in training, (samples, *cells, fields)."""
         del trial
         return lambda X: self.compose(X, self.outputs(params)(X))
 
     def watch_layers(self, params: Parameters, X: Any, watch: Watch) -> None:
-        """Call `watch` with the name and output of each layer in training: of the whole network where it takes no `watch`."""
+        """Call `watch` with the name and output of each layer in training; of the whole network if it has no `watch`."""
         module = self.module(params)
         if "watch" in inspect.signature(type(module).__call__).parameters:
             module(self._on_cells(X), watch=watch)
@@ -118,7 +118,7 @@ class OperatorNetwork:
             watch("output", module(self._on_cells(X)))
 
     def values(self, params: Parameters, X: Float[np.ndarray, "samples dim"]) -> Float[np.ndarray, "values fields"]:
-        """The fields of the trained network in float64, each sample by itself: (samples cells, fields)."""
+        """Return the fields of the trained network in float64, each sample by itself: (samples * cells, fields)."""
         fields = np.asarray(self._calibrated(params, jnp.asarray(X, self.dtype)), np.float64)
         return fields.reshape(-1, len(self.problem.fields))
 
@@ -137,5 +137,5 @@ class OperatorNetwork:
         return self.compose(X, module(self._on_cells(X)))
 
     def _on_cells(self, X: Any) -> Any:
-        """(samples, inputs cells) -> (samples, *cells, inputs)."""
+        """Return (samples, inputs * cells) as (samples, *cells, inputs)."""
         return jnp.moveaxis(X.reshape(X.shape[0], len(self.problem.inputs), *self.problem.cells), 1, -1)

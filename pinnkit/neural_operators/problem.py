@@ -1,4 +1,4 @@
-"""NeuralOperator: a problem that is solved for every input at once, by a network that maps fields on a grid to fields on it."""
+"""NeuralOperator: a problem that is solved for every input at once, by a network that maps fields to fields on a grid."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from pinnkit.problem.conditions import method_arguments
 from pinnkit.problem.lines import line_of
 
 LEAST = 2
-"""Cells of an axis at the least."""
+"""Minimum number of cells along an axis."""
 
 
 class NeuralOperator(Problem):
     """A map from input fields to the solution, both on the cells of a grid, trained by the equations alone.
 
-    An equation gets inputs and fields by name, each an array (samples, *cells), and returns residuals, an array of any shape
-    whose first axis is that of the samples. In addition to `Problem`:
+    An equation receives inputs and fields by name, each (samples, *cells), and returns residuals, an array of any shape whose
+    first axis is that of the samples. In addition to `Problem`:
 
     Attributes:
-        domain: a plain `pk.Box`, all of whose axes are intervals.
-        cells: number of cells along each axis.
-        inputs: names of the input fields.
-        draw: method `draw(self, key, count)`: random inputs in jnp, (count, *cells), a dict by name where there are several.
-        solve: method `solve(self, **inputs)`: the reference solution for one input, each (*cells), in numpy: (*cells), or a
-            dict by field; optional.
-        compose: method `compose(self, ...)`: the fields, from the inputs and the outputs of the network, which have the names of
-            the fields; optional.
+        domain: A `pk.Box` whose axes are all intervals.
+        cells: Number of cells along each axis.
+        inputs: Names of the input fields.
+        draw: Method `draw(self, key, count)`, which returns random inputs in jnp, (count, *cells); several as a dict by name.
+        solve: Optional method `solve(self, **inputs)`, which returns the reference solution for one input in numpy, (*cells);
+            several fields as a dict by name. Inputs are (*cells).
+        compose: Optional method `compose(self, ...)`, which returns the fields, given the inputs and the outputs of the
+            network, which have the names of the fields.
 
-    `exact`, `reference`, `up_to_constant`, `@pk.quantity`, `@pk.feature` and unknown parameters are refused.
+    `exact`, `reference`, `up_to_constant`, `@pk.quantity`, `@pk.feature` and unknown parameters are not supported.
     """
 
     cells: ClassVar[tuple[int, ...]] = ()
@@ -41,8 +41,12 @@ class NeuralOperator(Problem):
     compose: ClassVar[Any] = None
 
 
-def validated_operator(problem: NeuralOperator) -> NeuralOperator:
-    """The problem itself, after the checks that need no tracing. Raises UsageError."""
+def validate_operator(problem: NeuralOperator) -> NeuralOperator:
+    """Return the problem itself, after the checks that need no tracing.
+
+    Raises:
+        UsageError: A mistake in the problem.
+    """
     validate(problem)
     cls, where = type(problem), location(type(problem))
     axes = problem.domain.axes
@@ -130,7 +134,7 @@ def _refuse_pointwise_members(problem: NeuralOperator) -> None:
 
 
 def _refuse_strangers(problem: NeuralOperator, name: str, method: Callable[..., Any]) -> None:
-    """Raise UsageError for a method that asks for what is neither an input nor a field."""
+    """Raise UsageError for a method with an argument that is neither an input nor a field."""
     known = (*problem.inputs, *problem.fields)
     for argument in method_arguments(method):
         if argument not in known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pinnkit.init.mean_field import closed
+from pinnkit.init.mean_field import channel_closure
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective.loss import Objective
 
@@ -12,14 +12,14 @@ from pinnkit.objective.loss import Objective
 def channels_of(objective: Objective) -> tuple[MultiIndex, ...]:
     """Multi-indices of all derivatives that interior equations need, those below them included."""
     equations = objective.equations
-    return closed(set(equations.catalogue.highest_orders(equations.interior.requests.values())))
+    return channel_closure(set(equations.catalogue.highest_orders(equations.interior.requests.values())))
 
 
 def channels_of_field(objective: Objective, name: str) -> tuple[MultiIndex, ...]:
     """Multi-indices of a field's value, of the derivatives of it that interior equations need, and of those below them."""
     catalogue, requests = objective.equations.catalogue, objective.equations.interior.requests.values()
     field_requests = [r for r in requests if name in catalogue.fields_behind([r])]
-    return closed({(), *catalogue.highest_orders(field_requests)})
+    return channel_closure({(), *catalogue.highest_orders(field_requests)})
 
 
 def channel_name(objective: Objective, index: MultiIndex, field: str = "") -> str:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from pinnkit.errors import UsageError
 from pinnkit.fields import BatchFunction, Features, TrialSolution
-from pinnkit.models import AxisScale, Embedding, LayeredModel, Model, Transformer, filled, split
+from pinnkit.models import AxisScale, Embedding, LayeredModel, Model, Transformer, set_params, split
 from pinnkit.models.base import Network
 from pinnkit.problem import Problem
 
@@ -67,14 +67,15 @@ class FieldNetwork:
 
     def module(self, params: Parameters) -> Network:
         """The `flax.nnx` module with these parameters, for access to its layers."""
-        return filled(self._initial_module(), params["network"])
+        return set_params(self._initial_module(), params["network"])
 
     def _initial_module(self) -> Network:
         """The module with its initial weights, which the seed determines."""
         outputs, rngs = len(self.problem.fields), nnx.Rngs(self.seed)
         options: dict[str, Any] = {"rngs": rngs, "dtype": self.dtype}
         if isinstance(self.model, Transformer):
-            options["moved"] = self.model.moved(self.problem.domain.names, self.problem.domain.time, self.embedding)
+            domain = self.problem.domain
+            options["shift"] = self.model.shift_columns(domain.names, domain.time, self.embedding)
         return self.model.build(self.embedding.features, outputs, **options)
 
     def replace(self, **changes: Any) -> FieldNetwork:

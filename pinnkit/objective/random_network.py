@@ -46,7 +46,7 @@ class RandomNetwork:
 
     def weights(self) -> list[Float[Array, "n_in n_out"]]:
         """Weight matrix of each layer, in whichever parametrisation it is stored."""
-        return [layer.kernel_used() for layer in self._module.layers]
+        return [layer.weight_matrix() for layer in self._module.layers]
 
     def preactivations(self, X: Float[Array, "points dim"], shifts: Any = None) -> list[Float[Array, "points units"]]:
         """Pre-activations of each layer, the outputs (before the ansatz) last; `shifts` are added to them."""

@@ -6,19 +6,19 @@ The transformations train any JAX function, without a `pinnkit.Problem`:
     levenberg_marquardt   a sum of squares, given by its residuals
     scale_by_soap         any scalar function with noisy gradients; the eigenbasis of Shampoo's preconditioner
     value_and_grad        value and gradient, from the state of the first two where it holds them
-    invalidate            to be called on the state when the function changes (other data)
+    invalidate            marks the value in the state as outdated, for when the function changes (other data)
 
 The classes (`Adam`, `SSBroyden`, ...) are the stages of a `pinnkit.Recipe`.
 """
 
 from pinnkit.optim.auto import STAGES, Auto
 from pinnkit.optim.first_order import SOAP, Adam, Muon
-from pinnkit.optim.kept_values import invalidate, value_and_grad
 from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
 from pinnkit.optim.optimiser import Optax, Optimiser
 from pinnkit.optim.second_order import LBFGS, LevenbergMarquardt, SSBroyden
 from pinnkit.optim.self_scaled_broyden import self_scaled_broyden
 from pinnkit.optim.soap import scale_by_soap
+from pinnkit.optim.stored_value import invalidate, value_and_grad
 
 __all__ = [
     "LBFGS",

@@ -1,4 +1,4 @@
-"""What an optimiser of second order is given by its caller, with messages that name what is missing."""
+"""Validation of what a second-order optimiser receives from its caller, with messages that name what is missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 from pinnkit.errors import UsageError
 
 VALUE_AND_GRAD = "value, grad = pinnkit.optim.value_and_grad(value_fn, params, state)"
-"""The line of a training loop that gives `value` and `grad`, without computing twice what the state holds."""
+"""Line of a training loop that computes `value` and `grad`, or takes them from the state where it holds them."""
 
 
 def require_parameters(params: optax.Params, optimiser: str) -> None:
@@ -42,6 +42,7 @@ def require_parameters(params: optax.Params, optimiser: str) -> None:
             where="params, in the call of init",
             expected="a pytree with at least one array",
         )
+    # The dtype of the joined vector, not of a leaf: leaves of float16 and float32 together become float32.
     dtype = jax.eval_shape(lambda p: ravel_pytree(p)[0], params).dtype
     if dtype.itemsize < 4:
         raise UsageError(
@@ -57,7 +58,7 @@ def require_arguments(optimiser: str, params: optax.Params | None, **arguments: 
 
     Args:
         optimiser: Name of the function that made the optimiser.
-        params: The present parameters; None where the caller left them out.
+        params: The current parameters; None where the caller left them out.
         **arguments: `value`, `grad` and the functions (`value_fn`, `residual_fn`); None where the caller left one out.
 
     Raises:
@@ -66,7 +67,7 @@ def require_arguments(optimiser: str, params: optax.Params | None, **arguments: 
     """
     place = f"update of the optimiser '{optimiser}'"
     call = f"update(grad, state, params, {', '.join(f'{name}={name}' for name in arguments)})"
-    missing = [name for name, given in {"params": params, **arguments}.items() if given is None]
+    missing = [name for name, argument in {"params": params, **arguments}.items() if argument is None]
     if missing:
         raise UsageError(
             f"The optimiser '{optimiser}' needs {' and '.join(missing)}.",
@@ -74,9 +75,9 @@ def require_arguments(optimiser: str, params: optax.Params | None, **arguments: 
             expected=call,
             do=f"Write: {VALUE_AND_GRAD}; updates, state = optimiser.{call}",
         )
-    for name, given in arguments.items():
-        if name.endswith("_fn") and not callable(given):
-            raise UsageError(f"{name} is {given!r}.", where=place, expected="a function of the parameters")
+    for name, argument in arguments.items():
+        if name.endswith("_fn") and not callable(argument):
+            raise UsageError(f"{name} is {argument!r}.", where=place, expected="a function of the parameters")
     if jnp.shape(arguments["value"]) != ():
         raise UsageError(
             f"The value has the shape {jnp.shape(arguments['value'])}.",
@@ -94,6 +95,6 @@ def require_arguments(optimiser: str, params: optax.Params | None, **arguments: 
 
 
 def bind_extra(function: Callable[..., Any], extra: dict[str, Any]) -> Callable[..., Any]:
-    """The function with those extra arguments of `update` bound that it names among its own."""
+    """Bind to the function those extra arguments of `update` that appear in its own signature."""
     names = inspect.signature(function).parameters if extra else {}
     return partial(function, **{name: argument for name, argument in extra.items() if name in names})

@@ -1,4 +1,4 @@
-"""The optimisers that have a name, and the one that stands for those that suit the size of the network."""
+"""The optimisers by name, and `Auto`, which chooses among them by the size of the network."""
 
 from __future__ import annotations
 
@@ -14,25 +14,29 @@ from pinnkit.optim.second_order import LBFGS, LevenbergMarquardt, SSBroyden
 from pinnkit.optim.self_scaled_broyden import matrix_bytes
 
 QUICK = 256 * 1024**2
-"""An inverse Hessian of up to so many bytes is passed over in less time than the loss of a few thousand points takes."""
+"""Largest inverse Hessian [bytes] with which `Auto` chooses self-scaled Broyden.
+
+Up to this size one pass over the matrix takes less time than the loss at a few thousand collocation points.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Auto(Optimiser):
-    """Self-scaled Broyden where its matrix is small enough, else SOAP and then L-BFGS; each ends where it no longer helps.
+    """Self-scaled Broyden where its matrix is small enough, else SOAP followed by L-BFGS.
 
-    No longer: draw after draw of points on which the loss did not fall, or no decrease that the precision can show, not even
-    on new points.
+    Each stage ends when it makes no more progress: after `patience` resamplings without a decrease of the loss, or when the
+    line search finds no decrease above rounding, even on new collocation points.
     """
 
     name: ClassVar[str] = "auto"
     steps: int = 10000
-    """Maximum number of steps of all optimisers together."""
+    """Maximum number of steps of all stages together."""
     patience: int = 5
     """Stop an optimiser after this many consecutive resamplings without a decrease of the loss; 0: never."""
 
-    def resolved(self, parameters: int, dtype: Any) -> tuple[Optimiser, ...]:
-        """The stages for so many parameters; SOAP alone in 16 bits."""
+    def resolve(self, parameters: int, dtype: Any) -> tuple[Optimiser, ...]:
+        """Return the stages for a network of this size: SOAP alone in half precision."""
+        # Quasi-Newton updates are differences of gradients, whose leading digits cancel: 16 bits leave none.
         if jnp.dtype(dtype).itemsize < 4:
             return (SOAP(steps=self.steps, patience=self.patience, loss_below=self.loss_below),)
         if matrix_bytes(parameters, dtype) <= QUICK:
@@ -42,11 +46,11 @@ class Auto(Optimiser):
         return first, LBFGS(steps=rest, patience=self.patience, loss_below=self.loss_below)
 
     def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
-        """None: the stages that it stands for have them."""
+        """Raise RuntimeError: `resolve` replaces this stage by others before training."""
         raise RuntimeError("internal: an automatic stage is trained before it was resolved")
 
 
 STAGES: dict[str, type[Optimiser]] = {
     cls.name: cls for cls in (Auto, Adam, SOAP, Muon, LBFGS, SSBroyden, LevenbergMarquardt)
 }
-"""The optimisers that the command line and a run folder can name."""
+"""The optimisers by the name that the command line and a run folder use."""

@@ -1,4 +1,4 @@
-"""Stages of first order: Adam, SOAP and Muon, with one rule for their learning rate."""
+"""First-order stages: Adam, SOAP and Muon, with one rule for their learning rate."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Schedule = Literal["constant", "cosine", "exponential"]
 
 @dataclass(frozen=True, kw_only=True)
 class FirstOrder(Optimiser):
-    """An optimiser of first order with a learning-rate schedule over the stage. Abstract."""
+    """A first-order optimiser with a learning-rate schedule over the stage. Abstract."""
 
-    in_short: ClassVar[bool] = True
+    half_precision: ClassVar[bool] = True
     learning_rate: float = 1e-3
     """Peak learning rate."""
     schedule: Schedule = "cosine"
-    """How the learning rate falls over the stage: to 0 (cosine), to 1% (exponential), or not at all."""
+    """Decay of the learning rate over the stage: to 0 (cosine), to 1% (exponential), or none (constant)."""
     warmup: int = 0
     """Steps over which the learning rate rises linearly from 0."""
 
@@ -36,10 +36,11 @@ class FirstOrder(Optimiser):
 
     @abstractmethod
     def with_rate(self, learning_rate: optax.Schedule) -> optax.GradientTransformation:
-        """The optimiser with that schedule."""
+        """Return the optax transformation with this learning-rate schedule."""
 
     def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
-        """The optimiser with its schedule; slower after a rescue."""
+        """Return the transformation with its schedule; `step_scale` lowers the learning rate after a rescue."""
+        # optax refuses a decay over 0 steps, which a stage that ends with its warm-up would ask for.
         peak, decay = self.learning_rate * step_scale, max(1, self.steps - self.warmup)
         after: Any = {
             "constant": optax.constant_schedule(peak),
@@ -57,7 +58,7 @@ class Adam(FirstOrder):
     name: ClassVar[str] = "adam"
 
     def with_rate(self, learning_rate: optax.Schedule) -> optax.GradientTransformation:
-        """`optax.adam`."""
+        """Return `optax.adam`."""
         return optax.adam(learning_rate)
 
 
@@ -69,25 +70,25 @@ class SOAP(FirstOrder):
     learning_rate: float = 3e-3
     """Peak learning rate."""
     every: int = 10
-    """Steps between two updates of the eigenvectors."""
+    """Number of steps between two updates of the eigenvectors."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_count("every", 1)
 
     def with_rate(self, learning_rate: optax.Schedule) -> optax.GradientTransformation:
-        """`scale_by_soap`."""
+        """Return `scale_by_soap` with a learning rate."""
         return optax.chain(scale_by_soap(every=self.every), optax.scale_by_learning_rate(learning_rate))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Muon(FirstOrder):
-    """Momentum made orthogonal by Newton-Schulz iterations (Jordan et al. 2024); Adam for what is no matrix."""
+    """Momentum orthogonalised by Newton-Schulz iterations (Jordan et al. 2024); Adam for parameters that are no matrices."""
 
     name: ClassVar[str] = "muon"
     learning_rate: float = 3e-3
     """Peak learning rate."""
 
     def with_rate(self, learning_rate: optax.Schedule) -> optax.GradientTransformation:
-        """`optax.contrib.muon`."""
+        """Return `optax.contrib.muon`."""
         return contrib.muon(learning_rate)

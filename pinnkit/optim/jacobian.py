@@ -1,7 +1,7 @@
-"""The Jacobian J = d rho / d x of a vector of residuals in blocks, whole, by its Gram matrix, or by its products.
+"""The Jacobian J = d rho / d x of a vector of residuals in blocks: as a matrix, as its Gram matrix, or as products.
 
-Rows are made by one reverse pass a point, all points of a tile at once (`jax.vmap`): 1500 rows of 941 parameters of the
-advection problem take 4 ms on two cores, where value and gradient of the loss take 2 ms and the Gram matrix 90.
+Each row takes one reverse pass, vectorised over the points of a tile (`jax.vmap`). For 1500 rows of 941 parameters (the
+advection problem, two cores) the rows take 4 ms, value and gradient of the loss 2 ms, and the Gram matrix 90 ms.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ Vector = Float[Array, "parameters"]
 Matrix = Float[Array, "parameters parameters"]
 Rows = Float[Array, "rows parameters"]
 AT_ONCE = 64
-"""Rows (or columns) that are differentiated at once where a residual depends on all points."""
+"""Number of rows (or columns) that are differentiated at once where a residual depends on all points."""
 PIECES = 4
-"""Pieces in which the lower half of a Gram matrix is made: of 4, 10 in 16 are computed."""
+"""Number of column blocks of the lower half of a Gram matrix: with 4, 10 of 16 square blocks are computed."""
 
 
 class Products(NamedTuple):
-    """The products with J at fixed parameters; vectors of residuals are lists, one (tiles, rows, terms) a block."""
+    """The products with J at fixed parameters; a vector of residuals is a list with one (tiles, rows, terms) per block."""
 
     blocks: Blocks
     params: Any
 
     def residuals(self, params: Any) -> list[Any]:
-        """rho, at any parameters."""
+        """Return the residuals rho at any parameters."""
         return map_over_blocks(self.blocks, lambda block, q, tile: block.residuals(q, tile), params, self._tiles())
 
     def times(self, direction: Vector) -> list[Any]:
-        """J p."""
+        """Return J p."""
 
         def product(block: Block, whole: Any, tile: Any) -> Any:
             params, tangent = whole
@@ -44,8 +44,8 @@ class Products(NamedTuple):
         whole = (self.params, self._unflat(direction))
         return map_over_blocks(self.blocks, product, whole, self._tiles())
 
-    def transposed(self, residuals: list[Any]) -> Vector:
-        """J^T u."""
+    def transpose_times(self, residuals: list[Any]) -> Vector:
+        """Return J^T u."""
 
         def product(block: Block, params: Any, tile: Any) -> Vector:
             arrays, u = tile
@@ -54,10 +54,11 @@ class Products(NamedTuple):
         return sum_over_blocks(self.blocks, product, self.params, self._with(residuals))
 
     def gram(self, direction: Vector) -> tuple[Vector, Float[Array, ""]]:
-        """J^T J p and ||J p||^2, in one walk."""
+        """Return J^T J p and ||J p||^2, in one pass over the tiles."""
 
         def product(block: Block, whole: Any, tile: Any) -> tuple[Vector, Any]:
             params, tangent = whole
+            # One linearisation serves J p and J^T (J p); jax.vjp would evaluate the residuals a second time.
             _, forward = jax.linearize(lambda q: block.residuals(q, tile), params)
             along = forward(tangent)
             return ravel_pytree(jax.linear_transpose(forward, params)(along)[0])[0], jnp.sum(along**2)
@@ -75,39 +76,43 @@ class Products(NamedTuple):
 
 
 def jacobian(blocks: Blocks, params: Any) -> tuple[Rows, Float[Array, " rows"]]:
-    """J and rho, the filling of the last tiles (zeros) among them: all in memory."""
-    found = map_over_blocks(blocks, rows_of, params, [b.tiles for b in blocks])
+    """Return J, (rows, parameters), and rho, (rows,); rows that pad the last tiles are zero."""
+    tiles = map_over_blocks(blocks, rows_of, params, [b.tiles for b in blocks])
     columns = ravel_pytree(params)[0].size
-    J = [rows.reshape(-1, columns) for rows, _ in found]
-    return jnp.concatenate(J), jnp.concatenate([rho.reshape(-1) for _, rho in found])
+    J = [rows.reshape(-1, columns) for rows, _ in tiles]
+    return jnp.concatenate(J), jnp.concatenate([rho.reshape(-1) for _, rho in tiles])
 
 
 def gram_matrix(blocks: Blocks, params: Any) -> Matrix:
-    """J^T J, added up over the tiles: no more than the rows of a tile are in memory. Lower half only, zeros above."""
+    """Return the lower half of J^T J, zeros above the blocks of the diagonal.
+
+    It is summed over the tiles, so that only the rows of one tile are in memory.
+    """
     tiles = [b.tiles for b in blocks]
     lower = sum_over_blocks(blocks, lambda b, p, t: _lower(rows_of(b, p, t)[0]), params, tiles)
     return jnp.concatenate([jnp.pad(c, ((lower[0].shape[0] - c.shape[0], 0), (0, 0))) for c in lower], axis=1)
 
 
 def rows_of(block: Block, params: Any, tile: Any) -> tuple[Rows, Float[Array, " rows"]]:
-    """The rows of J, and the residuals, of one tile: row by row, its terms one after the other."""
+    """Return the rows of J and the residuals of one tile: point by point, the terms of each point one after the other."""
     if not block.pointwise:
         return _dense(lambda q: block.residuals(q, tile).reshape(-1), params)
 
     def one(arrays: Any) -> tuple[Any, Any]:
         def residuals(q: Any) -> tuple[Any, Any]:
-            (found,) = block.residuals(q, jax.tree.map(lambda a: a[None], arrays))
-            return found, found
+            (terms,) = block.residuals(q, jax.tree.map(lambda a: a[None], arrays))
+            return terms, terms  # the second as auxiliary output: jacrev gives no values
 
         return jax.jacrev(residuals, has_aux=True)(params)
 
+    # A point has few terms and depends on all parameters: rows are cheap by reverse mode, columns would not be.
     slopes, residuals = jax.vmap(one)(tile)
     count = residuals.size
     return jnp.concatenate([leaf.reshape(count, -1) for leaf in jax.tree.leaves(slopes)], axis=1), residuals.reshape(-1)
 
 
 def _dense(residuals: Any, params: Any) -> tuple[Rows, Float[Array, " rows"]]:
-    """J where each residual depends on all points, by rows or by columns, whichever are fewer; some at a time."""
+    """Return J where each residual depends on all points, by rows or by columns, whichever are fewer."""
     flat, unflat = ravel_pytree(params)
     value, forward = jax.linearize(lambda x: residuals(unflat(x)), flat)
     if value.size < flat.size:
@@ -117,13 +122,14 @@ def _dense(residuals: Any, params: Any) -> tuple[Rows, Float[Array, " rows"]]:
 
 
 def _lower(J: Rows) -> list[Any]:
-    """The columns of J^T J in PIECES, each from the diagonal down."""
+    """Return the column blocks of J^T J, each from the diagonal down."""
+    # Few, wide blocks: more of them would compute less above the diagonal, in products too narrow for a fast kernel.
     width = -(-J.shape[1] // PIECES)
     starts = range(0, J.shape[1], width)
     return [J[:, start:].T @ J[:, start : start + width] for start in starts]
 
 
-def mirrored(lower: Matrix) -> Matrix:
-    """The symmetric matrix of a lower half."""
+def symmetrise(lower: Matrix) -> Matrix:
+    """Return the symmetric matrix with this lower half."""
     half = jnp.tril(lower)
     return half + jnp.tril(half, -1).T

@@ -1,10 +1,10 @@
-"""Levenberg-Marquardt for a loss that is a sum of squares, with the damping steered by the gain ratio.
+"""Levenberg-Marquardt for a loss that is a sum of squares, with the damping controlled by the gain ratio.
 
-    (J^T J + mu I) p = -J^T rho,    taken where ||rho(x + d)||^2 < ||rho(x)||^2,    mu = damping ||rho||^2
+    (J^T J + mu I) p = -J^T rho,    accepted where ||rho(x + d)||^2 < ||rho(x)||^2,    mu = damping ||rho||^2
 
-The valleys of networks are narrow and bent: along the straight p only a short step is a good one. So p is corrected for what
-the linear model did not foresee, d <- d - (J^T J + mu I)^-1 J^T (rho(x + d) - rho - J p) from d = p, with the same J and
-factorisation: each correction takes about as long as two evaluations of the loss, which is little beside J^T J.
+The residuals of networks are strongly curved along p, so that only a short step along it decreases the loss. Therefore p is
+corrected for the error of the linear model, d <- d - (J^T J + mu I)^-1 J^T (rho(x + d) - rho - J p) from d = p, with the
+same J and factorisation: each correction costs about two evaluations of the loss, far less than J^T J.
 
 Source: Madsen, Nielsen, Tingleff, Methods for Non-Linear Least Squares Problems, 2nd edition (2004), algorithm 3.16, with
 mu in proportion to ||rho||^2 (Yamashita, Fukushima, Computing Suppl. 15, 239 (2001)): so convergence is quadratic where rho
@@ -34,23 +34,23 @@ from pinnkit.optim.line_search import Now, Scalar, ValueAndGrad, Vector, flat_va
 from pinnkit.parallel.residual_blocks import ResidualVector, blocks_of
 
 LEAST_GAIN = 1e-4
-"""A step is taken where the value falls by this share of what the linear model promises."""
+"""Gain ratio above which a step is accepted: actual over predicted decrease of the value."""
 CONTRACTION = 0.5
-"""Corrections go on while each is at most this part of the one before, the first of p: else they do not converge."""
+"""Largest ratio of a correction to the one before it (the first: to p) with which the corrections converge."""
 ENOUGH = 1e-3
-"""They end where one is this part of p."""
+"""Length of a correction, relative to p, at which corrections end."""
 ROUNDING = 1e-3
-"""A value and a sum of squares that differ by less than this part are one number, computed in two ways."""
+"""Relative difference below which value and sum of squares are one number, computed in two ways."""
 FASTEST = 1 / 3
-"""The damping falls to this part of itself at the most, after a step as good as the model promised (Nielsen)."""
+"""Smallest factor of the damping after an accepted step, for a gain ratio of one (Madsen et al., eq. 2.21, by Nielsen)."""
 
 
 class LevenbergMarquardtState(NamedTuple):
-    """What is kept between steps; `value` and `grad` are those at the new parameters.
+    """The state between steps; `value` and `grad` are those at the new parameters.
 
-    damping: mu is this times ||rho||^2. gain: what the value fell by over what the linear model promised, in the last trial.
-    stalled: no trial made the value smaller; the parameters did not move.
-    evaluations: how often value and gradient were computed so far.
+    damping: mu over ||rho||^2. gain: gain ratio of the last trial, actual over predicted decrease of the value.
+    stalled: whether every trial was rejected; the parameters did not change.
+    evaluations: number of evaluations of value and gradient so far.
     """
 
     count: Int[Array, ""]  # type: ignore[assignment]  # the name that optax gives it, and tuple has a method so named
@@ -74,26 +74,26 @@ def levenberg_marquardt(
 ) -> optax.GradientTransformationExtraArgs:
     """Minimise a sum of squares f(x) = ||rho(x)||^2 of any residuals rho of a pytree, by damped Gauss-Newton steps.
 
-    A step makes the Jacobian J once, and one Cholesky factorisation per trial. With P parameters and N residuals the dense
-    forms take 2 min(N, P)^2 max(N, P) operations; time and memory of each form are in `damped.py`.
+    A step computes the Jacobian J once, and one Cholesky factorisation per trial. With P parameters and N residuals the
+    dense forms take 2 min(N, P)^2 max(N, P) operations; `damped.py` describes the forms.
 
     Args:
-        form: How the linear problem is solved: "normal" (J^T J), "sample" (J J^T), "cg" (products with J only), "sketch"
-            (cg, preconditioned by some rows of J); "auto" takes one of the first three by N and P.
+        form: Solver of the linear problem: "normal" (J^T J), "sample" (J J^T), "cg" (products with J only), "sketch"
+            (cg, preconditioned by subsampled rows of J); "auto" chooses one of the first three by N and P.
         initial_damping: Damping of the first step: mu is this times ||rho||^2.
-        max_trials: Dampings that a step tries; after each rejected one the damping grows 2, 4, 8, ... times.
-        cg_iterations: Largest number of iterations of "cg" and "sketch".
+        max_trials: Maximum number of trials per step; each rejected step multiplies the damping by 2, 4, 8, ...
+        cg_iterations: Maximum number of iterations of "cg" and "sketch".
         cg_tolerance: Relative residual of the linear problem at which "cg" and "sketch" end.
-        sketch_rows: Residuals whose gradients make the preconditioner of "sketch", sampled anew in each step.
-        corrections: Largest number of corrections per trial; with "cg" and "sketch" each takes as long as the trial itself.
+        sketch_rows: Number of rows of J in the preconditioner of "sketch", sampled anew in each step.
+        corrections: Maximum number of corrections per trial; with "cg" and "sketch" each takes as long as the trial itself.
 
     Returns:
         A transformation with `init(params)` and `update(grad, state, params, value=, grad=, value_fn=, residual_fn=, **extra)`.
         residual_fn maps parameters to one array of residuals (or is a `ResidualVector`, whose tiles are evaluated one after
         the other). value_fn(params) is the sum of their squares, or a constant multiple of it (a half, a mean). `value`
         and `grad` are those of value_fn at params, as `pinnkit.optim.value_and_grad(value_fn, params, state)` gives them;
-        the first argument is ignored. Both functions also get those of the extra arguments that they name. In
-        `optax.chain` the transformation comes last. `state.stalled` says that no damping gave a smaller value.
+        the first argument is ignored. Both functions also receive those extra arguments that they name. In
+        `optax.chain` the transformation comes last. `state.stalled` is True when no damping gave a smaller value.
 
     Raises:
         UsageError: An unknown form; parameters that are not real or have fewer than 32 bits; a missing argument of update;
@@ -167,10 +167,12 @@ def levenberg_marquardt(
         now = Now(x, jnp.asarray(value, x.dtype), ravel_pytree(grad)[0])
         if not isinstance(residual_fn, ResidualVector):
             residual_fn = bind_extra(residual_fn, extra)
+        # One J serves all trials and corrections of the step.
         products = Products(blocks_of(residual_fn, params), params)
         linear = linear_problem(
             form,
             products,
+            # The sketch follows from the number of the step, so that a resumed run repeats it to the bit.
             jax.random.fold_in(jax.random.key(0), state.count),
             iterations=cg_iterations,
             tolerance=cg_tolerance,
@@ -178,40 +180,40 @@ def levenberg_marquardt(
         )
         value_and_grad = flat_value_and_grad(value_fn, unravel, extra)
         rho = products.residuals(params)
-        corrected = partial(_corrected, products, rho, corrections)
+        solve_and_correct = partial(_solve_and_correct, products, rho, corrections)
         factor = _constant_factor(now.value, rho)
-        step, new_state = _step(state, now, linear, corrected, value_and_grad, max_trials, factor)
+        step, new_state = _step(state, now, linear, solve_and_correct, value_and_grad, max_trials, factor)
         return unravel(step), new_state._replace(grad=unravel(new_state.grad))
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
 class _Trials(NamedTuple):
-    """The loop's state: how many trials there were, the next damping, and the best place so far."""
+    """State of the loop over trials: their number, the next damping, and the accepted step with its value and gradient."""
 
     number: Int[Array, ""]
     damping: Scalar
     gain: Scalar
-    found: Bool[Array, ""]
+    accepted: Bool[Array, ""]
     step: Vector
     value: Scalar
     grad: Vector
 
 
 class _Correction(NamedTuple):
-    """The loop's state: how many there were, the step so far, and the size of the last one."""
+    """State of the loop over corrections: their number, the step so far, and the length of the last correction."""
 
     number: Int[Array, ""]
     step: Vector
     size: Scalar
-    goes_on: Bool[Array, ""]
+    unfinished: Bool[Array, ""]
 
 
 def _init(params: optax.Params, damping: float) -> LevenbergMarquardtState:
     dtype = ravel_pytree(params)[0].dtype
     return LevenbergMarquardtState(
         count=jnp.zeros((), jnp.int32),
-        value=jnp.asarray(jnp.inf, dtype),
+        value=jnp.asarray(jnp.inf, dtype),  # not computed yet, as in optax's line-search states
         grad=jax.tree.map(jnp.zeros_like, params),
         damping=jnp.asarray(damping, dtype),
         gain=jnp.zeros((), dtype),
@@ -224,71 +226,79 @@ def _step(
     state: LevenbergMarquardtState,
     now: Now,
     linear: Linear,
-    corrected: Callable[[Solver], tuple[Vector, Scalar]],
+    solve_and_correct: Callable[[Solver], tuple[Vector, Scalar]],
     value_and_grad: ValueAndGrad,
     max_trials: int,
     factor: Scalar,
 ) -> tuple[Vector, LevenbergMarquardtState]:
-    """One step: trials with more and more damping until the value, `factor` times the sum of squares, falls."""
+    """Try increasing dampings until the value, `factor` times the sum of squares, decreases; return step and new state."""
     squares = now.value / factor
+    # The caller evaluated anew, at other points or weights: that is counted, and what stalled before may succeed now.
     recomputed = ~jnp.isfinite(state.value) | jnp.any(now.g != ravel_pytree(state.grad)[0])
-    hopeless = ~jnp.isfinite(now.value) | ~jnp.any(now.g != 0) | (state.stalled & ~recomputed)
+    no_trial = ~jnp.isfinite(now.value) | ~jnp.any(now.g != 0) | (state.stalled & ~recomputed)
 
     def trial(trials: _Trials) -> _Trials:
+        # mu in proportion to ||rho||^2 makes convergence quadratic even where J is singular (Yamashita, Fukushima).
         mu = jnp.maximum(trials.damping * squares, linear.least)
-        step, promised = corrected(linear.solver(mu))
+        step, predicted = solve_and_correct(linear.solver(mu))
         value, grad = value_and_grad(now.x + step)
-        gain = (now.value - value) / (factor * promised)
-        good = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad)) & (promised > 0) & (gain > LEAST_GAIN)
+        # The corrected step is compared with the prediction for p: a correction that helps makes the gain ratio larger.
+        gain = (now.value - value) / (factor * predicted)
+        # A finite value can come with a gradient of NaN, which the next step would start from.
+        accepted = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad)) & (predicted > 0) & (gain > LEAST_GAIN)
+        # Nielsen's rule: a smooth function of the gain ratio, without the jumps of the 0.25 and 0.75 of Marquardt's.
+        change = jnp.where(accepted, jnp.maximum(FASTEST, 1 - (2 * gain - 1) ** 3), _growth(trials.number))
         # Below `least` no damping counts: it must not sink there, from where it would take many trials to come back.
-        change = jnp.where(good, jnp.maximum(FASTEST, 1 - (2 * gain - 1) ** 3), _growth(trials.number))
         damping = mu / squares * change.astype(mu.dtype)
-        moved = jax.tree.map(lambda a, b: jnp.where(good, a, b), (step, value, grad), trials[4:])
-        return _Trials(trials.number + 1, damping, gain, good, *moved)
+        # trials[4:] are step, value and gradient: after a rejected step those at the start stay.
+        best = jax.tree.map(lambda a, b: jnp.where(accepted, a, b), (step, value, grad), trials[4:])
+        return _Trials(trials.number + 1, damping, gain, accepted, *best)
 
     none, no, zero = jnp.asarray(0, jnp.int32), jnp.asarray(False), jnp.zeros((), now.x.dtype)
     start = _Trials(none, state.damping, zero, no, jnp.zeros_like(now.x), now.value, now.g)
-    end = lax.while_loop(lambda t: (t.number < max_trials) & ~t.found & ~hopeless, trial, start)
+    end = lax.while_loop(lambda t: (t.number < max_trials) & ~t.accepted & ~no_trial, trial, start)
     return end.step, LevenbergMarquardtState(
         count=optax.safe_increment(state.count),
         value=end.value,
         grad=end.grad,
-        # Where nothing helped the damping is not to blame: new points begin where the old ones did.
-        damping=jnp.where(end.found, end.damping, state.damping),
+        # Where every step was rejected the damping is not to blame: new points start from the old one.
+        damping=jnp.where(end.accepted, end.damping, state.damping),
         gain=end.gain,
-        stalled=~end.found,
+        stalled=~end.accepted,
         evaluations=state.evaluations + end.number + recomputed,
     )
 
 
 def _constant_factor(value: Scalar, rho: list[Any]) -> Scalar:
-    """The value over the sum of squares: 1/2, or 1/N, for those who write their loss so; 1 where rounding alone differs."""
+    """Return the value over the sum of squares: 1/2 or 1/N for losses written so; 1 where only rounding differs."""
     factor = value / jnp.sum(jnp.stack([jnp.sum(r * r) for r in rho]))
     return jnp.where((jnp.abs(factor - 1) > ROUNDING) & jnp.isfinite(factor) & (factor > 0), factor, 1.0)
 
 
-def _corrected(products: Products, rho: list[Any], corrections: int, solve: Solver) -> tuple[Vector, Scalar]:
-    """A step, and how far the linear model promises that the value falls."""
+def _solve_and_correct(products: Products, rho: list[Any], corrections: int, solve: Solver) -> tuple[Vector, Scalar]:
+    """Return the corrected step, and the decrease of the sum of squares that the linear model predicts for p."""
     flat, unravel = ravel_pytree(products.params)
     p = -solve(rho)
     along = products.times(p)
-    foreseen = jax.tree.map(jnp.add, rho, along)
-    promised = -jnp.sum(jnp.stack([jnp.sum(a * (2 * r + a)) for a, r in zip(along, rho, strict=True)]))
+    linear_model = jax.tree.map(jnp.add, rho, along)
+    # ||rho||^2 - ||rho + J p||^2 as one sum: as a difference of the two it would lose all digits near convergence.
+    predicted = -jnp.sum(jnp.stack([jnp.sum(a * (2 * r + a)) for a, r in zip(along, rho, strict=True)]))
     length = jnp.linalg.norm(p)
 
     def correct(carry: _Correction) -> _Correction:
-        found = products.residuals(unravel(flat + carry.step))
-        c = -solve(jax.tree.map(jnp.subtract, found, foreseen))
+        residuals = products.residuals(unravel(flat + carry.step))
+        # A chord step of Gauss-Newton: the same factorisation, for what the linear model of p left out.
+        c = -solve(jax.tree.map(jnp.subtract, residuals, linear_model))
         size = jnp.linalg.norm(c)
-        good = size <= CONTRACTION * carry.size  # not so for NaN
-        step = jnp.where(good, carry.step + c, carry.step)
-        return _Correction(carry.number + 1, step, size, good & (size > ENOUGH * length))
+        contracts = size <= CONTRACTION * carry.size  # False for NaN
+        step = jnp.where(contracts, carry.step + c, carry.step)
+        return _Correction(carry.number + 1, step, size, contracts & (size > ENOUGH * length))
 
     start = _Correction(jnp.asarray(0, jnp.int32), p, length, jnp.asarray(True))
-    end = lax.while_loop(lambda c: c.goes_on & (c.number < corrections), correct, start)
-    return end.step, promised
+    end = lax.while_loop(lambda c: c.unfinished & (c.number < corrections), correct, start)
+    return end.step, predicted
 
 
-def _growth(refusals: Int[Array, ""]) -> Any:
-    """2, 4, 8, ... (Nielsen)."""
-    return 2.0 ** (refusals + 1)
+def _growth(rejected: Int[Array, ""]) -> Any:
+    """Return the factor of the damping of a rejected step after `rejected` others: 2, 4, 8, ... (Madsen et al. 2004, 3.16)."""
+    return 2.0 ** (rejected + 1)

@@ -1,9 +1,9 @@
-"""A strong Wolfe line search that runs inside jit: one lax.while_loop, one place where the objective is evaluated.
+"""A strong Wolfe line search that runs inside jit: one lax.while_loop with a single evaluation of the objective.
 
 The bracket [low, high] always holds a point that meets the strong Wolfe conditions: at `low` the value has decreased
 and the slope is steep and negative; at `high` the value is too large, or not a number, or the slope is not negative.
 
-Source: Nocedal, Wright, Numerical Optimization, 2nd edition (2006), algorithms 3.5 and 3.6; the bracket goes by slopes
+Source: Nocedal, Wright, Numerical Optimization, 2nd edition (2006), algorithms 3.5 and 3.6; the bracket uses slopes
 as in Hager, Zhang, SIAM J. Optim. 16, 170 (2005), section 4, which works where values differ by rounding noise only.
 """
 
@@ -24,14 +24,15 @@ Scalar = Float[Array, ""]
 Vector = Float[Array, "parameters"]
 ValueAndGrad = Callable[[Vector], tuple[Scalar, Vector]]
 
-# New trial points keep this part of the bracket away from its ends; below, it must shrink to SHRINK or is halved.
+# New trial points keep this part of the bracket away from its ends: a cubic that puts its minimum at an end would not
+# shrink the bracket. A bracket that does not shrink to SHRINK is halved instead (gamma of Hager and Zhang, section 4).
 MARGIN, SHRINK = 0.1, 0.66
 # Without an upper end the step grows by at most 1 + GROWTH: a first steepest-descent step may be far too short.
 GROWTH = 9.0
 
 
 class LineSearchResult(NamedTuple):
-    """Where the search ended; without success step is 0 and params, value and grad are those it began with."""
+    """Result of a search; without success step is 0, and params, value and grad are those at the start."""
 
     step: Scalar
     params: Vector
@@ -42,7 +43,7 @@ class LineSearchResult(NamedTuple):
 
 
 class _Point(NamedTuple):
-    """A step, and value and slope (derivative along the direction) there."""
+    """A step with the value and the slope (derivative along the direction) there."""
 
     step: Scalar
     value: Scalar
@@ -50,7 +51,7 @@ class _Point(NamedTuple):
 
 
 class _Search(NamedTuple):
-    """The loop's state: the bracket, the next step to try, and the best point seen with its gradient."""
+    """State of the loop: the bracket, the next step to try, and the best point so far with its gradient."""
 
     low: _Point
     high: _Point
@@ -63,7 +64,7 @@ class _Search(NamedTuple):
 
 
 class Now(NamedTuple):
-    """Parameters, and value and gradient of the present objective there."""
+    """Flat parameters, with value and gradient of the current objective there."""
 
     x: Vector
     value: Scalar
@@ -73,7 +74,7 @@ class Now(NamedTuple):
 def flat_value_and_grad(
     value_fn: Callable[..., Scalar], unravel: Callable[[Vector], optax.Params], extra: dict[str, Any]
 ) -> ValueAndGrad:
-    """Value and gradient as a function of the flat parameters; value_fn gets the extra arguments that it names."""
+    """Return value and gradient as a function of the flat parameters; value_fn receives the extra arguments that it names."""
     objective = bind_extra(value_fn, extra)
 
     def in_one_type(flat: Vector) -> Scalar:
@@ -96,25 +97,29 @@ def wolfe_line_search(
     max_evaluations: int = 25,
     value_tolerance: float | None = None,
 ) -> LineSearchResult:
-    """Finds a step along the direction that meets the strong Wolfe conditions.
+    """Find a step along the direction that meets the strong Wolfe conditions.
 
     f(x + t d) <= f(x) + c1 t g.d  (or <= f(x) + value_tolerance |f(x)|)  and  |g(x + t d).d| <= c2 |g.d|
 
-    What stands in brackets is the approximate Wolfe condition of Hager and Zhang (2005), eq. (4.1): where the decrease
-    is below the rounding of f, the slope tells what the value cannot.
+    The alternative in brackets is the approximate Wolfe condition of Hager and Zhang (2005), eq. (4.1): where the decrease
+    is below the rounding of f, the slope still shows the minimum.
 
-    Arguments
-        value_and_grad: maps parameters (parameters,) to the value () and the gradient (parameters,).
-        params, direction, grad: (parameters,); value: (); value and grad are those at params.
-        initial_step: the first step tried; 1 for a quasi-Newton direction.
-        c1, c2: of the Wolfe conditions, 0 < c1 < 1/2 and c1 < c2 < 1 - 2 c1.
-        max_evaluations: after so many the best point with sufficient decrease is taken.
-        value_tolerance: relative; None takes the square root of the dtype's rounding. So coarse is a small sum of
-            squares of residuals, each of which is the difference of numbers of order one.
+    Args:
+        value_and_grad: Function from parameters, (parameters,), to the value, (), and the gradient, (parameters,).
+        params: Parameters at which the search starts, (parameters,).
+        direction: Direction of the search, (parameters,).
+        value: Value at params, ().
+        grad: Gradient at params, (parameters,).
+        initial_step: First step tried; 1 for a quasi-Newton direction.
+        c1: Sufficient decrease of the Wolfe conditions, 0 < c1 < 1/2.
+        c2: Curvature constant of the Wolfe conditions, c1 < c2 < 1 - 2 c1.
+        max_evaluations: Number of evaluations after which the best point with sufficient decrease is accepted.
+        value_tolerance: Relative rounding error of the value; None takes the square root of the dtype's rounding. A small
+            sum of squares is as coarse as that: each residual is a difference of numbers of order one.
 
-    Returns
+    Returns:
         The accepted point with its value and gradient. A value or slope that is not finite counts as too long a step.
-        Without success (no descent direction, no decrease found) nothing has moved.
+        Without success (no descent direction, or no decrease) the point is the start.
     """
     dtype = params.dtype
     value = jnp.asarray(value, dtype)
@@ -128,9 +133,12 @@ def wolfe_line_search(
         trial = _Point(search.trial, jnp.asarray(new_value, dtype), jnp.dot(new_grad, direction))
         finite = jnp.isfinite(trial.value) & jnp.isfinite(trial.slope)
         decreased = finite & (trial.value <= start.value + c1 * trial.step * start.slope)
+        # Near convergence the decrease drowns in rounding: Armijo's condition alone would reject good steps at random.
         low_enough = decreased | (finite & (trial.value <= start.value + tolerance))
         accepted = low_enough & (jnp.abs(trial.slope) <= c2 * jnp.abs(start.slope))
+        # Only a decrease beyond doubt may be kept for the case that evaluations run out.
         better = accepted | (decreased & (trial.value < search.best.value))
+        # A point with a positive slope ends the bracket however low it is: the minimum lies before it.
         following = _next_bracket(search, trial, ~low_enough | (trial.slope >= 0), tolerance)
         evaluations = search.evaluations + 1
         collapsed = following.bracketed & ~(following.high.step - following.low.step > shortest)
@@ -143,6 +151,7 @@ def wolfe_line_search(
 
     descends = jnp.isfinite(value) & jnp.isfinite(start.slope) & (start.slope < 0)
     no, none, first = jnp.asarray(False), jnp.asarray(0, jnp.int32), jnp.asarray(initial_step, dtype)
+    # Until there is a bracket `high` only holds a place: no array may appear or change its shape in a while_loop.
     search = _Search(start, start, no, first, start, jnp.asarray(grad, dtype), none, done=~descends)
     search = lax.while_loop(lambda search: ~search.done, evaluate, search)
     success = search.best.step > 0
@@ -161,7 +170,7 @@ def _choose(condition: Bool[Array, ""], yes: _Point, no: _Point) -> _Point:
 
 
 def _next_bracket(search: _Search, trial: _Point, too_long: Bool[Array, ""], tolerance: Scalar) -> _Search:
-    """The trial becomes an end of the bracket; the next one lies inside, or ahead while there is no bracket."""
+    """Make the trial an end of the bracket; the next trial lies inside, or ahead while there is no bracket."""
     low = _choose(too_long, search.low, trial)
     high = _choose(too_long, trial, search.high)
     bracketed = search.bracketed | too_long
@@ -172,11 +181,13 @@ def _next_bracket(search: _Search, trial: _Point, too_long: Bool[Array, ""], tol
 
 
 def _interpolate(low: _Point, high: _Point, tolerance: Scalar) -> Scalar:
-    """Where in [0, 1] from low to high the cubic through both values and slopes is least (Nocedal, Wright, eq. 3.59).
+    """Return the place in [0, 1] from low to high where the cubic through values and slopes is least.
 
-    p(z) = f_low + p z + b z^2 + a z^3, written so that it holds for a = 0 too. Where the values differ only by noise,
-    the zero of the linearly interpolated slope takes its place.
+    Source: Nocedal, Wright, eq. 3.59. Where the values differ by no more than rounding, the zero of the linearly
+    interpolated slope (the secant step) takes its place.
     """
+    # The cubic is f_low + p z + b z^2 + a z^3. Its minimum as -p / (b + root) holds for a = 0 too, and does not cancel
+    # where the quotient (root - b) / 3a would.
     width = high.step - low.step
     rise = high.value - low.value
     p, q = low.slope * width, high.slope * width
@@ -184,11 +195,13 @@ def _interpolate(low: _Point, high: _Point, tolerance: Scalar) -> Scalar:
     cubic = -p / (b + jnp.sqrt(b * b - 3 * a * p))
     noise = (jnp.abs(rise) <= tolerance) & (q > 0)
     part = jnp.where(noise, p / (p - q), cubic)
+    # Not finite: the value at `high` is infinite or NaN. A quarter of the way, since only `low` is known to be good.
     return jnp.where(jnp.isfinite(part), jnp.clip(part, MARGIN, 1 - MARGIN), 0.25)
 
 
 def _extrapolate(low: _Point, trial: _Point) -> Scalar:
-    """A longer step: where the slope, extrapolated linearly, is zero; at most 1 + GROWTH times as far from low."""
+    """Return a longer step: the zero of the linearly extrapolated slope, at most 1 + GROWTH times as far from low."""
+    # At least as far again as the last step: a slope that hardly changes must not end the search by small steps.
     ahead = trial.slope / (low.slope - trial.slope)
     growth = jnp.where(ahead > 0, jnp.clip(ahead, 1.0, GROWTH), GROWTH)
     return trial.step + growth * (trial.step - low.step)

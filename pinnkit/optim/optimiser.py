@@ -1,6 +1,6 @@
-"""What an optimiser of a recipe is: its settings, a number of steps and a stopping rule.
+"""The base class of the optimisers of a recipe: settings, a number of steps and a stopping rule.
 
-Each is a frozen dataclass, so that a problem file, the command line and a run folder all say the same thing.
+Each is a frozen dataclass, so that a problem file, the command line and a run folder describe it alike.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pinnkit.settings import Setting
 class Optimiser(Setting, ABC):
     """One optimiser for a number of steps: a stage of a recipe. Abstract.
 
-    An optimiser of one's own is a frozen dataclass that derives from this class and has a method `transformation`. Its fields
-    are its options: `--NAME.option` on the command line, entries of `run.json`. Defined in a problem file it is chosen with
+    Your own optimiser is a frozen dataclass that derives from this class and has a method `transformation`. Its fields are
+    its options: `--NAME.option` on the command line, entries of `run.json`. Defined in a problem file it is chosen with
     `--stages NAME`, and its runs can be resumed, loaded and exported. NAME is the class variable `name`, or the name of the
-    class in small letters.
+    class in lower case.
 
     Validate options in `__post_init__` with `self.require("rate", above=0)`; call `super().__post_init__()` first.
     """
@@ -33,13 +33,13 @@ class Optimiser(Setting, ABC):
     keeps_value: ClassVar[bool] = False
     """Whether the optimiser's state holds `value` and `grad` at the new parameters, as line-search methods do."""
     wants_residuals: ClassVar[bool] = False
-    """Whether the optimiser is given the residuals themselves, as `residual_fn`."""
+    """Whether the optimiser receives the residuals themselves, as `residual_fn`."""
     outlives_points: ClassVar[bool] = True
-    """Whether the optimiser's state is still good after the collocation points have been resampled."""
-    in_short: ClassVar[bool] = False
-    """Whether 16-bit gradients are enough: methods that compare losses or successive gradients need more digits."""
+    """Whether the optimiser's state stays valid when the collocation points are resampled."""
+    half_precision: ClassVar[bool] = False
+    """Whether the optimiser works in half precision: methods that compare losses or successive gradients need more digits."""
     weight_of_a_step: ClassVar[int] = 1
-    """Number of usual steps that one of its steps stands for: points are resampled that many times more often."""
+    """Number of first-order steps that one of its steps counts for: points are resampled that many times more often."""
 
     steps: int = 1000
     """Maximum number of steps."""
@@ -55,23 +55,23 @@ class Optimiser(Setting, ABC):
 
     @abstractmethod
     def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
-        """The optimiser as an optax transformation.
+        """Return the optimiser as an optax transformation.
 
-        Its `update` is given `value`, `grad`, `value_fn` and, where `wants_residuals` is True, `residual_fn` as extra arguments.
+        Its `update` receives `value`, `grad`, `value_fn` and, where `wants_residuals` is True, `residual_fn` as extra arguments.
 
         Args:
-            step_scale: factor of the steps; below 1 after a NaN, when training goes back to the last good state.
+            step_scale: Factor of the steps; below 1 after a NaN, when training returns to the last good state.
         """
 
-    def resolved(self, parameters: int, dtype: Any) -> tuple[Optimiser, ...]:
-        """The stages that this one stands for: itself."""
+    def resolve(self, parameters: int, dtype: Any) -> tuple[Optimiser, ...]:
+        """Return the stages that this one stands for: itself."""
         del parameters, dtype
         return (self,)
 
     def fits(self, parameters: int, dtype: Any) -> None:
-        """Raise UsageError where the optimiser cannot be used for that many parameters, or in that precision."""
+        """Raise UsageError where the optimiser cannot be used for this many parameters, or in this precision."""
         del parameters
-        if jnp.dtype(dtype).itemsize < 4 and not self.in_short:
+        if jnp.dtype(dtype).itemsize < 4 and not self.half_precision:
             raise UsageError(
                 f"The optimiser '{self.name}' needs more digits than {jnp.dtype(dtype)} has.",
                 where=f"stage '{self.name}' of the recipe",
@@ -79,8 +79,8 @@ class Optimiser(Setting, ABC):
                 do="Add --stages adam (in a file: stages=(pk.Adam(...),)), or train in float32.",
             )
 
-    def stalled(self, state: Any) -> Any:
-        """Whether the optimiser can make no more progress on the present points."""
+    def stalls(self, state: Any) -> Any:
+        """Whether the optimiser can make no more progress on the current collocation points, as a boolean scalar."""
         return jnp.asarray(False)
 
     def require_count(self, option: str, least: int) -> None:
@@ -90,12 +90,12 @@ class Optimiser(Setting, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Optax(Optimiser):
-    """Any optax transformation as an optimiser of a recipe: `Optax(transform=optax.sgd(1e-3), steps=500)`."""
+    """An optax transformation as an optimiser of a recipe: `Optax(transform=optax.sgd(1e-3), steps=500)`."""
 
     name: ClassVar[str] = "optax"
-    in_short: ClassVar[bool] = True
+    half_precision: ClassVar[bool] = True
     transform: Any = dataclasses.field(default=None)
-    """The optax transformation; it gets `value`, `grad`, `value_fn` and `residual_fn` as extra arguments."""
+    """The optax transformation; it receives `value`, `grad`, `value_fn` and `residual_fn` as extra arguments."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,5 +103,5 @@ class Optax(Optimiser):
             self.refuse("transform", "an optax GradientTransformation")
 
     def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
-        """The transformation itself; scaled down after a rescue."""
+        """Return the transformation itself; its steps are scaled down after a rescue."""
         return self.transform if step_scale == 1.0 else optax.chain(self.transform, optax.scale(step_scale))

@@ -1,4 +1,4 @@
-"""Stages that build up curvature: limited-memory BFGS, self-scaled Broyden, Levenberg-Marquardt."""
+"""Second-order stages: limited-memory BFGS, self-scaled Broyden, Levenberg-Marquardt."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import optax
 
 from pinnkit.errors import UsageError
-from pinnkit.optim.damped import Form, chosen
+from pinnkit.optim.damped import Form, choose_form
 from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
 from pinnkit.optim.optimiser import Optimiser
 from pinnkit.optim.self_scaled_broyden import Variant, matrix_bytes, self_scaled_broyden
 from pinnkit.parallel.devices import ROWS
 
 MATRIX_BOUND = 2 * 1024**3
-"""Bytes that the inverse Hessian of a full quasi-Newton method may take."""
+"""Largest inverse Hessian [bytes] of a full quasi-Newton method."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,25 +29,26 @@ class LBFGS(Optimiser):
         False  # it takes the difference of a gradient on the new points and one on the old
     )
     memory: int = 50
-    """Pairs of steps and gradient differences that are kept."""
+    """Number of stored pairs of steps and gradient differences."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_count("memory", 1)
 
     def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
-        """`optax.lbfgs` with its default line search; a rescue bounds its steps."""
+        """Return `optax.lbfgs` with its zoom line search; a rescue bounds its steps."""
         search = optax.scale_by_zoom_linesearch(
             max_linesearch_steps=20,
             max_learning_rate=step_scale if step_scale < 1 else None,
-            initial_guess_strategy="one",  # the last step would do for gradient descent, not for quasi-Newton
+            # A quasi-Newton direction has its own length; "keep", the last step, suits gradient descent.
+            initial_guess_strategy="one",
         )
         return optax.lbfgs(memory_size=self.memory, linesearch=search)
 
-    def stalled(self, state: Any) -> Any:
-        """The line search found no decrease."""
+    def stalls(self, state: Any) -> Any:
+        """Whether the last line search found no decrease."""
         error = optax.tree_utils.tree_get(state, "decrease_error")
-        return (error > 0) & jnp.isfinite(error)  # infinite before the first step
+        return (error > 0) & jnp.isfinite(error)  # optax starts it at infinity, which is no failure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +68,15 @@ class SSBroyden(Optimiser):
             self.refuse("variant", "one of " + ", ".join(get_args(Variant)))
 
     def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
-        """The optimiser; a rescue shortens its first trial step."""
+        """Return the transformation; a rescue shortens its first trial step."""
         return self_scaled_broyden(self.variant, first_step=step_scale)
 
     def fits(self, parameters: int, dtype: Any) -> None:
-        """Raise UsageError where the matrix would be larger than the bound, or in 16 bits."""
+        """Raise UsageError for an inverse Hessian above `MATRIX_BOUND`, or in half precision."""
         super().fits(parameters, dtype)
         needed = matrix_bytes(parameters, dtype)
         if needed > MATRIX_BOUND:
+            # Rows are padded to a multiple of ROWS, so that devices can share them: the padding takes memory too.
             most = int((MATRIX_BOUND / jnp.dtype(dtype).itemsize) ** 0.5) // ROWS * ROWS
             raise UsageError(
                 f"The inverse Hessian of {parameters} parameters takes {needed / 2**30:.1f} GiB.",
@@ -83,14 +85,14 @@ class SSBroyden(Optimiser):
                 do="Use a smaller network, or the limited-memory method: --stages adam lbfgs.",
             )
 
-    def stalled(self, state: Any) -> Any:
-        """The line search found no decrease from steepest descent either."""
+    def stalls(self, state: Any) -> Any:
+        """Whether the last line search found no decrease, not even along the negative gradient."""
         return state.stalled
 
 
 @dataclass(frozen=True, kw_only=True)
 class LevenbergMarquardt(Optimiser):
-    """Levenberg-Marquardt on the residuals: few, expensive steps, which resampled points do not set back."""
+    """Levenberg-Marquardt on the residuals: few, expensive steps; resampling the points does not set it back."""
 
     name: ClassVar[str] = "lm"
     keeps_value: ClassVar[bool] = True
@@ -99,17 +101,17 @@ class LevenbergMarquardt(Optimiser):
     steps: int = 200
     """Maximum number of steps."""
     form: Form = "auto"
-    """How the linear problem is solved: normal (by J^T J), sample (by J J^T), cg, sketch; auto: by the size of J."""
+    """Solver of the linear problem: normal (by J^T J), sample (by J J^T), cg, sketch; auto: by the size of J."""
     initial_damping: float = 1.0
     """Damping of the first step, as a multiple of the loss."""
     max_trials: int = 12
-    """Dampings that a step tries at the most."""
+    """Maximum number of dampings tried per step."""
     cg_iterations: int = 100
-    """Of cg and sketch: steps of conjugate gradients at the most."""
+    """Maximum number of conjugate-gradient iterations of cg and sketch."""
     sketch_rows: int = 500
-    """Of sketch: residuals whose gradients make the preconditioner."""
+    """Number of rows of J in the preconditioner of sketch."""
     corrections: int = 4
-    """Corrections of each step for what its linear model did not foresee, at the most."""
+    """Maximum number of corrections per step for the error of its linear model."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -121,7 +123,7 @@ class LevenbergMarquardt(Optimiser):
         self.require_count("corrections", 0)
 
     def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
-        """The optimiser; a rescue begins with more damping."""
+        """Return the transformation; a rescue starts with more damping."""
         return levenberg_marquardt(
             self.form,
             initial_damping=self.initial_damping / step_scale,
@@ -132,11 +134,11 @@ class LevenbergMarquardt(Optimiser):
         )
 
     def fits(self, parameters: int, dtype: Any) -> None:
-        """Raise UsageError where J^T J would be larger than the bound, and the form is not free, or in 16 bits."""
+        """Raise UsageError for a J^T J that is too large, where the form is "normal", or in half precision."""
         super().fits(parameters, dtype)
         if self.form == "normal":
-            chosen("normal", parameters, parameters, jnp.dtype(dtype).itemsize)
+            choose_form("normal", parameters, parameters, jnp.dtype(dtype).itemsize)
 
-    def stalled(self, state: Any) -> Any:
-        """No damping gave a smaller loss."""
+    def stalls(self, state: Any) -> Any:
+        """Whether no damping gave a smaller loss in the last step."""
         return state.stalled

@@ -33,13 +33,13 @@ Pair = Float[Array, "2"]
 
 
 class SelfScaledBroydenState(NamedTuple):
-    """What is kept between steps; `value` and `grad` are those at the new parameters.
+    """The state between steps; `value` and `grad` are those at the new parameters.
 
-    direction: -H g, kept so that a step reads H only twice and writes it once.
-    fresh: H is the identity and has seen no curvature.
-    stalled: no decrease was found, not even along the negative gradient; the parameters did not move.
-    step_size, decrease: the last step along its direction, and how far the value fell.
-    evaluations, resets: how often value and gradient were computed, and H was set back to the identity, so far.
+    direction: -H g, stored so that a step reads H only twice and writes it once.
+    fresh: whether H is the identity, without any curvature information.
+    stalled: whether no decrease was found, not even along the negative gradient; the parameters did not change.
+    step_size, decrease: the last step along its direction, and the decrease of the value.
+    evaluations, resets: number of evaluations of value and gradient, and of resets of H to the identity, so far.
     """
 
     count: Int[Array, ""]  # type: ignore[assignment]  # the name that optax gives it, and tuple has a method so named
@@ -56,7 +56,7 @@ class SelfScaledBroydenState(NamedTuple):
 
 
 def matrix_bytes(parameters: int, dtype: Any) -> int:
-    """Memory of the inverse Hessian in bytes."""
+    """Return the memory of the inverse Hessian in bytes."""
     return matrix_rows(parameters) * parameters * jnp.dtype(dtype).itemsize
 
 
@@ -73,25 +73,25 @@ def self_scaled_broyden(
     """Minimise any function of a pytree by quasi-Newton steps with the full inverse Hessian and a strong Wolfe line search.
 
     The transformation is used as `optax.lbfgs` is. Its state takes `matrix_bytes(parameters, dtype)`; a step takes three passes
-    over that matrix and usually one evaluation of value and gradient. Use float64 where digits matter: the method goes on
-    converging long after float32 has run out of them.
+    over that matrix and usually one evaluation of value and gradient. Use float64 where accuracy matters: the method
+    converges far beyond the rounding of float32.
 
     Args:
-        variant: Member of the Broyden family: "ssbroyden" (theta of the convex or preconvex class and tau after Al-Baali),
+        variant: Member of the Broyden family: "ssbroyden" (theta of the convex or preconvex class and tau by Al-Baali),
             "ssbfgs" (phi = 1, tau = min(1, 1/b)) or "bfgs" (phi = tau = 1).
         initial_scaling: Whether the identity is scaled by y.s/y.y before the first update (Nocedal, Wright, eq. 6.20).
-        first_step: Share of min(1, 1/||g||) that is tried first along the negative gradient.
+        first_step: Factor of min(1, 1/||g||), the first trial step along the negative gradient.
         c1: Sufficient decrease of the Wolfe conditions, as in `wolfe_line_search`.
         c2: Curvature constant of the Wolfe conditions, c1 < c2 < 1 - 2 c1.
-        max_evaluations: Largest number of evaluations per line search.
+        max_evaluations: Maximum number of evaluations per line search.
         value_tolerance: Relative rounding error of the objective; None takes the square root of the dtype's rounding.
 
     Returns:
         A transformation with `init(params)` and `update(grad, state, params, value=, grad=, value_fn=, **extra)`. `value` and
         `grad` are those at params, as `pinnkit.optim.value_and_grad(value_fn, params, state)` gives them; the first
-        argument is ignored, since the step is made from `grad`. value_fn maps parameters to one number; it also gets those
-        of the extra arguments that it names. In `optax.chain` the transformation comes last, because its state describes
-        the parameters that its own step leads to. `state.stalled` says that no smaller value could be reached.
+        argument is ignored, since the step is computed from `grad`. value_fn maps parameters to one number; it also receives
+        those extra arguments that it names. In `optax.chain` the transformation comes last, because its state describes
+        the parameters that its own step leads to. `state.stalled` is True when no smaller value could be reached.
 
     Raises:
         UsageError: An unknown variant; parameters that are not real or have fewer than 32 bits; a missing argument of update.
@@ -159,7 +159,8 @@ def self_scaled_broyden(
 def _init(params: optax.Params) -> SelfScaledBroydenState:
     require_parameters(params, "self_scaled_broyden")
     flat = ravel_pytree(params)[0]
-    return SelfScaledBroydenState(  # no array twice: a caller may donate the state
+    # No array appears twice, not even a zero: a caller may donate the state, and a buffer can be donated only once.
+    return SelfScaledBroydenState(
         count=jnp.zeros((), jnp.int32),
         value=jnp.asarray(jnp.inf, flat.dtype),
         grad=jax.tree.map(jnp.zeros_like, params),
@@ -182,47 +183,51 @@ def _step(
     initial_scaling: bool,
     first_step: float,
 ) -> tuple[Vector, SelfScaledBroydenState]:
-    """One step: direction, search, update of H. Returns the step and the new state, its gradient still flat."""
+    """Search along the direction and update H; return the step and the new state, whose gradient is still flat."""
     g, h = now.g, state.inverse_hessian
+    # The caller evaluated anew, at other points or weights: the stored direction -H g belongs to the old gradient.
     recomputed = ~jnp.isfinite(state.value) | jnp.any(g != ravel_pytree(state.grad)[0])
     # H goes into the cond and only a vector comes out: a cond that gave H back would copy it.
     d = lax.cond(recomputed, lambda h, g, _: -product(h, g), lambda h, g, d: d, h, g, state.direction)
     g_squared, slope = jnp.dot(g, g), jnp.dot(g, d)
-    # With an objective that is not finite, or a gradient of zero, there is nothing to search and nothing against H.
+    # With an objective that is not finite, or a gradient of zero, no search is possible, and H is not to blame.
     searchable = jnp.isfinite(now.value) & jnp.isfinite(g_squared) & (g_squared > 0)
     usable = ~searchable | (jnp.all(jnp.isfinite(d)) & (slope < 0))
-    hopeless = ~searchable | (state.stalled & ~recomputed)
+    no_search = ~searchable | (state.stalled & ~recomputed)
 
     trial = jnp.where(recomputed, 1.0, _first_trial(state.decrease, slope))
-    first = jnp.where(hopeless, 2, jnp.where(state.fresh | ~usable, 1, 0))
-    d, found, steepest = _search_twice(line_search, now, d, trial, first, first_step)
-    # Where steepest descent found nothing either, H is not to blame and is kept for the next points.
+    first = jnp.where(no_search, 2, jnp.where(state.fresh | ~usable, 1, 0))
+    d, result, steepest = _search_twice(line_search, now, d, trial, first, first_step)
+    # Where steepest descent finds no decrease either, H is not to blame and stays for the next points.
     reset = ~usable | steepest
     h = _reset_where(reset, h)
-    hg = product(h, found.grad)
-    s = jnp.where(found.success, found.step * d, 0.0)
+    hg = product(h, result.grad)
+    s = jnp.where(result.success, result.step * d, 0.0)
     fresh = state.fresh | reset
-    terms, applied = _update_terms(variant, s, found.grad - g, hg + d, found.step, g, fresh & initial_scaling)
+    # H y = H g_new - H g = hg + d: the product with the old gradient is the stored direction, so H is read once here.
+    terms, applied = _update_terms(variant, s, result.grad - g, hg + d, result.step, g, fresh & initial_scaling)
     return s, SelfScaledBroydenState(
         count=optax.safe_increment(state.count),
-        value=found.value,
-        grad=found.grad,
+        value=result.value,
+        grad=result.grad,
         inverse_hessian=scale_and_add_squares(h, *terms),
-        direction=-_apply_to_vector(terms, hg, found.grad),
+        direction=-_apply_to_vector(terms, hg, result.grad),
         fresh=fresh & ~applied,
-        stalled=~found.success,
-        step_size=found.step,
-        decrease=now.value - found.value,
-        evaluations=state.evaluations + found.evaluations + recomputed,
+        stalled=~result.success,
+        step_size=result.step,
+        decrease=now.value - result.value,
+        evaluations=state.evaluations + result.evaluations + recomputed,
         resets=state.resets + (reset & ~state.fresh),
     )
 
 
 def _first_trial(decrease: Scalar, slope: Scalar) -> Scalar:
-    """The step at which a quadratic with this slope falls as in the last step, at most 1 (Nocedal, Wright, eq. 3.60).
+    """Return the first trial step: where a quadratic with this slope decreases as the last step did, at most 1.
 
-    Self-scaling enlarges H: in the advection problem 1 was too long 4 times in 5, this was accepted 19 times in 20.
+    Source: Nocedal, Wright, eq. 3.60, with the factor 1.01 that lets the step reach 1 near convergence.
     """
+    # Self-scaling enlarges H, so that the unit step of BFGS is too long: in the advection problem it was accepted 1 time
+    # in 5, this step 19 times in 20.
     return jnp.where(decrease > 0, jnp.minimum(1.0, 1.01 * 2 * decrease / jnp.abs(slope)), 1.0)
 
 
@@ -234,12 +239,13 @@ def _search_twice(
     first: Int[Array, ""],
     share: float,
 ) -> tuple[Vector, LineSearchResult, Bool[Array, ""]]:
-    """Searches along the direction (attempt 0) and, where that finds no decrease, along -g (attempt 1).
+    """Search along the direction (attempt 0) and, where that finds no decrease, along -g (attempt 1).
 
-    A loop over attempts, so that the line search and with it the objective are compiled once. `first` is the attempt to
-    begin with, 2 makes none; `trial` is the first step tried along the direction. Returns the last direction, what was
-    found, and whether it was found along -g.
+    A loop over attempts compiles the line search, and with it the objective, only once. `first` is the attempt to start
+    with, 2 for none; `trial` is the first step tried along the direction. Returns the last direction, the result of its
+    search, and whether a decrease was found along -g.
     """
+    # The negative gradient has no scale of its own: a first step of length at most one.
     along_gradient = share * jnp.minimum(1.0, 1.0 / jnp.linalg.norm(now.g))
 
     def attempt(carry: tuple[Int[Array, ""], Vector, LineSearchResult]) -> tuple[Any, Vector, LineSearchResult]:
@@ -257,10 +263,10 @@ def _search_twice(
 
 
 class _Terms(NamedTuple):
-    """H_new = scale H + sign_1 w_1 w_1^T + sign_2 w_2 w_2^T.
+    """The terms of the update H_new = scale H + sign_1 w_1 w_1^T + sign_2 w_2 w_2^T.
 
-    Squares keep H symmetric to the last bit. It must be: an antisymmetric part is not seen by the update, and dividing
-    by tau < 1 step after step would let it grow without bound.
+    Signed squares keep H symmetric to the last bit. It has to be: the update does not correct an antisymmetric part, and
+    dividing by tau < 1 in every step would let it grow without bound.
     """
 
     scale: Scalar
@@ -271,11 +277,14 @@ class _Terms(NamedTuple):
 def _update_terms(
     variant: Variant, s: Vector, y: Vector, hy: Vector, step: Scalar, g: Vector, rescale: Bool[Array, ""]
 ) -> tuple[_Terms, Bool[Array, ""]]:
-    """The update of the inverse Hessian as rank-one terms, and whether there is one (else they leave H as it is)."""
+    """Return the update of the inverse Hessian as rank-one terms, and whether it applies (else the terms leave H as it is)."""
     ys, y_hy = jnp.dot(y, s), jnp.dot(y, hy)
+    # The strong Wolfe conditions make y.s positive, but a step accepted by the approximate ones may have a y of rounding.
     curved = ys > jnp.finfo(s.dtype).eps * jnp.linalg.norm(s) * jnp.linalg.norm(y)
     applied = curved & (y_hy > 0) & jnp.isfinite(y_hy)
+    # Harmless numbers where there is no update: both sides of the later jnp.where are computed, and 0/0 must not arise.
     ys, y_hy = jnp.where(applied, ys, 1.0), jnp.where(applied, y_hy, 1.0)
+    # Nocedal and Wright, eq. 6.20: H is still the identity, so that scaling H y stands for scaling H.
     gamma = jnp.where(rescale & applied, ys / jnp.dot(y, y), 1.0)
     hy, y_hy = gamma * hy, gamma * y_hy
     h = y_hy / ys
@@ -292,7 +301,7 @@ def _update_terms(
 
 
 def _eigen(a: Scalar, b: Scalar, c: Scalar) -> tuple[Pair, Float[Array, "2 2"]]:
-    """Eigenvalues and, as rows, eigenvectors of [[a, b], [b, c]]."""
+    """Return the eigenvalues and, as rows, the eigenvectors of [[a, b], [b, c]], by one Jacobi rotation."""
     middle, radius = (a + c) / 2, jnp.hypot((a - c) / 2, b)
     angle = jnp.arctan2(2 * b, a - c) / 2
     cos, sin = jnp.cos(angle), jnp.sin(angle)
@@ -300,7 +309,7 @@ def _eigen(a: Scalar, b: Scalar, c: Scalar) -> tuple[Pair, Float[Array, "2 2"]]:
 
 
 def _tau_and_phi(variant: Variant, h: Scalar, b: Scalar, parameters: int) -> tuple[Scalar, Scalar]:
-    """The scaling tau and Broyden's parameter phi from h = y.Hy/(y.s) and b = s.Bs/(y.s).
+    """Return the scaling tau and Broyden's parameter phi, given h = y.Hy/(y.s) and b = s.Bs/(y.s).
 
     Urban et al. (2025), eqs. 11 (ssbfgs) and 13-23 (ssbroyden). By Cauchy-Schwarz h b >= 1.
     """
@@ -310,12 +319,13 @@ def _tau_and_phi(variant: Variant, h: Scalar, b: Scalar, parameters: int) -> tup
     rho_plus = jnp.minimum(1.0, 1.0 / b)
     if variant == "ssbfgs":
         return jnp.maximum(rho_plus, SMALLEST_TAU), one
+    # Rounding, and a B that is known by its action on s only, can violate Cauchy-Schwarz; a is divided by below.
     a = jnp.maximum(h * b - 1.0, jnp.finfo(h.dtype).eps)
     # h (1 - c) with c = sqrt(a/(a + 1)), without the cancellation at large a: 1 - c^2 = 1/(1 + a) = 1/(h b).
     rho_minus = jnp.minimum(1.0, 1.0 / (b * (1.0 + jnp.sqrt(a / (a + 1.0)))))
     theta = jnp.maximum((rho_minus - 1.0) / a, jnp.minimum(1.0 / rho_minus, (1.0 - b) / b))
     sigma = 1.0 + a * theta
-    # One parameter only: the exponent is infinite, and the update has nothing to scale but the part along s.
+    # With one parameter the exponent is infinite, and there is nothing to scale beside the part along s.
     sigma_n = sigma ** (1.0 / (1 - parameters)) if parameters > 1 else one
     tau = jnp.where(
         theta <= 0,
@@ -326,12 +336,13 @@ def _tau_and_phi(variant: Variant, h: Scalar, b: Scalar, parameters: int) -> tup
 
 
 def _apply_to_vector(terms: _Terms, h_vector: Vector, vector: Vector) -> Vector:
-    """H_new times the vector, from H times the vector."""
+    """Return H_new times the vector, given H times the vector."""
     return terms.scale * h_vector + (terms.signs * (terms.vectors @ vector)) @ terms.vectors
 
 
 def _reset_where(reset: Bool[Array, ""], h: Matrix) -> Matrix:
-    """The identity where reset. A loop of at most one turn, since XLA works on its carry in place and a cond copies."""
+    """Return the identity where `reset` is True, else h."""
+    # A loop of at most one turn, since XLA updates the carry of a loop in place, while a cond would copy the matrix.
     return lax.while_loop(
         lambda carry: carry[0],
         lambda carry: (jnp.zeros_like(carry[0]), identity(h.shape[1], h.dtype)),

@@ -1,9 +1,9 @@
 """SOAP: Adam in the eigenbasis of Shampoo's preconditioner.
 
-A weight matrix W (m x n) with gradient G keeps running means L of G G^T and R of G^T G. Their eigenvectors, followed by one
-step of orthogonal iteration every few steps, rotate G; Adam's second moment is taken of the rotated gradient, and the step
-is rotated back. Vectors get Adam. The first gradient of a matrix makes its basis and no step: in that basis it is diagonal, and
-Adam would enlarge the rounding errors beside the diagonal to full steps.
+A weight matrix W (m x n) with gradient G has running means L of G G^T and R of G^T G. Their eigenvectors, updated by one
+step of orthogonal iteration every few steps, rotate G; Adam's second moment is that of the rotated gradient, and the step
+is rotated back. Vectors use plain Adam. The first gradient of a matrix determines its basis and makes no step: in that basis
+it is diagonal, and Adam would enlarge the rounding errors off the diagonal to full steps.
 
 Source: Vyas et al., arXiv 2409.11321 (2024), algorithm 3; for PINNs Wang et al., arXiv 2502.00604 (2025).
 """
@@ -27,16 +27,16 @@ class Basis(NamedTuple):
 
 
 class Rotated(NamedTuple):
-    """Adam's moments of one parameter: the first as it is, the second in the eigenbasis."""
+    """Adam's moments of one parameter: the first in the original basis, the second in the eigenbasis."""
 
     first: Float[Array, "*shape"]
     second: Float[Array, "*shape"]
     sides: tuple[Basis, ...]
-    """Left and right of a matrix; none of a vector."""
+    """Left and right basis of a matrix; empty for a vector."""
 
 
 class SoapState(NamedTuple):
-    """Steps done, and a `Rotated` a parameter, in the order of the leaves."""
+    """Number of steps so far, and one `Rotated` per parameter, in the order of the leaves."""
 
     count: Int[Array, ""]  # type: ignore[assignment]  # the name that optax gives it, and tuple has a method so named
     leaves: tuple[Rotated, ...]
@@ -47,17 +47,17 @@ def scale_by_soap(
 ) -> optax.GradientTransformation:
     """Rescale gradients to steps of about unit size, by Adam in the eigenbasis of Shampoo's preconditioner.
 
-    The transformation is used as `optax.scale_by_adam` is: a learning rate follows it. Leaves that are no matrices get Adam.
+    The transformation is used as `optax.scale_by_adam` is: a learning rate follows it. Leaves that are no matrices use Adam.
 
     Args:
         b1: Decay of the first moment.
         b2: Decay of the second moment and of the preconditioner.
-        eps: Number added to the root of the second moment.
-        every: Steps between two updates of the eigenvectors.
+        eps: Number added to the square root of the second moment.
+        every: Number of steps between two updates of the eigenvectors.
 
     Returns:
         A transformation with `init(params)` and `update(grad, state, params)`. Its state holds two square matrices per side
-        of every weight matrix. Parameters of 16 bits have their moments and eigenvectors in float32.
+        of every weight matrix. For 16-bit parameters, moments and eigenvectors are in float32.
 
     Example:
         import jax
@@ -99,8 +99,10 @@ def scale_by_soap(
         del params
         gradients, structure = jax.tree.flatten(updates)
         count = optax.safe_increment(state.count)
-        moved = [_leaf(g, leaf, count, b1, b2, eps, every) for g, leaf in zip(gradients, state.leaves, strict=True)]
-        return jax.tree.unflatten(structure, [u for u, _ in moved]), SoapState(count, tuple(leaf for _, leaf in moved))
+        leaves = [_leaf(g, leaf, count, b1, b2, eps, every) for g, leaf in zip(gradients, state.leaves, strict=True)]
+        return jax.tree.unflatten(structure, [u for u, _ in leaves]), SoapState(
+            count, tuple(leaf for _, leaf in leaves)
+        )
 
     return optax.GradientTransformation(init, update)
 
@@ -112,29 +114,35 @@ def _start(parameter: Any) -> Rotated:
 
 
 def _working(array: Any) -> Any:
-    """The type to compute in: an eigenvector has no meaning in 16 bits, and LAPACK no routine for it."""
+    """Return the dtype to compute in: eigenvectors need more than 16 bits, and LAPACK has no routine for those."""
     return jnp.promote_types(jnp.result_type(array), jnp.float32)
 
 
 def _leaf(g: Array, leaf: Rotated, count: Array, b1: float, b2: float, eps: float, every: int) -> tuple[Array, Rotated]:
-    """The update of one parameter, and what is kept of it."""
-    given, g = jnp.result_type(g), jnp.asarray(g, _working(g))
+    """Return the update of one parameter, and its new moments."""
+    dtype, g = jnp.result_type(g), jnp.asarray(g, _working(g))
     outer = (g @ g.T, g.T @ g) if leaf.sides else ()
-    sides = tuple(_followed(side, new, count, b2, every) for side, new in zip(leaf.sides, outer, strict=True))
+    sides = tuple(_update_basis(side, new, count, b2, every) for side, new in zip(leaf.sides, outer, strict=True))
+    # The first gradient of a matrix only makes the basis: it is missing from the moments and from their bias correction.
     seen = count - (1 if sides else 0)
     weight = jnp.where(seen > 0, 1.0, 0.0).astype(g.dtype)
+    # The first moment is rotated anew in each step, so that a change of the basis leaves it exact. The second is not:
+    # squares cannot be rotated, and between two updates the basis turns little (Vyas et al., algorithm 3).
     first = b1 * leaf.first + (1 - b1) * weight * g
     second = b2 * leaf.second + (1 - b2) * weight * _into(sides, g) ** 2
     one, two = (1 - b ** jnp.maximum(seen, 1).astype(g.dtype) for b in (b1, b2))
     step = (_into(sides, first) / one) / (jnp.sqrt(second / two) + eps)
-    return _out_of(sides, step).astype(given), Rotated(first, second, sides)
+    return _out_of(sides, step).astype(dtype), Rotated(first, second, sides)
 
 
-def _followed(side: Basis, new: Array, count: Array, decay: float, every: int) -> Basis:
-    """The preconditioner with a new gradient in it. Its first eigenvectors are exact, later ones follow by iteration."""
+def _update_basis(side: Basis, new: Array, count: Array, decay: float, every: int) -> Basis:
+    """Return the basis after a new gradient: exact eigenvectors at first, one step of orthogonal iteration later."""
     first = count == 1
+    # The mean starts from the first moment itself instead of zero, so that it needs no bias correction.
     moment = jnp.where(first, new, decay * side.moment + (1 - decay) * new)
     case = jnp.where(first, 0, jnp.where(count % every == 0, 1, 2))
+    # A switch runs one branch only: an eigendecomposition in each step would cost more than the gradient. QR keeps the
+    # order of the columns, so that the entries of the second moment stay with their directions; eigh would sort them.
     vectors = lax.switch(
         case,
         [

@@ -17,14 +17,18 @@ from pinnkit.errors import UsageError
 Real = NDArray[np.float64]
 
 NEWTON_STEPS, NEWTON_TOLERANCE = 12, 1e-11
-# Each flow starts Newton's method for the next Reynolds number.
+# Continuation in the Reynolds number: each flow starts Newton's method for the next one. On the way a change of u below
+# NEAR is enough.
 CONTINUATION, NEAR = (0.0, 100.0, 400.0), 1e-2
 # A quarter of the memory and a fifth of the time of the default ordering, at the same residual.
 SYMMETRIC_PATTERN = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.01, "options": {"SymmetricMode": True}}
 
 
-def graded(elements: int, halvings: int, ends: str) -> Real:
-    """Edges of elements on [0, 1]: those of Chebyshev, the one at each end in `ends` ("-", "+") halved again and again."""
+def grade_edges(elements: int, halvings: int, ends: str) -> Real:
+    """Return the edges of elements on [0, 1], graded towards some ends.
+
+    They are Chebyshev points; the outermost element at each end in `ends` ("-", "+") is halved `halvings` times.
+    """
     edges = (1.0 - np.cos(np.pi * np.arange(elements + 1) / elements)) / 2.0
     extra = edges[1] * 0.5 ** np.arange(1, halvings + 1)
     more = ([extra] if "-" in ends else []) + ([1.0 - extra] if "+" in ends else [])
@@ -40,7 +44,7 @@ class Line:
 
     @cached_property
     def local(self) -> Real:
-        """The nodes of the element [-1, 1]."""
+        """Nodes of the reference element [-1, 1]."""
         inner = roots_jacobi(self.degree - 1, 1, 1)[0] if self.degree > 1 else np.zeros(0)
         return np.concatenate([[-1.0], inner, [1.0]])
 
@@ -50,7 +54,7 @@ class Line:
         return (len(self.edges) - 1) * self.degree + 1
 
     def at(self, x: Real) -> sparse.csr_matrix:
-        """The matrix (points, size) that takes nodal values to values at x, which lies in [0, 1]."""
+        """Return the matrix, (points, size), that maps nodal values to values at x in [0, 1]."""
         element = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.edges) - 2)
         inside = 2.0 * (x - self.edges[element]) / np.diff(self.edges)[element] - 1.0
         columns = self.nodes[element]
@@ -59,18 +63,18 @@ class Line:
 
     @property
     def nodes(self) -> NDArray[np.intp]:
-        """The numbers of the nodes of each element, (elements, degree + 1)."""
+        """Indices of the nodes of each element, (elements, degree + 1)."""
         return np.arange(len(self.edges) - 1)[:, None] * self.degree + np.arange(self.degree + 1)
 
     def basis(self, at: Real) -> tuple[Real, Real]:
-        """Values and slopes of the basis at places of the element [-1, 1], both (places, degree + 1)."""
+        """Return values and derivatives of the basis at positions in [-1, 1], both (positions, degree + 1)."""
         polynomials = BarycentricInterpolator(self.local, np.eye(self.degree + 1))
         return polynomials(at), polynomials.derivative(at)
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """Velocities of degree k and pressures of degree k - 1, on the product of two graded lines."""
+    """Taylor-Hood elements, velocities of degree k and pressures of degree k - 1, on the product of two graded lines."""
 
     x_edges: Real
     y_edges: Real
@@ -78,18 +82,19 @@ class Mesh:
 
     @cached_property
     def velocity(self) -> tuple[Line, Line]:
-        """The lines of the velocities, along x and along y."""
+        """One-dimensional elements of the velocities, along x and along y."""
         return Line(self.x_edges, self.degree), Line(self.y_edges, self.degree)
 
     @cached_property
     def pressure(self) -> tuple[Line, Line]:
-        """The lines of the pressure."""
+        """One-dimensional elements of the pressure, along x and along y."""
         return Line(self.x_edges, self.degree - 1), Line(self.y_edges, self.degree - 1)
 
     @cached_property
     def reference(self) -> tuple[Real, ...]:
-        """On [-1, 1]^2: u, u_x, u_y (places, velocity nodes), p (places, pressure nodes) and weights (places,)."""
-        place, weight = roots_legendre((3 * self.degree + 1) // 2 + 1)  # exact for the nonlinear term
+        """Bases at the quadrature points of [-1, 1]^2: u, u_x, u_y (points, velocity nodes), p, and the weights (points,)."""
+        # Exact for the nonlinear term, whose degree along an axis is 3 k: two velocities times the test function.
+        place, weight = roots_legendre((3 * self.degree + 1) // 2 + 1)
         b, d = self.velocity[0].basis(place)
         p = self.pressure[0].basis(place)[0]
         parts = np.kron(b, b), np.kron(d, b), np.kron(b, d), np.kron(p, p), np.kron(weight, weight)
@@ -97,27 +102,27 @@ class Mesh:
 
     @cached_property
     def stretch(self) -> tuple[Real, Real, Real]:
-        """Of each element: 2 / width, 2 / height, area / 4."""
+        """2 / width, 2 / height and area / 4 of each element, for the map from [-1, 1]^2."""
         x, y = (a.ravel() for a in np.meshgrid(np.diff(self.x_edges), np.diff(self.y_edges), indexing="ij"))
         return 2.0 / x, 2.0 / y, x * y / 4.0
 
     @cached_property
     def nodes(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Numbers of the velocity nodes and of the pressure nodes of each element, (elements, nodes)."""
+        """Indices of the velocity nodes and of the pressure nodes of each element, (elements, nodes)."""
         pairs = ((x.nodes, y.nodes, y.size) for x, y in (self.velocity, self.pressure))
         u, p = ((i[:, None, :, None] * size + j[None, :, None, :]).reshape(len(i) * len(j), -1) for i, j, size in pairs)
         return u, p
 
     @cached_property
     def constant(self) -> tuple[sparse.csr_matrix, ...]:
-        """What does not change with the flow: grad test . grad trial, and -p d(test)/dx, -p d(test)/dy."""
+        """Matrices that do not depend on the flow: grad test . grad trial, and -p d(test)/dx, -p d(test)/dy."""
         _, dx, dy, p, w = self.reference
         sx, sy, area = (s[:, None, None] for s in self.stretch)
         viscous = area * (sx**2 * (dx.T * w @ dx) + sy**2 * (dy.T * w @ dy))
-        return self.assembled(viscous), *(self.assembled(-area * s * (d.T * w @ p), 1) for s, d in ((sx, dx), (sy, dy)))
+        return self.assemble(viscous), *(self.assemble(-area * s * (d.T * w @ p), 1) for s, d in ((sx, dx), (sy, dy)))
 
-    def assembled(self, blocks: Real, trial: int = 0) -> sparse.csr_matrix:
-        """The matrix of blocks (elements, velocity nodes, nodes); trial: 0 for a velocity, 1 for the pressure."""
+    def assemble(self, blocks: Real, trial: int = 0) -> sparse.csr_matrix:
+        """Assemble element matrices, (elements, velocity nodes, nodes); trial: 0 for a velocity, 1 for the pressure."""
         rows, columns = self.nodes[0], self.nodes[trial]
         shape = tuple(line[0].size * line[1].size for line in (self.velocity, (self.velocity, self.pressure)[trial]))
         i, j = np.broadcast_to(rows[:, :, None], blocks.shape), np.broadcast_to(columns[:, None, :], blocks.shape)
@@ -125,7 +130,7 @@ class Mesh:
 
     @cached_property
     def walls(self) -> tuple[NDArray[np.bool_], Real]:
-        """Which velocity nodes lie on a wall, and u there: 1 on the lid y = 1 but for its two ends, 0 elsewhere."""
+        """Whether each velocity node lies on a wall, and u there: 1 on the lid y = 1 except at its two ends, 0 elsewhere."""
         nx, ny = (line.size for line in self.velocity)
         i, j = np.divmod(np.arange(nx * ny), ny)
         lid = (j == ny - 1) & (i > 0) & (i < nx - 1)
@@ -134,7 +139,7 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Flow:
-    """A flow by its nodal values: u and v (velocity nodes,), p (pressure nodes,) of mean zero."""
+    """A flow given by its nodal values: u and v (velocity nodes,), p (pressure nodes,) of mean zero."""
 
     mesh: Mesh
     u: Real
@@ -142,7 +147,11 @@ class Flow:
     p: Real
 
     def at(self, x: ArrayLike, y: ArrayLike) -> dict[str, Real]:
-        """u, v and p at points (points,) of the cavity. Raises UsageError outside it."""
+        """Return u, v and p at points of the cavity, each (points,).
+
+        Raises:
+            UsageError: A point lies outside the cavity.
+        """
         places = [np.asarray(c, dtype=np.float64).ravel() for c in (x, y)]
         if not all(np.all((c >= 0.0) & (c <= 1.0)) for c in places):
             raise UsageError(
@@ -166,15 +175,21 @@ class Flow:
 
 
 def solve(reynolds: float, mesh: Mesh) -> Flow:
-    """The steady flow: (u . grad) u + grad p = laplacian(u) / Re, div u = 0, u = (1, 0) on the lid y = 1, 0 on the walls.
+    """Solve for the steady flow in the lid-driven cavity.
 
-    Arguments
-        reynolds: Re [1], of the lid's speed and the side of the cavity.
-        mesh: where it is solved.
+    (u . grad) u + grad p = laplacian(u) / Re, div u = 0, u = (1, 0) on the lid y = 1, u = 0 on the walls, p of mean zero.
 
-    Raises UsageError where Newton's method does not converge.
+    Args:
+        reynolds: Reynolds number [1] of the lid's speed and the side of the cavity.
+        mesh: The finite elements.
 
-    Source: Taylor and Hood, Computers & Fluids 1 (1973), for the pair of elements; the pressure is of mean zero.
+    Returns:
+        The flow.
+
+    Raises:
+        UsageError: Newton's method does not converge.
+
+    Source: Taylor and Hood, Computers & Fluids 1 (1973), for the pair of elements.
     """
     flow = Flow(mesh, mesh.walls[1], np.zeros(mesh.walls[1].size), np.zeros(np.prod([li.size for li in mesh.pressure])))
     for value in (r for r in CONTINUATION if r < reynolds):
@@ -183,15 +198,15 @@ def solve(reynolds: float, mesh: Mesh) -> Flow:
 
 
 def _newton(flow: Flow, reynolds: float, tolerance: float) -> Flow:
-    """Newton's method until u changes by less than the tolerance; Re = 0 is Stokes' flow, with a viscosity of 1/100."""
+    """Apply Newton's method until u changes by less than the tolerance; Re = 0 is Stokes' flow, with a viscosity of 1/100."""
     size = flow.u.size
     free = np.flatnonzero(~flow.mesh.walls[0])
-    # The last pressure is given: the equations know it up to a constant only.
-    kept = np.concatenate([free, size + free, 2 * size + np.arange(flow.p.size - 1)])
+    # One pressure is fixed: the equations determine p up to a constant only, and the matrix would be singular.
+    unfixed = np.concatenate([free, size + free, 2 * size + np.arange(flow.p.size - 1)])
     for _ in range(NEWTON_STEPS):
         residual, jacobian = _equations(flow, reynolds)
         step = np.zeros(residual.size)
-        step[kept] = splu(jacobian[kept][:, kept].tocsc(), **SYMMETRIC_PATTERN).solve(-residual[kept])
+        step[unfixed] = splu(jacobian[unfixed][:, unfixed].tocsc(), **SYMMETRIC_PATTERN).solve(-residual[unfixed])
         u, v, p = np.split(step, [size, 2 * size])
         flow = Flow(flow.mesh, flow.u + u, flow.v + v, flow.p + p)
         if np.abs(u).max() < tolerance:
@@ -208,7 +223,7 @@ def _newton(flow: Flow, reynolds: float, tolerance: float) -> Flow:
 
 
 def _equations(flow: Flow, reynolds: float) -> tuple[Real, sparse.csr_matrix]:
-    """The weak form at a flow, and its derivative: tested momentum along x and y, and minus continuity."""
+    """Return the weak form at a flow, and its Jacobian: momentum along x and y, and minus continuity."""
     mesh = flow.mesh
     viscous, gx, gy = mesh.constant
     viscosity, inertia = (1.0 / reynolds, 1.0) if reynolds else (0.01, 0.0)
@@ -217,17 +232,19 @@ def _equations(flow: Flow, reynolds: float) -> tuple[Real, sparse.csr_matrix]:
     u, v = (f[mesh.nodes[0]] for f in (flow.u, flow.v))
     weight = inertia * area * w
 
-    def tested(factor: Real, trial: Real) -> Real:
+    def test_integrals(factor: Real, trial: Real) -> Real:
         return a.T @ ((weight * factor)[:, :, None] * trial)
 
-    carried = viscosity * viscous + mesh.assembled(tested(u @ a.T * sx, dx) + tested(v @ a.T * sy, dy))
-    momentum = (carried @ flow.u + gx @ flow.p, carried @ flow.v + gy @ flow.p)
+    transport = viscosity * viscous + mesh.assemble(test_integrals(u @ a.T * sx, dx) + test_integrals(v @ a.T * sy, dy))
+    momentum = (transport @ flow.u + gx @ flow.p, transport @ flow.v + gy @ flow.p)
     residual = np.concatenate([*momentum, gx.T @ flow.u + gy.T @ flow.v])
-    u_x, u_y, v_x, v_y = (mesh.assembled(tested(f @ d.T * s, a)) for f in (u, v) for d, s in ((dx, sx), (dy, sy)))
+    u_x, u_y, v_x, v_y = (
+        mesh.assemble(test_integrals(f @ d.T * s, a)) for f in (u, v) for d, s in ((dx, sx), (dy, sy))
+    )
     jacobian = sparse.bmat(
         [
-            [carried + u_x, u_y, gx],
-            [v_x, carried + v_y, gy],
+            [transport + u_x, u_y, gx],
+            [v_x, transport + v_y, gy],
             [gx.T, gy.T, None],
         ],
         "csr",

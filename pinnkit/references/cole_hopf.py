@@ -11,31 +11,33 @@ from pinnkit.errors import UsageError
 
 Real = NDArray[np.float64]
 
-# Integrand values held in memory at once: 2 MiB an array, which stays in the cache of one core.
+# Number of integrand values held in memory at once: 2 MiB per array, which stays in the cache of one core.
 CHUNK = 1 << 18
 # The integral is cut where the integrand is below exp(-CUT) of its maximum: e^-40 = 4e-18.
 CUT = 40.0
 
 
 def burgers(t: ArrayLike, x: ArrayLike, nu: float, *, nodes: int | None = None) -> Real:
-    """The exact solution of Burgers' equation for this one initial condition.
+    """Return the exact solution of Burgers' equation for the initial condition -sin(pi x).
 
     u_t + u u_x = nu u_xx, u(0, x) = -sin(pi x), on the whole line, hence of period 2 and zero at x = -1, 0, 1:
     u = -∫ sin(pi (x-η)) f(x-η) e^(-η²/4νt) dη / ∫ f(x-η) e^(-η²/4νt) dη, f(y) = exp(-cos(pi y) / 2πν).
 
     Both integrals are taken by the trapezoidal rule, which converges geometrically for these integrands. For
-    nu = 0.01/pi and t <= 1 Gauss-Hermite is as good from 100 nodes (2e-7 with 50), but the number that it needs
-    grows with 1/nu and with t and is not known beforehand; here the step follows from the width of the integrand.
+    nu = 0.01/pi and t <= 1 Gauss-Hermite is as accurate from 100 nodes on (2e-7 with 50), but the number that it
+    needs grows with 1/nu and with t and is not known beforehand; here the step follows from the width of the integrand.
 
-    Arguments
-        t: times >= 0, of shape (points,); t = 0 gives the initial value.
-        x: places, of shape (points,).
-        nu: viscosity > 0 [length^2 / time].
-        nodes: quadrature nodes a point; left out, enough for an absolute error of about 1e-14.
+    Args:
+        t: Times >= 0, (points,); t = 0 gives the initial value.
+        x: Positions, (points,).
+        nu: Viscosity > 0 [length^2 / time].
+        nodes: Number of quadrature nodes per point; None for an absolute error of about 1e-14.
 
-    Returns u, of shape (points,). A point costs some 200 nodes for nu = 0.01/pi, t <= 1.
+    Returns:
+        u, (points,). A point takes about 200 nodes for nu = 0.01/pi, t <= 1.
 
-    Raises UsageError for a negative or non-finite t, a non-finite x, nu <= 0, nodes < 3 or shapes that differ.
+    Raises:
+        UsageError: A negative or non-finite t, a non-finite x, nu <= 0, nodes < 3 or shapes that differ.
 
     Source: the closed form, Basdevant et al., Computers & Fluids 14 (1986); the trapezoidal rule, Trefethen and
     Weideman, SIAM Review 56 (2014).
@@ -53,7 +55,7 @@ def burgers(t: ArrayLike, x: ArrayLike, nu: float, *, nodes: int | None = None) 
 
 
 def _quadrature(t: Real, x: Real, nu: float, s: Real) -> Real:
-    """The quotient of the two sums, with the largest exponent taken out: f alone spans e^(1/πν) = e^100."""
+    """Return the quotient of the two sums, without their largest exponent: f alone spans e^(1/πν) = e^100."""
     # η = s sqrt(4νt), so that t = 0 is no special case.
     angle = np.pi * (x[:, None] - np.sqrt(4.0 * nu * t)[:, None] * s)
     exponent = -np.cos(angle) / (2.0 * np.pi * nu) - s * s
@@ -64,11 +66,11 @@ def _quadrature(t: Real, x: Real, nu: float, s: Real) -> Real:
 
 
 def _nodes(t_max: float, nu: float, nodes: int | None) -> Real:
-    """Equidistant, symmetric nodes in s = η / sqrt(4νt) that serve every t <= t_max.
+    """Return equidistant, symmetric nodes in s = η / sqrt(4νt) that suffice for every t <= t_max.
 
-    The exponent varies by at most 1/πν besides -s², which gives the interval. Its second derivative is at most
+    The exponent varies by at most 1/πν besides -s², which determines the interval. Its second derivative is at most
     2 (1 + πt) in size, so peaks are no narrower than the σ below; a third of σ resolves them to rounding. Where
-    diffusion has the upper hand (νt large), the harmonics of period 2/sqrt(4νt) must be resolved instead: the
+    diffusion dominates (νt large), the harmonics of period 2/sqrt(4νt) must be resolved instead: the
     first 14 are those above rounding for 1/2πν <= 1, and e^(-s²) needs a frequency of 12 more.
     """
     half = math.sqrt(1.0 / (math.pi * nu) + CUT)
@@ -85,7 +87,7 @@ def _check(t: Real, x: Real, nu: float, nodes: int | None) -> None:
         raise UsageError(
             f"t has shape {t.shape} and x has shape {x.shape}.",
             where=where,
-            expected="one t and one x a point, in arrays of the same shape",
+            expected="one t and one x per point, in arrays of the same shape",
             do="Flatten a grid with numpy.meshgrid(t, x, indexing='ij') and .ravel().",
         )
     if not (nu > 0 and math.isfinite(nu)):

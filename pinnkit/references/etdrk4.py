@@ -18,19 +18,24 @@ CONTOUR_POINTS = 32
 def march(
     term: Callable[[Complex], Complex], symbol: Complex, c: Complex, start: float, end: float, number: int
 ) -> tuple[Real, Complex]:
-    """Steps of equal size for c' = symbol c + term(c); where there are many, every fourth one is kept.
+    """Integrate c' = symbol c + term(c) by steps of equal size; where there are many, save every fourth one.
 
-    Interpolation of degree 9 over four steps is far more accurate than one step of order 4; and since the times that
-    are kept become denser as the steps do, comparing two resolutions sees the error of the interpolation too.
+    Interpolation of degree 9 over four steps is far more accurate than one step of order 4. The saved times become denser
+    with the steps, so that the comparison of two resolutions includes the error of the interpolation.
 
-    Arguments
-        term: (modes,) -> (modes,), the nonlinear part; it does not depend on time.
-        symbol, c: the linear factors and the values at `start`, of shape (modes,).
-        number: steps, rounded up to a multiple of 4 if there are 64 or more.
+    Args:
+        term: The nonlinear part, (modes,) -> (modes,); it does not depend on time.
+        symbol: The linear factors, (modes,).
+        c: The values at `start`, (modes,).
+        start: First time.
+        end: Last time.
+        number: Number of steps, rounded up to a multiple of 4 if there are 64 or more.
 
-    Returns the times kept (saves,), start and end among them, and the values there (saves, modes).
+    Returns:
+        The saved times, (saves,), start and end among them, and the values there, (saves, modes).
 
-    Raises UsageError if the values are no longer finite.
+    Raises:
+        UsageError: The values are no longer finite.
 
     Source: Cox and Matthews, J. Comput. Phys. 176 (2002), (26)-(29).
     """
@@ -40,7 +45,7 @@ def march(
     e, e_half, q, f1, f2, f3 = _coefficients(step * symbol, step)
     saved = np.empty((number // stride + 1, c.size), dtype=complex)
     saved[0] = c
-    # A solution that blows up is told of below, once and in words.
+    # A solution that blows up raises an error below, once and in words.
     with np.errstate(over="ignore", invalid="ignore"):
         for n in range(1, number + 1):
             at_c = term(c)
@@ -63,9 +68,9 @@ def march(
 
 
 def _coefficients(z: Complex, step: float) -> tuple[Complex, ...]:
-    """exp(z), exp(z/2) and four weights, as means over a circle round z, since the formulas cancel near z = 0.
+    """Return exp(z), exp(z/2) and four weights, as means over a circle around z, since the formulas cancel near z = 0.
 
-    The circle is a whole one, so that symbols that are not real (dispersion) are served too.
+    A half circle would suffice for real symbols; the full one serves complex symbols (dispersion) too.
 
     Source: Kassam and Trefethen, SIAM J. Sci. Comput. 26 (2005), section 2.
     """

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pinnkit.references.periodic import PeriodicSolution
-from pinnkit.references.spectral import kept_periodic
+from pinnkit.references.spectral import periodic_from_cache
 
 # The resolution to start from; its doubling is what is returned.
 MODES, STEPS = 128, 4000
@@ -16,22 +16,24 @@ TOLERANCE = 1e-8
 
 
 def solution(t: ArrayLike, x: ArrayLike, dispersion: float = 0.022, *, t_end: float = 1.0) -> NDArray[np.float64]:
-    """The solution of the Korteweg-de Vries problem at points.
+    """Return the solution of the Korteweg-de Vries problem at points.
 
     u_t + u u_x + d^2 u_xxx = 0, u(0, x) = cos(pi x), of period 2 in x in [-1, 1].
 
-    Accuracy for the default values: relative L2 error 4e-10 by comparison with twice the resolution; the cautious
-    estimate that it carries, a difference from half the resolution, is 7e-9.
+    Accuracy for the default values: relative L2 error 4e-10 by comparison with twice the resolution; the conservative
+    `estimated_error`, a difference from half the resolution, is 7e-9.
 
-    Arguments
-        t: times in [0, t_end], of shape (points,).
-        x: places, of shape (points,).
+    Args:
+        t: Times in [0, t_end], (points,).
+        x: Positions, (points,).
         dispersion: d [length^(3/2) / time^(1/2)].
-        t_end: the last time that is computed.
+        t_end: Last time of the computation.
 
-    Returns u, of shape (points,). The first call on a machine takes some seconds, see `cache`.
+    Returns:
+        u, (points,). The first call on a machine takes some seconds, see `cache`.
 
-    Raises UsageError for a time that is not covered or shapes that differ.
+    Raises:
+        UsageError: A time outside [0, t_end], or shapes that differ.
 
     Source: the problem is that of Zabusky and Kruskal, Phys. Rev. Lett. 15 (1965).
     """
@@ -40,8 +42,8 @@ def solution(t: ArrayLike, x: ArrayLike, dispersion: float = 0.022, *, t_end: fl
 
 @functools.lru_cache(maxsize=4)
 def converged(dispersion: float = 0.022, t_end: float = 1.0) -> PeriodicSolution:
-    """The same solution as an object, with its `estimated_error`; the arguments are those of `solution`."""
-    return kept_periodic(
+    """Return the same solution as an object with its `estimated_error`; the arguments are those of `solution`."""
+    return periodic_from_cache(
         "kdv",
         [dispersion, t_end],
         initial,
@@ -59,5 +61,5 @@ def converged(dispersion: float = 0.022, t_end: float = 1.0) -> PeriodicSolution
 
 
 def initial(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """u(0, x) = cos(pi x)."""
+    """Return u(0, x) = cos(pi x)."""
     return np.asarray(np.cos(np.pi * x))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pinnkit.references.periodic import PeriodicSolution
-from pinnkit.references.spectral import kept_periodic
+from pinnkit.references.spectral import periodic_from_cache
 
 # The resolution to start from; its doubling is what is returned.
 MODES, STEPS = 128, 8000
@@ -26,25 +26,29 @@ def solution(
     *,
     t_end: float = 1.0,
 ) -> NDArray[np.float64]:
-    """The solution of the Kuramoto-Sivashinsky problem at points.
+    """Return the solution of the Kuramoto-Sivashinsky problem at points.
 
     u_t + a u u_x + b u_xx + g u_xxxx = 0, u(0, x) = cos(x) (1 + sin(x)), of period 2 pi in x in [0, 2 pi].
 
-    The solution is chaotic: what differs at the start is some 1e4 times as large at t = 1, so that rounding bounds what
-    any method can know to about 1e-11, and an error of the time steps grows as well.
+    The solution is chaotic: a difference at the start grows by about 1e4 until t = 1, so that rounding limits the accuracy of
+    any method to about 1e-11, and errors of the time steps grow as well.
 
-    Accuracy for the default values: relative L2 error 2e-8 by comparison with twice the resolution; the cautious
-    estimate that it carries, a difference from half the resolution, is 2e-7. The error is largest at t = 1.
+    Accuracy for the default values: relative L2 error 2e-8 by comparison with twice the resolution; the conservative
+    `estimated_error`, a difference from half the resolution, is 2e-7. The error is largest at t = 1.
 
-    Arguments
-        t: times in [0, t_end], of shape (points,).
-        x: places, of shape (points,).
-        advection, growth, damping: a [1 / amplitude / time * length], b [length^2 / time], g [length^4 / time].
-        t_end: the last time that is computed.
+    Args:
+        t: Times in [0, t_end], (points,).
+        x: Positions, (points,).
+        advection: a [length / amplitude / time].
+        growth: b [length^2 / time].
+        damping: g [length^4 / time].
+        t_end: Last time of the computation.
 
-    Returns u, of shape (points,). The first call on a machine takes some seconds, see `cache`.
+    Returns:
+        u, (points,). The first call on a machine takes some seconds, see `cache`.
 
-    Raises UsageError for a time that is not covered or shapes that differ.
+    Raises:
+        UsageError: A time outside [0, t_end], or shapes that differ.
 
     Source: the problem is that of Wang, Sankaran, Wang and Perdikaris, arXiv:2308.08468.
     """
@@ -55,8 +59,8 @@ def solution(
 def converged(
     advection: float = ADVECTION, growth: float = GROWTH, damping: float = DAMPING, t_end: float = 1.0
 ) -> PeriodicSolution:
-    """The same solution as an object, with its `estimated_error`; the arguments are those of `solution`."""
-    return kept_periodic(
+    """Return the same solution as an object with its `estimated_error`; the arguments are those of `solution`."""
+    return periodic_from_cache(
         "kuramoto-sivashinsky",
         [advection, growth, damping, t_end],
         initial,
@@ -74,5 +78,5 @@ def converged(
 
 
 def initial(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """u(0, x) = cos(x) (1 + sin(x))."""
+    """Return u(0, x) = cos(x) (1 + sin(x))."""
     return np.asarray(np.cos(x) * (1.0 + np.sin(x)))

@@ -1,4 +1,4 @@
-"""A periodic solution u(t, x) as Fourier coefficients on windows of time, and its value at any points."""
+"""A periodic solution u(t, x): Fourier coefficients on time windows, evaluated at any points."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from pinnkit.errors import UsageError
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
-# Stored times that take part in one interpolation in time: a polynomial of degree 9.
+# Number of stored times in one interpolation in time: a polynomial of degree 9.
 STENCIL = 10
-# Complex numbers held at once when a solution is evaluated: 16 MiB.
+# Number of complex values held at once when a solution is evaluated: 16 MiB.
 CHUNK = 1 << 20
 
 
 class ErrorEstimate(NamedTuple):
-    """How far two resolutions are apart: the largest difference, and the relative L2 difference, over t and x."""
+    """The difference of two resolutions: its maximum, and its relative L2 norm, over t and x."""
 
     max_abs: float
     relative_l2: float
 
 
 class Window(NamedTuple):
-    """A stretch of time with one number of modes: equidistant times (saves,), coefficients (saves, modes + 1)."""
+    """A time window with one number of modes: equidistant times (saves,), coefficients (saves, modes + 1)."""
 
     times: Real
     coefficients: Complex
@@ -38,15 +38,16 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class PeriodicSolution:
-    """The solution of a periodic problem in one space dimension, to be evaluated anywhere.
+    """The solution of a periodic problem in one space dimension, which can be evaluated anywhere.
 
     u(t, x) = Re( c_0(t) + 2 sum_{k=1..modes} c_k(t) e^(2 pi i k (x - x0) / length) )
 
-    Arguments
-        windows: the coefficients on consecutive windows of time from 0 to t_end.
-        length, x0: the period and the left end [length].
-        initial: the initial value, which answers for t = 0 exactly; None leaves that to the coefficients.
-        estimated_error: what `converged_periodic` measured; None for a single resolution.
+    Args:
+        windows: Coefficients on consecutive time windows from 0 to t_end.
+        length: The period [length].
+        x0: Left end of the period [length].
+        initial: The initial value, which is exact at t = 0; None uses the coefficients.
+        estimated_error: Error estimate of `refine_periodic`; None for a single resolution.
     """
 
     windows: tuple[Window, ...]
@@ -57,17 +58,21 @@ class PeriodicSolution:
 
     @property
     def t_end(self) -> float:
-        """The last time that is known."""
+        """Last time of the solution."""
         return float(self.windows[-1].times[-1])
 
     def at(self, t: ArrayLike, x: ArrayLike) -> Real:
-        """u at points: the Fourier series itself in x, interpolation of degree 9 in t between the stored times.
+        """Return u at points: the Fourier series in x, interpolation of degree 9 in t between the stored times.
 
-        Arguments
-            t: times in [0, t_end], of shape (points,).
-            x: places, of shape (points,); any real number, the solution is periodic.
+        Args:
+            t: Times in [0, t_end], (points,).
+            x: Positions, (points,); any real numbers, since the solution is periodic.
 
-        Returns u, of shape (points,). Raises UsageError for a time that is not covered or shapes that differ.
+        Returns:
+            u, (points,).
+
+        Raises:
+            UsageError: A time outside [0, t_end], or shapes that differ.
         """
         times, places = np.asarray(t, dtype=np.float64), np.asarray(x, dtype=np.float64)
         self._check(times, places)
@@ -82,7 +87,7 @@ class PeriodicSolution:
         return u.reshape(times.shape)
 
     def coefficients(self, t: float) -> Complex:
-        """The coefficients c_0 ... c_modes at one time, of shape (modes + 1,)."""
+        """Return the coefficients c_0 ... c_modes at one time, (modes + 1,)."""
         window = self.windows[int(self._window_of(np.array([t]))[0])]
         return np.asarray(_in_time(window, np.array([t]))[0])
 
@@ -99,7 +104,7 @@ class PeriodicSolution:
             raise UsageError(
                 f"t has shape {t.shape} and x has shape {x.shape}.",
                 where="PeriodicSolution.at",
-                expected="one t and one x a point, in arrays of the same shape",
+                expected="one t and one x per point, in arrays of the same shape",
                 do="Flatten a grid with numpy.meshgrid(t, x, indexing='ij') and .ravel().",
             )
         inside = (t >= 0.0) & (t <= self.t_end * (1.0 + 1e-12)) & np.isfinite(x)
@@ -113,12 +118,12 @@ class PeriodicSolution:
 
 
 def _evaluate(window: Window, t: Real, turns: Real) -> Real:
-    """u at points of one window: as a matrix product where they form a grid, point by point elsewhere."""
+    """Return u at points of one window: by a matrix product where they form a grid, point by point elsewhere."""
     modes = window.coefficients.shape[1]
     t_axis, t_index = np.unique(t, return_inverse=True)
     x_axis, x_index = np.unique(turns, return_inverse=True)
     if t_axis.size * x_axis.size > 4 * t.size:
-        return _evaluate_scattered(window, t, turns)
+        return _evaluate_points(window, t, turns)
     u = np.empty((t_axis.size, x_axis.size))
     weighted = _in_time(window, t_axis)
     weighted[:, 1:] *= 2.0
@@ -129,7 +134,7 @@ def _evaluate(window: Window, t: Real, turns: Real) -> Real:
     return np.asarray(u[t_index, x_index])
 
 
-def _evaluate_scattered(window: Window, t: Real, turns: Real) -> Real:
+def _evaluate_points(window: Window, t: Real, turns: Real) -> Real:
     modes = window.coefficients.shape[1]
     u = np.empty(t.size)
     rows = max(1, CHUNK // modes)
@@ -142,13 +147,13 @@ def _evaluate_scattered(window: Window, t: Real, turns: Real) -> Real:
 
 
 def _waves(modes: int, turns: Real) -> Complex:
-    """e^(2 pi i k turns), of shape (points, modes)."""
-    # The product is reduced to [0, 1) first: k * turns in the thousands would cost digits of the sine.
+    """Return e^(2 pi i k turns), (points, modes)."""
+    # Reduce the product to [0, 1) first: with k * turns in the thousands the argument of the sine would lose digits.
     return np.asarray(np.exp(2j * np.pi * np.mod(turns[:, None] * np.arange(modes), 1.0)))
 
 
 def _in_time(window: Window, t: Real) -> Complex:
-    """The coefficients at given times, (times, modes + 1): Lagrange interpolation among the nearest stored times."""
+    """Return the coefficients at times, (times, modes + 1), by Lagrange interpolation between the nearest stored times."""
     times, stored = window
     width = min(STENCIL, times.size)
     position = (t - times[0]) / (times[-1] - times[0]) * (times.size - 1)
@@ -163,7 +168,7 @@ def _in_time(window: Window, t: Real) -> Complex:
 
 
 def difference(coarse: PeriodicSolution, fine: PeriodicSolution) -> ErrorEstimate:
-    """The distance of two resolutions of one problem, relative to the finer one, over all of time and space.
+    """Return the difference of two resolutions of one problem, relative to the finer one, over all of time and space.
 
     Times: 65 equidistant ones and 3 in each window of the finer solution, so that a short initial layer is seen.
     In x the L2 norm is exact (Parseval) and the maximum is taken on a grid of twice the finest resolution.
@@ -178,21 +183,21 @@ def difference(coarse: PeriodicSolution, fine: PeriodicSolution) -> ErrorEstimat
 
 
 def _distance(coarse: Complex, fine: Complex) -> tuple[float, float, float]:
-    """Squared L2 norm of the difference, that of the finer one, and the largest difference, at one time."""
+    """Return the squared L2 norms of the difference and of the finer one, and the largest difference, at one time."""
     gap = np.zeros(max(coarse.size, fine.size), dtype=complex)
     gap[: fine.size] += fine
     gap[: coarse.size] -= coarse
     points = scipy.fft.next_fast_len(4 * gap.size, real=True)
     values = scipy.fft.irfft(gap, points) * points
-    return _squared_norm(gap), _squared_norm(fine), float(np.abs(values).max())
+    return _square_norm(gap), _square_norm(fine), float(np.abs(values).max())
 
 
-def _squared_norm(c: Complex) -> float:
+def _square_norm(c: Complex) -> float:
     return float(abs(c[0]) ** 2 + 2.0 * np.sum(np.abs(c[1:]) ** 2))
 
 
 def to_arrays(solution: PeriodicSolution) -> dict[str, NDArray[np.generic]]:
-    """A solution as named arrays, for a cache file; `initial` is left out."""
+    """Return a solution as named arrays, for a cache file, without `initial`."""
     arrays: dict[str, NDArray[np.generic]] = {"geometry": np.array([solution.length, solution.x0])}
     if solution.estimated_error is not None:
         arrays["estimated_error"] = np.array(solution.estimated_error)
@@ -203,7 +208,7 @@ def to_arrays(solution: PeriodicSolution) -> dict[str, NDArray[np.generic]]:
 
 
 def from_arrays(arrays: Mapping[str, NDArray[np.generic]], initial: Callable[[Real], Real]) -> PeriodicSolution:
-    """The solution that `to_arrays` wrote, with its initial value given back."""
+    """Return the solution that `to_arrays` stored, with its initial value."""
     numbers = sorted(name.removeprefix("times_") for name in arrays if name.startswith("times_"))
     windows = tuple(
         Window(arrays[f"times_{n}"].astype(float), arrays[f"coefficients_{n}"].astype(complex)) for n in numbers

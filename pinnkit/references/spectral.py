@@ -27,12 +27,12 @@ from pinnkit.references.periodic import (
 
 Symbol = Callable[[Real], NDArray[np.generic]]
 
-# Points on which an initial value that is not smooth is sampled: its aliasing error is about 1/points^2 for a kink.
-# Sampled on as many points as there are modes, a kink leaves an error that no later step can take away.
+# Number of points on which an initial value that is not smooth is sampled: for a kink the aliasing error is about
+# 1/points^2. Sampled on as many points as there are modes, a kink leaves an error that no later step can remove.
 INITIAL_POINTS = 1 << 20
-# A window of time ends at this many times its start, while modes of the initial value decay.
+# Ratio of the end of a time window to its start, while modes of the initial value decay.
 RATIO = 4.0
-# A mode is dropped once it is below this share of the largest: rounding.
+# Size, relative to the largest mode, below which a mode is rounding and is dropped.
 NEGLIGIBLE = 1e-16
 
 
@@ -48,7 +48,9 @@ class _Equation:
         return np.asarray(2.0 * np.pi / self.length * np.arange(modes + 1), dtype=np.float64)
 
     def in_fourier_space(self, modes: int) -> tuple[Callable[[Complex], Complex], Complex]:
-        """N and the symbol of L; (degree + 1) modes points keep a product of `degree` factors free of aliasing."""
+        """Return the nonlinear term and the symbol of L."""
+        # A product of `degree` factors has waves up to degree * modes. On (degree + 1) modes points they alias onto waves
+        # above `modes` only, which are cut off: the 3/2 rule for degree 2.
         points = scipy.fft.next_fast_len((self.degree + 1) * modes + 1, real=True)
         k = self.wavenumbers(modes)
         outer = 1.0 if self.outer_symbol is None else self.outer_symbol(k)
@@ -79,19 +81,26 @@ def solve_periodic(
 
     u_t = L u + M n(u), u(0, x) = initial(x), of period `length`: L and M act in Fourier space, n point by point.
 
-    Arguments
-        initial: x (points,) -> u (points,).
-        linear_symbol: wavenumbers k (modes + 1,) [1/length] -> the factor of e^(ikx) under L: -nu k^2 for nu u_xx.
-        nonlinear: u (points,) -> n(u) (points,).
-        length, x0, t_end: the period, its left end and the last time.
-        modes: waves kept besides the mean.
-        steps: steps of ETDRK4 for the whole of [0, t_end], if all were of one size; 10 at least.
-        degree: of the polynomial n; products are dealiased exactly by padding. (A higher one for other functions.)
-        outer_symbol: wavenumbers -> the factor under M: -ik/2 with n = u^2 for -u u_x. Left out, M = 1.
-        early_modes: for an initial value that is not smooth (a kink, a jump): waves kept at first. Windows of time then
+    Args:
+        initial: The initial value, x (points,) -> u (points,).
+        linear_symbol: Function from wavenumbers k, (modes + 1,) [1/length], to the factor of e^(ikx) under L: -nu k^2 for
+            nu u_xx.
+        nonlinear: The pointwise n, u (points,) -> n(u) (points,).
+        length: The period [length].
+        x0: Left end of the period [length].
+        t_end: Last time.
+        modes: Number of waves besides the mean.
+        steps: Number of steps of ETDRK4 for the whole of [0, t_end], if all were of one size; 10 at least.
+        degree: Degree of the polynomial n; products are dealiased exactly by padding. (A higher one for other functions.)
+        outer_symbol: Function from wavenumbers to the factor under M: -ik/2 with n = u^2 for -u u_x. None for M = 1.
+        early_modes: Number of waves at first, for an initial value that is not smooth (a kink, a jump). Time windows then
             grow geometrically from 0, with short steps at first, and waves are dropped as they decay, down to `modes`.
 
-    Raises UsageError for a resolution that makes no sense, and when the solution is no longer finite.
+    Returns:
+        The solution.
+
+    Raises:
+        UsageError: An impossible resolution, or a solution that does not stay finite.
 
     Good values: modes = 256, steps = 1000 for smooth solutions with layers of 1/100 of the period.
 
@@ -105,16 +114,17 @@ def solve_periodic(
     edges = _edges(equation, most, t_end) if early_modes is not None else np.array([0.0, t_end])
     windows = []
     for start, end in itertools.pairwise(edges):
-        kept = max(modes, int(np.flatnonzero(np.abs(c) > NEGLIGIBLE * np.abs(c).max()).max(initial=0)))
-        # At least a 64th of all steps for each window: what happens in it happens at its own scale of time.
-        number = max(int(np.ceil(steps * (end - start) / t_end - 1e-9)), steps // 64, STENCIL)
-        term, symbol = equation.in_fourier_space(kept)
-        windows.append(Window(*march(term, symbol, c[: kept + 1], float(start), float(end), number)))
+        # Waves that have decayed to rounding are dropped: they would only make the steps expensive.
+        wave_count = max(modes, int(np.flatnonzero(np.abs(c) > NEGLIGIBLE * np.abs(c).max()).max(initial=0)))
+        # At least a 64th of all steps for each window, however short: its own time scale is as short.
+        step_count = max(int(np.ceil(steps * (end - start) / t_end - 1e-9)), steps // 64, STENCIL)
+        term, symbol = equation.in_fourier_space(wave_count)
+        windows.append(Window(*march(term, symbol, c[: wave_count + 1], float(start), float(end), step_count)))
         c = windows[-1].coefficients[-1]
     return PeriodicSolution(tuple(windows), length, x0, initial)
 
 
-def converged_periodic(
+def refine_periodic(
     initial: Callable[[Real], Real],
     linear_symbol: Symbol,
     nonlinear: Callable[[Real], Real],
@@ -130,18 +140,18 @@ def converged_periodic(
     early_modes: int | None = None,
     refinements: int = 6,
 ) -> PeriodicSolution:
-    """Solve with twice the modes and steps again and again until two resolutions agree.
+    """Solve with doubled modes and steps until two resolutions agree.
 
-    Arguments
-        tolerance: the largest relative L2 difference, over [0, t_end] and the period, of the last two resolutions.
-        modes, steps, early_modes: the first resolution; all are doubled at once.
-        refinements: doublings at most.
-        The others are those of `solve_periodic`.
+    `tolerance` is the largest relative L2 difference of the last two resolutions, over [0, t_end] and the period;
+    `refinements` is the maximum number of doublings. `modes`, `steps` and `early_modes` are those of the first resolution, and
+    are doubled together. The other arguments are those of `solve_periodic`.
 
-    Returns the finer of the two; its `estimated_error` is their difference, hence an estimate of the coarser one's
-    error and a cautious one of its own.
+    Returns:
+        The finer of the last two. Its `estimated_error` is their difference: an estimate of the coarser one's error, and a
+        conservative one of its own.
 
-    Raises UsageError where `refinements` doublings do not suffice, besides what `solve_periodic` raises.
+    Raises:
+        UsageError: `refinements` doublings do not suffice, or a case of `solve_periodic`.
     """
 
     def solve(factor: int) -> PeriodicSolution:
@@ -169,13 +179,13 @@ def converged_periodic(
         coarse = fine
     raise UsageError(
         f"No two resolutions agree to {tolerance:g}: the last two differ by {estimate.relative_l2:.1e} (relative L2).",
-        where="converged_periodic",
+        where="refine_periodic",
         expected=f"agreement within {refinements} doublings from modes = {modes}, steps = {steps}",
         do="Start from more modes or steps, give early_modes if the initial value is not smooth, or ask for less.",
     )
 
 
-def kept_periodic(
+def periodic_from_cache(
     name: str,
     parameters: Sequence[float],
     initial: Callable[[Real], Real],
@@ -188,28 +198,26 @@ def kept_periodic(
     early_modes: int | None = None,
     **others: Any,
 ) -> PeriodicSolution:
-    """What `converged_periodic` returns, computed once on a machine and then read from `cache`.
+    """Return the result of `refine_periodic`, computed once on a machine and then read from `cache`.
 
-    Arguments
-        name: of its file.
-        parameters: all numbers that the equation depends on; another choice is another file.
-        The others are those of `converged_periodic`.
+    `name` is that of the cache file. `parameters` are all numbers that the equation depends on: another choice is another
+    file. The other arguments are those of `refine_periodic`.
     """
     resolution: dict[str, Any] = {"modes": modes, "steps": steps, "early_modes": early_modes, "tolerance": tolerance}
 
     def compute() -> dict[str, NDArray[np.generic]]:
-        return to_arrays(converged_periodic(initial, linear_symbol, nonlinear, **resolution, **others))
+        return to_arrays(refine_periodic(initial, linear_symbol, nonlinear, **resolution, **others))
 
     return from_arrays(cached(name, {"parameters": list(parameters), **resolution}, compute), initial)
 
 
 def _project(initial: Callable[[Real], Real], x0: float, length: float, modes: int, *, rough: bool) -> Complex:
-    """The Fourier coefficients of the initial value: projected, not interpolated."""
+    """Return the Fourier coefficients of the initial value, by projection rather than interpolation."""
     points = max(INITIAL_POINTS if rough else 0, scipy.fft.next_fast_len(8 * modes, real=True))
     values = np.asarray(initial(x0 + length * np.arange(points) / points), dtype=np.float64)
     if values.shape != (points,) or not np.all(np.isfinite(values)):
         raise UsageError(
-            "The initial value is not an array of finite numbers, one a point.",
+            "The initial value is not an array of finite numbers, one per point.",
             where="solve_periodic",
             expected="a function x (points,) -> values (points,)",
             do="Write it with numpy functions, and look for a division by zero.",
@@ -218,7 +226,7 @@ def _project(initial: Callable[[Real], Real], x0: float, length: float, modes: i
 
 
 def _edges(equation: _Equation, modes: int, t_end: float) -> Real:
-    """0 and geometric times up to t_end, the first so early that even the highest wave has hardly decayed."""
+    """Return 0 and geometric times up to t_end, the first so early that even the highest wave has hardly decayed."""
     fastest = float(np.abs(equation.linear_symbol(equation.wavenumbers(modes))).max())
     number = int(np.ceil(np.log(max(fastest * t_end, 1.0)) / np.log(RATIO)))
     return np.concatenate([[0.0], t_end * RATIO ** -np.arange(number, -1.0, -1.0)])

@@ -1,4 +1,4 @@
-"""A reference from a file: values on a grid, interpolated by cubic splines, or values at scattered points."""
+"""Reference solutions from files: values on a grid, interpolated by cubic splines, or values at scattered points."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ __all__ = ["GridTable", "ScatteredTable", "from_file", "read_columns"]
 
 Real = NDArray[np.float64]
 
-# Coordinates come back from the solver in float32 at worst: two that differ by less, as a share of the range, are one.
+# Coordinates come back from training in float32 at worst: two that differ by less, relative to the range, are one.
 SLACK = 1e-6
-# A cubic spline needs as many points along an axis.
+# Number of points along an axis that a cubic spline needs.
 FEWEST = 4
 
 
 @dataclass(frozen=True)
 class GridTable:
-    """Fields on a tensor grid; called with coordinates (points,) it gives {field: (points,)}, cubic in each of them.
+    """Fields on a tensor grid, called with coordinates, each (points,); it returns {field: (points,)} by cubic splines.
 
-    Between points h apart the error is about h^4 / 400 times the fourth derivative, some ten times that in the cells at
+    Between points h apart the error is about h^4 / 400 times the fourth derivative, and about ten times that in the cells at
     the ends; the values on the grid are exact.
 
-    Arguments
-        path: the file, for messages.
-        axes: the values of each coordinate, increasing, by name.
-        splines: one spline a field.
-        points: None: the fields are known everywhere between the ends of the axes.
+    Args:
+        path: The file, for messages.
+        axes: Increasing values of each coordinate, by name.
+        splines: One spline per field.
+        points: Always None: the fields are known everywhere between the ends of the axes.
     """
 
     path: Path
@@ -45,7 +45,11 @@ class GridTable:
     points: None = None
 
     def __call__(self, *args: ArrayLike, **coordinates: ArrayLike) -> dict[str, Real]:
-        """The fields at points inside the grid. Raises UsageError for points outside."""
+        """Return the fields at points inside the grid.
+
+        Raises:
+            UsageError: A point lies outside the grid, or the coordinates are not those of the file.
+        """
         X = _stack(self.path, list(self.axes), args, coordinates)
         for i, (name, axis) in enumerate(self.axes.items()):
             slack = SLACK * (axis[-1] - axis[0])
@@ -63,13 +67,13 @@ class GridTable:
 
 @dataclass(frozen=True)
 class ScatteredTable:
-    """Fields at scattered points, which are the only ones it can be called with; then as `GridTable`.
+    """Fields at scattered points; it is called as a `GridTable`, but at points of the file only.
 
-    Arguments
-        path: the file, for messages.
-        names: of the coordinates, in the order of the columns of `points`.
-        points: the file's own points, of shape (points, coordinates).
-        values: the fields there, {field: (points,)}.
+    Args:
+        path: The file, for messages.
+        names: Names of the coordinates, in the order of the columns of `points`.
+        points: Points of the file, (points, coordinates).
+        values: Fields at these points, {field: (points,)}.
     """
 
     path: Path
@@ -78,7 +82,11 @@ class ScatteredTable:
     values: dict[str, Real]
 
     def __call__(self, *args: ArrayLike, **coordinates: ArrayLike) -> dict[str, Real]:
-        """The fields at some of the file's own points. Raises UsageError for any other point."""
+        """Return the fields at points of the file.
+
+        Raises:
+            UsageError: A point is not in the file, or the coordinates are not those of the file.
+        """
         X = _stack(self.path, self.names, args, coordinates)
         scale = np.ptp(self.points, axis=0)
         scale[scale == 0.0] = 1.0
@@ -95,20 +103,23 @@ class ScatteredTable:
 
 
 def from_file(path: str | Path, coordinates: list[str], fields: list[str]) -> GridTable | ScatteredTable:
-    """A reference from a CSV file with a header, or from an .npz file with arrays by the same names.
+    """Read a reference from a CSV file with a header, or from an .npz file with arrays by the same names.
 
-    Flat columns, one value a point, are taken as a grid where the points are all combinations of at least 4 values of
-    each coordinate, in any order, and as scattered points elsewhere. An .npz file may also hold a 1-D array for each
-    coordinate and an array for each field of the shape (values of the first coordinate, of the second, ...).
+    Flat columns, one value per point, are read as a grid where the points are all combinations of at least 4 values of each
+    coordinate, in any order, and as scattered points otherwise. An .npz file may also hold a 1-D array per coordinate and an
+    array per field of the shape (values of the first coordinate, of the second, ...).
 
-    Arguments
-        path: ends in .csv or .npz.
-        coordinates, fields: names of columns; others in the file are passed over.
+    Args:
+        path: Path that ends in .csv or .npz.
+        coordinates: Names of the coordinates in the file.
+        fields: Names of the fields in the file; other columns are ignored.
 
-    Returns a callable: table(t=..., x=...) or table(t, x), each (points,), gives {field: (points,)}. Its `points` is
-    None for a grid, else the only points (points, coordinates) that it knows.
+    Returns:
+        A callable: table(t=..., x=...) or table(t, x), each (points,), returns {field: (points,)}. Its `points` is None for a
+        grid, else the only points, (points, coordinates), at which it is known.
 
-    Raises UsageError for whatever is wrong with the file.
+    Raises:
+        UsageError: A missing or unreadable file, a missing column, or values that do not fit together.
     """
     file = Path(path)
     if file.suffix.lower() not in (".csv", ".npz"):
@@ -155,7 +166,7 @@ def _table(file: Path, where: dict[str, Real], what: dict[str, Real]) -> GridTab
 
 
 def _flat(file: Path, where: dict[str, Real], what: dict[str, Real]) -> GridTable | ScatteredTable:
-    """Flat columns, sorted into a grid if they are one."""
+    """Return flat columns as a grid if they form one, else as scattered points."""
     points = np.stack([values.ravel() for values in where.values()], axis=1)
     axes, places = zip(*(np.unique(column, return_inverse=True) for column in points.T), strict=True)
     shape = tuple(axis.size for axis in axes)
@@ -179,17 +190,15 @@ def _grid(file: Path, where: dict[str, Real], what: dict[str, Real]) -> GridTabl
                 f"'{name}' has {axis.size} values, {np.unique(axis).size} of them different.",
                 where=shown_path(file),
                 expected=f"at least {FEWEST} values along each axis of a grid, all different",
-                do="Give more values, or flat columns with one value a point.",
+                do="Give more values, or flat columns with one value per point.",
             )
     return GridTable(file, where, {field: _spline(list(where.values()), values) for field, values in what.items()})
 
 
 def _spline(axes: list[Real], values: Real) -> NdBSpline:
-    """The tensor-product cubic spline (not-a-knot) through the values, fitted axis by axis.
-
-    RegularGridInterpolator(method="cubic") solves for the same spline iteratively, to a tolerance of 1e-6 that left
-    3e-5 on the grid points of sin(3t) cos(4x); a reference must not be worse than what it judges.
-    """
+    """Return the tensor-product cubic spline (not-a-knot) through the values, fitted axis by axis."""
+    # RegularGridInterpolator(method="cubic") solves for the same spline iteratively, to a tolerance of 1e-6 that left an
+    # error of 3e-5 on the grid points of sin(3t) cos(4x): a reference must be more accurate than the solutions it judges.
     knots, c = [], values
     for i, axis in enumerate(axes):
         fitted = make_interp_spline(axis, np.moveaxis(c, i, 0), k=3)
@@ -199,13 +208,13 @@ def _spline(axes: list[Real], values: Real) -> NdBSpline:
 
 
 def _read_npz(file: Path, wanted: Collection[str]) -> dict[str, Real]:
-    """The arrays of an .npz file by name, those that are not wanted left out if they hold no real numbers."""
+    """Return the arrays of an .npz file by name; those that are neither wanted nor real numbers are left out."""
     require_file(file)
     try:
         with np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as problem:
-        # NumPy takes what is no archive for a pickle, and advises to load it as one.
+        # NumPy mistakes a file that is no archive for a pickle, and advises to load it as one.
         kind = "it holds Python objects" if zipfile.is_zipfile(file) else "it is no archive of arrays"
         reason = kind if "pickle" in str(problem) else problem
         raise UsageError(
@@ -229,7 +238,7 @@ def _read_npz(file: Path, wanted: Collection[str]) -> dict[str, Real]:
 
 
 def _stack(path: Path, names: list[str], args: tuple[ArrayLike, ...], named: dict[str, ArrayLike]) -> Real:
-    """The coordinates as (points, coordinates)."""
+    """Return the coordinates as (points, coordinates)."""
     if len(args) + len(named) != len(names) or (named and sorted(named) != sorted(names)):
         raise UsageError(
             f"The reference is asked with {len(args) + len(named)} coordinates: {', '.join(named) or 'without names'}.",

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from pinnkit.evaluation.accuracy import FieldError
 from pinnkit.objective import AnyObjective
-from pinnkit.optim.loss_scaling import described_scale
+from pinnkit.optim.loss_scaling import describe_scale
 from pinnkit.runs.run import Run
 from pinnkit.training.state import TrainState
 from pinnkit.training.trainer import Report
@@ -42,7 +42,7 @@ class History:
                 row["errors"] = {f: e.relative_l2 for f, e in self.errors.items()}
         if unknowns := self.run.problem.unknowns():
             row["unknowns"] = {n: float(u.value(state.params["unknowns"][n])) for n, u in unknowns.items()}
-        row |= described_scale(state.optimiser)
+        row |= describe_scale(state.optimiser)
         if report.event:
             row["event"] = report.event
         every = self.run.recipe.gradients

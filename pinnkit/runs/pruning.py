@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pinnkit.errors import UsageError
-from pinnkit.models import LayeredModel, Mask
+from pinnkit.models import ConnectivityMask, LayeredModel
 from pinnkit.objective import Parameters
 from pinnkit.runs.run import Run
 
@@ -42,7 +42,7 @@ def pruned(run: Run, params: Parameters, keep: float) -> LayeredModel:
     sizes = run.objective.network.embedding.features, len(run.problem.fields)
     module: Any = run.objective.network.module(params)
     masks = tuple(
-        Mask.of(largest(np.asarray(dense.kernel_used()), 1.0 if layer.entry else keep))
+        ConnectivityMask.of(largest(np.asarray(dense.weight_matrix()), 1.0 if layer.entry else keep))
         for dense, layer in zip(module.layers, model.layers(*sizes), strict=True)
     )
     return replace(model, masks=masks)

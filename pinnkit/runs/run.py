@@ -191,7 +191,7 @@ def described(
         model = replace(model, init=init, gain=gain)  # type: ignore[arg-type]
     found = objective(model, recipe.weights)
     count = found.network.count()
-    stages = tuple(s for stage in recipe.stages for s in stage.resolved(count, recipe.working))
+    stages = tuple(s for stage in recipe.stages for s in stage.resolve(count, recipe.working))
     require_memory_of_stages(stages, count, dtype)
     return found, replace(recipe, stages=stages)
 

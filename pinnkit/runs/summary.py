@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.figures.terminal import print_summary
-from pinnkit.optim.loss_scaling import described_scale
+from pinnkit.optim.loss_scaling import describe_scale
 from pinnkit.runs.folder import RunFolder
 
 
@@ -54,7 +54,7 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[st
         "compile_seconds": float(state.compile_seconds),
         "rescues": int(state.rescues),
         "events": [m["event"] for m in metrics if "event" in m],
-        **({"short": dataclasses.asdict(short) | described_scale(state.optimiser)} if short else {}),
+        **({"short": dataclasses.asdict(short) | describe_scale(state.optimiser)} if short else {}),
         "diverged": evaluation.diverged,
         "interrupted": evaluation.interrupted,
         "exit_status": evaluation.exit_status(),

@@ -21,7 +21,7 @@ from pinnkit.training.schedule import Reached
 from pinnkit.training.state import BestPlace, GoodPlace, TrainState, all_finite
 from pinnkit.training.step import LONGEST, Chunk, ChunkResult, compiled_chunk
 from pinnkit.training.trainer import Ending, Report, Trainer
-from pinnkit.weighting import unweighted, weigher
+from pinnkit.weighting import drop_weights, weigher
 
 RESCUES = 3
 """Times that a stage goes back after NaN or Inf before the run gives up."""
@@ -118,7 +118,7 @@ class Loop(Trainer):
 
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, float]:
         """Mean squared residual of each term, in the order of the problem."""
-        found = self._mean_squares(params, unweighted(points))
+        found = self._mean_squares(params, drop_weights(points))
         return {term: float(found[term]) for term in self.objective.terms}
 
     def start(self) -> TrainState:

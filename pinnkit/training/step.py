@@ -12,8 +12,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from pinnkit.compilation import jit_once
 from pinnkit.objective import AnyObjective, Parameters, PointSets
-from pinnkit.optim import Optimiser, kept_values
-from pinnkit.optim.loss_scaling import loss_scaled
+from pinnkit.optim import Optimiser, stored_value
+from pinnkit.optim.loss_scaling import scale_loss
 from pinnkit.training.state import all_finite
 
 LONGEST = 500
@@ -50,7 +50,7 @@ def compiled_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float)
     optimiser = optax.with_extra_args_support(stage.transformation(step_scale))
     scaled = objective.network.working == jnp.float16
     if scaled:
-        optimiser = loss_scaled(optimiser)
+        optimiser = scale_loss(optimiser)
 
     def chunk(params: Parameters, state: Any, points: PointSets, count: Any) -> ChunkResult:
         def loss(p: Parameters) -> Float[Array, ""]:
@@ -62,7 +62,7 @@ def compiled_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float)
         def value_and_grad(p: Parameters, s: Any) -> Any:
             if scaled:
                 return objective.loss_and_scaled_slope(p, points, s.scale)
-            return kept_values.value_and_grad(loss, p, s) if stage.keeps_value else jax.value_and_grad(loss)(p)
+            return stored_value.value_and_grad(loss, p, s) if stage.keeps_value else jax.value_and_grad(loss)(p)
 
         def step(carry: Any) -> Any:
             i, params, state, losses, *_ = carry
@@ -72,7 +72,7 @@ def compiled_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float)
             allowed = scaled and state.scale > 1  # a gradient that is not finite: left out, and the factor is smaller
             good = jnp.isfinite(value) & (all_finite(grad) | allowed) & all_finite(new)
             kept = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, params)
-            done = stage.stalled(new_state.inner if scaled else new_state) | (value < stage.loss_below)
+            done = stage.stalls(new_state.inner if scaled else new_state) | (value < stage.loss_below)
             return i + good, kept, new_state, losses.at[i].set(value), ~good, done, new
 
         def goes_on(carry: Any) -> Any:

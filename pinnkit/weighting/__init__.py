@@ -1,10 +1,10 @@
-"""Weights that follow the residuals: of terms, of points, in time. They change between compiled chunks only."""
+"""Adaptive weights that follow the residuals: of terms, of points, in time. They change between compiled chunks only."""
 
 from pinnkit.weighting.attention import ResidualAttention, SelfAdaptive, VariationalAttention
 from pinnkit.weighting.base import Weighting
 from pinnkit.weighting.causal import Causality
 from pinnkit.weighting.terms import NTK, GradientNorm
-from pinnkit.weighting.weigher import WEIGHTINGS, Weigher, unweighted, weigher
+from pinnkit.weighting.weigher import WEIGHTINGS, Weigher, drop_weights, weigher
 
 __all__ = [
     "NTK",
@@ -16,6 +16,6 @@ __all__ = [
     "VariationalAttention",
     "Weigher",
     "Weighting",
-    "unweighted",
+    "drop_weights",
     "weigher",
 ]

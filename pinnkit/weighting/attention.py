@@ -1,7 +1,6 @@
-"""Weights of single points: where the residual is large, it counts more.
+"""Weights of single collocation points, larger where the residual is large.
 
-Points that are drawn anew have no past. What a weighting would have remembered of them starts again from the residuals
-that they have: each class says how.
+Resampled points have no history. Their state is computed from their present residuals; each class describes how.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pinnkit.objective import Objective, Parameters, PointSets
-from pinnkit.weighting.base import Factors, Weighting, Where, groups_of, residuals_in
+from pinnkit.weighting.base import Factors, Weighting, Where, group_residuals, groups_of
 
 Potential = Literal["exponential", "quadratic"]
 Per = Literal["point", "term"]
@@ -22,10 +21,10 @@ Per = Literal["point", "term"]
 
 @dataclass(frozen=True, kw_only=True)
 class _Attention(Weighting):
-    """State: a number for each point of each term that is looked at. Abstract."""
+    """A weighting whose state is one number per point of each weighted term. Abstract."""
 
     where: Where = "interior"
-    """Whose points are weighed: those of the interior, or all."""
+    """Regions whose points are weighted: the interior, or all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -33,12 +32,12 @@ class _Attention(Weighting):
             self.refuse("where", "one of " + ", ".join(get_args(Where)))
 
     def sizes(self, objective: Objective, params: Parameters, points: PointSets) -> Factors:
-        """|r|, {term: (points,)}."""
-        found = residuals_in(objective, groups_of(objective, self.where), params, points)
-        return {t: jnp.abs(r) for t, r in found.items()}
+        """Return |r| by term, {term: (points,)}."""
+        residuals = group_residuals(objective, groups_of(objective, self.where), params, points)
+        return {t: jnp.abs(r) for t, r in residuals.items()}
 
     def fresh(self, objective: Objective, state: Any, params: Parameters, points: PointSets) -> Any:
-        """As at the start."""
+        """Return the state for new points, computed as at the start."""
         return self.init(objective, params, points)
 
 
@@ -46,19 +45,18 @@ class _Attention(Weighting):
 class ResidualAttention(_Attention):
     """Residual-based attention: lambda <- memory lambda + rate |r| / max |r|, and the loss is mean((lambda r)^2).
 
-    Source: Anagnostopoulos et al. 2024 (RBA). Updates are rarer here than one a step, so the memory is
-    shorter. On new points lambda is what it would be had their residual always been as it is: rate / (1 - memory)
-    |r| / max |r|.
+    The method was designed for an update with each step of Adam. Points with a small residual have almost no weight, and a
+    quasi-Newton stage lets them drift until the next update: use a small `every`, or `VariationalAttention`, in which every
+    point has weight. On new points lambda is its stationary value for a constant residual: rate / (1 - memory) |r| / max |r|.
 
-    Made for an update with each step of Adam. Points without a residual have no weight, and a quasi-Newton stage lets them
-    drift until the next update: `every` small, or `VariationalAttention`, whose points all count.
+    Source: Anagnostopoulos et al. 2024 (RBA). Updates are rarer here than one per step, so the memory is shorter.
     """
 
     name: ClassVar[str] = "residual_attention"
     memory: float = 0.9
-    """Share of lambda that stays at an update (gamma)."""
+    """Share of lambda that an update keeps (gamma)."""
     rate: float = 0.1
-    """What an update adds where the residual is largest (eta); lambda stays below rate / (1 - memory)."""
+    """Increase of lambda per update where the residual is largest (eta); lambda stays below rate / (1 - memory)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,26 +64,26 @@ class ResidualAttention(_Attention):
         self.require("rate", above=0)
 
     def init(self, objective: Objective, params: Parameters, points: PointSets) -> Factors:
-        """What lambda would be had the residual always been as it is."""
+        """Return the stationary lambda of a constant residual."""
         bound = self.rate / (1.0 - self.memory)
-        return {t: bound * of_largest(r) for t, r in self.sizes(objective, params, points).items()}
+        return {t: bound * relative_to_largest(r) for t, r in self.sizes(objective, params, points).items()}
 
     def update(self, objective: Objective, state: Factors, params: Parameters, points: PointSets) -> Factors:
-        """memory lambda + rate |r| / max |r|."""
+        """Return memory lambda + rate |r| / max |r|."""
         sizes = self.sizes(objective, params, points)
-        return {t: self.memory * state[t] + self.rate * of_largest(r) for t, r in sizes.items()}
+        return {t: self.memory * state[t] + self.rate * relative_to_largest(r) for t, r in sizes.items()}
 
     def factors(self, objective: Objective, state: Factors, points: PointSets) -> Factors:
-        """lambda^2: the loss is a mean of (lambda r)^2."""
+        """Return lambda^2: the loss is a mean of (lambda r)^2."""
         return {t: v**2 for t, v in state.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class VariationalAttention(_Attention):
-    """Variational residual-based attention: points count as a potential of the residual says, with mean 1.
+    """Variational residual-based attention: weights are the slope of a convex potential of the residual, with mean 1.
 
     "exponential": v ~ exp(sharpness |r| / max |r|), which makes the largest residual small; "quadratic": v ~ |r|.
-    v <- memory v + (1 - memory) tilt / mean(tilt). On new points v is the tilt of their residual, without a past.
+    v <- memory v + (1 - memory) tilt / mean(tilt). On new points v is the tilt of their residual.
 
     Source: Toscano et al. 2025 (vRBA): the weights are those of the dual of a convex potential of the residual. There the
     exponential weights are scaled by their largest and the sharpness follows from the residuals; here it is an option, and
@@ -94,11 +92,11 @@ class VariationalAttention(_Attention):
 
     name: ClassVar[str] = "variational_attention"
     potential: Potential = "exponential"
-    """Potential of the residual whose slope the weights are."""
+    """Potential of the residual whose slope gives the weights."""
     sharpness: float = 3.0
-    """Of the exponential: the largest residual counts exp(sharpness) times as much as none."""
+    """Sharpness of the exponential: the largest residual weighs exp(sharpness) times as much as a zero one."""
     memory: float = 0.0
-    """Share of the old weights that stays at an update."""
+    """Share of the old weights that an update keeps."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,20 +106,20 @@ class VariationalAttention(_Attention):
         self.require("memory", least=0, below=1)
 
     def init(self, objective: Objective, params: Parameters, points: PointSets) -> Factors:
-        """The tilt of the present residuals."""
+        """Return the tilt of the present residuals."""
         return {t: self._tilt(r) for t, r in self.sizes(objective, params, points).items()}
 
     def update(self, objective: Objective, state: Factors, params: Parameters, points: PointSets) -> Factors:
-        """memory v + (1 - memory) tilt."""
+        """Return memory v + (1 - memory) tilt."""
         tilts = self.init(objective, params, points)
         return {t: self.memory * state[t] + (1.0 - self.memory) * tilt for t, tilt in tilts.items()}
 
     def factors(self, objective: Objective, state: Factors, points: PointSets) -> Factors:
-        """The state itself."""
+        """Return the state itself."""
         return state
 
     def _tilt(self, size: Float[Array, " points"]) -> Float[Array, " points"]:
-        q = of_largest(size)
+        q = relative_to_largest(size)
         # Relative to the largest, so that no exponential overflows.
         tilt = jnp.exp(self.sharpness * (q - 1.0)) if self.potential == "exponential" else q
         mean = jnp.mean(tilt)
@@ -130,7 +128,7 @@ class VariationalAttention(_Attention):
 
 @dataclass(frozen=True, kw_only=True)
 class SelfAdaptive(_Attention):
-    """Self-adaptive weights: they go up the gradient of the loss that the network goes down. The mask is lambda^2.
+    """Self-adaptive weights lambda^2: they ascend the gradient of the loss that the network descends.
 
     lambda <- lambda + rate g / max g, g = dL/dlambda = 2 lambda w r^2 / N (of a term: 2 lambda w mean(r^2)), from lambda = 1.
 
@@ -141,11 +139,11 @@ class SelfAdaptive(_Attention):
 
     name: ClassVar[str] = "self_adaptive"
     where: Where = "all"
-    """Whose points are weighed: those of the interior, or all."""
+    """Regions whose points are weighted: the interior, or all."""
     per: Per = "point"
-    """One lambda for each point, or one for each term."""
+    """Granularity of lambda: one per point, or one per term."""
     rate: float = 1.0
-    """What an update adds to the lambda whose gradient is largest."""
+    """Increase per update of the lambda whose gradient is largest."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -154,31 +152,31 @@ class SelfAdaptive(_Attention):
         self.require("rate", above=0)
 
     def init(self, objective: Objective, params: Parameters, points: PointSets) -> Any:
-        """One, everywhere."""
+        """Return lambda = 1 everywhere."""
         shapes = jax.eval_shape(lambda p: self.sizes(objective, p, points), params)
         return {t: jnp.ones(a.shape if self.per == "point" else (), a.dtype) for t, a in shapes.items()}
 
     def update(self, objective: Objective, state: Any, params: Parameters, points: PointSets) -> Any:
-        """One step up."""
+        """Return lambda after one step of gradient ascent."""
         sizes = self.sizes(objective, params, points)
         if self.per == "point":
-            return {t: state[t] + self.rate * of_largest(state[t] * r**2) for t, r in sizes.items()}
+            return {t: state[t] + self.rate * relative_to_largest(state[t] * r**2) for t, r in sizes.items()}
         gradients = {t: state[t] * objective.weights[t] * jnp.mean(r**2) for t, r in sizes.items()}
         largest = jnp.max(jnp.stack(list(gradients.values())))
         return {t: state[t] + self.rate * g / jnp.where(largest > 0, largest, 1.0) for t, g in gradients.items()}
 
     def fresh(self, objective: Objective, state: Any, params: Parameters, points: PointSets) -> Any:
-        """Points start again; terms go on."""
+        """Return lambda for new points: 1 per point; per term it stays."""
         return self.init(objective, params, points) if self.per == "point" else state
 
     def factors(self, objective: Objective, state: Any, points: PointSets) -> Factors:
-        """lambda^2."""
+        """Return lambda^2."""
         groups = groups_of(objective, self.where)
         counts = {t: points[g.name].X.shape[0] for g in groups for t in objective.equations.terms(g)}
         return {t: jnp.broadcast_to(state[t] ** 2, (n,)) for t, n in counts.items()}
 
 
-def of_largest(size: Float[Array, " points"]) -> Float[Array, " points"]:
-    """size / max(size); zero where all are zero."""
+def relative_to_largest(size: Float[Array, " points"]) -> Float[Array, " points"]:
+    """Return size / max(size); zero where all are zero."""
     largest = jnp.max(size)
     return size / jnp.where(largest > 0, largest, 1.0)

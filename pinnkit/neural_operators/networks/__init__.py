@@ -15,7 +15,7 @@ from pinnkit.neural_operators.model import GridModel
 
 
 def collect_networks() -> dict[str, type[GridModel]]:
-    """The networks of this folder by name: that of their file, or of their class where the two differ."""
+    """Return the networks of this folder by the name of their file, or of their class where the two differ."""
     networks: dict[str, type[GridModel]] = {}
     for file in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{file.name}")

@@ -1,4 +1,4 @@
-"""A deep autoencoder of dense layers without normalisation: it trains if its start is right, and not otherwise."""
+"""A deep autoencoder of dense layers without normalisation, which trains from a sound initialisation only."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from pinnkit.validation import require_number
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """ReLU layers down to a few numbers, the code, and up again to the fields of all cells."""
+    """An autoencoder: ReLU layers from all cells down to a few values, the code, and up again to the fields."""
 
     width: int = 128
-    """Units of each hidden layer but the code."""
+    """Number of units of each hidden layer except the code."""
     depth: int = 20
-    """Layers with weights: an even number, half of them before the code."""
+    """Number of layers with weights: even, half of them before the code."""
     code: int = 16
     """Number of values that a sample is compressed to."""
     init: Literal["he", "lecun", "glorot", "orthogonal"] = "he"
     """Variance of the weights: he 2/n_in after ReLU, lecun 1/n_in, glorot 2/(n_in + n_out), orthogonal."""
     init_scale: float = 1.0
-    """Factor of every weight's standard deviation at the start."""
+    """Factor of the standard deviation of every weight at initialisation."""
 
     def __post_init__(self) -> None:
         for option, least in (("width", 1), ("depth", 4), ("code", 1)):
@@ -48,7 +48,7 @@ class Autoencoder:
         require_number(self.init_scale, "Autoencoder.init_scale", where="Autoencoder.init_scale", above=0)
 
     def expected(self, cells: tuple[int, ...], inputs: int, outputs: int, mean_square: float) -> dict[str, Expected]:
-        """Each layer multiplies mean squares by its variance times what it sums, half of it after ReLU; gradients too."""
+        """Return the expected sizes by layer: each multiplies mean squares by n_in times its variance, halved after ReLU."""
         count = math.prod(cells)
         sizes = list(pairwise(self.sizes(count * inputs, count * outputs)))
         factors = [
@@ -63,19 +63,19 @@ class Autoencoder:
         }
 
     def sound(self) -> Autoencoder:
-        """The same network with the variance of He, unscaled."""
+        """Return the same network with the variance of He, unscaled."""
         return replace(self, init="he", init_scale=1.0)
 
     def reads_numbers(self, i: int) -> bool:
-        """Whether a layer, counted from 0, reads what no ReLU has halved: the input, or the code."""
+        """Whether a layer, counted from 0, reads the input or the code, to which no ReLU is applied."""
         return i in (0, self.depth // 2)
 
     def gain2(self, i: int) -> float:
-        """Squared gain of a layer: over the mean square of what it reads, that of the sum before it."""
+        """Return the squared gain of a layer, counted from 0: 2 after ReLU, which halves the mean square, else 1."""
         return 1.0 if self.reads_numbers(i) else 2.0
 
     def sizes(self, inputs: int, outputs: int) -> tuple[int, ...]:
-        """Units from the input to the output."""
+        """Return the numbers of units from the input to the output."""
         half = (self.width,) * (self.depth // 2 - 1)
         return (inputs, *half, self.code, *half, outputs)
 
@@ -86,13 +86,13 @@ class Autoencoder:
         return AutoencoderModule(self, cells, inputs, outputs, rngs=rngs, dtype=dtype)
 
 
-def scaled(init: Initialiser, factor: float) -> Initialiser:
-    """The initialiser with every weight `factor` times as large."""
+def scale_initialiser(init: Initialiser, factor: float) -> Initialiser:
+    """Return the initialiser whose weights are `factor` times as large."""
     return lambda key, shape, dtype: factor * init(key, shape, dtype)
 
 
 class AutoencoderModule(nnx.Module):
-    """Dense layers with ReLU between them; the code, the first layer's input and the output are not activated."""
+    """Dense layers with ReLU between them; the input, the code and the output are not activated."""
 
     def __init__(
         self,
@@ -109,14 +109,14 @@ class AutoencoderModule(nnx.Module):
         sizes = model.sizes(count * inputs, count * outputs)
         layers = []
         for i, (n_in, n_out) in enumerate(pairwise(sizes)):
-            kernel = scaled(initialiser(model.init, model.gain2(i)), model.init_scale)
+            kernel = scale_initialiser(initialiser(model.init, model.gain2(i)), model.init_scale)
             layers.append(nnx.Linear(n_in, n_out, kernel_init=kernel, dtype=kind, param_dtype=kind, rngs=rngs))
         self.layers = nnx.List(layers)
 
     def __call__(
         self, X: Float[Array, "samples *cells inputs"], /, watch: Watch | None = None
     ) -> Float[Array, "samples *cells outputs"]:
-        """Through the code and back."""
+        """Apply encoder and decoder."""
         h = X.reshape(X.shape[0], -1)
         for i, layer in enumerate(self.layers):
             h = layer(h if self.model.reads_numbers(i) else jax.nn.relu(h))

@@ -1,4 +1,4 @@
-"""A dense convolutional encoder-decoder: within a block every layer reads the outputs of all layers before it."""
+"""A dense convolutional encoder-decoder: within a block every layer reads the outputs of all previous layers."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from pinnkit.init.initialisers import Initialiser, float_dtype
 from pinnkit.init.layers import convolution, depthwise, pointwise, transposed
 from pinnkit.models.layered import require_count
 from pinnkit.neural_operators.model import Expected, Watch
-from pinnkit.neural_operators.networks.convolutions import Doubling, convolved
+from pinnkit.neural_operators.networks.convolutions import Doubling, convolve
 
 WINDOW = 3
 AFTER_RELU = 2.0
-"""Squared gain of a layer that reads normalised units after ReLU."""
-AS_IT_IS = 1.0
+"""Squared gain of a layer that reads normalised and activated units (ReLU)."""
+UNACTIVATED = 1.0
 """Squared gain of a layer whose inputs are not activated."""
 
 
 @dataclass(frozen=True)
 class DenseED:
-    """Encoder and decoder of dense blocks; every layer is normalisation, ReLU, convolution.
+    """An encoder-decoder of dense blocks, whose layers are normalisation, ReLU and convolution.
 
-    Halved by a depthwise and a pointwise convolution, doubled by a pointwise and a transposed one; what the encoder had at a
-    resolution is read again by the decoder.
+    A depthwise and a pointwise convolution halve the grid, a pointwise and a transposed one double it. Skip connections pass
+    the encoder's channels at each resolution to the decoder.
 
     Source: Zhu and Zabaras 2018 (arXiv 1801.06879), fig. 3, without its first pooling; depthwise separable as Howard et al. 2017.
     """
 
     growth: int = 8
-    """Channels that each layer of a dense block adds."""
+    """Number of channels that each layer of a dense block adds."""
     layers: tuple[int, ...] = (3, 3, 3)
-    """Layers of the dense block at each resolution, in encoder and decoder; the finest first, each half of the one before."""
+    """Number of layers of the dense block at each resolution, in encoder and decoder, the finest first; each halves the grid."""
     channels: int = 16
-    """Channels of the first layer, and after each halving or doubling."""
+    """Number of channels of the first layer, and after each halving or doubling."""
 
     def __post_init__(self) -> None:
         for option in ("growth", "channels"):
@@ -62,7 +62,7 @@ class DenseED:
         return len(self.layers) - 1
 
     def expected(self, cells: tuple[int, ...], inputs: int, outputs: int, mean_square: float) -> dict[str, Expected]:
-        """Mean squares of one after each normalisation, less where a transposed convolution has fewer inputs at the rim."""
+        """Return the expected mean squares: one after normalisation, less for transposed convolutions, by their rim."""
         del outputs
         sizes = {"first layer": Expected((inputs * mean_square + len(cells)) / (inputs + len(cells)))}
         for level in range(1, self.levels + 1):
@@ -70,6 +70,7 @@ class DenseED:
             sizes |= dict.fromkeys((f"halving {level}, {kind}" for kind in ("depthwise", "pointwise")), Expected(1.0))
         sizes |= self._block("middle", self.layers[-1])
         for level in range(self.levels, 0, -1):
+            # The outermost cells of the finer grid have one of the two inputs less along an axis.
             met = math.prod(1.0 - 1.0 / (2 * n // 2**level) for n in cells)
             sizes |= {f"doubling {level}, pointwise": Expected(1.0), f"doubling {level}, transposed": Expected(met)}
             sizes |= self._block(f"up {level}", self.layers[level - 1])
@@ -80,13 +81,17 @@ class DenseED:
         return dict.fromkeys((f"{name}, layer {i}" for i in range(1, layers + 1)), Expected(1.0))
 
     def sound(self) -> DenseED:
-        """The network itself: it has no other start."""
+        """Return the network itself, which has no other initialisation."""
         return self
 
     def build_on(
         self, cells: tuple[int, ...], inputs: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike
     ) -> DenseEDModule:
-        """Build the module, with random parameters. Raises UsageError for a grid that cannot be halved so often."""
+        """Build the module, with random parameters.
+
+        Raises:
+            UsageError: The grid cannot be halved so often.
+        """
         if any(n % 2**self.levels or n < WINDOW * 2**self.levels for n in cells):
             fewer = " ".join(map(str, self.layers[:-1])) if self.levels > 1 else ""
             raise UsageError(
@@ -100,22 +105,22 @@ class DenseED:
 
 
 class Unit(nnx.Module):
-    """Normalisation over samples and cells, ReLU, a layer: variance one at its output, whatever is summed into a unit.
+    """Normalisation over samples and cells, ReLU, and a layer: its output has variance one for any number of inputs.
 
     Source: Ioffe and Szegedy 2015, eqs. (1) to (4); He et al. 2015, eq. (10).
     """
 
     def __init__(self, name: str, channels: int, layer: nnx.Module, *, rngs: nnx.Rngs, dtype: Any) -> None:
         self.name = name
-        # momentum 0: what `eval` normalises by is the mean and the variance of the one batch before it.
+        # momentum 0: `eval` normalises by the mean and the variance of the one batch before it, the calibration samples.
         self.norm = nnx.BatchNorm(channels, momentum=0.0, dtype=dtype, param_dtype=dtype, rngs=rngs)
-        # flax begins with float32 whatever the dtype is.
+        # flax starts the statistics in float32 whatever the dtype is.
         self.norm.mean = nnx.BatchStat(jnp.zeros(channels, dtype))
         self.norm.var = nnx.BatchStat(jnp.ones(channels, dtype))
         self.layer = layer
 
     def __call__(self, h: Array, watch: Watch | None) -> Array:
-        """(samples, *cells, channels) to the layer's."""
+        """Apply the unit to (samples, *cells, channels)."""
         out: Array = self.layer(jax.nn.relu(self.norm(h)))
         if watch is not None:
             watch(self.name, out)
@@ -123,7 +128,7 @@ class Unit(nnx.Module):
 
 
 class DenseEDModule(nnx.Module):
-    """The layers in their order; coordinates are inputs too, since no layer knows where its window is."""
+    """The network of a `DenseED`. Coordinates are inputs too, since a convolution does not know its position."""
 
     def __init__(
         self,
@@ -136,19 +141,19 @@ class DenseEDModule(nnx.Module):
         dtype: DTypeLike,
     ) -> None:
         self.model, self.kind, self.rank = model, float_dtype(dtype), len(cells)
-        self.first = self._convolution(inputs + self.rank, model.channels, WINDOW, convolution(AS_IT_IS), rngs)
-        width, held = model.channels, []
+        self.first = self._convolution(inputs + self.rank, model.channels, WINDOW, convolution(UNACTIVATED), rngs)
+        width, skip_widths = model.channels, []
         down, halvings, doublings, up = [], [], [], []
         for level in range(model.levels):
             down.append(nnx.List(self._block(f"down {level + 1}", width, model.layers[level], rngs)))
-            held.append(width := width + model.layers[level] * model.growth)
+            skip_widths.append(width := width + model.layers[level] * model.growth)
             halvings.append(nnx.List(self._halving(f"halving {level + 1}", width, rngs)))
             width = model.channels
         middle = self._block("middle", width, model.layers[-1], rngs)
         width += model.layers[-1] * model.growth
         for level in reversed(range(model.levels)):
             doublings.append(nnx.List(self._doubling(f"doubling {level + 1}", width, rngs)))
-            width = model.channels + held[level]
+            width = model.channels + skip_widths[level]
             up.append(nnx.List(self._block(f"up {level + 1}", width, model.layers[level], rngs)))
             width += model.layers[level] * model.growth
         self.down, self.halvings, self.middle = nnx.List(down), nnx.List(halvings), nnx.List(middle)
@@ -159,22 +164,22 @@ class DenseEDModule(nnx.Module):
     def __call__(
         self, X: Float[Array, "samples *cells inputs"], /, watch: Watch | None = None
     ) -> Float[Array, "samples *cells outputs"]:
-        """Encoder, middle, decoder, readout."""
+        """Apply encoder, middle block, decoder and readout."""
         places = jnp.broadcast_to(_places(X.shape[1:-1], X.dtype), (*X.shape[:-1], self.rank))
         h = self.first(jnp.concatenate([X, places], axis=-1))
         if watch is not None:
             watch("first layer", h)
-        held = []
+        skips = []
         for block, halving in zip(self.down, self.halvings, strict=True):
             h = _through(block, h, watch)
-            held.append(h)
+            skips.append(h)
             for unit in halving:
                 h = unit(h, watch)
         h = _through(self.middle, h, watch)
         for doubling, block in zip(self.doublings, self.up, strict=True):
             for unit in doubling:
                 h = unit(h, watch)
-            h = _through(block, jnp.concatenate([h, held.pop()], axis=-1), watch)
+            h = _through(block, jnp.concatenate([h, skips.pop()], axis=-1), watch)
         return self.readout(h, watch)
 
     def _block(self, name: str, width: int, layers: int, rngs: nnx.Rngs) -> list[Unit]:
@@ -227,7 +232,7 @@ class DenseEDModule(nnx.Module):
             feature_group_count=groups,
             use_bias=bias,
             kernel_init=init,
-            conv_general_dilated=convolved,
+            conv_general_dilated=convolve,
             dtype=self.kind,
             param_dtype=self.kind,
             rngs=rngs,
@@ -235,13 +240,13 @@ class DenseEDModule(nnx.Module):
 
 
 def _through(block: Any, h: Array, watch: Watch | None) -> Array:
-    """A dense block: what each layer gives is put beside what it read."""
+    """Apply a dense block: the output of each layer is concatenated to its input."""
     for unit in block:
         h = jnp.concatenate([h, unit(h, watch)], axis=-1)
     return h
 
 
 def _places(cells: tuple[int, ...], dtype: Any) -> Float[Array, "*cells rank"]:
-    """The coordinates of the cells, each from -sqrt 3 to sqrt 3: variance one."""
+    """Return the coordinates of the cells, each from -sqrt 3 to sqrt 3: variance one."""
     along = [3**0.5 * (2 * (jnp.arange(n, dtype=dtype) + 0.5) / n - 1) for n in cells]
     return jnp.stack(jnp.meshgrid(*along, indexing="ij"), axis=-1)
