@@ -30,7 +30,7 @@ def cached(name: str, key_parts: Mapping[str, Any], compute: Callable[[], Mappin
 
     The file is NAME-HASH.npz; the hash is over the name, the inputs, and the version number of this module.
 
-    Arguments
+    Arguments:
         name: start of the file's name: letters, digits, '-' and '_'.
         key_parts: everything that the result depends on: numbers, strings, lists, arrays.
         compute: returns the arrays by name; called only if there is no usable file.

@@ -150,13 +150,13 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 def lookup(table: Mapping[str, T], name: str, what: str, *, where: str = "") -> T:
     """The entry called `name`.
 
-    Arguments
+    Arguments:
         table: the registry, name -> entry.
         name: what the user wrote.
         what: what the entries are, in the singular ("activation").
         where: the option or field that held the name; empty where there is none.
 
-    Raises
+    Raises:
         UsageError: no entry has that name.
     """
     if name in table:

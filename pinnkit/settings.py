@@ -197,7 +197,7 @@ def _described_class(plain: Any, kind: Any, classes: Mapping[str, type]) -> Any:
 
 
 def _subclasses(base: type) -> list[type]:
-    """pinnkit's own dataclasses of a kind."""
+    """Pinnkit's own dataclasses of a kind."""
     children: list[type] = base.__subclasses__()
     below = [c for child in children for c in _subclasses(child)]
     return [c for c in (base, *below) if dataclasses.is_dataclass(c) and c.__module__.startswith("pinnkit.")]

@@ -25,8 +25,10 @@ def is_number(
     Args:
         value: anything.
         whole: only integers are valid.
-        least, most: the ends of the range, which belong to it.
-        above, below: the ends of the range, which do not belong to it.
+        least: the lower end of the range, which belongs to it.
+        above: the lower end of the range, which does not belong to it.
+        most: the upper end of the range, which belongs to it.
+        below: the upper end of the range, which does not belong to it.
     """
     kind = numbers.Integral if whole else numbers.Real
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -54,7 +56,11 @@ def require_number(
         value: the value of the option.
         name: name of the option, such as "sampling.interior".
         where: the place that the message names.
-        whole, least, above, most, below: as in `is_number`.
+        whole: only integers are valid.
+        least: the lower end of the range, which belongs to it.
+        above: the lower end of the range, which does not belong to it.
+        most: the upper end of the range, which belongs to it.
+        below: the upper end of the range, which does not belong to it.
         meaning: what is expected, instead of the range in words.
     """
     if is_number(value, whole=whole, least=least, above=above, most=most, below=below):

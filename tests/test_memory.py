@@ -4,7 +4,7 @@ import math
 
 import pytest
 from cases import refused
-from test_oversights import Square
+from problems_of_tests import Square
 
 import pinnkit as pk
 from pinnkit import memory

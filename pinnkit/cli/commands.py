@@ -37,7 +37,7 @@ console = Console(markup=False, highlight=False)  # names, paths and docstrings 
 
 
 def train(arguments: Sequence[str]) -> int:
-    """check, train with a live display, evaluate, plot, and say how good the answer is"""
+    """Check, train with a live display, evaluate, plot, and say how good the answer is."""
     name, rest = _problem_name("train", arguments)
     cls = problem_class(name)
     options = read(cls, rest, f"pinnkit train {name}")
@@ -59,7 +59,7 @@ def train(arguments: Sequence[str]) -> int:
 
 
 def check(arguments: Sequence[str]) -> int:
-    """everything that can be known before training: names, shapes, orders, exact solution, corners, sizes"""
+    """Everything that can be known before training: names, shapes, orders, exact solution, corners, sizes."""
     name, rest = _problem_name("check", arguments)
     options = read(problem_class(name), rest, f"pinnkit check {name}")
     checked = _run(options).check()
@@ -71,7 +71,7 @@ def check(arguments: Sequence[str]) -> int:
 
 
 def diagnose(arguments: Sequence[str]) -> int:
-    """can this network be trained on this problem? Gradients by width, derivatives by depth, balance, kernel"""
+    """Can this network be trained on this problem? Gradients by width, derivatives by depth, balance, kernel."""
     name, rest = _problem_name("diagnose", arguments)
     options = read(problem_class(name), rest, f"pinnkit diagnose {name}", Settings())
     refuse_taken(options.out)
@@ -99,12 +99,12 @@ def diagnose(arguments: Sequence[str]) -> int:
 
 
 def resume(arguments: Sequence[str]) -> int:
-    """go on with a run that was interrupted, as if it had not been; with options: with more steps, other points, weights"""
+    """Go on with a run that was interrupted, as if it had not been; with options: with more steps, other points, weights."""
     return resume_run(console, arguments)
 
 
 def show(arguments: Sequence[str]) -> int:
-    """print the results of a run again; --gradients draws each term's gradient by layer"""
+    """Print the results of a run again; --gradients draws each term's gradient by layer."""
     wanted = "--gradients" in arguments
     folder = RunFolder.open(_one("show", [a for a in arguments if a != "--gradients"]))
     if wanted:
@@ -154,17 +154,17 @@ def _draw_gradients(folder: RunFolder) -> None:
 
 
 def prune(arguments: Sequence[str]) -> int:
-    """keep the largest weights of a run, start them again where they started, train, and compare errors"""
+    """Keep the largest weights of a run, start them again where they started, train, and compare errors."""
     return prune_run(console, arguments)
 
 
 def export(arguments: Sequence[str]) -> int:
-    """write a run as a StableHLO program, with --int8 also in eight bits for numpy, and measure what that costs"""
+    """Write a run as a StableHLO program, with --int8 also in eight bits for numpy, and measure what that costs."""
     return export_run(console, arguments)
 
 
 def list_all(arguments: Sequence[str]) -> int:
-    """list the problems that can be trained and the runs in ./runs"""
+    """List the problems that can be trained and the runs in ./runs."""
     if arguments:
         raise UsageError(
             f"'{arguments[0]}' is one word too many.", where="pinnkit list", expected="pinnkit list", do="Leave it out."
@@ -183,7 +183,7 @@ def list_all(arguments: Sequence[str]) -> int:
 
 
 def new(arguments: Sequence[str]) -> int:
-    """write a commented problem file that trains as it is"""
+    """Write a commented problem file that trains as it is."""
     name = _one("new", arguments).removesuffix(".py").replace("-", "_")
     path = Path("problems") / f"{name}.py"
     if not name.isidentifier() or name.startswith("_"):

@@ -123,6 +123,8 @@ def estimates(
     of its bounds has no interval: there the loss says nothing about it.
 
     Args:
+        objective: what was trained.
+        params: the trained parameters.
         draws: collocation points as training draws them, several times over (`draws_needed`).
         compiled: `jacobians(objective)`, where there are several calls.
         tick: called between the pieces of the work.

@@ -22,7 +22,7 @@ class Dense(nnx.Module):
     Args:
         n_in: Number of inputs.
         n_out: Number of outputs.
-        layer_parametrisation: The parametrisation: the arrays to store, and how W is computed from them.
+        parametrisation: The parametrisation: the arrays to store, and how W is computed from them.
         rngs: Random numbers; `params` gives the key.
         dtype: Dtype of all stored arrays.
         connectivity: The weights that the layer has; None for all. The others are zero for good and no parameters.
@@ -33,13 +33,13 @@ class Dense(nnx.Module):
         n_in: int,
         n_out: int,
         *,
-        layer_parametrisation: Parametrised,
+        parametrisation: Parametrised,
         rngs: nnx.Rngs,
         dtype: DTypeLike,
         connectivity: Connectivity | None = None,
     ) -> None:
         key = rngs.params()
-        stored = layer_parametrisation.draw(key, (n_in, n_out), dtype)
+        stored = parametrisation.draw(key, (n_in, n_out), dtype)
         places = None
         if connectivity is not None and not connectivity.whole:
             # The whole kernel is drawn and then thinned: with the same key a sparse layer starts from the dense one's weights.
@@ -50,7 +50,7 @@ class Dense(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((n_out,), float_dtype(dtype)))
         self.places = None if places is None else nnx.Variable(places)
         self.stored = tuple(stored)
-        self.weights = layer_parametrisation.weights
+        self.weights = parametrisation.weights
         self.connectivity = connectivity
 
     def __call__(self, X: Float[Array, "points n_in"]) -> Float[Array, "points n_out"]:

@@ -217,7 +217,7 @@ class LayeredModule(nnx.Module):
             Dense(
                 x.n_in,
                 x.n_out,
-                layer_parametrisation=config.layer_parametrisation(x),
+                parametrisation=config.layer_parametrisation(x),
                 rngs=rngs,
                 dtype=dtype,
                 connectivity=c,

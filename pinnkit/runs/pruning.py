@@ -24,11 +24,13 @@ def pruned(run: Run, params: Parameters, keep: float) -> LayeredModel:
     which one led to the output. Layers that read the coordinates are left whole. With the seed of the run the weights that are
     kept start where they started.
 
-    Arguments
-        params: trained parameters of that run.
-        keep: of the weights of a network with none left out, above 0, below 1.
+    Args:
+        run: the run of a network with all its weights.
+        params: its trained parameters.
+        keep: share of the weights, above 0 and below 1.
 
-    Raises UsageError for another keep, and for a network without dense layers, sparse from the start, or cut into windows.
+    Raises:
+        UsageError: another share, or a network without dense layers, sparse from the start, or cut into windows.
     """
     model, alone = run.model, run.trainer.network is run.objective.network
     if not isinstance(model, LayeredModel) or model.keep < 1 or not alone:

@@ -96,6 +96,8 @@ class Run:
         """Everything that can be said of a trained state.
 
         Args:
+            state: the state.
+            diverged: training met NaN or Inf that could not be rescued.
             interrupted: training has not come to its end; of its states the best is then looked at.
             unknowns: estimates of the unknown parameters where they are known already.
             tick: is told the share that is done of the intervals. Ctrl-C (KeyboardInterrupt) leaves these out.

@@ -167,6 +167,7 @@ class Loop(Trainer):
         With more steps and nothing else changed the run is the one that had these steps from the start, to the bit.
 
         Args:
+            state: the state to go on from.
             before: the recipe with which the state was made; its stages are the first of this recipe's.
         """
         over, step = bool(state.over), int(state.step)

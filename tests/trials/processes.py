@@ -1,5 +1,6 @@
 """Commands in processes of their own, as the trials start, watch, signal and compare them."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -8,7 +9,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from test_resume import assert_same_end
+from resuming import assert_same_end
+
+import pinnkit as pk
 
 TRIALS = Path(__file__).parent
 PROBLEMS = TRIALS / "problems"
@@ -120,3 +123,13 @@ def no_traceback(*texts):
 def generator(*names):
     """A generator of random numbers that depends on the names of a trial alone."""
     return np.random.default_rng([ord(c) for c in "/".join(map(str, names))])
+
+
+def load(folder, run):
+    """pk.load as a command: exit status, stdout and stderr."""
+    try:
+        with contextlib.chdir(folder):
+            pk.load(run)
+    except pk.UsageError as error:
+        return 2, "", f"error: {error}\n"
+    return 0, "", ""

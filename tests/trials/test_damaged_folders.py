@@ -23,8 +23,8 @@ from damage import (
     newest,
     zero,
 )
-from processes import TINY, figures_of, no_traceback, pinnkit_process, summary_of
-from test_resume import assert_same_end, chunks_of, interrupted_at
+from processes import TINY, figures_of, load, no_traceback, pinnkit_process, summary_of
+from resuming import assert_same_end, chunks_of, interrupted_at
 
 import pinnkit as pk
 
@@ -62,16 +62,6 @@ def contents(place):
     return {str(p.relative_to(place)): p.read_bytes() for p in files}
 
 
-def load(folder):
-    """pk.load as a command: exit status, stdout and stderr."""
-    try:
-        with contextlib.chdir(folder):
-            pk.load(RUN)
-    except pk.UsageError as error:
-        return 2, "", f"error: {error}\n"
-    return 0, "", ""
-
-
 COMMANDS = {
     "list": ("list",),
     "show": ("show", RUN),
@@ -89,7 +79,7 @@ def run(command, place):
     with warnings.catch_warnings(), contextlib.redirect_stderr(thread_errors):
         warnings.simplefilter("ignore")
         arguments = COMMANDS[command]
-        status, out, err = load(place) if arguments is None else pinnkit(*arguments, folder=place)
+        status, out, err = load(place, RUN) if arguments is None else pinnkit(*arguments, folder=place)
     no_traceback(out, err, thread_errors.getvalue())
     # 4: something lies where a result has to be written.
     allowed = (0, 2) if command in ("list", "load") else (0, 1, 2, 4) if command == "resume" else (0, 1, 2)

@@ -22,7 +22,7 @@ from processes import (
     summary_of,
     wait_for,
 )
-from test_resume import assert_same_end, last_arrays
+from resuming import assert_same_end, last_arrays
 
 NOT_WRITTEN = 4
 """Exit status where results could not be written."""

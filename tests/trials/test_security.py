@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli import pinnkit
-from processes import TINY, no_traceback, pinnkit_process
-from test_damaged_folders import load
+from processes import TINY, load, no_traceback, pinnkit_process
 
 import pinnkit as pk
 from pinnkit import cache
@@ -57,7 +56,7 @@ def test_no_file_outside_the_folder_is_executed(file, command, copy, tmp_path):
     edit(copy / RUN / "run.json", lambda c: c["problem"].update(file=name))
     arguments = {"prune": ("--keep", "0.5")}.get(command, ())
     if command == "load":
-        status, out, err = load(copy)
+        status, out, err = load(copy, RUN)
     else:
         status, out, err = pinnkit(command, *(() if command == "list" else (RUN,)), *arguments, folder=copy)
     no_traceback(out, err)

@@ -20,7 +20,7 @@ from processes import (
     start,
     wait_for,
 )
-from test_resume import last_arrays
+from resuming import last_arrays
 
 pytestmark = pytest.mark.slow
 
