@@ -87,7 +87,7 @@ def predictions() -> list[str]:
     lines = [
         f"Width {WIDTH}, {DRAWS} random networks, 8 points: the largest relative deviation of a layer's mean ||dr/dW||^2 from",
         "theory, and the standard error of that mean. The ntk parametrisation has the same: its gradient is sigma times the",
-        "standard one exactly (`tests/diagnostics/test_diagnosis.py` compares them). Theory is of infinite width; what a finite width adds",
+        "standard one exactly (`test_diagnosis.py` compares them). Theory is of infinite width; what a finite width adds",
         "is of the order of depth / width, and larger for derivatives of higher order, as the last two columns show.",
         "",
         "| activation | operator | 2 hidden layers | 4 | 8 | 8, width 2048, 50 networks |",

@@ -1,7 +1,10 @@
 """The names of `import pinnkit as pk`: all that a problem file or a notebook uses."""
 
 from pinnkit.errors import UsageError
-from pinnkit.models import MLP, ModifiedMLP, PirateNet, ResNet, Transformer
+from pinnkit.exporting import Exported, Exporter
+from pinnkit.exporting.int8 import Int8
+from pinnkit.exporting.stablehlo import StableHLO
+from pinnkit.models import MLP, Model, ModifiedMLP, PirateNet, ResNet, Transformer
 from pinnkit.neural_operators import Autoencoder, DenseED, NeuralOperator
 from pinnkit.objective.collocation import Sampling
 from pinnkit.optim import LBFGS, SOAP, Adam, Auto, LevenbergMarquardt, Muon, Optax, Optimiser, SSBroyden
@@ -13,6 +16,8 @@ from pinnkit.problem import (
     Periodic,
     Polygon,
     Problem,
+    Shape,
+    Surface,
     at,
     boundary,
     data,
@@ -51,8 +56,12 @@ __all__ = [
     "Curriculum",
     "DenseED",
     "Disk",
+    "Exported",
+    "Exporter",
     "GradientNorm",
+    "Int8",
     "LevenbergMarquardt",
+    "Model",
     "ModifiedMLP",
     "Muon",
     "NeuralOperator",
@@ -70,7 +79,10 @@ __all__ = [
     "Sampling",
     "Schedule",
     "SelfAdaptive",
+    "Shape",
     "Solution",
+    "StableHLO",
+    "Surface",
     "Tracker",
     "Transformer",
     "UsageError",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import field, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,94 +13,85 @@ from rich.console import Console
 
 from pinnkit.cli.parsing import parse
 from pinnkit.evaluation.evaluation import Evaluation
-from pinnkit.exporting import QuantisedSolution, export_program, quantise, reader
-from pinnkit.figures.terminal import number, table
+from pinnkit.exporting import EXPORTERS, Exporter
+from pinnkit.runs.exports import write_exports
 from pinnkit.runs.folder import RunFolder, refuse_taken, unused
+from pinnkit.runs.restore import restored_problem
 from pinnkit.runs.solution import load
+from pinnkit.settings import choices
 
-PROGRAM, INT8, READER, ABOUT = "solution.stablehlo", "solution_int8.npz", "int8_reader.py", "export.json"
-
-
-@dataclass(frozen=True)
-class Export:
-    """Write a trained solution as a StableHLO program, and with --int8 as an eight-bit solution; measure both."""
-
-    run: Annotated[str, tyro.conf.Positional]
-    """Folder of the run."""
-    int8: bool = False
-    """Eight-bit weights and activations for numpy as well, with the reader."""
-    untrained: bool = False
-    """Export also where the only network that can be read has not been trained."""
-    out: Path | None = None
-    """Folder for what is written, instead of export in the folder of the run."""
+ABOUT = "export.json"
+OWN_OPTIONS = ("untrained", "out", "help")
+"""Options that belong to no exporter."""
+DESCRIPTION = (
+    "Write a trained solution as a StableHLO program, and as what is asked for beside it; compare each with the run."
+)
 
 
 def export(console: Console, arguments: Sequence[str]) -> int:
     """Export a run as the arguments say; returns the exit status."""
-    asked = parse(Export, arguments, "pinnkit export", config=(tyro.conf.FlagCreatePairsOff,))
+    known = _known_exporters(arguments)
+    asked: Any = parse(_options_type(known), arguments, "pinnkit export", description=DESCRIPTION,
+                       config=(tyro.conf.FlagCreatePairsOff,))  # fmt: skip
     refuse_taken(asked.out)
     source = RunFolder.open(asked.run)
-    evaluation = load(source.path, untrained=asked.untrained).evaluation
-    small = quantise(evaluation) if asked.int8 else None  # what cannot be done is said before anything is written
-    program, difference = export_program(evaluation)
+    solution = load(source.path, untrained=asked.untrained)
+    exporters = [
+        getattr(asked, f"{name}_options", None) or cls()
+        for name, cls in known.items()
+        if cls.standard or getattr(asked, name)
+    ]
+    exports = {exporter.name: exporter.convert(solution) for exporter in exporters}
     folder = asked.out or unused(source.path / "export")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / PROGRAM).write_bytes(program)
-    about = _about(evaluation, difference)
-    console.print(f"{folder / PROGRAM}: {len(program) / 1000:.0f} kB", soft_wrap=True)
-    console.print(
-        f"  read back, it differs by {difference:.1e} from the run at {len(evaluation.accuracy.points)} points"
-    )
-    _print_use(console, evaluation, folder)
-    if small is not None:
-        (folder / INT8).write_bytes(small.content)
-        shutil.copy(str(reader.__file__), folder / READER)
-        about["int8"] = {k: v for k, v in asdict(small).items() if k != "content"}
-        _print_int8(console, small, evaluation, folder)
+    write_exports(exports.values(), folder)
+    about = _about(solution.evaluation)
+    for name, exported in exports.items():
+        about |= exported.about if known[name].standard else {name: exported.about}
+        for file, content in exported.files.items():
+            console.print(f"{folder / file}: {len(content) / 1000:.1f} kB", soft_wrap=True)
+        for note in exported.notes:
+            text = isinstance(note, str)
+            console.print(
+                f"  {note.format(folder=folder)}" if text else note, style="dim" if text else None, soft_wrap=True
+            )
     RunFolder(folder).write(ABOUT, about)
     return 0
 
 
-def _about(evaluation: Evaluation, difference: float) -> dict[str, Any]:
+def _known_exporters(arguments: Sequence[str]) -> dict[str, type[Exporter]]:
+    """Pinnkit's exporters, and, where an option is none of theirs, those of the run's own problem file."""
+    options = {
+        word.removeprefix("--").partition("=")[0].partition(".")[0] for word in arguments if word.startswith("--")
+    }
+    run = next((word for word in arguments if not word.startswith("-")), None)
+    if run is None or options <= {*EXPORTERS, *OWN_OPTIONS}:
+        return dict(EXPORTERS)
+    return choices(EXPORTERS, type(restored_problem(RunFolder.open(run))), Exporter)
+
+
+def _options_type(known: Mapping[str, type[Exporter]]) -> Any:
+    """The dataclass of the options: a flag per exporter that is not used anyway, and the options of each."""
+
+    def option(name: str, kind: Any, default: Any, meaning: str) -> tuple[str, Any, Any]:
+        return name, Annotated[kind, tyro.conf.arg(help=meaning)], field(default=default)
+
+    options: list[Any] = [("run", Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="Folder of the run.")])]
+    for name, cls in known.items():
+        if not cls.standard:
+            options.append(option(name, bool, False, (inspect.getdoc(cls) or "").split("\n\n")[0]))
+        if fields(cls):
+            kind: Any = Annotated[cls, tyro.conf.arg(name=name)]
+            options.append((f"{name}_options", kind, field(default_factory=cls)))
+    options += [
+        option("untrained", bool, False, "Export also where the only network that can be read has not been trained."),
+        option("out", Path | None, None, "Folder for what is written, instead of export in the folder of the run."),
+    ]
+    return make_dataclass("Export", options, frozen=True)
+
+
+def _about(evaluation: Evaluation) -> dict[str, Any]:
     problem = evaluation.problem
     return {
         "problem": problem.name,
-        "inputs": {"shape": ["points", problem.domain.dim], "columns": list(problem.domain.names)},
-        "outputs": {"shape": ["points", len(problem.fields)], "columns": list(problem.fields)},
-        "dtype": str(evaluation.network.dtype),
         "domain": {a: [x.lower, x.upper] for a, x in zip(problem.domain.names, problem.domain.axes, strict=True)},
-        "errors": {f: asdict(e) for f, e in evaluation.errors.items()} if evaluation.errors else None,
-        "largest_difference": difference,
     }
-
-
-def _print_use(console: Console, evaluation: Evaluation, folder: Path) -> None:
-    """How to call the program, to copy from the terminal."""
-    domain = evaluation.problem.domain
-    lines = ["import jax"]
-    if evaluation.network.dtype.itemsize == 8:
-        lines.append('jax.config.update("jax_enable_x64", True)')
-    lines += [
-        f'program = jax.export.deserialize(bytearray(open("{folder / PROGRAM}", "rb").read()))',
-        f"program.call(X)  # X: (points, {domain.dim}), columns {', '.join(domain.names)}; "
-        f"gives {', '.join(evaluation.problem.fields)}",
-    ]
-    for line in lines:
-        console.print(f"    {line}", style="dim", soft_wrap=True)
-
-
-def _print_int8(console: Console, small: QuantisedSolution, evaluation: Evaluation, folder: Path) -> None:
-    count = evaluation.network.count()
-    size = f"{len(small.content) / 1000:.1f} kB, {small.small} of {count} parameters in eight bits"
-    console.print(f"{folder / INT8}: {size}", soft_wrap=True)
-    console.print(f"  read by {folder / READER}, which needs numpy only", soft_wrap=True)
-    shown = table(
-        "",
-        "field",
-        "int8 against network",
-        *(["int8 against truth", "network against truth"] if evaluation.errors else []),
-    )
-    for field, error in small.against_network.items():
-        truth = [small.against_truth, evaluation.errors]
-        shown.add_row(field, number(error.relative_l2), *(number(t[field].relative_l2) for t in truth if t))
-    console.print(shown)

@@ -1,7 +1,31 @@
-"""Export of trained solutions: as a StableHLO program, or in eight bits for numpy."""
+"""Export of trained solutions. An exporter is a file in this folder with a class that derives from `Exporter`.
 
-from pinnkit.exporting.int8 import QuantisedSolution, quantise
+Its options, with their docstrings, become options of `pinnkit export`. See `pinnkit/exporting/exporter.py`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+from pinnkit.exporting.exporter import Exported, Exporter
 from pinnkit.exporting.reader import Int8Solution
-from pinnkit.exporting.stablehlo import export_program
 
-__all__ = ["Int8Solution", "QuantisedSolution", "export_program", "quantise"]
+
+def collect_exporters() -> dict[str, type[Exporter]]:
+    """The exporters of this folder, by their names."""
+    exporters: dict[str, type[Exporter]] = {}
+    for file in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{file.name}")
+        for cls in vars(module).values():
+            own = inspect.isclass(cls) and cls.__module__ == module.__name__
+            if own and issubclass(cls, Exporter) and not inspect.isabstract(cls):
+                exporters[cls.name] = cls
+    return exporters
+
+
+EXPORTERS = collect_exporters()
+"""The exporters that the command line can name."""
+
+__all__ = ["EXPORTERS", "Exported", "Exporter", "Int8Solution"]

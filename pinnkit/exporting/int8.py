@@ -12,8 +12,9 @@ from __future__ import annotations
 import io
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -24,7 +25,10 @@ from scipy.fft import dct
 
 from pinnkit.errors import UsageError
 from pinnkit.evaluation.accuracy import FieldError, field_errors
+from pinnkit.exporting import reader
+from pinnkit.exporting.exporter import Exported, Exporter
 from pinnkit.exporting.reader import LEVELS, WALKS, Int8Solution
+from pinnkit.figures.terminal import number, table
 from pinnkit.init.quantisation import SATURATED, tail
 from pinnkit.models import LayeredModel
 from pinnkit.models.layered import LayeredModule
@@ -32,6 +36,10 @@ from pinnkit.objective import FieldNetwork
 
 if TYPE_CHECKING:
     from pinnkit.evaluation.evaluation import Evaluation
+    from pinnkit.runs.solution import Solution
+
+INT8, READER = "solution_int8.npz", "int8_reader.py"
+"""Names of the files."""
 
 FACTORS = np.geomspace(0.2, 2.0, 24)
 """Factors of the predicted step among which calibration chooses."""
@@ -56,6 +64,25 @@ class QuantisedSolution:
     against_network: dict[str, FieldError]
     against_truth: dict[str, FieldError] | None
     small: int
+
+
+@dataclass(frozen=True)
+class Int8(Exporter):
+    """Eight-bit weights and activations for numpy, with the reader."""
+
+    def convert(self, solution: Solution) -> Exported:
+        """The eight-bit solution and its reader. Raises UsageError for a network that cannot be written so."""
+        evaluation = solution.evaluation
+        small = quantise(evaluation)
+        size = f"{len(small.content) / 1000:.1f} kB, {small.small} of {evaluation.network.count()} parameters in eight bits"
+        truths = ["int8 against truth", "network against truth"] if evaluation.errors else []
+        errors = table("", "field", "int8 against network", *truths)
+        for field, error in small.against_network.items():
+            truth = [small.against_truth, evaluation.errors]
+            errors.add_row(field, number(error.relative_l2), *(number(t[field].relative_l2) for t in truth if t))
+        files = {INT8: small.content, READER: Path(reader.__file__).read_bytes()}
+        about = {k: v for k, v in asdict(small).items() if k != "content"}
+        return Exported(files, about, (f"{size}; {READER} reads it, and needs numpy only", errors))
 
 
 def quantise(evaluation: Evaluation) -> QuantisedSolution:

@@ -2,22 +2,63 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import jax
 import numpy as np
 from jax import export
 
 from pinnkit.errors import UsageError
+from pinnkit.exporting.exporter import Exported, Exporter
 
 if TYPE_CHECKING:
     from pinnkit.evaluation.evaluation import Evaluation
+    from pinnkit.runs.solution import Solution
+
+PROGRAM = "solution.stablehlo"
+"""Name of the file."""
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 DERIVATIVES = 2
 """Number of orders of reverse-mode derivatives that the program contains."""
 SAME = 1e-12
 """Largest relative difference from the run's own values that rounding explains in float64; in float32 1e9 times as much."""
+
+
+@dataclass(frozen=True)
+class StableHLO(Exporter):
+    """The fields as a program for JAX and other compilers, for any number of points, with derivatives."""
+
+    name: ClassVar[str] = "stablehlo"
+    standard: ClassVar[bool] = True
+
+    def convert(self, solution: Solution) -> Exported:
+        """The program. Raises UsageError where it does not give what the solution gives."""
+        evaluation = solution.evaluation
+        problem = evaluation.problem
+        program, difference = export_program(evaluation)
+        about = {
+            "inputs": {"shape": ["points", problem.domain.dim], "columns": list(problem.domain.names)},
+            "outputs": {"shape": ["points", len(problem.fields)], "columns": list(problem.fields)},
+            "dtype": str(evaluation.network.dtype),
+            "errors": {f: asdict(e) for f, e in evaluation.errors.items()} if evaluation.errors else None,
+            "largest_difference": difference,
+        }
+        compared = f"read back, it differs by {difference:.1e} from the run at {len(evaluation.accuracy.points)} points"
+        return Exported({PROGRAM: program}, about, (compared, *_use(evaluation)))
+
+
+def _use(evaluation: Evaluation) -> Iterator[str]:
+    """Lines of Python that call the program, to copy from the terminal."""
+    domain = evaluation.problem.domain
+    yield "  import jax"
+    if evaluation.network.dtype.itemsize == 8:
+        yield '  jax.config.update("jax_enable_x64", True)'
+    yield f'  program = jax.export.deserialize(bytearray(open("{{folder}}/{PROGRAM}", "rb").read()))'
+    names, fields = ", ".join(domain.names), ", ".join(evaluation.problem.fields)
+    yield f"  program.call(X)  # X: (points, {domain.dim}), columns {names}; gives {fields}"
 
 
 def export_program(evaluation: Evaluation) -> tuple[bytes, float]:

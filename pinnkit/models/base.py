@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -24,17 +25,25 @@ class Network(Protocol):
 
 @runtime_checkable
 class Model(Protocol):
-    """The hyper-parameters of a network: a frozen dataclass whose fields are options of the command line."""
+    """The hyper-parameters of a network: a frozen dataclass whose fields are options of the command line.
+
+    A network of one's own derives from this class, or just has its members. It maps points as the embedding gives them (scaled
+    coordinates, sine and cosine of periodic ones, features) to the network's outputs; hard conditions are applied behind it.
+    Defined in a problem file it is chosen with `--model NAME`.
+    """
 
     @property
+    @abstractmethod
     def activation(self) -> str:
         """Name of the activation, a key of `ACTIVATIONS`: the check compares its smoothness with the order of the equation."""
         ...
 
+    @abstractmethod
     def build(self, features: int, outputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> Network:
         """Return the `flax.nnx` module, (points, features) -> (points, outputs), with random parameters."""
         ...
 
+    @abstractmethod
     def parameters(self, features: int, outputs: int) -> int:
         """Return the number of trainable parameters."""
         ...

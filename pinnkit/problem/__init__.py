@@ -4,7 +4,7 @@ from pinnkit.problem.axes import Axis, ParameterAxis, Periodic
 from pinnkit.problem.conditions import Condition, at, boundary, data, feature, initial, interior, quantity
 from pinnkit.problem.domain import Box, Region
 from pinnkit.problem.find import available_problems, find, package_problems_folder, problem_class
-from pinnkit.problem.geometry import Disk, Polygon
+from pinnkit.problem.geometry import Disk, Polygon, Shape, Surface
 from pinnkit.problem.problem import Problem, same_parameters, validate
 from pinnkit.problem.unknown import Unknown, unknown
 
@@ -18,6 +18,8 @@ __all__ = [
     "Polygon",
     "Problem",
     "Region",
+    "Shape",
+    "Surface",
     "Unknown",
     "at",
     "available_problems",

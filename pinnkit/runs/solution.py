@@ -24,6 +24,7 @@ from pinnkit.figures.terminal import print_check
 from pinnkit.problem import Problem
 from pinnkit.problem.watching import OpenedFiles, record_opened_files
 from pinnkit.runs.description import describe_run
+from pinnkit.runs.exports import write_exports
 from pinnkit.runs.folder import RunFolder, refuse_taken
 from pinnkit.runs.keywords import user_call
 from pinnkit.runs.kinds import AnyModel, ProblemKind, kind_of
@@ -35,6 +36,7 @@ from pinnkit.runs.trackers import Hook, Hooks
 from pinnkit.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from pinnkit.exporting.exporter import Exporter
     from pinnkit.figures.pictures import Pictures
 
 CALLER = 3
@@ -126,6 +128,21 @@ class Solution:
         describe_run(self.run, target, self._opened, ["Solution.save"])
         save_results(self.evaluation, self.history, target)
         return target.path
+
+    def export(self, folder: str | Path, *exporters: Exporter) -> list[Path]:
+        """Write the solution for other programs: `solution.export("out", pk.StableHLO(), pk.Int8())`.
+
+        Args:
+            folder: where the files go; it is made where it is not there, and files of the same names are replaced.
+            exporters: one or more; all of them have converted the solution before anything is written.
+
+        Returns:
+            The paths of the files.
+
+        Raises:
+            UsageError: the solution cannot be written so, or the folder not be written to.
+        """
+        return write_exports([exporter.convert(self) for exporter in exporters], Path(folder))
 
     def __repr__(self) -> str:
         return as_text(self.evaluation)

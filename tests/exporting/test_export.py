@@ -14,7 +14,9 @@ from cli import pinnkit
 from paths import TINY
 
 import pinnkit as pk
-from pinnkit.exporting import Int8Solution, export_program, int8, quantise, reader
+from pinnkit.exporting import Int8Solution, int8, reader
+from pinnkit.exporting.int8 import quantise
+from pinnkit.exporting.stablehlo import export_program
 from pinnkit.models import LAYERED
 from pinnkit.models.activations import ACTIVATIONS
 from pinnkit.runs.run import Run

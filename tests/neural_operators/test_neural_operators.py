@@ -16,7 +16,7 @@ from flax import nnx
 
 import pinnkit as pk
 from pinnkit.diagnostics.finding import Settings
-from pinnkit.exporting import export_program
+from pinnkit.exporting.stablehlo import export_program
 from pinnkit.init import layers
 from pinnkit.neural_operators import networks
 from pinnkit.neural_operators.check import check_operator

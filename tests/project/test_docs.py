@@ -64,7 +64,8 @@ def test_problems_of_the_pages(block, data, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("block", "data"), cases(script=True))
-def test_scripts_of_the_pages(block, data, tmp_path):
+def test_scripts_of_the_pages(block, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "script.py").write_text(block)
     solution = runpy.run_path(str(tmp_path / "script.py"), run_name="__main__")["solution"]
     assert not solution.evaluation.diverged
