@@ -101,7 +101,7 @@ def measure(
         query, key_ = (draw(k, (size, HEADS, size // HEADS), jnp.float32) for k in jax.random.split(key))
         q, k = (jnp.einsum("ptd,dhs->phts", x, W) for W in (query, key_))
         logits = jnp.einsum("phis,phjs->phij", q, k) / math.sqrt(size // HEADS)
-        return jnp.mean(logits**2), jnp.mean(_entropy(logits))
+        return jnp.mean(logits**2), jnp.mean(relative_entropy(logits))
 
     keys = jax.random.split(jax.random.key(seed), draws)
     variance, entropy = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
@@ -118,11 +118,11 @@ def predict_entropy(tokens: Float[np.ndarray, "points tokens size"], gain2: floa
         values, vectors = np.linalg.eigh(gram)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
         logits = gain2 * math.sqrt(float(np.mean(np.diag(gram)))) * rng.normal(size=(SAMPLES, len(gram))) @ root.T
-        entropies.append(float(np.mean(_entropy(jnp.asarray(logits)))))
+        entropies.append(float(np.mean(relative_entropy(jnp.asarray(logits)))))
     return float(np.mean(entropies))
 
 
-def _entropy(logits: Float[Array, "*rows tokens"]) -> Float[Array, "*rows"]:
+def relative_entropy(logits: Float[Array, "*rows tokens"]) -> Float[Array, "*rows"]:
     """Return the entropy of the softmax over log(tokens): 1 for equal weights, 0 for a single token."""
     log_p = jax.nn.log_softmax(logits, axis=-1)
     return -jnp.sum(jnp.exp(log_p) * log_p, axis=-1) / math.log(logits.shape[-1])

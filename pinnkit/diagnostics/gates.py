@@ -55,7 +55,7 @@ def gates(objective: Objective, settings: Settings, seed: int) -> Report:
         xscale="log",
     )
     return Report(
-        (_identity(float(changes[:, 0].max())), _gradient(slopes)),
+        (identity_finding(float(changes[:, 0].max())), _gradient(slopes)),
         "blocks behind gates that are zero at the start",
         subjects="what",
         curves={"gates": [0.0, *OPENINGS.tolist()], "change": changes.mean(axis=0).tolist()},
@@ -100,7 +100,8 @@ def measure(
     return np.asarray(changes, np.float64), np.asarray(slopes, np.float64)
 
 
-def _identity(change: float) -> Finding:
+def identity_finding(change: float) -> Finding:
+    """Return the finding on whether gated blocks are the identity at initialisation, from the change of the output."""
     verdict: Verdict = "fit" if change == 0.0 else "unfit"
     message = (
         "the output does not depend on the blocks at the start"

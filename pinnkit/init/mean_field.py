@@ -113,22 +113,23 @@ def _forward(
 
 def _moments(activation: Elementwise, channels: tuple[MultiIndex, ...], S: Matrix) -> Matrix:
     """Return E[h_a h_b], z ~ N(0, S)."""
-    z, weights = _nodes(channels, S)
+    z, weights = quadrature_nodes(channels, S)
     with jax.enable_x64(True):
-        return np.asarray(_second_moments(activation, channels, jnp.asarray(z), jnp.asarray(weights)))
+        return np.asarray(second_moments(activation, channels, jnp.asarray(z), jnp.asarray(weights)))
 
 
 def _backward_moments(activation: Elementwise, channels: tuple[MultiIndex, ...], S: Matrix, D: Matrix) -> Matrix:
     """Return E[J^T D J], J = dh/dz at z ~ N(0, S)."""
-    z, weights = _nodes(channels, S)
+    z, weights = quadrature_nodes(channels, S)
     with jax.enable_x64(True):
         return np.asarray(_pull_back(activation, channels, *map(jnp.asarray, (z, weights, D))))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _second_moments(
+def second_moments(
     activation: Elementwise, channels: tuple[MultiIndex, ...], z: Float[Array, "nodes channels"], weights: Array
 ) -> Float[Array, "channels channels"]:
+    """Return E[h h^T] of the activations' channels h, by quadrature."""
     h = activation_channels(activation, channels, z)
     return (h * weights[:, None]).T @ h
 
@@ -183,7 +184,7 @@ def _derivatives(activation: Elementwise, order: int) -> list[Elementwise]:
     return functions
 
 
-def _nodes(
+def quadrature_nodes(
     channels: tuple[MultiIndex, ...], S: Matrix
 ) -> tuple[Float[np.ndarray, "nodes channels"], Float[np.ndarray, " nodes"]]:
     """Return nodes and weights for an expectation under N(0, S) of phi's derivatives at z times polynomials in the others.

@@ -127,11 +127,11 @@ def _remedy(error: BaseException, path: Path, read: ModuleType) -> str:
         case ModuleNotFoundError(name=str(name)):
             return f"Install '{name}' into the same environment, or leave the import out."
         case TypeError():
-            return _misspelt_option(str(error), read) or "Mend the line."
+            return misspelt_option_advice(str(error), read) or "Mend the line."
     return "Mend the line."
 
 
-def _misspelt_option(message: str, read: ModuleType) -> str:
+def misspelt_option_advice(message: str, read: ModuleType) -> str:
     """A suggestion for `Adam.__init__() got an unexpected keyword argument 'step'`, where the file calls pk.Adam."""
     match = re.match(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", message)
     if match is None:

@@ -89,7 +89,7 @@ class Problem(metaclass=ProblemType):
     def name(self) -> str:
         """Name of the problem: that of its file, or of its class where it was defined interactively."""
         module = inspect.getmodule(type(self))
-        return getattr(module, "__pinnkit_name__", None) or _snake(type(self).__name__)
+        return getattr(module, "__pinnkit_name__", None) or snake_case(type(self).__name__)
 
     @property
     def folder(self) -> Path:
@@ -245,7 +245,7 @@ def _twice(names: list[str]) -> set[str]:
     return {n for n in names if names.count(n) > 1}
 
 
-def _snake(name: str) -> str:
+def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 

@@ -32,7 +32,7 @@ def test_closed_blocks_do_not_affect_the_output_and_can_open(model):
 
 
 def test_open_gates_are_unfit():
-    found = gates._identity(1e-7)
+    found = gates.identity_finding(1e-7)
     assert found.verdict == "unfit" and "not zero" in found.message
 
 
@@ -68,10 +68,10 @@ def test_variance_of_the_logits(gain2, variance):
 
 
 def test_entropy_of_known_weights():
-    assert float(attention._entropy(jnp.zeros(8))) == pytest.approx(1.0)
-    assert float(attention._entropy(jnp.array([50.0, 0.0, 0.0]))) == pytest.approx(0.0, abs=1e-12)
+    assert float(attention.relative_entropy(jnp.zeros(8))) == pytest.approx(1.0)
+    assert float(attention.relative_entropy(jnp.array([50.0, 0.0, 0.0]))) == pytest.approx(0.0, abs=1e-12)
     p = np.array([0.5, 0.25, 0.25])
-    assert float(attention._entropy(jnp.log(p))) == pytest.approx(1.5 * math.log(2) / math.log(3))
+    assert float(attention.relative_entropy(jnp.log(p))) == pytest.approx(1.5 * math.log(2) / math.log(3))
 
 
 def test_sharp_attention_is_unfit():

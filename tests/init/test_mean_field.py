@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pinnkit.init import gain
-from pinnkit.init.mean_field import _nodes, _second_moments, activation_channels, channel_closure, predict
+from pinnkit.init.mean_field import activation_channels, channel_closure, predict, quadrature_nodes, second_moments
 from pinnkit.models import ACTIVATIONS
 
 POINT = np.array([[0.5, 2.0], [1.0, 1.0]])  # x, and the direction v of the derivative
@@ -42,7 +42,7 @@ def test_a_sine_layer_in_closed_form():
     channels, q, s, w = channel_closure([(0, 0)]), 0.7, 1.3, 0.4
     S = np.diag([q, s, w])
     sine, cosine = (1 - np.exp(-2 * q)) / 2, (1 + np.exp(-2 * q)) / 2
-    H = np.asarray(_second_moments(jnp.sin, channels, *map(jnp.asarray, _nodes(channels, S))))
+    H = np.asarray(second_moments(jnp.sin, channels, *map(jnp.asarray, quadrature_nodes(channels, S))))
     # h = sin z, h_x = cos z z_x, h_xx = -sin z z_x^2 + cos z z_xx
     np.testing.assert_allclose(np.diag(H), [sine, cosine * s, 3 * sine * s**2 + cosine * w], rtol=1e-12)
     np.testing.assert_allclose(H[0, 2], -sine * s, rtol=1e-12)
@@ -82,7 +82,7 @@ def test_mixed_moments_by_monte_carlo():
     channels = channel_closure([(0,), (1, 1)])
     A = np.random.default_rng(1).normal(size=(4, 4))
     S = A @ A.T / 4
-    H = np.asarray(_second_moments(jnp.tanh, channels, *map(jnp.asarray, _nodes(channels, S))))
+    H = np.asarray(second_moments(jnp.tanh, channels, *map(jnp.asarray, quadrature_nodes(channels, S))))
     z = np.random.default_rng(2).multivariate_normal(np.zeros(4), S, size=4_000_000)
     h = np.asarray(activation_channels(jnp.tanh, channels, jnp.asarray(z)))
     products = h[:, :, None] * h[:, None, :]

@@ -13,8 +13,8 @@ from cases import Rod, refused
 
 import pinnkit as pk
 from pinnkit.problem import Unknown, available_problems, find, problem_class, validate
-from pinnkit.problem.find import _misspelt_option
-from pinnkit.problem.problem import _snake
+from pinnkit.problem.find import misspelt_option_advice
+from pinnkit.problem.problem import snake_case
 
 BOX = pk.Box(t=(0, 1), x=(0, 1))
 
@@ -319,7 +319,7 @@ def test_validation_says_where():
     [("HeatEquation", "heat_equation"), ("Poisson2D", "poisson2d"), ("KdV", "kd_v"), ("PDE", "pde"), ("wave", "wave")],
 )
 def test_names_of_classes(cls, name):
-    assert _snake(cls) == name and type(cls, (Rod,), {})().name == name
+    assert snake_case(cls) == name and type(cls, (Rod,), {})().name == name
 
 
 # Problem files
@@ -439,6 +439,6 @@ def test_a_misspelt_option_of_a_stage_gets_a_suggestion():
     file = ModuleType("rod")
     file.pk = pk
     message = "Adam.__init__() got an unexpected keyword argument 'step'"
-    assert _misspelt_option(message, file) == "Adam(step=...): did you mean 'steps'?"
-    assert _misspelt_option("Adam.__init__() missing 1 argument", file) == ""
-    assert _misspelt_option("nobody() got an unexpected keyword argument 'step'", file) == ""
+    assert misspelt_option_advice(message, file) == "Adam(step=...): did you mean 'steps'?"
+    assert misspelt_option_advice("Adam.__init__() missing 1 argument", file) == ""
+    assert misspelt_option_advice("nobody() got an unexpected keyword argument 'step'", file) == ""
