@@ -14,7 +14,7 @@ from pinnkit.exporting.reader import Int8Solution
 
 
 def collect_exporters() -> dict[str, type[Exporter]]:
-    """The exporters of this folder, by their names."""
+    """The exporters of this folder by their names, those that are used without being asked for first."""
     exporters: dict[str, type[Exporter]] = {}
     for file in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{file.name}")
@@ -22,7 +22,7 @@ def collect_exporters() -> dict[str, type[Exporter]]:
             own = inspect.isclass(cls) and cls.__module__ == module.__name__
             if own and issubclass(cls, Exporter) and not inspect.isabstract(cls):
                 exporters[cls.name] = cls
-    return exporters
+    return dict(sorted(exporters.items(), key=lambda item: not item[1].standard))
 
 
 EXPORTERS = collect_exporters()
