@@ -1,4 +1,4 @@
-"""What a schedule is: settings that say in which order a network, or several, are trained on what."""
+"""The base class of schedules: settings for the order in which one network, or several, are trained."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Schedule(Setting, ABC):
 
     role: ClassVar[str] = "schedule"
     title: ClassVar[str] = "a schedule"
-    """What it is, for messages."""
+    """The schedule in words, for messages."""
     shorthand: ClassVar[str] = ""
     """The option that the command line sets by the name of the schedule: `--windows 5`. A whole number; 1 is no schedule."""
 
     @abstractmethod
     def trainer(self, objective: Objective, recipe: Recipe, *, seed: int, reached: Reached | None) -> Trainer:
-        """The trainer of a run.
+        """Return the trainer of a run.
 
         Args:
             objective: what is trained in the end.
@@ -49,4 +49,4 @@ class Schedule(Setting, ABC):
 
     @abstractmethod
     def total_steps(self, stages: Sequence[Optimiser]) -> int:
-        """The most steps that stages take, all phases together."""
+        """Return the largest number of steps that stages take, all phases together."""

@@ -1,4 +1,4 @@
-"""What a tracker is: whatever follows a training, such as the metrics of a run folder or a dashboard."""
+"""The base class of trackers, which follow a training: the metrics of a run folder, a dashboard."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What a tracker is told of a run before its first step.
+    """The description of a run that a tracker is given before the first step.
 
     Args:
         problem: name of the problem.
         settings: every setting by the name of its option, {"model.width": 30, "ssbroyden.steps": 3000, "problem.k": 1.0}.
-        step: steps done: 0, or more where a run goes on.
+        step: number of steps done: 0, or more where a run is resumed.
         steps: the most steps that the recipe takes.
         folder: the run folder; None where there is none.
     """
@@ -48,11 +48,11 @@ class Tracker(Setting, ABC):
     role: ClassVar[str] = "tracker"
 
     def start(self, run: TrackedRun) -> None:
-        """Called once, before the first step."""
+        """Begin to follow a run; called once, before the first step."""
 
     @abstractmethod
     def log(self, report: Report, row: Mapping[str, Any]) -> None:
-        """Called after each chunk of steps.
+        """Follow a chunk of steps; called after each of them.
 
         Args:
             report: the state of the training, and what happened.
@@ -61,7 +61,7 @@ class Tracker(Setting, ABC):
         """
 
     def close(self, summary: Mapping[str, Any] | None) -> None:
-        """Called once, after the last step.
+        """End; called once, after the last step.
 
         Args:
             summary: the results as summary.json holds them; None where a signal ended the run before they were computed.
