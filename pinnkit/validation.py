@@ -20,7 +20,7 @@ def is_number(
     most: float = INFINITE,
     below: float = INFINITE,
 ) -> bool:
-    """Whether a value is a finite number in a range; True and False are no numbers.
+    """Return whether a value is a finite number in a range; True and False are no numbers.
 
     Args:
         value: anything.
@@ -80,7 +80,7 @@ def refuse_value(value: Any, name: str, *, where: str, expected: str, do: str = 
 
 
 def _in_words(whole: bool, least: float, above: float, most: float, below: float) -> str:
-    """The range as a message says it: "a whole number, 1 or more"."""
+    """Return the range as a message says it: "a whole number, 1 or more"."""
     kind = "a whole number" if whole else "a number"
     if above == 0 and most == below == INFINITE:
         return f"a positive {'whole ' if whole else ''}number"
@@ -92,7 +92,7 @@ def _in_words(whole: bool, least: float, above: float, most: float, below: float
 
 
 def _suggestion(value: Any, whole: bool, lower: float, upper: float) -> str:
-    """A valid number near the one that was given: "Use 100."; empty where there is none to name."""
+    """Return a valid number near the one that was given: "Use 100."; empty where there is none to name."""
     if isinstance(value, str):
         return "Write the number without quotation marks." if _reads_as_number(value) else ""
     if whole and isinstance(value, float) and math.isfinite(value) and lower <= round(value) <= upper:

@@ -15,7 +15,7 @@ from pinnkit.cli.parsing import parse
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.exporting import QuantisedSolution, export_program, quantise, reader
 from pinnkit.figures.terminal import number, table
-from pinnkit.runs.folder import RunFolder, refuse_taken, unused
+from pinnkit.runs.folder import RunFolder, free_path, require_free_folder
 from pinnkit.runs.solution import load
 
 PROGRAM, INT8, READER, ABOUT = "solution.stablehlo", "solution_int8.npz", "int8_reader.py", "export.json"
@@ -38,12 +38,12 @@ class Export:
 def export(console: Console, arguments: Sequence[str]) -> int:
     """Export a run as the arguments say; returns the exit status."""
     asked = parse(Export, arguments, "pinnkit export", config=(tyro.conf.FlagCreatePairsOff,))
-    refuse_taken(asked.out)
+    require_free_folder(asked.out)
     source = RunFolder.open(asked.run)
     evaluation = load(source.path, untrained=asked.untrained).evaluation
     small = quantise(evaluation) if asked.int8 else None  # what cannot be done is said before anything is written
     program, difference = export_program(evaluation)
-    folder = asked.out or unused(source.path / "export")
+    folder = asked.out or free_path(source.path / "export")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PROGRAM).write_bytes(program)
     about = _about(evaluation, difference)
@@ -75,7 +75,7 @@ def _about(evaluation: Evaluation, difference: float) -> dict[str, Any]:
 
 
 def _print_use(console: Console, evaluation: Evaluation, folder: Path) -> None:
-    """How to call the program, to copy from the terminal."""
+    """Print the lines that call the program, to be copied from the terminal."""
     domain = evaluation.problem.domain
     lines = ["import jax"]
     if evaluation.network.dtype.itemsize == 8:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pinnkit.errors import UsageError, shown_path
+from pinnkit.errors import UsageError, display_path
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.folder import SUMMARY, RunFolder
@@ -31,7 +31,7 @@ def save_results(evaluation: Evaluation, rows: Sequence[Mapping[str, Any]], fold
     except OSError as error:
         raise UsageError(
             f"The solution cannot be written: {error.strerror or error}.",
-            where=shown_path(folder.path),
+            where=display_path(folder.path),
             expected="a place with room for the run",
             do="Make room, or choose another folder.",
         ) from None
