@@ -90,7 +90,7 @@ def main() -> None:
         min(going, key=lambda r: r.used).advance()
     times = [f"{mark:.0f} s" for mark in runners[0].marks]
     print(f"{given.problem}: relative L2 error (steps) after")
-    print(f"| {' | '.join(['optimiser', *times, 'fastest, ms a step'])} |\n|{'---|' * (len(times) + 2)}")
+    print(f"| {' | '.join(['optimiser', *times, 'fastest, ms per step'])} |\n|{'---|' * (len(times) + 2)}")
     for r in runners:
         print(f"| {' | '.join([r.name, *r.errors, f'{1e3 * r.fastest:.1f}'])} |")
 

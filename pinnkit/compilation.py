@@ -1,4 +1,4 @@
-"""How JAX compiles: less optimisation for programs that run once or twice, and float32 products that keep their digits."""
+"""Settings of JAX's compiler: less optimisation for programs that run a few times, and exact products of float32."""
 
 from __future__ import annotations
 

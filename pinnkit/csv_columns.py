@@ -25,11 +25,11 @@ def read_columns(path: str | Path, asked: Collection[str] | None = None) -> dict
     with '#' are ignored; where all lines above the numbers begin with '#', the last of them holds the names.
 
     Args:
-        path: the file.
-        asked: the columns that must hold finite numbers; of the others, those that do not are left out. All unless given.
+        path: The file.
+        asked: The columns that must hold finite numbers; of the others, those that do not are left out. All unless given.
 
     Raises:
-        UsageError: with the line, for a missing or empty file, a missing header, repeated names, rows that are too long or
+        UsageError: With the line, for a missing or empty file, a missing header, repeated names, rows that are too long or
             too short, and entries of a column that is asked for that are not finite numbers.
     """
     file = Path(path)

@@ -57,10 +57,10 @@ class UsageError(Exception):
     """A mistake in a problem file, an option, a data file or a run folder.
 
     Args:
-        what: one sentence that says what is wrong.
-        where: file and line, an option, or a path; empty where there is no place.
-        expected: what would have been right.
-        do: what to do about it.
+        what: One sentence that says what is wrong.
+        where: File and line, an option, or a path; empty where there is no place.
+        expected: A correct form of it.
+        do: An action that mends it.
     """
 
     def __init__(self, what: str, *, where: str = "", expected: str = "", do: str = "") -> None:
@@ -151,13 +151,13 @@ def lookup(table: Mapping[str, T], name: str, what: str, *, where: str = "") -> 
     """Return the entry called `name`.
 
     Args:
-        table: the registry, name -> entry.
-        name: what the user wrote.
-        what: what the entries are, in the singular ("activation").
-        where: the option or field that held the name; empty where there is none.
+        table: The registry, name -> entry.
+        name: The name that the user wrote.
+        what: The kind of the entries, in the singular ("activation").
+        where: The option or field that held the name; empty where there is none.
 
     Raises:
-        UsageError: no entry has that name.
+        UsageError: No entry has that name.
     """
     if name in table:
         return table[name]

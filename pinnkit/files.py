@@ -15,11 +15,11 @@ def write_whole(path: Path, content: str | bytes) -> None:
     The content goes into a draft beside the file, which then takes its name; a failed write leaves no draft.
 
     Args:
-        path: the file; its folder exists.
-        content: all of it; text is encoded as UTF-8.
+        path: The file; its folder exists.
+        content: All of it; text is encoded as UTF-8.
 
     Raises:
-        OSError: where the file cannot be written.
+        OSError: The file cannot be written.
     """
     draft = path.with_name(path.name + ".draft")
     try:

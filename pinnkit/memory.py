@@ -50,11 +50,11 @@ def require_memory(needed: float, what: str, option: str, largest: Callable[[flo
     """Raise UsageError where something needs more memory than is free.
 
     Args:
-        needed: estimate [bytes].
-        what: what needs it, such as "1000000000 points".
-        option: the option that makes it smaller, as it is typed.
-        largest: the largest value of the option that fits into so many bytes; None where none does.
-        do: what to do where no value fits.
+        needed: Estimate [bytes].
+        what: The object that needs it, such as "1000000000 points".
+        option: The option that makes it smaller, as it is typed.
+        largest: The largest value of the option that fits into so many bytes; None where none does.
+        do: Advice where no value fits.
     """
     free = free_memory()
     if needed <= free:

@@ -61,9 +61,9 @@ def choices(known: Mapping[str, type[T]], own: type, kind: Any) -> dict[str, typ
     """Return the classes of one kind by name: pinnkit's, and those that a problem file defines or imports.
 
     Args:
-        known: pinnkit's own classes by name.
-        own: a class of the problem file.
-        kind: the base class of all of them.
+        known: Pinnkit's own classes by name.
+        own: A class of the problem file.
+        kind: The base class of all of them.
     """
     return {**known, **{n: c for n, c in dataclasses_beside(own).items() if issubclass(c, kind)}}
 
@@ -99,12 +99,12 @@ def to_plain(value: Any, kind: Any = None) -> Any:
     """Return a value as JSON can hold it; `from_plain` reads it back.
 
     Args:
-        value: numbers, texts, arrays, dataclasses, and lists, tuples and dicts of such. Options of a dataclass that are
+        value: Numbers, texts, arrays, dataclasses, and lists, tuples and dicts of such. Options of a dataclass that are
             something else (a function) are left out: they are read from the problem file again.
-        kind: the declared type of the value; the name of a dataclass is written where it is not that very class.
+        kind: The declared type of the value; the name of a dataclass is written where it is not that very class.
 
     Raises:
-        TypeError: the value itself is something else.
+        TypeError: The value itself is something else.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kinds, plain = _hints(type(value)), {}
@@ -134,14 +134,14 @@ def from_plain(plain: Any, kind: Any, *, classes: Mapping[str, type] | None = No
     """Return the value that `to_plain` described.
 
     Args:
-        plain: what JSON holds.
-        kind: the declared type of the value.
-        classes: classes by name beside pinnkit's own, such as those of a problem file.
-        like: a value of the same kind, such as the default: it says what a list was, and gives options that were left out.
+        plain: The value as JSON holds it.
+        kind: The declared type of the value.
+        classes: Classes by name beside pinnkit's own, such as those of a problem file.
+        like: A value of the same kind, such as the default: it says what a list was, and gives options that were left out.
 
     Raises:
-        KeyError: a class that is not known.
-        TypeError: options that a class does not have.
+        KeyError: A class that is not known.
+        TypeError: Options that a class does not have.
     """
     cls = _class_of_entry(plain, kind, classes or {})
     if cls is not None:

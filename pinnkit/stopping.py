@@ -95,7 +95,7 @@ def signals_raise() -> Iterator[None]:
         yield
 
 
-def heed_signals() -> None:
+def raise_pending_signal() -> None:
     """Raise `Stopped` where a signal has come whose exception was swallowed on its way."""
     if _raised:
         raise Stopped(_raised.pop())

@@ -24,11 +24,11 @@ def is_number(
 
     Args:
         value: anything.
-        whole: only integers are valid.
-        least: the lower end of the range, which belongs to it.
-        above: the lower end of the range, which does not belong to it.
-        most: the upper end of the range, which belongs to it.
-        below: the upper end of the range, which does not belong to it.
+        whole: Only integers are valid.
+        least: The lower end of the range, which belongs to it.
+        above: The lower end of the range, which does not belong to it.
+        most: The upper end of the range, which belongs to it.
+        below: The upper end of the range, which does not belong to it.
     """
     kind = numbers.Integral if whole else numbers.Real
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -53,15 +53,15 @@ def require_number(
     """Raise UsageError unless a value is a finite number in a range (see `is_number`).
 
     Args:
-        value: the value of the option.
-        name: name of the option, such as "sampling.interior".
-        where: the place that the message names.
-        whole: only integers are valid.
-        least: the lower end of the range, which belongs to it.
-        above: the lower end of the range, which does not belong to it.
-        most: the upper end of the range, which belongs to it.
-        below: the upper end of the range, which does not belong to it.
-        meaning: what is expected, instead of the range in words.
+        value: The value of the option.
+        name: Name of the option, such as "sampling.interior".
+        where: The place that the message names.
+        whole: Only integers are valid.
+        least: The lower end of the range, which belongs to it.
+        above: The lower end of the range, which does not belong to it.
+        most: The upper end of the range, which belongs to it.
+        below: The upper end of the range, which does not belong to it.
+        meaning: The expected values in words, instead of the range.
     """
     if is_number(value, whole=whole, least=least, above=above, most=most, below=below):
         return

@@ -29,7 +29,7 @@ from pinnkit.runs.folder import RunFolder, all_runs, free_path, require_free_fol
 from pinnkit.runs.kinds import equations_of, kind_of
 from pinnkit.runs.run import Run, build_objective
 from pinnkit.runs.summary import usable_summary
-from pinnkit.stopping import heed_signals
+from pinnkit.stopping import raise_pending_signal
 
 SLOW_ORDER = 10
 """Order of derivatives from which compilation takes so long that the terminal says so."""
@@ -46,7 +46,7 @@ def train(arguments: Sequence[str]) -> int:
     with record_opened_files() as opened:
         print_check(console, run.check())
         _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
-    heed_signals()
+    raise_pending_signal()
     folder = RunFolder.create(run.problem.name, options.out)
     with folder.lock():
         describe_run(run, folder, opened, ["train", *arguments], Path(inspect.getfile(cls)))

@@ -60,12 +60,12 @@ def refuse_idle(
     """Raise UsageError for options of an optimiser or a weighting that the recipe does not use.
 
     Args:
-        arguments: the words of the command line.
-        option: the option that chooses by name, such as "--stages".
+        arguments: The words of the command line.
+        option: The option that chooses by name, such as "--stages".
         kind: "an optimiser" or "a weighting".
-        known: the names that there are.
-        labels: the names that are used.
-        instead: whether the name is to be chosen in place of those that are used, and not after them.
+        known: The names that there are.
+        labels: The names that are used.
+        instead: Whether the name is to be chosen in place of those that are used, and not after them.
     """
     for name, argument in idle_options(arguments, known, labels).items():
         chosen = [name] if instead else [*(label for label in labels if label in known), name]
@@ -103,9 +103,9 @@ def take_model(arguments: Sequence[str], own: AnyModel, problem: type) -> tuple[
     """Take `--model resnet` out of a command line.
 
     Args:
-        arguments: the words of the command line.
-        own: the problem's own model.
-        problem: the class of the problem, whose file may define networks of its own.
+        arguments: The words of the command line.
+        own: The problem's own model.
+        problem: The class of the problem, whose file may define networks of its own.
 
     Returns:
         The named model (the problem's own one where none is named, or where the kinds agree), and the other arguments.
@@ -140,10 +140,10 @@ def settings_by_name(
     """Return the settings of several names, the recipe's own ones where it has them; "none" alone gives an empty tuple.
 
     Args:
-        option: the option, such as "--weighting".
-        names: the words behind it.
-        own: the settings of the recipe.
-        known: the classes by name.
+        option: The option, such as "--weighting".
+        names: The words behind it.
+        own: The settings of the recipe.
+        known: The classes by name.
 
     Raises:
         UsageError: A name is repeated, or "none" stands beside others.

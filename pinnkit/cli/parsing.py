@@ -23,14 +23,14 @@ def parse(kind: Any, arguments: Sequence[str], command: str, description: str | 
     """Return an instance of the dataclass `kind`, its fields set by the arguments.
 
     Args:
-        kind: a dataclass; its nested dataclasses are groups of options, `--group.name`.
-        arguments: the words of the command line behind the command.
-        command: what the user typed, for messages: "pinnkit train rod".
-        description: what `--help` begins with; the docstring of `kind` unless given.
-        config: markers of tyro.
+        kind: A dataclass; its nested dataclasses are groups of options, `--group.name`.
+        arguments: The words of the command line behind the command.
+        command: The command as the user typed it, for messages: "pinnkit train rod".
+        description: The text at the beginning of `--help`; the docstring of `kind` unless given.
+        config: Markers of tyro.
 
     Raises:
-        UsageError: an option that does not exist, a value that cannot be read, or a word too many.
+        UsageError: An option that does not exist, a value that cannot be read, or a word too many.
     """
     output = io.StringIO()
     try:

@@ -62,9 +62,9 @@ def cost_of_half_precision(
     """Return the cost of half precision; None where products have the precision of the parameters.
 
     Args:
-        objectives: the objectives that were trained, each with its network's parameters: one, or one per window of time.
-        accuracy: errors of the whole solution.
-        params: parameters of the whole solution.
+        objectives: The objectives that were trained, each with its network's parameters: one, or one per window of time.
+        accuracy: Errors of the whole solution.
+        params: Parameters of the whole solution.
     """
     network = accuracy.network
     if network.working == network.dtype:

@@ -31,7 +31,7 @@ from pinnkit.problem import Unknown
 
 LEVEL = 0.95
 ROWS = 6
-"""Rows of the Jacobian for each parameter of the network: fewer, and the network could bend between the points."""
+"""Number of rows of the Jacobian per parameter of the network: with fewer, the network could oscillate between the points."""
 DETERMINED = 1e-12
 """Share of an unknown's effect (squared) that the network must be unable to imitate."""
 
@@ -123,11 +123,11 @@ def estimates(
     of its bounds has no interval: there the loss says nothing about it.
 
     Args:
-        objective: what was trained.
-        params: the trained parameters.
-        draws: collocation points as training draws them, several times over (`number_of_draws`).
+        objective: The objective that was trained.
+        params: The trained parameters.
+        draws: Collocation points as training draws them, several times over (`number_of_draws`).
         compiled: `jacobians(objective)`, where there are several calls.
-        tick: called between the pieces of the work.
+        tick: Called between the pieces of the work.
     """
     unknowns = objective.network.problem.unknowns()
     if not unknowns:
@@ -193,7 +193,7 @@ def _covariance(terms: Sequence[_Term], unknowns: int, cut: float) -> tuple[np.n
         # What the linear model still takes away belongs to the rest of the way, below.
         moved, size = term.J @ Z, np.sum((term.r - g @ ahead) ** 2)
         noise += max(0.0, size - EXPLAINED * np.sum((g.T @ g) * explaining)) * moved.T @ moved
-    # Where training has not come to rest, what is left of the way counts as well.
+    # Where training has not converged, the remaining Gauss-Newton step counts as well.
     rest = inverse @ sum(Z.T @ (t.J.T @ t.r) for t in terms)
     covariance = inverse @ noise @ inverse + np.outer(rest, rest)
     covariance[~determined, ~determined] = np.inf

@@ -24,9 +24,9 @@ def losses(metrics: Metrics, unknowns: Mapping[str, Estimate] | None = None, pro
     """Draw the residual of each term, and errors and unknown parameters where there are any, against steps and seconds.
 
     Args:
-        metrics: what `History.row` gave after each chunk of steps.
-        unknowns: the final estimates, whose 95% intervals are shaded; each unknown has a scale of its own.
-        problem: the name of the problem, for the title.
+        metrics: The rows of `History.row`, one per chunk of steps.
+        unknowns: The final estimates, whose 95% intervals are shaded; each unknown has a scale of its own.
+        problem: The name of the problem, for the title.
     """
     kinds = {"terms": "mean squared residual", "errors": "relative L2 error"}
     kinds = {key: label for key, label in kinds.items() if any(m.get(key) for m in metrics)}

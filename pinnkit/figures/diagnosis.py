@@ -20,7 +20,7 @@ NAMED = 4
 """Number of findings of a kind that are printed in full."""
 STYLE = {"fit": "green", "unfit": "bold red", "measured only": "dim"}
 WORD = {"fit": "ok", "unfit": "problem", "measured only": "measured only"}
-"""How a verdict is printed: a fit is something else to most readers."""
+"""Verdicts as they are printed: a fit is something else to most readers."""
 
 
 def print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:

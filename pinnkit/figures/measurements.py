@@ -57,8 +57,8 @@ def measurements(equations: Equations, problem: Problem) -> dict[str, Measuremen
     """Return the measurements of each field that a data file has any of.
 
     Args:
-        equations: the equations of the run.
-        problem: the problem with its unknown parameters at their estimates.
+        equations: The equations of the run.
+        problem: The problem with its unknown parameters at their estimates.
     """
     parts: dict[str, list[Measurements]] = {}
     for group in equations.groups:

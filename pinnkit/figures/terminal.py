@@ -49,7 +49,7 @@ def print_check(console: Console, checked: Checked) -> None:
 
 
 def print_conclusion(console: Console, checked: Checked) -> None:
-    """Print what a check has looked at, and what it has not."""
+    """Print which properties a check has confirmed, and which it cannot."""
     count = len(checked.warnings)
     if count:
         console.print(Text(f"{count} warning{'s' * (count > 1)} (training is not blocked)", style="yellow"))

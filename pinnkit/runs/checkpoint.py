@@ -112,7 +112,7 @@ class Checkpoints:
             trainers: The trainers of the run's recipes, one after the other, the present one last.
 
         Raises:
-            UsageError: none can be read, with the reason for each, or there is none.
+            UsageError: None can be read, with the reason for each, or there is none.
         """
         unreadable: dict[int, str] = {}
         for number in self.numbers():

@@ -28,14 +28,14 @@ def describe_run(
     """Write run.json and the copy of the problem into a new run folder, and read the problem back.
 
     Args:
-        run: the run.
-        folder: its new folder.
-        opened: the files that were opened while the problem was checked.
-        command: what the user typed, for run.json.
-        original: the problem file as the user named it.
+        run: The run.
+        folder: Its new folder.
+        opened: The files that were opened while the problem was checked.
+        command: The command as the user typed it, for run.json.
+        original: The problem file as the user named it.
 
     Raises:
-        UsageError: the problem could not be read again. The folder is removed: no run was begun.
+        UsageError: The problem could not be read again. The folder is removed: no run was begun.
     """
     try:
         further = [type(value) for value in instances_in((run.model, run.recipe))]

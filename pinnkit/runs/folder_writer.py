@@ -17,9 +17,9 @@ class FolderWriter:
     A folder that was deleted is made anew, with everything that a run needs besides its numbers.
 
     Args:
-        folder: the run folder.
-        say: prints a warning.
-        written_rows: the rows of metrics that have been written, for a folder that is made anew.
+        folder: The run folder.
+        say: Prints a warning.
+        written_rows: The rows of metrics that have been written, for a folder that is made anew.
     """
 
     def __init__(self, folder: RunFolder, say: Say, written_rows: Callable[[], list[dict[str, Any]]]) -> None:

@@ -125,7 +125,7 @@ def network_classes(own: type | None = None) -> dict[str, type[Any]]:
     """Return the networks of all kinds by name.
 
     Args:
-        own: class of a problem, for the networks that its file defines or imports in addition.
+        own: Class of a problem, for the networks that its file defines or imports in addition.
     """
     classes = {name: cls for kind in reversed(KINDS.values()) for name, cls in kind.networks.items()}
     beside = dataclasses_beside(own) if own else {}

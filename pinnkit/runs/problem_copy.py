@@ -27,7 +27,7 @@ from pinnkit.runs.typed_source import is_of_main_module, source_of_main_class
 
 @dataclass(frozen=True)
 class Source:
-    """Where the problem of a run comes from, as `run.json` holds it (`problem`).
+    """The origin of a run's problem, as `run.json` holds it (`problem`).
 
     Args:
         name: Name of the problem.
@@ -117,14 +117,14 @@ def copy_problem(
     A problem of a file is kept as that file; of one that was typed into a notebook, or stands in a script, the source is.
 
     Args:
-        problem: the problem.
-        folder: the run folder.
-        later: the files that were opened while the problem was checked.
-        original: the problem file as the user named it.
-        further: classes whose objects the run has too, such as an optimiser that was typed into the same notebook.
+        problem: The problem.
+        folder: The run folder.
+        later: The files that were opened while the problem was checked.
+        original: The problem file as the user named it.
+        further: Classes whose objects the run has too, such as an optimiser that was typed into the same notebook.
 
     Raises:
-        UsageError: the copy cannot be imported, so that the run could never be read again, or not be written.
+        UsageError: The copy cannot be imported, so that the run could never be read again, or not be written.
     """
     cls, typed = type(problem), is_of_main_module(type(problem))
     text = source_of_main_class(cls, further) if typed else None

@@ -28,7 +28,7 @@ class Progress(Tracker):
 
     Args:
         console: The console that shows it.
-        total_steps: the most steps that the recipe takes.
+        total_steps: The most steps that the recipe takes.
         history: The history, which holds the errors that were measured last.
     """
 

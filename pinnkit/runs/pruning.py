@@ -25,12 +25,12 @@ def prune_model(run: Run, params: Parameters, keep: float) -> LayeredModel:
     seed of the run, the weights that are kept start where they started.
 
     Args:
-        run: the run of a network with all its weights.
-        params: its trained parameters.
-        keep: share of the weights, above 0 and below 1.
+        run: The run of a network with all its weights.
+        params: Its trained parameters.
+        keep: Share of the weights, above 0 and below 1.
 
     Raises:
-        UsageError: another share, or a network without dense layers, sparse from the start, or cut into windows.
+        UsageError: Another share, or a network without dense layers, sparse from the start, or cut into windows.
     """
     model, alone = run.model, run.trainer.network is run.objective.network
     if not isinstance(model, LayeredModel) or model.keep < 1 or not alone:

@@ -16,9 +16,9 @@ def save_results(evaluation: Evaluation, rows: Sequence[Mapping[str, Any]], fold
     """Write everything of a solution besides its description. Raises UsageError where the folder cannot be written.
 
     Args:
-        evaluation: the trained state, and how good it is.
-        rows: the rows of metrics of its training.
-        folder: the run folder, described.
+        evaluation: The trained state, and how good it is.
+        rows: The rows of metrics of its training.
+        folder: The run folder, described.
     """
     from pinnkit.runs.figures import save_all  # matplotlib takes most of a second
 

@@ -98,11 +98,11 @@ class Run:
         """Evaluate a trained state: errors, residuals, unknown parameters, verdict.
 
         Args:
-            state: the state.
-            diverged: training met NaN or Inf that could not be rescued.
-            interrupted: training has not come to its end; the best of its states is then evaluated.
-            unknowns: estimates of the unknown parameters where they are known already.
-            tick: called with the share of the intervals that is done. Ctrl-C (KeyboardInterrupt) leaves them out.
+            state: The state.
+            diverged: Training met NaN or Inf that could not be rescued.
+            interrupted: Training was ended before the recipe was over; the best of its states is then evaluated.
+            unknowns: Estimates of the unknown parameters where they are known already.
+            tick: Called with the share of the intervals that is done. Ctrl-C (KeyboardInterrupt) leaves them out.
         """
         if interrupted:
             state = self.trainer.better(state)

@@ -23,7 +23,7 @@ from pinnkit.runs.progress import Progress
 from pinnkit.runs.run import Run
 from pinnkit.runs.summary import summary_of
 from pinnkit.runs.trackers import Metrics, SavedStates
-from pinnkit.stopping import SIGNALS, Request, Stopped, heed_signals, signals_raise, signals_request
+from pinnkit.stopping import SIGNALS, Request, Stopped, raise_pending_signal, signals_raise, signals_request
 from pinnkit.training.state import TrainState
 from pinnkit.training.tracker import TrackedRun, Tracker
 
@@ -38,10 +38,10 @@ class Session:
     again with the next checkpoint. A folder that was deleted is made anew.
 
     Args:
-        run: what is trained.
-        console: where progress and messages are printed; `Console(quiet=True)` prints nothing.
-        folder: the run folder, described and locked; None keeps everything in memory.
-        trackers: followers of this session besides those of the recipe; an exception in one of these ends training.
+        run: The run to train.
+        console: The console for progress and messages; `Console(quiet=True)` prints nothing.
+        folder: The run folder, described and locked; None keeps everything in memory.
+        trackers: Followers of this session besides those of the recipe; an exception in one of these ends training.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Session:
         """
         if self.folder is not None:
             self.metrics.rows = self.folder.begin(int(state.step))
-            heed_signals()
+            raise_pending_signal()
         self._start_trackers(state)
         signals = tuple(SIGNALS) if self.folder is not None else (signal.SIGINT,)
         with signals_request(self._say_stop, signals) as stop:

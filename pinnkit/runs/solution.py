@@ -1,4 +1,4 @@
-"""What scripts and notebooks work with: `check`, `diagnose`, `train`, `load`, and the solution that they give."""
+"""The functions of scripts and notebooks: `check`, `diagnose`, `train` and `load`, and the solution that they return."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Solution:
 
     @property
     def verdict(self) -> str:
-        """How good the solution is, in a sentence or two."""
+        """The accuracy of the solution in words, a sentence or two."""
         return self.evaluation.verdict
 
     @property
@@ -119,7 +119,7 @@ class Solution:
             The path of the folder.
 
         Raises:
-            UsageError: the folder is taken or cannot be written, or the problem's source cannot be found.
+            UsageError: The folder is taken or cannot be written, or the problem's source cannot be found.
         """
         require_free_folder(Path(folder), "folder")
         target = RunFolder.create(self.run.problem.name, Path(folder))
@@ -198,21 +198,21 @@ def train(
     `pinnkit resume` goes on with it. SIGTERM and SIGHUP save the state and end the program (SystemExit).
 
     Args:
-        problem: an instance of a pk.Problem.
-        model: the options of the network, instead of the problem's own.
-        recipe: the recipe, instead of the problem's own.
-        seed: random seed of the initial weights and of the collocation points.
-        out: folder for the run, empty or new; without it everything stays in memory, and `Solution.save` writes it.
-        progress: show loss, error, speed and time left; by default where someone is watching (terminal, notebook).
-        hooks: functions that are called with (run, report) after each chunk of steps; an exception in one ends training.
+        problem: An instance of a pk.Problem.
+        model: The options of the network, instead of the problem's own.
+        recipe: The recipe, instead of the problem's own.
+        seed: Random seed of the initial weights and of the collocation points.
+        out: Folder for the run, empty or new; without it everything stays in memory, and `Solution.save` writes it.
+        progress: Show loss, error, speed and time left; by default where someone is watching (terminal, notebook).
+        hooks: Functions that are called with (run, report) after each chunk of steps; an exception in one ends training.
 
     Returns:
         The trained solution.
 
     Raises:
-        UsageError: a mistake in the problem, or a folder that is taken. What is probably a mistake is a warning
+        UsageError: A mistake in the problem, or a folder that is taken. What is probably a mistake is a warning
             (`warnings.warn`).
-        KeyboardInterrupt: a second Ctrl-C, which does not wait.
+        KeyboardInterrupt: A second Ctrl-C, which does not wait.
     """
     require_free_folder(None if out is None else Path(out), "out")
     run = Run(problem, model, recipe, seed=seed)
@@ -245,10 +245,10 @@ def load(folder: str | Path, *, untrained: bool = False) -> Solution:
 
     Args:
         folder: Path of the run folder.
-        untrained: whether a network that has not been trained, the only one that can be read, will do.
+        untrained: Whether a network that has not been trained, the only one that can be read, will do.
 
     Raises:
-        UsageError: the folder is missing or damaged, or holds no trained network that can be read.
+        UsageError: The folder is missing or damaged, or holds no trained network that can be read.
     """
     source = RunFolder.open(str(folder))
     run = restore_run(source)

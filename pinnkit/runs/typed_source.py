@@ -34,11 +34,11 @@ def source_of_main_class(cls: type[Problem], further: Sequence[type] = ()) -> st
     """Return the text of a file with a class of the running program, and with everything that the class needs.
 
     Args:
-        cls: the class of the problem.
-        further: classes whose objects the run has too; those of the running program are written beside it.
+        cls: The class of the problem.
+        further: Classes whose objects the run has too; those of the running program are written beside it.
 
     Raises:
-        UsageError: something that it needs cannot be written down.
+        UsageError: Something that it needs cannot be written down.
     """
     if "<locals>" in cls.__qualname__:
         raise UsageError(

@@ -68,11 +68,11 @@ class Loop(Trainer):
     """A trainer of one network on one objective by one recipe.
 
     Args:
-        objective: the loss.
-        recipe: stages, sampling and weightings.
-        seed: random seed of the collocation points.
-        reached: the test of the requested accuracy, called when points are resampled. None trains to the end of the recipe.
-        history: the fields that the network continues; None where there is nothing before it.
+        objective: The loss.
+        recipe: Stages, sampling and weightings.
+        seed: Random seed of the collocation points.
+        reached: The test of the requested accuracy, called when points are resampled. None trains to the end of the recipe.
+        history: The fields that the network continues; None where there is nothing before it.
     """
 
     def __init__(
@@ -177,8 +177,8 @@ class Loop(Trainer):
         With more steps and nothing else changed the run is the one that had these steps from the start, to the bit.
 
         Args:
-            state: the state to go on from.
-            before: the recipe with which the state was made; its stages are the first of this recipe's.
+            state: The state to go on from.
+            before: The recipe with which the state was made; its stages are the first of this recipe's.
         """
         over, step = bool(state.over), int(state.step)
         # Ended before its steps were done (patience, a low loss, a stall, the accuracy). With more steps from the start it would

@@ -23,8 +23,8 @@ class PhaseSequence(Trainer):
     """A trainer of several phases. Stages are counted through all of them: stage 3 of 2 per phase is the last of phase 2.
 
     Args:
-        count: number of phases.
-        stages: number of stages in each of them.
+        count: Number of phases.
+        stages: Number of stages in each of them.
     """
 
     def __init__(self, count: int, stages: int) -> None:

@@ -38,13 +38,13 @@ class Schedule(Setting, ABC):
         """Return the trainer of a run.
 
         Args:
-            objective: what is trained in the end.
-            recipe: the recipe of the run; `replace(recipe, schedule=None)` is that of one phase.
-            seed: random seed of the initial weights and of the collocation points.
-            reached: whether the solution is as accurate as was asked for; None trains to the end of the recipe.
+            objective: The objective of the last phase.
+            recipe: The recipe of the run; `replace(recipe, schedule=None)` is that of one phase.
+            seed: Random seed of the initial weights and of the collocation points.
+            reached: Whether the solution is as accurate as was asked for; None trains to the end of the recipe.
 
         Raises:
-            UsageError: the problem cannot be trained so.
+            UsageError: The problem cannot be trained with this schedule.
         """
 
     @abstractmethod

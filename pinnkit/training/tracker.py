@@ -19,11 +19,11 @@ class TrackedRun:
     """The description of a run that a tracker is given before the first step.
 
     Args:
-        problem: name of the problem.
-        settings: every setting by the name of its option, {"model.width": 30, "ssbroyden.steps": 3000, "problem.k": 1.0}.
-        step: number of steps done: 0, or more where a run is resumed.
-        steps: the most steps that the recipe takes.
-        folder: the run folder; None where there is none.
+        problem: Name of the problem.
+        settings: Every setting by the name of its option, {"model.width": 30, "ssbroyden.steps": 3000, "problem.k": 1.0}.
+        step: Number of steps done: 0, or more where a run is resumed.
+        steps: The most steps that the recipe takes.
+        folder: The run folder; None where there is none.
     """
 
     problem: str
@@ -55,8 +55,8 @@ class Tracker(Setting, ABC):
         """Follow a chunk of steps; called after each of them.
 
         Args:
-            report: the state of the training, and what happened.
-            row: numbers as metrics.jsonl holds them: step, seconds, stage, loss, terms; where they were measured, errors,
+            report: The state of the training, and what happened.
+            row: Numbers as metrics.jsonl holds them: step, seconds, stage, loss, terms; where they were measured, errors,
                 unknowns, gradients, event.
         """
 
@@ -64,5 +64,5 @@ class Tracker(Setting, ABC):
         """End; called once, after the last step.
 
         Args:
-            summary: the results as summary.json holds them; None where a signal ended the run before they were computed.
+            summary: The results as summary.json holds them; None where a signal ended the run before they were computed.
         """

@@ -88,11 +88,11 @@ class Trainer(ABC):
         With more steps and nothing else changed the run is the one that had these steps from the start, to the bit.
 
         Args:
-            state: the state to go on from.
-            before: the recipe with which it was made; its stages are the first of this recipe's.
+            state: The state to go on from.
+            before: The recipe with which it was made; its stages are the first of this recipe's.
 
         Raises:
-            UsageError: such a training cannot go on from there.
+            UsageError: Such a training cannot go on from there.
         """
 
     @abstractmethod

@@ -43,9 +43,9 @@ class WindowTrial:
     time. So a window has at its start the values, and the time derivatives below the m-th, that the rest has there.
 
     Args:
-        start: start of the window in time, one number or (points, 1).
-        rest: the fields that the window continues; None for zero.
-        network: the network of all windows.
+        start: Start of the window in time, one number or (points, 1).
+        rest: The fields that the window continues; None for zero.
+        network: The network of all windows.
     """
 
     start: Any
@@ -74,11 +74,11 @@ class WindowHistory:
     time derivatives: A_k alone meets the conditions at the ends of space, and the changes of the windows before are added up.
 
     Args:
-        k: number of the window.
-        first: arrays of the first network.
-        others: arrays of the networks after it, stacked, with room for all windows (None for two windows): one compiled program
+        k: Number of the window.
+        first: Arrays of the first network.
+        others: Arrays of the networks after it, stacked, with room for all windows (None for two windows): one compiled program
             serves every window.
-        network: the network of all windows.
+        network: The network of all windows.
     """
 
     k: Any
@@ -94,8 +94,8 @@ class WindowHistory:
         """Return points of the second window, shifted to this one, with the history as Taylor polynomials about them.
 
         Args:
-            points: points sampled in the second window.
-            derivatives: the derivatives that residuals ask for; None where they ask for fields elsewhere too.
+            points: Points sampled in the second window.
+            derivatives: The derivatives that residuals ask for; None where they ask for fields elsewhere too.
         """
         cut = self.network.cut
         start = jnp.asarray(cut.starts, points.X.dtype)[self.k]
@@ -130,9 +130,9 @@ class WindowedNetwork:
     by themselves; every later one is the second one shifted in time. Raises UsageError where time cannot be cut.
 
     Args:
-        equations: the equations of the problem.
-        whole: a network for all of time: the network of each window is like it.
-        count: number of windows.
+        equations: The equations of the problem.
+        whole: A network for all of time: the network of each window is like it.
+        count: Number of windows.
     """
 
     def __init__(self, equations: Equations, whole: FieldNetwork, count: int) -> None:

@@ -98,11 +98,11 @@ class WindowTrainer(PhaseSequence):
         for k in range(present + 1):
             loop, inner = self.loop(k, state.params), self._inner(state, k)
             if k == present:
-                trained, unseen = loop.residuals(inner, draws)
+                training_rms, held_out_rms = loop.residuals(inner, draws)
             else:
-                trained = unseen = loop.held_out_residuals(inner.params, draws)
-            training.append(trained)
-            held_out.append(unseen)
+                training_rms = held_out_rms = loop.held_out_residuals(inner.params, draws)
+            training.append(training_rms)
+            held_out.append(held_out_rms)
         return _root_mean(training), _root_mean(held_out)
 
     def objectives(self, state: TrainState) -> list[tuple[AnyObjective, Parameters]]:
