@@ -40,7 +40,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Request:
-    """Whether a signal has asked for the end. True as soon as one has."""
+    """A request of a signal to end; true once there is one."""
 
     def __init__(self, say: Callable[[int], None]) -> None:
         self.signum, self.at_once, self._say = 0, False, say

@@ -63,8 +63,8 @@ def refuse_idle(
         arguments: The words of the command line.
         option: The option that chooses by name, such as "--stages".
         kind: "an optimiser" or "a weighting".
-        known: The names that there are.
-        labels: The names that are used.
+        known: The names that exist.
+        labels: The names that the recipe uses.
         instead: Whether the name is to be chosen in place of those that are used, and not after them.
     """
     for name, argument in idle_options(arguments, known, labels).items():

@@ -53,7 +53,7 @@ def evaluation_points(problem: Problem, truth: Truth | None = None) -> np.ndarra
 
 
 class Accuracy:
-    """Measures errors of given parameters against the truth, on one grid, the truth evaluated once."""
+    """The measurement of errors against the truth, on one set of points at which the truth is evaluated once."""
 
     def __init__(self, network: SolutionNetwork, truth: Truth | None) -> None:
         self.network, self.truth = network, truth

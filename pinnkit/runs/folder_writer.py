@@ -12,13 +12,13 @@ Say = Callable[[str, str], None]
 
 
 class FolderWriter:
-    """Writes into a run folder. A full disk, or a folder without permission, does not end training.
+    """A writer into a run folder. A full disk, or a folder without permission, does not end training.
 
     A folder that was deleted is made anew, with everything that a run needs besides its numbers.
 
     Args:
         folder: The run folder.
-        say: Prints a warning.
+        say: A function that prints a warning.
         written_rows: The rows of metrics that have been written, for a folder that is made anew.
     """
 

@@ -21,7 +21,7 @@ EVALUATE_SECONDS = 2.0
 
 
 class History:
-    """Makes the rows of one training, and measures the error now and then and wherever something happened."""
+    """The rows of one training, with errors that are measured every few seconds and at each event."""
 
     def __init__(self, run: Run) -> None:
         self.run = run

@@ -24,7 +24,7 @@ Cells = list[tuple[str, str]]
 
 
 class Progress(Tracker):
-    """Shows loss per term, error, speed and time left. A context manager around training.
+    """A tracker that shows loss per term, error, speed and time left. A context manager around training.
 
     Args:
         console: The console that shows it.

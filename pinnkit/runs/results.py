@@ -16,7 +16,7 @@ def save_results(evaluation: Evaluation, rows: Sequence[Mapping[str, Any]], fold
     """Write everything of a solution besides its description. Raises UsageError where the folder cannot be written.
 
     Args:
-        evaluation: The trained state, and how good it is.
+        evaluation: The evaluation of the trained state.
         rows: The rows of metrics of its training.
         folder: The run folder, described.
     """

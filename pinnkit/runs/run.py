@@ -101,7 +101,7 @@ class Run:
             state: The state.
             diverged: Training met NaN or Inf that could not be rescued.
             interrupted: Training was ended before the recipe was over; the best of its states is then evaluated.
-            unknowns: Estimates of the unknown parameters where they are known already.
+            unknowns: Estimates of the unknown parameters, where they have been computed.
             tick: Called with the share of the intervals that is done. Ctrl-C (KeyboardInterrupt) leaves them out.
         """
         if interrupted:

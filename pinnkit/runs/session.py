@@ -32,7 +32,7 @@ UNWRITTEN = 4
 
 
 class Session:
-    """Trains a run from a given state on, evaluates it, and keeps in its folder, where it has one, all that it needs to go on.
+    """A training session: it trains a run from a state on, evaluates it, and keeps its folder ready for resuming.
 
     What cannot be written (a full disk, a folder without permission) is said once, and training goes on: it is tried
     again with the next checkpoint. A folder that was deleted is made anew.

@@ -70,7 +70,7 @@ class _Definition:
 
 
 class _Collector:
-    """Gathers the statements that a name needs, each behind those that it needs itself."""
+    """A collector of the statements that a name needs, each behind those that it needs itself."""
 
     def __init__(self, values: Mapping[str, Any], definitions: Mapping[str, _Definition], cls: type) -> None:
         self.values, self.definitions, self.cls = values, definitions, cls

@@ -35,7 +35,7 @@ class TrackedRun:
 
 @dataclass
 class Tracker(Setting, ABC):
-    """Follows a training: `start` before the first step, `log` after each chunk of steps, `close` at the end. Abstract.
+    """A follower of a training: `start` before the first step, `log` after each chunk of steps, `close` at the end. Abstract.
 
     A tracker of one's own is a dataclass that derives from this class. Its fields are its options: `--NAME.option` on the
     command line, entries of `run.json`; what it keeps while it works are further attributes, made in `start`. It is named in
