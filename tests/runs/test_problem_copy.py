@@ -130,7 +130,9 @@ def test_files_of_python_and_of_runs_are_none_of_the_problems():
 def test_a_copy_that_cannot_be_imported_is_said_before_anything_is_trained(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     table("elsewhere/table.csv")
-    file = write(read='table = np.loadtxt(Path(__file__).parents[1] / "elsewhere/table.csv", delimiter=",", skiprows=1)')
+    file = write(
+        read='table = np.loadtxt(Path(__file__).parents[1] / "elsewhere/table.csv", delimiter=",", skiprows=1)'
+    )
     status, out, err = pinnkit("train", file, "--out", "run")
     assert status == 2 and "Traceback" not in out + err
     for words in (
