@@ -42,7 +42,7 @@ from pinnkit.evaluation.half_precision import BELOW, BEYOND
 from pinnkit.neural_operators.diagnosis import BACKWARD, FORWARD, grid_signal
 from pinnkit.objective.probe_points import points_of
 from pinnkit.problem import problem_class
-from pinnkit.runs.run import described
+from pinnkit.runs.run import build_objective
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "docs" / "diagnostics.md"
@@ -69,7 +69,7 @@ class Heat(Advection):
 
 def prediction(problem: pk.Problem, model: pk.MLP, draws: int) -> tuple[float, float]:
     """The largest relative deviation of a layer's mean from its prediction, and that layer's standard error."""
-    objective, _ = described(problem, model, pk.Recipe(), 0)
+    objective, _ = build_objective(problem, model, pk.Recipe(), 0)
     group = objective.equations.interior
     points = points_of(group, 8)
     found = gradient_squares(objective, model, group, points, draws, 0)["equation"]
@@ -87,7 +87,8 @@ def predictions() -> list[str]:
     lines = [
         f"Width {WIDTH}, {DRAWS} random networks, 8 points: the largest relative deviation of a layer's mean ||dr/dW||^2 from",
         "theory, and the standard error of that mean. The ntk parametrisation has the same: its gradient is sigma times the",
-        "standard one exactly (`test_diagnosis.py` compares them). Theory is of infinite width; what a finite width adds",
+        "standard one exactly (`tests/diagnostics/test_diagnosis.py` compares them). "
+        "Theory is of infinite width; what a finite width adds",
         "is of the order of depth / width, and larger for derivatives of higher order, as the last two columns show.",
         "",
         "| activation | operator | 2 hidden layers | 4 | 8 | 8, width 2048, 50 networks |",
@@ -327,14 +328,14 @@ ABOUT_ALL = (
 
 def _finding(diagnostic: Diagnostic, problem: pk.Problem, model: Any, equation: str, subject: str) -> Finding:
     """The finding of that equation and subject (how it begins)."""
-    objective, _ = described(problem, model, pk.Recipe(), 0)
+    objective, _ = build_objective(problem, model, pk.Recipe(), 0)
     report = diagnostic(objective, Settings(all=True), 0)
     return next(f for f in report.findings if f.subject.startswith(subject) and f.equation.startswith(equation))
 
 
 def _sharp() -> list[str]:
     """Entropy with projections far too large."""
-    objective, _ = described(Advection(), RELU, pk.Recipe(), 0)
+    objective, _ = build_objective(Advection(), RELU, pk.Recipe(), 0)
     tokens = sequences(objective, RELU.width, Settings().points, 0)
     _, entropy = measure_attention(tokens, 100.0, 40, 0)
     theory = predict_entropy(tokens, 100.0, 0)

@@ -18,7 +18,7 @@ from pinnkit.references.cavity import Flow, Mesh, grade_edges, solve
 
 RE = 1000.0
 RESOLUTIONS = ((5, 13, 5), (6, 14, 6))
-"""Degree of the velocities, Chebyshev elements a side, and halvings of those at the corners."""
+"""Degree of the velocities, Chebyshev elements per side, and halvings of those at the corners."""
 CELLS = 60
 CUT = 0.03
 FILE = Path(__file__).resolve().parent.parent / "problems" / "lid_driven_cavity.npz"

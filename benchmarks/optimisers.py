@@ -21,7 +21,7 @@ from pinnkit.evaluation.accuracy import Accuracy
 from pinnkit.evaluation.truth import truth_of
 from pinnkit.parallel.devices import use_all_cores
 from pinnkit.problem.find import problem_class
-from pinnkit.runs.run import described
+from pinnkit.runs.run import build_objective
 from pinnkit.training.loop import Loop
 from pinnkit.training.trainer import Report
 
@@ -46,7 +46,7 @@ class Runner:
         stages, redraw = STAGES[name]
         recipe = problem.recipe or pk.Recipe()
         recipe = replace(recipe, stages=stages, sampling=replace(recipe.sampling, redraw=redraw))
-        objective, recipe = described(problem, problem.model or pk.MLP(), recipe, seed)
+        objective, recipe = build_objective(problem, problem.model or pk.MLP(), recipe, seed)
         loop = Loop(objective, recipe, seed=seed)
         self.name, self.accuracy = name, Accuracy(objective.network, truth_of(problem))
         self.reports: Iterator[Report] = loop.run(loop.start())
@@ -90,7 +90,7 @@ def main() -> None:
         min(going, key=lambda r: r.used).advance()
     times = [f"{mark:.0f} s" for mark in runners[0].marks]
     print(f"{given.problem}: relative L2 error (steps) after")
-    print(f"| {' | '.join(['optimiser', *times, 'fastest, ms a step'])} |\n|{'---|' * (len(times) + 2)}")
+    print(f"| {' | '.join(['optimiser', *times, 'fastest, ms per step'])} |\n|{'---|' * (len(times) + 2)}")
     for r in runners:
         print(f"| {' | '.join([r.name, *r.errors, f'{1e3 * r.fastest:.1f}'])} |")
 

@@ -140,7 +140,7 @@ def main(repetitions: int = 20, points: int = 0, problem: str = "burgers", scali
         )
     if not scaling:
         return
-    print(f"\n{'burgers, points':18}{'ms a step':>10}{'us a point':>12}{'peak memory':>13}")
+    print(f"\n{'burgers, points':18}{'ms/step':>10}{'us/point':>12}{'peak memory':>13}")
     for count in POINTS:
         command = [sys.executable, __file__, "--points", str(count)]
         found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -1,4 +1,4 @@
-"""Arrays that are dear to compute, kept in the user's cache folder between runs."""
+"""Arrays that are expensive to compute, kept in the user's cache folder between runs."""
 
 from __future__ import annotations
 
@@ -25,18 +25,23 @@ VERSION = 1
 _warned: set[Path] = set()
 
 
-def cached(name: str, key_parts: Mapping[str, Any], compute: Callable[[], Mapping[str, NDArray[Any]]]) -> Arrays:
-    """The arrays that `compute` returns, from a file where an earlier run with the same inputs left one.
+def load_or_compute(
+    name: str, key_parts: Mapping[str, Any], compute: Callable[[], Mapping[str, NDArray[Any]]]
+) -> Arrays:
+    """Return the arrays that `compute` returns, from a file where an earlier run with the same inputs left one.
 
     The file is NAME-HASH.npz; the hash is over the name, the inputs, and the version number of this module.
 
-    Arguments:
-        name: start of the file's name: letters, digits, '-' and '_'.
-        key_parts: everything that the result depends on: numbers, strings, lists, arrays.
-        compute: returns the arrays by name; called only if there is no usable file.
-
     A file that cannot be read is computed again and replaced. A folder that cannot be written is warned of once; the
-    result is then computed each time. Raises TypeError for an input that has no fixed text, such as a function.
+    result is then computed each time.
+
+    Args:
+        name: Start of the file's name: letters, digits, '-' and '_'.
+        key_parts: Everything that the result depends on: numbers, strings, lists, arrays.
+        compute: A function that returns the arrays by name; called only if there is no usable file.
+
+    Raises:
+        TypeError: An input has no fixed text, such as a function.
     """
     own = private_folder()
     path = own / f"{name}-{_hash(name, key_parts)}.npz" if own else None
@@ -50,7 +55,7 @@ def cached(name: str, key_parts: Mapping[str, Any], compute: Callable[[], Mappin
 
 
 def folder() -> Path:
-    """Where the files lie: $PINNKIT_CACHE, else $XDG_CACHE_HOME/pinnkit, else ~/.cache/pinnkit."""
+    """Return the folder of the cache files: $PINNKIT_CACHE, else $XDG_CACHE_HOME/pinnkit, else ~/.cache/pinnkit."""
     if own := os.environ.get("PINNKIT_CACHE"):
         return Path(own)
     if base := os.environ.get("XDG_CACHE_HOME"):
@@ -59,7 +64,7 @@ def folder() -> Path:
 
 
 def private_folder() -> Path | None:
-    """The folder, which only this user can write to; None, with a warning the first time, where others can.
+    """Return the folder, which only this user can write to; None, with a warning the first time, where others can.
 
     Results and compiled programs of others are not trusted: the latter are machine code. A new folder is made private.
     """
@@ -89,7 +94,7 @@ def _hash(name: str, key_parts: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What json cannot write by itself: NumPy's numbers as Python's, arrays by a hash of their contents."""
+    """Convert what json cannot write: NumPy's numbers to Python's, arrays to a hash of their contents."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -99,7 +104,7 @@ def _plain(value: Any) -> Any:
 
 
 def _read(path: Path) -> Arrays | None:
-    """The arrays of a file; None where there is none, or one that is cut off or is something else."""
+    """Return the arrays of a file; None where there is none, or one that is cut off or is something else."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files}

@@ -1,4 +1,4 @@
-"""How JAX compiles: less optimisation for programs that run once or twice, and float32 products that keep their digits."""
+"""Settings of JAX's compiler: less optimisation for programs that run a few times, and exact products of float32."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ FULL = "highest"
 
 
 def jit_once(function: Callable[P, R]) -> Callable[P, R]:
-    """`jax.jit` for a program that is run a few times only: compiled in half the time, into slower code."""
+    """Compile a function by `jax.jit` in half the time, into slower code: for programs that are run a few times only."""
     return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
 
 
-def are_rounded() -> bool:
-    """Whether float32 products lose digits here, and nobody has asked for it (by JAX's setting, or its environment variable)."""
+def rounds_float32() -> bool:
+    """Return whether float32 products are rounded on this device, and neither JAX's setting nor its variable asks for it."""
     return jax.default_backend() != "cpu" and getattr(jax.config, SETTING) is None
 
 
 def keep_digits() -> None:
     """Make products of float32 exact to float32 on an accelerator; who has set JAX's precision keeps that."""
-    if are_rounded():
+    if rounds_float32():
         jax.config.update(SETTING, FULL)

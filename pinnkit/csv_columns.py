@@ -13,28 +13,28 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnkit.errors import UsageError, shown_path, suggestion
+from pinnkit.errors import UsageError, display_path, suggestion
 
-SHAPE = "a header with the names of the columns, then one row of numbers a point, separated by commas"
+SHAPE = "a header with the names of the columns, then one row of numbers per point, separated by commas"
 
 
 def read_columns(path: str | Path, asked: Collection[str] | None = None) -> dict[str, NDArray[np.float64]]:
-    """The columns of a CSV file by name, each of shape (rows,).
+    """Return the columns of a CSV file by name, each of shape (rows,).
 
     The first line that is no comment holds the names, every other one a value for each. Empty lines and lines that begin
     with '#' are ignored; where all lines above the numbers begin with '#', the last of them holds the names.
 
     Args:
-        path: the file.
-        asked: the columns that must hold finite numbers; of the others, those that do not are left out. All unless given.
+        path: The file.
+        asked: The columns that must hold finite numbers; of the others, those that do not are left out. All unless given.
 
     Raises:
-        UsageError: with the line, for a missing or empty file, a missing header, repeated names, rows that are too long or
+        UsageError: With the line, for a missing or empty file, a missing header, repeated names, rows that are too long or
             too short, and entries of a column that is asked for that are not finite numbers.
     """
     file = Path(path)
     require_file(file)
-    names, line = _named_columns(file)
+    names, line = _column_names(file)
     table = _quickly(file, line, len(names))
     if table is not None and np.isfinite(table).all():
         return {name: table[:, i].copy() for i, name in enumerate(names)}
@@ -44,7 +44,7 @@ def read_columns(path: str | Path, asked: Collection[str] | None = None) -> dict
     if not rows:
         raise UsageError(
             "The file has a header but no rows.",
-            where=shown_path(file),
+            where=display_path(file),
             expected=SHAPE,
             do="Check how it was written.",
         )
@@ -61,14 +61,14 @@ def read_columns(path: str | Path, asked: Collection[str] | None = None) -> dict
 
 
 def line_of(path: Path, row: int) -> int:
-    """The line of a CSV file on which a row of its numbers stands, both counted as `read_columns` reads them."""
-    _, header = _named_columns(path)
+    """Return the line of a CSV file on which a row of its numbers stands, both counted as `read_columns` reads them."""
+    _, header = _column_names(path)
     lines = (number for number, cells in _rows(path) if number > header and not _is_comment(cells))
     return next(islice(lines, row, None))
 
 
-def _named_columns(file: Path) -> tuple[list[str], int]:
-    """The names of the columns and the number of their line. Raises UsageError where there are none."""
+def _column_names(file: Path) -> tuple[list[str], int]:
+    """Return the names of the columns and the number of their line. Raises UsageError where there are none."""
     comment: tuple[int, list[str]] | None = None
     for line, cells in _rows(file):
         if _is_comment(cells):
@@ -79,11 +79,11 @@ def _named_columns(file: Path) -> tuple[list[str], int]:
         return _header(file, line, cells), line
     if comment:
         return _header(file, *comment), comment[0]
-    raise UsageError("The file is empty.", where=shown_path(file), expected=SHAPE, do="Check how it was written.")
+    raise UsageError("The file is empty.", where=display_path(file), expected=SHAPE, do="Check how it was written.")
 
 
 def _quickly(file: Path, line: int, columns: int) -> NDArray[np.float64] | None:
-    """The numbers behind a line, (rows, columns), by NumPy's own reader; None for a file that needs a closer look."""
+    """Return the numbers behind a line, (rows, columns), by NumPy's own reader; None for a file that needs a closer look."""
     try:
         with file.open(encoding="utf-8-sig") as handle, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "input contained no data"
@@ -106,29 +106,29 @@ def require_file(file: Path) -> None:
     if file.is_dir():
         raise UsageError(
             f"'{file.name}' is a folder.",
-            where=shown_path(file),
+            where=display_path(file),
             expected="a file",
             do="Name a file in it, with its path from the problem file on.",
         )
     folder = file.parent
     if not folder.is_dir():
         raise UsageError(
-            f"There is no folder '{shown_path(folder)}', so no file '{file.name}' in it.",
-            where=shown_path(file),
+            f"There is no folder '{display_path(folder)}', so no file '{file.name}' in it.",
+            where=display_path(file),
             expected="an existing file",
             do="Correct the path; a relative one starts from the folder of the problem file.",
         )
     others = [other.name for other in folder.iterdir() if other.suffix == file.suffix]
     raise UsageError(
         f"There is no file '{file.name}'.",
-        where=shown_path(file),
+        where=display_path(file),
         expected="an existing file; a relative path starts from the folder of the problem file",
         do=f"Correct the path; {suggestion(file.name, others) if others else 'there is no such file in that folder'}",
     )
 
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of each line that is not empty."""
+    """Yield the line number and the cells of each line that is not empty."""
     try:
         # utf-8-sig: spreadsheets put a byte-order mark before the first name.
         with file.open(newline="", encoding="utf-8-sig") as handle:
@@ -140,21 +140,21 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     except (UnicodeDecodeError, csv.Error) as problem:
         raise UsageError(
             f"The file cannot be read as text ({problem}).",
-            where=shown_path(file),
+            where=display_path(file),
             expected="a CSV file in UTF-8",
             do="Save it as CSV in UTF-8, or as .npz by numpy.savez where a table of values is asked for.",
         ) from None
     except OSError as problem:
         raise UsageError(
             f"The file cannot be read: {problem.strerror}.",
-            where=shown_path(file),
+            where=display_path(file),
             expected="a file that may be read",
             do="Check its permissions.",
         ) from None
 
 
 def _header(file: Path, line: int, cells: list[str]) -> list[str]:
-    where = f"{shown_path(file)}:{line}"
+    where = f"{display_path(file)}:{line}"
     if any(_number(cell) is not None for cell in cells):
         raise UsageError(
             "The file has no header: the first line holds numbers.",
@@ -190,7 +190,7 @@ def _header(file: Path, line: int, cells: list[str]) -> list[str]:
 
 def _require_length(file: Path, line: int, names: list[str], cells: list[str]) -> None:
     """Raise UsageError for a row that is longer or shorter than the header."""
-    where = f"{shown_path(file)}:{line}"
+    where = f"{display_path(file)}:{line}"
     if len(cells) != len(names):
         raise UsageError(
             f"Line {line} has {len(cells)} entries, the header has {len(names)}.",
@@ -205,7 +205,7 @@ def _refuse_entry(file: Path, name: str, entry: tuple[int, str, float | None]) -
     line, cell, number = entry
     raise UsageError(
         f"Line {line}, column '{name}': '{cell}' is not a {'number' if number is None else 'finite number'}.",
-        where=f"{shown_path(file)}:{line}",
+        where=f"{display_path(file)}:{line}",
         expected="a finite number",
         do="Correct the entry, or remove the line if there is no value.",
     )
@@ -216,7 +216,7 @@ def _valid(number: float | None) -> bool:
 
 
 def _number(text: str) -> float | None:
-    """The number that a text is; None for what only Python reads as one, such as 1_000 and digits of other scripts."""
+    """Return the number that a text is; None for what only Python reads as one, such as 1_000 and digits of other scripts."""
     if "_" in text or not text.isascii():
         return None
     try:

@@ -50,17 +50,17 @@ SYNONYMS = {
     "verbose": "progress",
     "windows": "schedule",
 }
-"""What other libraries call it, and what it is called here: for the advice about names that do not exist."""
+"""Names of other libraries with the names that pinnkit has for them: for the advice about names that do not exist."""
 
 
 class UsageError(Exception):
     """A mistake in a problem file, an option, a data file or a run folder.
 
     Args:
-        what: one sentence that says what is wrong.
-        where: file and line, an option, or a path; empty where there is no place.
-        expected: what would have been right.
-        do: what to do about it.
+        what: One sentence that says what is wrong.
+        where: File and line, an option, or a path; empty where there is no place.
+        expected: A correct form of it.
+        do: An action that mends it.
     """
 
     def __init__(self, what: str, *, where: str = "", expected: str = "", do: str = "") -> None:
@@ -78,7 +78,7 @@ class UsageError(Exception):
         return "\n".join(lines)
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython and Jupyter show instead of a traceback: the message, and the user's own lines that led to it."""
+        """Return what IPython shows instead of a traceback: the message, and the user's own lines that led to it."""
         lines = [
             f"{place(frame.filename, frame.lineno or 0)}: {linecache.getline(frame.filename, frame.lineno or 0).strip()}"
             for frame in traceback.extract_tb(self.__traceback__)
@@ -88,7 +88,7 @@ class UsageError(Exception):
 
 
 def location(thing: Callable[..., Any] | type) -> str:
-    """`file:line` where a function or class is defined ('' where Python cannot tell)."""
+    """Return `file:line` where a function or class is defined ('' where Python cannot tell)."""
     target = inspect.unwrap(thing)
     if inspect.isfunction(target):  # needs no source: this is asked for often, and seldom shown
         return place(target.__code__.co_filename, target.__code__.co_firstlineno)
@@ -100,14 +100,14 @@ def location(thing: Callable[..., Any] | type) -> str:
 
 
 def place(file: str, line: int) -> str:
-    """`file:line`, or the cell of a notebook and the line in it ('' for what is neither)."""
+    """Return `file:line`, or the cell of a notebook and the line in it ('' for what is neither)."""
     if Path(file).parent.name.startswith("ipykernel") or file.startswith("<ipython-input"):
         return f"{_cell(file)}, line {line}"
-    return "" if file.startswith("<") else f"{shown_path(Path(file))}:{line}"
+    return "" if file.startswith("<") else f"{display_path(Path(file))}:{line}"
 
 
 def _cell(file: str) -> str:
-    """A notebook's cell as the notebook shows it, 'cell In[3]', by the name that IPython gives its code."""
+    """Return a notebook's cell as the notebook shows it, 'cell In[3]', by the name that IPython gives its code."""
     try:
         kind, label = sys.modules["IPython"].get_ipython().compile.format_code_name(file)
     except (KeyError, AttributeError, TypeError):  # not in a notebook, or one whose IPython does it in another way
@@ -116,12 +116,12 @@ def _cell(file: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with its control characters written out: a terminal obeys them, and a file may hold any."""
+    """Return the text with its control characters written out: a terminal obeys them, and a file may hold any."""
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
-def shown_path(path: Path) -> str:
-    """The path as the user would type it: relative where it lies below the current folder."""
+def display_path(path: Path) -> str:
+    """Return the path as the user would type it: relative where it lies below the current folder."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except (ValueError, OSError):  # OSError: the current folder has been deleted
@@ -129,7 +129,7 @@ def shown_path(path: Path) -> str:
 
 
 def advice(name: str, known: Iterable[str], *, listed: bool = True) -> str:
-    """`suggestion` as a sentence of its own, with the known names unless the message lists them already."""
+    """Return `suggestion` as a sentence of its own, with the known names unless the message lists them already."""
     text = suggestion(name, known)
     if listed and text.startswith("known: "):
         return "Use one of those names."
@@ -137,7 +137,7 @@ def advice(name: str, known: Iterable[str], *, listed: bool = True) -> str:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """'did you mean ...?' for a misspelt name, or the list of the known ones."""
+    """Return 'did you mean ...?' for a misspelt name, or the list of the known ones."""
     names = sorted(known)
     if SYNONYMS.get(name) in names:
         return f"did you mean '{SYNONYMS[name]}'?"
@@ -148,16 +148,16 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def lookup(table: Mapping[str, T], name: str, what: str, *, where: str = "") -> T:
-    """The entry called `name`.
+    """Return the entry called `name`.
 
-    Arguments:
-        table: the registry, name -> entry.
-        name: what the user wrote.
-        what: what the entries are, in the singular ("activation").
-        where: the option or field that held the name; empty where there is none.
+    Args:
+        table: The registry, name -> entry.
+        name: The name that the user wrote.
+        what: The kind of the entries, in the singular ("activation").
+        where: The option or field that held the name; empty where there is none.
 
     Raises:
-        UsageError: no entry has that name.
+        UsageError: No entry has that name.
     """
     if name in table:
         return table[name]

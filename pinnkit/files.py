@@ -15,11 +15,11 @@ def write_whole(path: Path, content: str | bytes) -> None:
     The content goes into a draft beside the file, which then takes its name; a failed write leaves no draft.
 
     Args:
-        path: the file; its folder exists.
-        content: all of it; text is encoded as UTF-8.
+        path: The file; its folder exists.
+        content: All of it; text is encoded as UTF-8.
 
     Raises:
-        OSError: where the file cannot be written.
+        OSError: The file cannot be written.
     """
     draft = path.with_name(path.name + ".draft")
     try:
@@ -31,7 +31,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON can hold it: numbers that are not finite become null, which every reader understands."""
+    """Return the value as JSON can hold it: numbers that are not finite become null, which every reader understands."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -14,7 +14,7 @@ GIBIBYTE = 2**30
 
 
 def free_memory() -> float:
-    """Bytes that can still be allocated where arrays are kept: on the accelerator, else in main memory; infinite if unknown."""
+    """Return the bytes that can still be allocated: on the accelerator, else in main memory; infinite if unknown."""
     device = jax.local_devices()[0]
     if device.platform != "cpu":
         stats = device.memory_stats() or {}
@@ -23,7 +23,7 @@ def free_memory() -> float:
 
 
 def _of_machine() -> float:
-    """Free main memory of a Linux machine, [bytes]; infinite elsewhere."""
+    """Return the free main memory of a Linux machine, [bytes]; infinite elsewhere."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
@@ -32,7 +32,7 @@ def _of_machine() -> float:
 
 
 def _of_control_group(folder: Path) -> float:
-    """What a container or a batch system leaves to this process, [bytes]: limit minus use, in both versions of cgroups."""
+    """Return what a container or a batch system leaves to this process, [bytes]: limit minus use, in both versions of cgroups."""
     names = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
     for limit, used in names:
         try:
@@ -50,11 +50,11 @@ def require_memory(needed: float, what: str, option: str, largest: Callable[[flo
     """Raise UsageError where something needs more memory than is free.
 
     Args:
-        needed: estimate [bytes].
-        what: what needs it, such as "1000000000 points".
-        option: the option that makes it smaller, as it is typed.
-        largest: the largest value of the option that fits into so many bytes; None where none does.
-        do: what to do where no value fits.
+        needed: Estimate [bytes].
+        what: The object that needs it, such as "1000000000 points".
+        option: The option that makes it smaller, as it is typed.
+        largest: The largest value of the option that fits into so many bytes; None where none does.
+        do: Advice where no value fits.
     """
     free = free_memory()
     if needed <= free:
@@ -68,12 +68,12 @@ def require_memory(needed: float, what: str, option: str, largest: Callable[[flo
     )
 
 
-def largest_that_fits(fits: Callable[[int], bool], given: int) -> int | None:
-    """The largest whole number below `given` for which a condition holds that fails from some number on; None if none does.
+def largest_that_fits(fits: Callable[[int], bool], value: int) -> int | None:
+    """Return the largest whole number below `value` for which a condition holds that fails from some number on; None if none.
 
-    Rounded down to two digits: an estimate is no better.
+    It is rounded down to two digits: an estimate is no better.
     """
-    lower, upper = 0, given
+    lower, upper = 0, value
     while upper - lower > 1:
         middle = (lower + upper) // 2
         lower, upper = (middle, upper) if fits(middle) else (lower, middle)
@@ -82,5 +82,5 @@ def largest_that_fits(fits: Callable[[int], bool], given: int) -> int | None:
 
 
 def _in_gibibytes(count: float) -> str:
-    """A number of bytes with its unit."""
+    """Return a number of bytes with its unit."""
     return f"{count / GIBIBYTE:.1f} GiB" if count < 1e4 * GIBIBYTE else f"{count / GIBIBYTE:.0e} GiB"

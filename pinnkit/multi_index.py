@@ -1,4 +1,4 @@
-"""Multi-indices of partial derivatives: what is below them, and the partitions of their positions."""
+"""Multi-indices of partial derivatives: their proper parts, and the partitions of their positions."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ MultiIndex = tuple[int, ...]
 
 
 def proper_parts(index: MultiIndex) -> Iterator[MultiIndex]:
-    """Every multi-index that a part of the positions makes, but none and all."""
+    """Yield every multi-index that a part of the positions makes, but none and all."""
     for size in range(1, len(index)):
         yield from combinations(index, size)
 
 
 def closure(indices: Iterable[MultiIndex]) -> set[MultiIndex]:
-    """The multi-indices with everything below them, the value left out."""
+    """Return the multi-indices with everything below them, the value left out."""
     indices = set(indices)
     return (indices | {part for index in indices for part in proper_parts(index)}) - {()}
 
 
 def in_order(indices: Iterable[MultiIndex]) -> tuple[MultiIndex, ...]:
-    """Lower orders first."""
+    """Return multi-indices sorted, lower orders first."""
     return tuple(sorted(indices, key=lambda index: (len(index), index)))
 
 
 def set_partitions(positions: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], ...]]:
-    """The ways to share positions between blocks; () has one, the empty one."""
+    """Yield the ways to share positions between blocks; () has one, the empty one."""
     if not positions:
         yield ()
         return

@@ -18,9 +18,9 @@ import numpy as np
 from pinnkit.validation import refuse_value, require_number
 
 NAME = "name"
-"""The entry of run.json that says which of several classes a setting is."""
+"""The entry of run.json that names the class of a setting."""
 INFINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
-"""JSON has no such numbers; they are written as text."""
+"""Numbers that JSON lacks, by the text that is written for them."""
 T = TypeVar("T")
 
 
@@ -28,9 +28,9 @@ class Setting:
     """One of several classes that a name chooses: an optimiser, a weighting. Subclasses are frozen dataclasses."""
 
     name: ClassVar[str]
-    """What the command line and run.json call it; the name of the class in small letters unless a class says otherwise."""
+    """Its name on the command line and in run.json; the name of the class in small letters unless a class says otherwise."""
     role: ClassVar[str] = "setting"
-    """What it is, for messages."""
+    """The kind of setting, for messages."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -47,45 +47,45 @@ class Setting:
 
     @property
     def place(self) -> str:
-        """Where its options are given, for messages."""
+        """The place of its options, for messages."""
         return f"{self.role} '{self.name}' of the recipe"
 
 
 def name_of(cls: type) -> str:
-    """What the command line and run.json call a class of settings."""
+    """Return the name of a class of settings on the command line and in run.json."""
     name = getattr(cls, NAME, None)
     return name if isinstance(name, str) and NAME not in (f.name for f in dataclasses.fields(cls)) else cls.__name__
 
 
 def choices(known: Mapping[str, type[T]], own: type, kind: Any) -> dict[str, type[T]]:
-    """The classes of one kind by name: pinnkit's, and those that a problem file defines or imports.
+    """Return the classes of one kind by name: pinnkit's, and those that a problem file defines or imports.
 
     Args:
-        known: pinnkit's own classes by name.
-        own: a class of the problem file.
-        kind: the base class of all of them.
+        known: Pinnkit's own classes by name.
+        own: A class of the problem file.
+        kind: The base class of all of them.
     """
     return {**known, **{n: c for n, c in dataclasses_beside(own).items() if issubclass(c, kind)}}
 
 
 def dataclasses_beside(own: type) -> dict[str, type]:
-    """The dataclasses by name that the file of a class defines or imports, without pinnkit's and abstract ones."""
+    """Return the dataclasses by name that the file of a class defines or imports, without pinnkit's and abstract ones."""
     module = inspect.getmodule(own)
-    there = [v for v in vars(module).values() if inspect.isclass(v)] if module else []
+    classes = [v for v in vars(module).values() if inspect.isclass(v)] if module else []
     return {
         name_of(c): c
-        for c in there
+        for c in classes
         if dataclasses.is_dataclass(c) and not inspect.isabstract(c) and not c.__module__.startswith("pinnkit.")
     }
 
 
 def settings_of(own: type, *values: Any) -> dict[str, type]:
-    """The dataclasses by name that a run of a problem may have: those beside its class, and those in some values."""
+    """Return the dataclasses by name that a run of a problem may have: those beside its class, and those in some values."""
     return dataclasses_beside(own) | {name_of(type(v)): type(v) for value in values for v in instances_in(value)}
 
 
 def instances_in(value: Any) -> Iterator[Any]:
-    """The dataclasses in a value."""
+    """Yield the dataclasses in a value."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         yield value
         for spec in dataclasses.fields(value):
@@ -96,15 +96,15 @@ def instances_in(value: Any) -> Iterator[Any]:
 
 
 def to_plain(value: Any, kind: Any = None) -> Any:
-    """A value as JSON can hold it; `from_plain` reads it back.
+    """Return a value as JSON can hold it; `from_plain` reads it back.
 
     Args:
-        value: numbers, texts, arrays, dataclasses, and lists, tuples and dicts of such. Options of a dataclass that are
+        value: Numbers, texts, arrays, dataclasses, and lists, tuples and dicts of such. Options of a dataclass that are
             something else (a function) are left out: they are read from the problem file again.
-        kind: the declared type of the value; the name of a dataclass is written where it is not that very class.
+        kind: The declared type of the value; the name of a dataclass is written where it is not that very class.
 
     Raises:
-        TypeError: the value itself is something else.
+        TypeError: The value itself is something else.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kinds, plain = _hints(type(value)), {}
@@ -131,21 +131,21 @@ def to_plain(value: Any, kind: Any = None) -> Any:
 
 
 def from_plain(plain: Any, kind: Any, *, classes: Mapping[str, type] | None = None, like: Any = None) -> Any:
-    """The value that `to_plain` described.
+    """Return the value that `to_plain` described.
 
     Args:
-        plain: what JSON holds.
-        kind: the declared type of the value.
-        classes: classes by name beside pinnkit's own, such as those of a problem file.
-        like: a value of the same kind, such as the default: it says what a list was, and gives options that were left out.
+        plain: The value as JSON holds it.
+        kind: The declared type of the value.
+        classes: Classes by name beside pinnkit's own, such as those of a problem file.
+        like: A value of the same kind, such as the default: it says what a list was, and gives options that were left out.
 
     Raises:
-        KeyError: a class that is not known.
-        TypeError: options that a class does not have.
+        KeyError: A class that is not known.
+        TypeError: Options that a class does not have.
     """
-    cls = _described_class(plain, kind, classes or {})
+    cls = _class_of_entry(plain, kind, classes or {})
     if cls is not None:
-        return _built(cls, {k: v for k, v in plain.items() if k != NAME}, classes, like if type(like) is cls else None)
+        return _build(cls, {k: v for k, v in plain.items() if k != NAME}, classes, like if type(like) is cls else None)
     if hasattr(like, "tolist"):
         array = np.asarray(from_plain(plain, Any, like=[0.0]), like.dtype)
         return array if isinstance(like, (np.ndarray, np.generic)) else _jax_array(array)
@@ -156,26 +156,27 @@ def from_plain(plain: Any, kind: Any, *, classes: Mapping[str, type] | None = No
     return INFINITE[plain] if isinstance(plain, str) and plain in INFINITE and not isinstance(like, str) else plain
 
 
-def _built(cls: Any, options: dict[str, Any], classes: Mapping[str, type] | None, like: Any) -> Any:
+def _build(cls: Any, options: dict[str, Any], classes: Mapping[str, type] | None, like: Any) -> Any:
+    """Return an object of a class with options as JSON holds them. Raises TypeError for an option that it lacks."""
     kinds, values = _hints(cls), dict[str, Any]()
     specs = {spec.name: spec for spec in dataclasses.fields(cls)}
     for name, spec in specs.items():
-        given = getattr(like, name, None) if like is not None else _default(spec)
+        default = getattr(like, name, None) if like is not None else _default(spec)
         if name in options:
-            values[name] = from_plain(options[name], kinds.get(name, Any), classes=classes, like=given)
+            values[name] = from_plain(options[name], kinds.get(name, Any), classes=classes, like=default)
         elif like is not None and spec.init:
-            values[name] = given
+            values[name] = default
     if strange := options.keys() - specs.keys():
         raise TypeError(f"{cls.__name__} has no option {min(strange)}")
     return cls(**values)
 
 
 def _sequence(plain: list[Any], kind: Any, classes: Mapping[str, type] | None, like: Any) -> Any:
-    """A tuple, or the kind of list that it was; JSON does not tell them apart."""
+    """Return a tuple, or the kind of list that it was; JSON does not tell them apart."""
     item, own = _item(kind), list(like) if isinstance(like, (list, tuple)) else []
     values = []
     for entry in plain:
-        cls = _described_class(entry, item, classes or {})
+        cls = _class_of_entry(entry, item, classes or {})
         if cls is None:
             same = own[0] if own else None
         else:  # the first of its class that has not been used: what stands between them may have been replaced
@@ -185,8 +186,8 @@ def _sequence(plain: list[Any], kind: Any, classes: Mapping[str, type] | None, l
     return values if isinstance(like, list) or get_origin(kind) is list else tuple(values)
 
 
-def _described_class(plain: Any, kind: Any, classes: Mapping[str, type]) -> Any:
-    """The dataclass that an entry of run.json describes; None where it is something else. Raises KeyError."""
+def _class_of_entry(plain: Any, kind: Any, classes: Mapping[str, type]) -> Any:
+    """Return the dataclass that an entry of run.json describes; None where it is something else. Raises KeyError."""
     if not isinstance(plain, dict):
         return None
     bases = [k for k in _alternatives(kind) if inspect.isclass(k) and k is not Any and not issubclass(k, Mapping)]
@@ -197,19 +198,19 @@ def _described_class(plain: Any, kind: Any, classes: Mapping[str, type]) -> Any:
 
 
 def _subclasses(base: type) -> list[type]:
-    """Pinnkit's own dataclasses of a kind."""
+    """Return pinnkit's own dataclasses of a kind."""
     children: list[type] = base.__subclasses__()
     below = [c for child in children for c in _subclasses(child)]
     return [c for c in (base, *below) if dataclasses.is_dataclass(c) and c.__module__.startswith("pinnkit.")]
 
 
 def _alternatives(kind: Any) -> tuple[Any, ...]:
-    """X and Y of X | Y; the type itself for others."""
+    """Return X and Y of X | Y; for other types the type itself."""
     return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
 
 
 def _item(kind: Any) -> Any:
-    """The type of the entries of tuple[X, ...] or list[X]."""
+    """Return the type of the entries of tuple[X, ...] or list[X]."""
     for alternative in _alternatives(kind):
         if get_origin(alternative) in (tuple, list, Sequence):
             return get_args(alternative)[0]
@@ -217,7 +218,7 @@ def _item(kind: Any) -> Any:
 
 
 def _hints(cls: type) -> dict[str, Any]:
-    """Declared types of the fields of a class; {} for a class whose annotations name what its module lacks."""
+    """Return the declared types of the fields of a class; {} for a class whose annotations name what its module lacks."""
     try:
         return get_type_hints(cls)
     except Exception:  # a problem file may write anything

@@ -20,7 +20,7 @@ SIGNALS = {
     )
     if hasattr(signal, name)  # Windows has no SIGHUP
 }
-"""What a run that one of them ended says of it."""
+"""The words about each signal, for a run that it ended."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -40,7 +40,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Request:
-    """Whether a signal has asked for the end. True as soon as one has."""
+    """A request of a signal to end; true once there is one."""
 
     def __init__(self, say: Callable[[int], None]) -> None:
         self.signum, self.at_once, self._say = 0, False, say
@@ -54,8 +54,8 @@ class Request:
         return 128 + self.signum if self.signum else 0
 
     @property
-    def hurried(self) -> bool:
-        """Whether whoever asked will not wait: a second signal came, or one that a kill follows."""
+    def is_urgent(self) -> bool:
+        """Whether there is no time to evaluate: a second signal came, or one that a kill follows."""
         return self.at_once or self.signum not in (0, signal.SIGINT)
 
     def receive(self, signum: int, _frame: FrameType | None) -> None:
@@ -95,7 +95,7 @@ def signals_raise() -> Iterator[None]:
         yield
 
 
-def heed_signals() -> None:
+def raise_pending_signal() -> None:
     """Raise `Stopped` where a signal has come whose exception was swallowed on its way."""
     if _raised:
         raise Stopped(_raised.pop())

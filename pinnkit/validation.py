@@ -20,15 +20,15 @@ def is_number(
     most: float = INFINITE,
     below: float = INFINITE,
 ) -> bool:
-    """Whether a value is a finite number in a range; True and False are no numbers.
+    """Return whether a value is a finite number in a range; True and False are no numbers.
 
     Args:
         value: anything.
-        whole: only integers are valid.
-        least: the lower end of the range, which belongs to it.
-        above: the lower end of the range, which does not belong to it.
-        most: the upper end of the range, which belongs to it.
-        below: the upper end of the range, which does not belong to it.
+        whole: Only integers are valid.
+        least: The lower end of the range, which belongs to it.
+        above: The lower end of the range, which does not belong to it.
+        most: The upper end of the range, which belongs to it.
+        below: The upper end of the range, which does not belong to it.
     """
     kind = numbers.Integral if whole else numbers.Real
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -53,15 +53,15 @@ def require_number(
     """Raise UsageError unless a value is a finite number in a range (see `is_number`).
 
     Args:
-        value: the value of the option.
-        name: name of the option, such as "sampling.interior".
-        where: the place that the message names.
-        whole: only integers are valid.
-        least: the lower end of the range, which belongs to it.
-        above: the lower end of the range, which does not belong to it.
-        most: the upper end of the range, which belongs to it.
-        below: the upper end of the range, which does not belong to it.
-        meaning: what is expected, instead of the range in words.
+        value: The value of the option.
+        name: Name of the option, such as "sampling.interior".
+        where: The place that the message names.
+        whole: Only integers are valid.
+        least: The lower end of the range, which belongs to it.
+        above: The lower end of the range, which does not belong to it.
+        most: The upper end of the range, which belongs to it.
+        below: The upper end of the range, which does not belong to it.
+        meaning: The expected values in words, instead of the range.
     """
     if is_number(value, whole=whole, least=least, above=above, most=most, below=below):
         return
@@ -80,7 +80,7 @@ def refuse_value(value: Any, name: str, *, where: str, expected: str, do: str = 
 
 
 def _in_words(whole: bool, least: float, above: float, most: float, below: float) -> str:
-    """The range as a message says it: "a whole number, 1 or more"."""
+    """Return the range as a message says it: "a whole number, 1 or more"."""
     kind = "a whole number" if whole else "a number"
     if above == 0 and most == below == INFINITE:
         return f"a positive {'whole ' if whole else ''}number"
@@ -92,7 +92,7 @@ def _in_words(whole: bool, least: float, above: float, most: float, below: float
 
 
 def _suggestion(value: Any, whole: bool, lower: float, upper: float) -> str:
-    """A valid number near the one that was given: "Use 100."; empty where there is none to name."""
+    """Return a valid number near the one that was given: "Use 100."; empty where there is none to name."""
     if isinstance(value, str):
         return "Write the number without quotation marks." if _reads_as_number(value) else ""
     if whole and isinstance(value, float) and math.isfinite(value) and lower <= round(value) <= upper:

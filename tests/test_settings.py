@@ -13,7 +13,7 @@ from pinnkit.models import Model
 from pinnkit.problem.find import problem_class
 from pinnkit.runs.folder import RunFolder
 from pinnkit.runs.kinds import network_classes
-from pinnkit.runs.restore import restored
+from pinnkit.runs.restore import restore_run
 from pinnkit.runs.run import Run
 from pinnkit.settings import from_plain, to_plain
 from pinnkit.training.recipe import Recipe
@@ -147,7 +147,7 @@ def test_settings_of_a_problem_file_survive_every_command():
     assert config["recipe"]["weighting"] == [{"name": "late", "every": 100, "power": 3.0}]
     assert config["model"] == {"name": "SineNetwork", "width": 5, "scales": [1.0, 2.0]}
     Path("decay.py").unlink()
-    run = restored(RunFolder(Path("run")))
+    run = restore_run(RunFolder(Path("run")))
     first, second = run.recipe.stages
     assert (first.rate, second.steps, run.recipe.weighting[0].power, run.model.scales) == (3e-3, 3, 3.0, (1.0, 2.0))
     again = pk.load("run")
@@ -163,7 +163,7 @@ def test_a_choice_of_a_problem_file_is_made_by_its_name():
     options = ("--stages", "adam", "signdescent", "--adam.steps", "2", "--model", "sinenetwork", "--weighting", "late")
     status, out, err = pinnkit("train", "decay.py", *options, "--model.width", "3", "--out", "run")
     assert status == 0, out + err
-    run = restored(RunFolder(Path("run")))
+    run = restore_run(RunFolder(Path("run")))
     assert [s.name for s in run.recipe.stages] == ["adam", "signdescent"] and run.model.width == 3
     assert run.recipe.stages[1].rate == 2e-3, "the problem's own setting"
     status, out, err = pinnkit("train", "decay.py", "--stages", "sign")
@@ -176,7 +176,7 @@ def test_an_optax_stage_behind_an_automatic_one_that_stands_for_two(monkeypatch)
     Path("decay.py").write_text(AUTO)
     status, out, err = pinnkit("train", "decay.py", "--out", "run")
     assert status == 0, out + err
-    run = restored(RunFolder(Path("run")))
+    run = restore_run(RunFolder(Path("run")))
     assert [s.name for s in run.recipe.stages] == ["soap", "lbfgs", "optax"]
     assert isinstance(run.recipe.stages[2].transform, tuple)
     status, out, err = pinnkit("resume", "run", "--optax.steps", "5")
@@ -190,7 +190,7 @@ def test_an_option_that_is_a_function_comes_from_the_problem_file():
     Path("decay.py").write_text(text.replace("rate=2e-3)", "rate=2e-3, ramp=lambda s: s)"))
     status, out, err = pinnkit("train", "decay.py", "--out", "run")
     assert status == 0, out + err
-    assert restored(RunFolder(Path("run"))).recipe.stages[0].ramp(7) == 7
+    assert restore_run(RunFolder(Path("run"))).recipe.stages[0].ramp(7) == 7
 
 
 def test_what_cannot_be_kept_is_refused_before_training():

@@ -20,19 +20,19 @@ from pinnkit.cli.pruning import prune as prune_run
 from pinnkit.cli.resuming import resume as resume_run
 from pinnkit.cli.template import problem_file
 from pinnkit.diagnostics.finding import Settings
-from pinnkit.errors import UsageError, advice, printable, shown_path
+from pinnkit.errors import UsageError, advice, display_path, printable
 from pinnkit.figures.terminal import print_check, print_conclusion, print_summary, table
 from pinnkit.problem import available_problems, problem_class
 from pinnkit.problem.watching import record_opened_files
 from pinnkit.runs.description import describe_run
-from pinnkit.runs.folder import RunFolder, all_runs, refuse_taken, unused
+from pinnkit.runs.folder import RunFolder, all_runs, free_path, require_free_folder
 from pinnkit.runs.kinds import equations_of, kind_of
-from pinnkit.runs.run import Run, described
+from pinnkit.runs.run import Run, build_objective
 from pinnkit.runs.summary import usable_summary
-from pinnkit.stopping import heed_signals
+from pinnkit.stopping import raise_pending_signal
 
 SLOW_ORDER = 10
-"""Order of derivatives from which on a user is told why nothing seems to happen."""
+"""Order of derivatives from which compilation takes so long that the terminal says so."""
 console = Console(markup=False, highlight=False)  # names, paths and docstrings may hold brackets
 
 
@@ -41,12 +41,12 @@ def train(arguments: Sequence[str]) -> int:
     name, rest = _problem_name("train", arguments)
     cls = problem_class(name)
     options = read(cls, rest, f"pinnkit train {name}")
-    refuse_taken(options.out)
+    require_free_folder(options.out)
     run = _run(options)
     with record_opened_files() as opened:
         print_check(console, run.check())
         _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
-    heed_signals()
+    raise_pending_signal()
     folder = RunFolder.create(run.problem.name, options.out)
     with folder.lock():
         describe_run(run, folder, opened, ["train", *arguments], Path(inspect.getfile(cls)))
@@ -74,8 +74,8 @@ def diagnose(arguments: Sequence[str]) -> int:
     """Can this network be trained on this problem? Gradients by width, derivatives by depth, balance, kernel."""
     name, rest = _problem_name("diagnose", arguments)
     options = read(problem_class(name), rest, f"pinnkit diagnose {name}", Settings())
-    refuse_taken(options.out)
-    folder = options.out or unused(Path("runs") / options.problem.name / "diagnosis")
+    require_free_folder(options.out)
+    folder = options.out or free_path(Path("runs") / options.problem.name / "diagnosis")
     began = time.monotonic()
     with console.status("") as status:
 
@@ -88,7 +88,7 @@ def diagnose(arguments: Sequence[str]) -> int:
                 console.print(line)
 
         announce("building the network")
-        objective, _ = described(options.problem, options.model, options.recipe, options.seed, options.equations)
+        objective, _ = build_objective(options.problem, options.model, options.recipe, options.seed, options.equations)
         diagnosis = kind_of(options.problem).diagnose(objective, options.further, options.seed, announce)
     from pinnkit.figures.diagnosis import print_diagnosis, write_diagnosis  # matplotlib
 
@@ -134,7 +134,7 @@ def show(arguments: Sequence[str]) -> int:
             )
         return int(summary["exit_status"])
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise folder.damaged("run.json or summary.json", f"{type(error).__name__}: {error}") from None
+        raise folder.damage_error("run.json or summary.json", f"{type(error).__name__}: {error}") from None
 
 
 def _draw_gradients(folder: RunFolder) -> None:
@@ -146,7 +146,7 @@ def _draw_gradients(folder: RunFolder) -> None:
     if not any("gradients" in m for m in metrics):
         raise UsageError(
             "The run has no measurements of gradients.",
-            where=shown_path(folder.path),
+            where=display_path(folder.path),
             expected="a run with --gradients 100, say",
             do="Train again with that option.",
         )
@@ -308,7 +308,7 @@ def _run_row(path: Path) -> tuple[str, str, str, str]:
 
 
 def _first_line(path: Path) -> str:
-    """The first line of a problem file's docstring; empty where there is none or the file cannot be read."""
+    """Return the first line of a problem file's docstring; empty where there is none or the file cannot be read."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace").lstrip()
     except OSError:
@@ -318,7 +318,7 @@ def _first_line(path: Path) -> str:
 
 
 def unknown(command: str) -> UsageError:
-    """The error for a command that does not exist."""
+    """Return the error for a command that does not exist."""
     return UsageError(
         f"There is no command '{command}'.",
         where="command line",
@@ -329,12 +329,15 @@ def unknown(command: str) -> UsageError:
 
 def _print_config(config: dict[str, Any]) -> None:
     console.print(config["problem"]["name"], style="bold", end="  ")
-    console.print(f"{_joined(config['parameters'])}  seed={config['seed']}  precision={config['recipe']['precision']}")
-    console.print(f"model: {_joined(config['model'])}")
+    console.print(
+        f"{_key_values(config['parameters'])}  seed={config['seed']}  precision={config['recipe']['precision']}"
+    )
+    console.print(f"model: {_key_values(config['model'])}")
     for stage in config["recipe"]["stages"]:
-        console.print(f"stage: {_joined(stage)}")
-    console.print(f"sampling: {_joined(config['recipe']['sampling'])}")
+        console.print(f"stage: {_key_values(stage)}")
+    console.print(f"sampling: {_key_values(config['recipe']['sampling'])}")
 
 
-def _joined(values: dict[str, Any]) -> str:
+def _key_values(values: dict[str, Any]) -> str:
+    """Return options as one line: "width=30  depth=3"."""
     return "  ".join(f"{k}={v}" for k, v in values.items())

@@ -15,8 +15,8 @@ from pinnkit.cli.parsing import parse
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.exporting import EXPORTERS, Exporter
 from pinnkit.runs.exports import write_exports
-from pinnkit.runs.folder import RunFolder, refuse_taken, unused
-from pinnkit.runs.restore import restored_problem
+from pinnkit.runs.folder import RunFolder, free_path, require_free_folder
+from pinnkit.runs.restore import restore_problem
 from pinnkit.runs.solution import load
 from pinnkit.settings import choices
 
@@ -33,7 +33,7 @@ def export(console: Console, arguments: Sequence[str]) -> int:
     known = _known_exporters(arguments)
     asked: Any = parse(_options_type(known), arguments, "pinnkit export", description=DESCRIPTION,
                        config=(tyro.conf.FlagCreatePairsOff,))  # fmt: skip
-    refuse_taken(asked.out)
+    require_free_folder(asked.out)
     source = RunFolder.open(asked.run)
     solution = load(source.path, untrained=asked.untrained)
     exporters = [
@@ -42,7 +42,7 @@ def export(console: Console, arguments: Sequence[str]) -> int:
         if cls.standard or getattr(asked, name)
     ]
     exports = {exporter.name: exporter.convert(solution) for exporter in exporters}
-    folder = asked.out or unused(source.path / "export")
+    folder = asked.out or free_path(source.path / "export")
     write_exports(exports.values(), folder)
     about = _about(solution.evaluation)
     for name, exported in exports.items():
@@ -66,7 +66,7 @@ def _known_exporters(arguments: Sequence[str]) -> dict[str, type[Exporter]]:
     run = next((word for word in arguments if not word.startswith("-")), None)
     if run is None or options <= {*EXPORTERS, *OWN_OPTIONS}:
         return dict(EXPORTERS)
-    return choices(EXPORTERS, type(restored_problem(RunFolder.open(run))), Exporter)
+    return choices(EXPORTERS, type(restore_problem(RunFolder.open(run))), Exporter)
 
 
 def _options_type(known: Mapping[str, type[Exporter]]) -> Any:

@@ -50,7 +50,7 @@ def run(arguments: list[str]) -> int:
         # The global settings, made before anything is traced: checks and evaluation are in float64 whatever the
         # precision of training, whose dtype is explicit everywhere.
         jax.config.update("jax_enable_x64", True)
-        keep_compiled()
+        set_compilation_cache()
         from pinnkit.compilation import keep_digits
         from pinnkit.parallel.devices import use_all_cores
 
@@ -164,7 +164,7 @@ def restart_in_utf8() -> NoReturn:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def keep_compiled() -> None:
+def set_compilation_cache() -> None:
     """Let JAX keep compiled programs in the user's cache folder, so that the next run of a problem starts at once.
 
     A folder for each machine: a program may use instructions that another processor lacks. JAX's own setting

@@ -11,11 +11,18 @@ from pinnkit.settings import Setting
 
 S = TypeVar("S", bound=Setting)
 NONE = "none"
-"""The word behind `--weighting` or `--trackers` for none."""
+"""The word behind `--weighting` or `--trackers` that stands for none."""
 
 
-def taken(arguments: Sequence[str], option: str, kind: str, known: Collection[str]) -> tuple[list[str], list[str]]:
-    """Take `--stages adam ssbroyden` out, or the like: it decides which other options exist."""
+def take_names(arguments: Sequence[str], option: str, kind: str, known: Collection[str]) -> tuple[list[str], list[str]]:
+    """Take an option such as `--stages adam ssbroyden` out of a command line.
+
+    Returns:
+        The names behind the option, and the other arguments.
+
+    Raises:
+        UsageError: A name that is not known, or none.
+    """
     names, rest = _words(arguments, option)
     for name in [] if names is None else names or [""]:
         if name not in known:
@@ -29,7 +36,7 @@ def taken(arguments: Sequence[str], option: str, kind: str, known: Collection[st
 
 
 def _words(arguments: Sequence[str], option: str, most: int | None = None) -> tuple[list[str] | None, list[str]]:
-    """The words of an option, at most so many, and the other arguments. None: it is not there; twice: the last one counts."""
+    """Return the words of an option (None where it is absent), and the other arguments. The last occurrence counts."""
     rest = [part for a in arguments for part in (a.split("=", 1) if a.startswith(f"{option}=") else [a])]
     words = None
     while option in rest:
@@ -53,12 +60,12 @@ def refuse_idle(
     """Raise UsageError for options of an optimiser or a weighting that the recipe does not use.
 
     Args:
-        arguments: the words of the command line.
-        option: the option that chooses by name, such as "--stages".
+        arguments: The words of the command line.
+        option: The option that chooses by name, such as "--stages".
         kind: "an optimiser" or "a weighting".
-        known: the names that there are.
-        labels: the names that are used.
-        instead: whether the name is to be chosen in place of those that are used, and not after them.
+        known: The names that exist.
+        labels: The names that the recipe uses.
+        instead: Whether the name is to be chosen in place of those that are used, and not after them.
     """
     for name, argument in idle_options(arguments, known, labels).items():
         chosen = [name] if instead else [*(label for label in labels if label in known), name]
@@ -71,7 +78,7 @@ def refuse_idle(
 
 
 def idle_options(arguments: Sequence[str], known: Collection[str], labels: Sequence[str]) -> dict[str, str]:
-    """The first option on a command line of each known name that is not among the labels: {"adam": "--adam.steps"}."""
+    """Return the first option on a command line of each known name that is not among the labels: {"adam": "--adam.steps"}."""
     idle: dict[str, str] = {}
     for argument in arguments:
         name, dot, _ = argument.removeprefix("--").partition(".")
@@ -81,7 +88,7 @@ def idle_options(arguments: Sequence[str], known: Collection[str], labels: Seque
 
 
 def without(arguments: Sequence[str], groups: Sequence[str]) -> list[str]:
-    """The words of a command line without the options of some groups and their values: `--adam.steps 3` for "adam"."""
+    """Return the words of a command line without the options of some groups and their values: `--adam.steps 3` for "adam"."""
     rest: list[str] = []
     skipping = False
     for word in arguments:
@@ -92,13 +99,16 @@ def without(arguments: Sequence[str], groups: Sequence[str]) -> list[str]:
     return rest
 
 
-def chosen_model(arguments: Sequence[str], own: AnyModel, problem: type) -> tuple[AnyModel, list[str]]:
-    """Take `--model resnet` out; the problem's own model where there is none, and where it is of the same kind.
+def take_model(arguments: Sequence[str], own: AnyModel, problem: type) -> tuple[AnyModel, list[str]]:
+    """Take `--model resnet` out of a command line.
 
     Args:
-        arguments: the words of the command line.
-        own: the problem's own model.
-        problem: the class of the problem, whose file may define networks of its own.
+        arguments: The words of the command line.
+        own: The problem's own model.
+        problem: The class of the problem, whose file may define networks of its own.
+
+    Returns:
+        The named model (the problem's own one where none is named, or where the kinds agree), and the other arguments.
     """
     names, rest = _words(arguments, "--model", most=1)
     if names is None:
@@ -115,23 +125,28 @@ def chosen_model(arguments: Sequence[str], own: AnyModel, problem: type) -> tupl
 
 
 def name_of_model(model: AnyModel) -> str:
-    """The name of a model's kind."""
+    """Return the name of a model's kind."""
     return next((name for name, cls in network_classes().items() if type(model) is cls), type(model).__name__)
 
 
-def named(name: str, own: Sequence[S], known: Mapping[str, type[S]]) -> S:
-    """The setting of a name: the recipe's own one where it has it, else that of the defaults of the class."""
+def setting_by_name(name: str, own: Sequence[S], known: Mapping[str, type[S]]) -> S:
+    """Return the setting of a name: the recipe's own one where it has one, else the class with its defaults."""
     return next((s for s in own if s.name == name), None) or known[name]()
 
 
-def several_named(option: str, names: Sequence[str], own: Sequence[S], known: Mapping[str, type[S]]) -> tuple[S, ...]:
-    """The settings of some names, with the recipe's own where it has them; "none" alone stands for none. Raises UsageError.
+def settings_by_name(
+    option: str, names: Sequence[str], own: Sequence[S], known: Mapping[str, type[S]]
+) -> tuple[S, ...]:
+    """Return the settings of several names, the recipe's own ones where it has them; "none" alone gives an empty tuple.
 
     Args:
-        option: the option, such as "--weighting".
-        names: the words behind it.
-        own: the settings of the recipe.
-        known: the classes by name.
+        option: The option, such as "--weighting".
+        names: The words behind it.
+        own: The settings of the recipe.
+        known: The classes by name.
+
+    Raises:
+        UsageError: A name is repeated, or "none" stands beside others.
     """
     if NONE in names and len(names) > 1:
         raise UsageError(
@@ -147,4 +162,4 @@ def several_named(option: str, names: Sequence[str], own: Sequence[S], known: Ma
             expected="each name once",
             do=f"Write {option} {' '.join(dict.fromkeys(names))}.",
         )
-    return tuple(named(name, own, known) for name in names if name != NONE)
+    return tuple(setting_by_name(name, own, known) for name in names if name != NONE)

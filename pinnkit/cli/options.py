@@ -14,13 +14,13 @@ import tyro
 
 from pinnkit.cli.named import (
     NONE,
-    chosen_model,
     idle_options,
     name_of_model,
-    named,
     refuse_idle,
-    several_named,
-    taken,
+    setting_by_name,
+    settings_by_name,
+    take_model,
+    take_names,
     without,
 )
 from pinnkit.cli.parsing import parse, parse_early
@@ -32,7 +32,7 @@ from pinnkit.optim import STAGES, Auto, Optimiser
 from pinnkit.problem import Problem, same_parameters
 from pinnkit.problem.lines import line_of
 from pinnkit.runs.kinds import AnyModel, equations_of, network_classes
-from pinnkit.runs.run import own_settings
+from pinnkit.runs.run import settings_of_problem
 from pinnkit.settings import choices
 from pinnkit.trackers import TRACKERS
 from pinnkit.training.recipe import Recipe, SingleOptions
@@ -50,7 +50,7 @@ AUTOMATIC = "; an automatic stage takes the options of the optimiser that it sta
 
 @dataclass(frozen=True)
 class Options:
-    """What a command line asks for."""
+    """The problem, the network, the recipe and the seed that a command line asks for."""
 
     problem: Problem
     model: AnyModel
@@ -60,7 +60,7 @@ class Options:
     further: Any = None
     """An instance of the dataclass that `read` was given."""
     equations: ProblemEquations | None = None
-    """Those of `problem`, where they have been built: that takes a while, and a command needs them once."""
+    """The equations of `problem` where they have been built: that takes a while, and a command needs them once."""
 
 
 def read(cls: type[Problem], arguments: Sequence[str], command: str, further: Any = None) -> Options:
@@ -69,7 +69,7 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
     The fields of `further`, an instance of a dataclass, are options too.
     """
     problem = _with_defaults(cls)
-    model, recipe = own_settings(problem)
+    model, recipe = settings_of_problem(problem)
     return read_onto(Options(problem, model, recipe, 0, None, further), arguments, command)
 
 
@@ -77,48 +77,48 @@ def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
     """Read options whose defaults are what `own` says: those of a problem, or of a run that goes on."""
     problem, recipe, further = own.problem, own.recipe, own.further
     optimisers, weighters = choices(STAGES, type(problem), Optimiser), choices(WEIGHTINGS, type(problem), Weighting)
-    model, arguments = chosen_model(arguments, own.model, type(problem))
-    chosen, rest = taken(arguments, "--stages", "optimiser", optimisers)
-    stages = tuple(named(name, recipe.stages, optimisers) for name in chosen) if chosen else recipe.stages
-    chosen, rest = taken(rest, "--weighting", "weighting", (*weighters, NONE))
-    weightings = several_named("--weighting", chosen, recipe.weighting, weighters) if chosen else recipe.weighting
+    model, arguments = take_model(arguments, own.model, type(problem))
+    chosen, rest = take_names(arguments, "--stages", "optimiser", optimisers)
+    stages = tuple(setting_by_name(name, recipe.stages, optimisers) for name in chosen) if chosen else recipe.stages
+    chosen, rest = take_names(rest, "--weighting", "weighting", (*weighters, NONE))
+    weightings = settings_by_name("--weighting", chosen, recipe.weighting, weighters) if chosen else recipe.weighting
     refuse_idle(rest, "--weighting", "a weighting", weighters, [w.name for w in weightings])
     followers = choices(TRACKERS, type(problem), Tracker)
-    chosen, rest = taken(rest, "--trackers", "tracker", (*followers, NONE))
-    trackers = several_named("--trackers", chosen, recipe.trackers, followers) if chosen else recipe.trackers
+    chosen, rest = take_names(rest, "--trackers", "tracker", (*followers, NONE))
+    trackers = settings_by_name("--trackers", chosen, recipe.trackers, followers) if chosen else recipe.trackers
     refuse_idle(rest, "--trackers", "a tracker", followers, [tracker.name for tracker in trackers])
     chosen_problem = parse_early("problem", problem, rest)
     equations = own.equations if own.equations and chosen_problem is problem else equations_of(chosen_problem)
     terms = [term for group in equations.groups for term in equations.terms(group)]
     description = (type(problem).__doc__ or "").strip()
 
-    def parsed_with(stages: Sequence[Optimiser], words: Sequence[str]) -> Any:
+    def parse_with(stages: Sequence[Optimiser], words: Sequence[str]) -> Any:
         kind = _options_type(replace(own, model=model), stages, weightings, trackers, terms)
         return parse(kind, words, command, description, (tyro.conf.SuppressFixed,))
 
     meant = [n for n in idle_options(rest, optimisers, _labels(stages)) if any(isinstance(s, Auto) for s in stages)]
     if meant:  # options of an optimiser that an automatic stage may stand for: which, the other options decide
-        first = parsed_with(stages, without(rest, meant))
+        first = parse_with(stages, without(rest, meant))
         automatic = [getattr(first, label) for label in _labels(stages)]
-        stages = _resolved(equations, first.model, replace(recipe, precision=first.single.precision), automatic)
+        stages = _resolve_stages(equations, first.model, replace(recipe, precision=first.single.precision), automatic)
         rest = without(rest, ["auto"])
     refuse_idle(rest, "--stages", "an optimiser", optimisers, _labels(stages), instead=bool(meant))
-    parsed = parsed_with(stages, rest)
-    options = _assembled(parsed, recipe, stages, weightings, trackers, further)
+    parsed = parse_with(stages, rest)
+    options = _assemble_options(parsed, recipe, stages, weightings, trackers, further)
     built = same_parameters(options.problem, equations.problem)
     return replace(options, problem=equations.problem, equations=equations) if built else options
 
 
-def _resolved(
+def _resolve_stages(
     equations: ProblemEquations, model: AnyModel, recipe: Recipe, stages: Sequence[Optimiser]
 ) -> tuple[Optimiser, ...]:
-    """The stages with those in place of automatic ones for which these stand with this network and precision."""
+    """Return the stages, each automatic one replaced by what it stands for with this network and precision."""
     plain = replace(model, init="he") if isinstance(model, MLP) and model.init == AUTO else model
     network = equations.network(plain, dtype=recipe.dtype, seed=0, working=recipe.working)
     return tuple(s for stage in stages for s in stage.resolve(network.count(), recipe.working))
 
 
-def _assembled(
+def _assemble_options(
     parsed: Any,
     recipe: Recipe,
     stages: Sequence[Optimiser],
@@ -126,16 +126,16 @@ def _assembled(
     trackers: Sequence[Tracker],
     further: Any,
 ) -> Options:
-    """What was asked for, from what the command line was read into."""
-    trained = tuple(getattr(parsed, label) for label in _labels(stages))
-    weighed = [getattr(parsed, w.name) for w in weightings]
+    """Return the options of a command, from the dataclass that tyro has filled."""
+    chosen_stages = tuple(getattr(parsed, label) for label in _labels(stages))
+    chosen_weightings = [getattr(parsed, w.name) for w in weightings]
     chosen_weights = {k: v for k, v in _flat(parsed.weights).items() if v != _weight(recipe, k)}
     changed = replace(
         recipe,
-        stages=trained,
+        stages=chosen_stages,
         sampling=parsed.sampling,
         weights=recipe.weights if not chosen_weights else {**recipe.weights, **chosen_weights},
-        weighting=tuple(weighed),
+        weighting=tuple(chosen_weightings),
         trackers=tuple(getattr(parsed, tracker.name) for tracker in trackers),
         schedule=_schedule(parsed, recipe.schedule),
         **vars(parsed.single),
@@ -144,7 +144,7 @@ def _assembled(
 
 
 def _with_defaults(cls: type[Problem]) -> Problem:
-    """The problem with the values of its class. Raises UsageError for parameters that cannot be options."""
+    """Return the problem with the values of its class. Raises UsageError for parameters that cannot be options."""
     try:
         get_type_hints(cls)
     except Exception as error:
@@ -173,7 +173,7 @@ def _options_type(
     trackers: Sequence[Tracker],
     terms: Sequence[str],
 ) -> Any:
-    """The dataclass that tyro reads: its field docs are the help."""
+    """Return the dataclass that tyro reads: its field docs are the help."""
     problem, model, recipe, further = own.problem, own.model, own.recipe, own.further
     own_schedule = recipe.schedule
     names, weighed = tuple(s.name for s in stages), tuple(w.name for w in weightings) or (NONE,)
@@ -212,12 +212,12 @@ def _group(name: str, value: Any, kind: Any = None) -> tuple[str, Any, Any]:
 
 
 def _with_shorthand(problem: type[Problem]) -> list[type[Schedule]]:
-    """The schedules that the command line chooses by their name alone, as `--windows 5`."""
+    """Return the schedules that the command line chooses by their name alone, as `--windows 5`."""
     return [cls for cls in choices(SCHEDULES, problem, Schedule).values() if cls.shorthand]
 
 
 def _schedule(parsed: Any, own: Schedule | None) -> Schedule | None:
-    """The schedule that was asked for. Raises UsageError for two of them."""
+    """Return the schedule that was asked for. Raises UsageError for two of them."""
     chosen: Schedule | None = getattr(parsed, own.name) if own and not own.shorthand else None
     for cls in _with_shorthand(type(parsed.problem)):
         count = getattr(parsed, cls.name)
@@ -235,7 +235,7 @@ def _schedule(parsed: Any, own: Schedule | None) -> Schedule | None:
 
 
 def _shorthand(cls: type[Schedule], own: Schedule | None) -> tuple[str, Any, Any]:
-    """The option of a schedule that goes by its name alone: `--windows 5`."""
+    """Return the option of a schedule that goes by its name alone: `--windows 5`."""
     default = getattr(own, cls.shorthand) if isinstance(own, cls) else NO_SCHEDULE
     return _option(cls.name, int, default, (inspect.getdoc(cls) or "").split("\n\n")[0])
 
@@ -249,7 +249,7 @@ def _option(name: str, kind: Any, default: Any, meaning: str) -> tuple[str, Any,
 
 
 def _labels(stages: Sequence[Optimiser]) -> list[str]:
-    """`adam`, `ssbroyden`; a second stage of the same optimiser is `adam2`."""
+    """Return the labels of stages: `adam`, `ssbroyden`; a second stage of the same optimiser is `adam2`."""
     labels: list[str] = []
     for stage in stages:
         count = sum(1 for s in stages[: len(labels)] if s.name == stage.name)
@@ -262,11 +262,11 @@ def _weight(recipe: Recipe, term: str) -> float:
 
 
 def _weights_type(recipe: Recipe, terms: Sequence[str]) -> Any:
-    """Nested as the terms are: --weights.heat 10, --weights.flow.continuity 10."""
+    """Return the dataclass of the weights, nested as the terms are: --weights.heat 10, --weights.flow.continuity 10."""
     groups: dict[str, list[str]] = {}
     for term in terms:
         method, _, part = term.partition(".")
-        if not part or (part.isidentifier() and not keyword.iskeyword(part)):  # others can be weighed in the file only
+        if not part or (part.isidentifier() and not keyword.iskeyword(part)):  # others can be weighted in the file only
             groups.setdefault(method, []).extend([part] if part else [])
 
     def number(term: str) -> tuple[str, Any, Any]:
@@ -280,11 +280,12 @@ def _weights_type(recipe: Recipe, terms: Sequence[str]) -> Any:
 
 
 def _flat(weights: Any) -> dict[str, float]:
-    found: dict[str, float] = {}
+    """Return the weights by the name of their term: {"heat": 10.0, "flow.continuity": 1.0}."""
+    flat: dict[str, float] = {}
     for spec in dataclasses.fields(weights):
         value = getattr(weights, spec.name)
         if dataclasses.is_dataclass(value):
-            found |= {f"{spec.name}.{k}": v for k, v in _flat(value).items()}
+            flat |= {f"{spec.name}.{k}": v for k, v in _flat(value).items()}
         else:
-            found[spec.name] = value
-    return found
+            flat[spec.name] = value
+    return flat

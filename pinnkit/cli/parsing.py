@@ -20,21 +20,21 @@ KINDS = {int: "a whole number", float: "a number", str: "a word", Path: "a path"
 
 
 def parse(kind: Any, arguments: Sequence[str], command: str, description: str | None = None, config: Any = ()) -> Any:
-    """An instance of the dataclass `kind`, its fields set by the arguments.
+    """Return an instance of the dataclass `kind`, its fields set by the arguments.
 
     Args:
-        kind: a dataclass; its nested dataclasses are groups of options, `--group.name`.
-        arguments: the words of the command line behind the command.
-        command: what the user typed, for messages: "pinnkit train rod".
-        description: what `--help` begins with; the docstring of `kind` unless given.
-        config: markers of tyro.
+        kind: A dataclass; its nested dataclasses are groups of options, `--group.name`.
+        arguments: The words of the command line behind the command.
+        command: The command as the user typed it, for messages: "pinnkit train rod".
+        description: The text at the beginning of `--help`; the docstring of `kind` unless given.
+        config: Markers of tyro.
 
     Raises:
-        UsageError: an option that does not exist, a value that cannot be read, or a word too many.
+        UsageError: An option that does not exist, a value that cannot be read, or a word too many.
     """
-    said = io.StringIO()
+    output = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(output):
             parsed, unknown = tyro.cli(
                 kind,
                 args=list(arguments),
@@ -47,7 +47,7 @@ def parse(kind: Any, arguments: Sequence[str], command: str, description: str | 
     except SystemExit as stop:
         if not stop.code:  # --help
             raise
-        raise _unreadable(said.getvalue(), options_of(kind), arguments, command) from None
+        raise _unreadable(output.getvalue(), options_of(kind), arguments, command) from None
     except UsageError as error:
         error.where = error.where or PLACE
         raise
@@ -64,7 +64,7 @@ def parse(kind: Any, arguments: Sequence[str], command: str, description: str | 
 
 
 def parse_early(group: str, default: Any, arguments: Sequence[str]) -> Any:
-    """A dataclass whose options, `--group.name`, are read before the others; the default where they cannot be read.
+    """Return a dataclass whose options, `--group.name`, are read before the others; the default where they cannot be read.
 
     What is wrong with them is for `parse` to say, and `--help` shows the defaults.
     """
@@ -87,7 +87,7 @@ def parse_early(group: str, default: Any, arguments: Sequence[str]) -> Any:
 
 
 def options_of(kind: Any, prefix: str = "") -> dict[str, Any]:
-    """The type of each option by its name as it is typed, such as "--model.width"."""
+    """Return the type of each option by its name as it is typed, such as "--model.width"."""
     options: dict[str, Any] = {}
     hints = get_type_hints(kind, include_extras=True)
     for spec in dataclasses.fields(kind):
@@ -128,7 +128,7 @@ def _refuse_unknown(word: str, options: dict[str, Any], command: str) -> None:
 
 
 def _nearest(name: str, options: dict[str, Any], near: list[str], command: str) -> str:
-    """What was probably meant: an option with the same last part, or one of a similar name."""
+    """Return advice that names what was probably meant: an option with the same last part, or one of a similar name."""
     last = name.rpartition(".")[2].lstrip("-").replace("-", "_")
     same = [option for option in options if option.rpartition(".")[2].lstrip("-") == SYNONYMS.get(last, last)]
     if same:
@@ -139,9 +139,9 @@ def _nearest(name: str, options: dict[str, Any], near: list[str], command: str) 
     return text if text.startswith("Did") else f"Use one of those; {command} --help says what they do."
 
 
-def _unreadable(said: str, options: dict[str, Any], arguments: Sequence[str], command: str) -> UsageError:
-    """The error for a value that tyro cannot read, from what it says in its frame."""
-    text = " ".join(line.strip("│┃| ") for line in said.splitlines() if not set(line) & set("╭╰┏┗"))
+def _unreadable(output: str, options: dict[str, Any], arguments: Sequence[str], command: str) -> UsageError:
+    """Return the error for a value that tyro cannot read, from what it says in its frame."""
+    text = " ".join(line.strip("│┃| ") for line in output.splitlines() if not set(line) & set("╭╰┏┗"))
     reason = re.split(r"─{3,}|━{3,}", text)[0].strip()
     option = next((word for word in re.findall(r"--[\w.]*\w", reason) if word in options), "")
     if not option and "required" in reason.lower():
@@ -151,19 +151,19 @@ def _unreadable(said: str, options: dict[str, Any], arguments: Sequence[str], co
             expected=f"{command} RUN, the folder of a run",
             do="pinnkit list shows the runs.",
         )
-    given = _value_of(option, arguments)
-    what = f"{option} is {given!r}." if given is not None else f"{option} has no value." if option else f"{reason}."
+    value = _value_of(option, arguments)
+    what = f"{option} is {value!r}." if value is not None else f"{option} has no value." if option else f"{reason}."
     return UsageError(
         what,
         where=option or PLACE,
         expected=in_words(options[option]) if option in options else reason,
-        do=f"Change the value; {command} --help shows the options." if given is not None or not option
+        do=f"Change the value; {command} --help shows the options." if value is not None or not option
         else f"Write a value behind {option}.",
     )  # fmt: skip
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:
-    """The last value that an option has on a command line; None where it has none."""
+    """Return the last value that an option has on a command line; None where it has none."""
     value = None
     for position, word in enumerate(arguments):
         if word.replace("-", "_") == option.replace("-", "_"):
@@ -175,7 +175,7 @@ def _value_of(option: str, arguments: Sequence[str]) -> str | None:
 
 
 def in_words(kind: Any) -> str:
-    """What a value of a type is, in words: "a whole number", "one of sobol, rad, r3"."""
+    """Return a type in words: "a whole number", "one of sobol, rad, r3"."""
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return in_words(parts[0])

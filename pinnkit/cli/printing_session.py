@@ -11,5 +11,5 @@ from pinnkit.runs.trackers import PrintedSummary
 
 
 def printing_session(run: Run, folder: RunFolder, console: Console) -> Session:
-    """A session that prints its results."""
+    """Return a session that prints its results."""
     return Session(run, console, folder=folder, trackers=(PrintedSummary(console, folder.path),))

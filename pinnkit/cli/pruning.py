@@ -16,9 +16,9 @@ from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.figures.terminal import number, table
 from pinnkit.runs.description import write_config
-from pinnkit.runs.folder import RunFolder, refuse_taken, unused
+from pinnkit.runs.folder import RunFolder, free_path, require_free_folder
 from pinnkit.runs.problem_copy import Source
-from pinnkit.runs.pruning import at_random, pruned
+from pinnkit.runs.pruning import at_random, prune_model
 from pinnkit.runs.run import Run
 from pinnkit.runs.session import Session
 from pinnkit.runs.solution import load
@@ -55,16 +55,16 @@ class Trial:
 def prune(console: Console, arguments: Sequence[str]) -> int:
     """Prune a run as the arguments say; returns the exit status."""
     asked = parse(Pruning, arguments, "pinnkit prune", config=(tyro.conf.FlagCreatePairsOff,))
-    refuse_taken(asked.out)
+    require_free_folder(asked.out)
     source = RunFolder.open(asked.run)
     solution = load(source.path)
-    run, found, state = solution.run, solution.evaluation, solution.evaluation.state
-    kept = sorted(set(asked.keep), reverse=True)
-    models = {(LARGEST, keep): pruned(run, state.params, keep) for keep in kept}
+    run, evaluation, state = solution.run, solution.evaluation, solution.evaluation.state
+    shares = sorted(set(asked.keep), reverse=True)
+    models = {(LARGEST, keep): prune_model(run, state.params, keep) for keep in shares}
     if asked.random:
-        models |= {(DRAWN, keep): at_random(run, keep) for keep in kept}
-    out = asked.out or unused(source.path / "prune")
-    trials = [_trial("all", 1.0, found, source.path)]
+        models |= {(DRAWN, keep): at_random(run, keep) for keep in shares}
+    out = asked.out or free_path(source.path / "prune")
+    trials = [_trial("all", 1.0, evaluation, source.path)]
     status = 0
     for (which, keep), model in models.items():
         folder = RunFolder.create(run.problem.name, out / f"{which.replace(' ', '_')}_{keep:g}")
@@ -88,19 +88,19 @@ def prune(console: Console, arguments: Sequence[str]) -> int:
 
 
 def _session(run: Run, source: RunFolder, folder: RunFolder, console: Console, arguments: Sequence[str]) -> Session:
-    """A session in a folder that is a run's like any other."""
+    """Return a session in a folder that is a run's like any other."""
     folder.copy_problem(source)
     write_config(run, folder, Source.of(source.config()), ["prune", *arguments])
     return printing_session(run, folder, console)
 
 
-def _trial(which: str, keep: float, found: Evaluation, folder: Path) -> Trial:
-    count = found.network.count()
-    return Trial(which, keep, count, found.worst_error, float(found.state.seconds), folder)
+def _trial(which: str, keep: float, evaluation: Evaluation, folder: Path) -> Trial:
+    count = evaluation.network.count()
+    return Trial(which, keep, count, evaluation.worst_error, float(evaluation.state.seconds), folder)
 
 
 def _report(console: Console, trials: list[Trial], out: Path) -> None:
-    """The table, and the figure where errors are known."""
+    """Print the table, and save the figure where errors are known."""
     from pinnkit.figures.charts import figure  # matplotlib takes most of a second
     from pinnkit.figures.pictures import save
 
@@ -115,8 +115,8 @@ def _report(console: Console, trials: list[Trial], out: Path) -> None:
         return
     lines = []
     for which in dict.fromkeys(t.which for t in trials[1:]):
-        told = [t for t in trials if t.which in (which, "all") and t.error is not None]
-        lines.append(Line(label=which, x=[t.keep for t in told], y=[t.error or 0.0 for t in told]))
+        measured = [t for t in trials if t.which in (which, "all") and t.error is not None]
+        lines.append(Line(label=which, x=[t.keep for t in measured], y=[t.error or 0.0 for t in measured]))
     chart = Chart(
         title="error against sparsity",
         xlabel="share of the weights that is kept",

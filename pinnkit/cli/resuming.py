@@ -9,11 +9,11 @@ from rich.console import Console
 
 from pinnkit.cli.options import Options, read_onto
 from pinnkit.cli.printing_session import printing_session
-from pinnkit.errors import UsageError, shown_path
+from pinnkit.errors import UsageError, display_path
 from pinnkit.runs.checkpoint import Checkpoints
-from pinnkit.runs.description import changed_settings, note_change
+from pinnkit.runs.description import note_change, setting_changes
 from pinnkit.runs.folder import CHECKPOINTS, METRICS, SUMMARY, RunFolder
-from pinnkit.runs.restore import differences, restored, restored_state
+from pinnkit.runs.restore import differences, restore_run, restore_state
 from pinnkit.runs.run import Run
 from pinnkit.runs.summary import usable_summary
 from pinnkit.training.recipe import Recipe
@@ -38,11 +38,11 @@ def resume(console: Console, arguments: Sequence[str]) -> int:
         )
     folder = RunFolder.open(arguments[0])
     with folder.lock():
-        run = restored(folder)
+        run = restore_run(folder)
         _set_aside_damaged_metrics(console, folder)
         for sentence in differences(folder):
             _warn(console, sentence)
-        recipe = _changed_recipe(run, folder, arguments[1:])
+        recipe = _recipe_of_options(run, folder, arguments[1:])
         summary = _summary(console, folder)
         if recipe == run.recipe:
             return _go_on(console, run, folder, summary)
@@ -50,12 +50,12 @@ def resume(console: Console, arguments: Sequence[str]) -> int:
 
 
 def _go_on(console: Console, run: Run, folder: RunFolder, summary: dict[str, Any] | None) -> int:
-    """The run as it was asked for; the exit status."""
+    """Go on with the run as it was asked for; returns the exit status."""
     session = printing_session(run, folder, console)
     if summary is not None and not summary["interrupted"] and not Checkpoints.of(folder).numbers():
         raise UsageError(
             f"The run folder has no checkpoint, though the run was trained to step {summary.get('steps')}.",
-            where=shown_path(folder.path),
+            where=display_path(folder.path),
             expected="the checkpoints that pinnkit train wrote",
             do="Bring the folder's checkpoints back, or train again: pinnkit train.",
         )
@@ -72,12 +72,12 @@ def _go_on(console: Console, run: Run, folder: RunFolder, summary: dict[str, Any
     return session.status
 
 
-def _changed_recipe(run: Run, folder: RunFolder, options: Sequence[str]) -> Recipe:
-    """The recipe that the options ask for. Raises UsageError for what a run that has begun cannot change."""
+def _recipe_of_options(run: Run, folder: RunFolder, options: Sequence[str]) -> Recipe:
+    """Return the recipe that the options ask for. Raises UsageError for what a run that has begun cannot change."""
     if not options:
         return run.recipe
     own = Options(run.problem, run.model, run.recipe, run.seed, None, equations=run.equations)
-    asked = read_onto(own, options, f"pinnkit resume {shown_path(folder.path)}")
+    asked = read_onto(own, options, f"pinnkit resume {display_path(folder.path)}")
     before, after = run.recipe, asked.recipe
     names = [[s.name for s in recipe.stages] for recipe in (before, after)]
     in_phases = before.schedule is not None
@@ -103,10 +103,10 @@ def _changed_recipe(run: Run, folder: RunFolder, options: Sequence[str]) -> Reci
 
 
 def _go_on_with(console: Console, run: Run, recipe: Recipe, folder: RunFolder, options: Sequence[str]) -> int:
-    """The run with another recipe, kept in its history; the exit status."""
+    """Go on with another recipe, which run.json notes in its history; returns the exit status."""
     state = _state(console, run, folder)
     longer = Run(run.problem, run.model, recipe, seed=run.seed, equations=run.equations)
-    changes = changed_settings(run.recipe, recipe)
+    changes = setting_changes(run.recipe, recipe)
     for name, (before, after) in changes.items():
         console.print(f"{name}: {before} -> {after}")
     state = longer.trainer.adopt(state, run.recipe)
@@ -118,18 +118,18 @@ def _go_on_with(console: Console, run: Run, recipe: Recipe, folder: RunFolder, o
 
 
 def _state(console: Console, run: Run, folder: RunFolder) -> TrainState:
-    """The newest state of a run that can be read; the one before the first step where none has been saved yet."""
+    """Return the newest state of a run that can be read; the one before the first step where none has been saved yet."""
     if not Checkpoints(folder.path / CHECKPOINTS).numbers():
         console.print("no checkpoint has been saved yet: starting at step 0")
         return run.trainer.start()
-    newest = restored_state(folder, run)
+    newest = restore_state(folder, run)
     if newest.remark:
         _warn(console, newest.remark)
     return newest.state
 
 
 def _summary(console: Console, folder: RunFolder) -> dict[str, Any] | None:
-    """The summary; None where there is none, or one that cannot be used: the results are then written anew."""
+    """Return the summary; None where there is none, or one that cannot be used: the results are then written anew."""
     try:
         summary = folder.summary()
         return None if summary is None else usable_summary(summary, folder)
@@ -139,7 +139,7 @@ def _summary(console: Console, folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _set_aside_damaged_metrics(console: Console, folder: RunFolder) -> None:
-    """Training does not need the metrics of its past: damaged ones get another name, and new ones are begun."""
+    """Rename damaged metrics, so that new ones begin: training does not need those of its past."""
     try:
         for _ in folder.metrics():
             pass
@@ -148,7 +148,7 @@ def _set_aside_damaged_metrics(console: Console, folder: RunFolder) -> None:
 
 
 def _missing_figures(folder: RunFolder, summary: dict[str, Any]) -> bool:
-    """Whether figures that were drawn are not there any more."""
+    """Return whether figures that were drawn are not there any more."""
     names = summary.get("figures", [])
     if not isinstance(names, list):  # they could not be written
         return True

@@ -51,6 +51,6 @@ class {cls}(pk.Problem):
 
 
 def problem_file(name: str) -> str:
-    """The text of a new problem file called `name`."""
+    """Return the text of a new problem file called `name`."""
     cls = "".join(part.capitalize() for part in name.split("_"))
     return TEMPLATE.format(title=name.replace("_", " ").capitalize(), cls=cls, path=f"problems/{name}.py")

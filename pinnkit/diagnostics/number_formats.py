@@ -26,7 +26,7 @@ from pinnkit.checking.start_signal import mean_squares
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.diagnostics.signal import forward_variances
-from pinnkit.evaluation.half_precision import BELOW, BEYOND, LARGEST, POINTS, SMALLEST, lost
+from pinnkit.evaluation.half_precision import BELOW, BEYOND, LARGEST, POINTS, SMALLEST, share_out_of_range
 from pinnkit.fields import Points
 from pinnkit.init.quantisation import SATURATED, tail
 from pinnkit.models import LayeredModel
@@ -118,7 +118,7 @@ def counts(
     def one(key: Any) -> dict[str, Any]:
         drawn = RandomNetwork(objective, model, key, jnp.float32)
         saturated = [jnp.mean(jnp.abs(z) > end) for z, end in zip(drawn.preactivations(X), ends, strict=True)]
-        return {**lost(drawn.preactivations, X, channels), INT8: jnp.stack(saturated)}
+        return {**share_out_of_range(drawn.preactivations, X, channels), INT8: jnp.stack(saturated)}
 
     keys = jax.random.split(jax.random.key(seed), draws)
     shares = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)

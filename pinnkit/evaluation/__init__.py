@@ -1,1 +1,1 @@
-"""How good a trained network is: errors against the truth, intervals of unknown parameters, the verdict."""
+"""The accuracy of trained networks: errors against the truth, intervals of unknown parameters, the verdict."""

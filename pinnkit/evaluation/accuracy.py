@@ -1,4 +1,4 @@
-"""How good is the answer: errors against the truth, and residuals on points that training has not seen."""
+"""Errors of a trained network against the truth, on a grid or on scattered points."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pinnkit.objective.sobol import sobol
 from pinnkit.problem import Problem
 
 SIDE = {1: 2001, 2: 201}
-"""Points a side of the evaluation grid, by number of axes."""
+"""Number of points per axis of the evaluation grid, by number of axes."""
 SCATTERED = 2**15
-"""Evaluation points where a grid would be too large (three axes or more)."""
+"""Number of evaluation points where a grid would be too large (three axes or more)."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,10 @@ class FieldError:
 
 
 def evaluation_points(problem: Problem, truth: Truth | None = None) -> np.ndarray:
-    """Points (points, dim) to measure errors at: a grid, ends included (one or two axes), scattered ones otherwise.
+    """Return the points (points, dim) inside the domain at which errors are measured.
 
-    Where the truth is known at points of its own only, these. Only points inside the domain.
+    They are a grid, ends included, for one or two axes, and scattered points for more. Where the truth is known at points of its
+    own only, they are these.
     """
     axes = problem.domain.axes
     if truth is not None and truth.points is not None:
@@ -52,15 +53,15 @@ def evaluation_points(problem: Problem, truth: Truth | None = None) -> np.ndarra
 
 
 class Accuracy:
-    """Measures errors of given parameters against the truth, on one grid, the truth evaluated once."""
+    """The measurement of errors against the truth, on one set of points at which the truth is evaluated once."""
 
     def __init__(self, network: SolutionNetwork, truth: Truth | None) -> None:
         self.network, self.truth = network, truth
         self.points = evaluation_points(network.problem, truth)
-        self.expected = None if truth is None else self._known(truth)
+        self.expected = None if truth is None else self._truth_at_points(truth)
 
-    def _known(self, truth: Truth) -> np.ndarray:
-        """The truth at the points. Raises UsageError where it is not a number: no error could be measured."""
+    def _truth_at_points(self, truth: Truth) -> np.ndarray:
+        """Return the truth at the points. Raises UsageError where it is not a number: no error could be measured."""
         values, problem = truth.at(self.points), self.network.problem
         bad = ~np.isfinite(values).all(axis=1)
         if bad.any():
@@ -76,28 +77,28 @@ class Accuracy:
         return values
 
     def fields(self, params: Parameters, X: np.ndarray | None = None) -> np.ndarray:
-        """The network's fields at points (the grid unless given), (points, fields), float64 numpy."""
+        """Return the network's fields at points (the grid unless given), (points, fields), float64 numpy."""
         return self.network.values(params, self.points if X is None else X)
 
     def errors(self, params: Parameters) -> dict[str, FieldError] | None:
-        """The error of each field, None without a truth. A field known up to a constant is compared without its mean."""
+        """Return the error of each field, None without a truth. A field known up to a constant is compared without its mean."""
         if self.expected is None:
             return None
         return field_errors(self.network.problem, self.fields(params), self.expected)
 
     def errors_so_far(self, params: Parameters) -> dict[str, FieldError] | None:
-        """The same where training has come to, while it goes on: in windows of time not to the end."""
-        there = self.network.in_trained_region(params, self.points)
-        if self.expected is None or there.all():
+        """Return the errors over the trained region: with windows of time, as far as windows have been trained."""
+        trained = self.network.in_trained_region(params, self.points)
+        if self.expected is None or trained.all():
             return self.errors(params)
-        return field_errors(self.network.problem, self.fields(params, self.points[there]), self.expected[there])
+        return field_errors(self.network.problem, self.fields(params, self.points[trained]), self.expected[trained])
 
 
-def field_errors(problem: Problem, found: np.ndarray, expected: np.ndarray) -> dict[str, FieldError]:
-    """Errors by field of (points, fields) arrays."""
+def field_errors(problem: Problem, values: np.ndarray, expected: np.ndarray) -> dict[str, FieldError]:
+    """Return errors by field of (points, fields) arrays."""
     errors = {}
     for i, name in enumerate(problem.fields):
-        a, b = found[:, i], expected[:, i]
+        a, b = values[:, i], expected[:, i]
         if name in problem.up_to_constant:
             a, b = a - a.mean(), b - b.mean()
         norm, difference = np.linalg.norm(b), np.linalg.norm(a - b)

@@ -1,4 +1,4 @@
-"""How good a trained state is, and the verdict in words."""
+"""The evaluation of a trained state: errors, residuals, unknown parameters, and the verdict in words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pinnkit.evaluation.accuracy import Accuracy, FieldError
-from pinnkit.evaluation.half_precision import ShortPrecision
+from pinnkit.evaluation.half_precision import HalfPrecisionCost
 from pinnkit.evaluation.uncertainty import Estimate
 from pinnkit.problem import Problem
 from pinnkit.training.state import TrainState
@@ -22,7 +22,7 @@ AT_THE_FLOOR = 3.0
 
 @dataclass(frozen=True, repr=False)
 class Evaluation:
-    """How good a trained state is."""
+    """The errors, residuals and unknown parameters of a trained state, with the verdict."""
 
     problem: Problem
     equations: Any
@@ -30,19 +30,19 @@ class Evaluation:
     accuracy: Accuracy
     """Fields of the trained network, and their errors against the truth."""
     requested: float | None
-    """Relative L2 error that was asked for."""
+    """Requested relative L2 error; None where none is requested."""
     state: TrainState
     errors: dict[str, FieldError] | None
     training_residuals: dict[str, float]
     residuals: dict[str, float]
-    """RMS of each term on fresh points."""
+    """RMS of each term on held-out points."""
     unknowns: dict[str, Estimate]
     diverged: bool
     interrupted: bool
-    short: ShortPrecision | None = None
-    """What 16-bit products cost, where there are any."""
+    short: HalfPrecisionCost | None = None
+    """The cost of half precision; None where no product has 16 bits."""
     point_options: Mapping[str, str] = field(default_factory=dict)
-    """Option of the sampling that says how many points a term has, by term."""
+    """Name of the sampling option that sets the number of points, by term."""
 
     arguments: tuple[str, ...] = ()
     """Names by which the solution is called; those of the coordinates where there are none."""
@@ -79,7 +79,7 @@ class Evaluation:
 
     @property
     def overfitted(self) -> dict[str, float]:
-        """Terms whose residual is much larger on fresh points than on the training points, with the ratio."""
+        """Terms whose residual is much larger on held-out points than on the training points, with the ratio."""
         ratios = {t: v / max(self.training_residuals[t], 1e-300) for t, v in self.residuals.items()}
         return {t: r if r < np.inf else np.inf for t, r in ratios.items() if not r <= OVERFITTED}  # NaN is infinite
 
@@ -89,7 +89,7 @@ class Evaluation:
         return " ".join(_sentences(self))
 
     def exit_status(self) -> int:
-        """0 trained and accurate enough, 1 accuracy missed or not verifiable when asked for, 3 diverged."""
+        """Return 0 for an accurate solution, 1 where a requested accuracy is missed or not verifiable, 3 after divergence."""
         return 3 if self.diverged else 0 if self.accurate else 1
 
 
@@ -122,10 +122,10 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         worst = max(e.overfitted, key=lambda t: e.overfitted[t])
         ratio = e.overfitted[worst]
         much = (
-            f"{_times(ratio)} times larger on fresh points than on the training points: over-fitted"
+            f"{_times(ratio)} times larger on held-out points than on the training points: over-fitted"
             f" (more of them: --sampling.{e.point_options[worst]})"
             if ratio < np.inf
-            else "not finite on fresh points"
+            else "not finite on held-out points"
         )
         yield f"The residual of '{worst}' is {much}."
     for name, u in e.unknowns.items():
@@ -133,7 +133,7 @@ def _sentences(e: Evaluation) -> Iterator[str]:
 
 
 def _times(ratio: float) -> str:
-    """A ratio as a person says it."""
+    """Return a ratio as a person says it."""
     return f"{ratio:.1f}" if ratio < 100 else f"{ratio:.1e}"
 
 
@@ -148,7 +148,7 @@ def _request_note(e: Evaluation, wanted: float | None) -> str:
 
 
 def _reference_note(e: Evaluation, wanted: float | None) -> Iterator[str]:
-    """What the reference's own error, where it is stated, means for the one that was measured."""
+    """Yield what the reference's own error, where it is stated, means for the measured one."""
     own, measured = e.reference_error, e.worst_error
     if not own or measured is None:
         return

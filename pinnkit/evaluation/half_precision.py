@@ -1,4 +1,4 @@
-"""What 16 bits cost: the same weights in float32, the numbers out of range, the steps that loss scaling left out."""
+"""The cost of half precision: the error of the same weights in float32, and the numbers that are out of range."""
 
 from __future__ import annotations
 
@@ -22,18 +22,21 @@ from pinnkit.objective.network_layers import layers_of
 from pinnkit.objective.probe_points import interior_points
 
 SMALLEST, LARGEST = 2.0**-14, 65504.0
-"""Normal numbers of float16."""
+"""The smallest and the largest normal number of float16."""
 POINTS = 128
-"""Points of the domain at which numbers are counted: losses are rare."""
+"""Number of points at which numbers out of range are counted: many, since they are rare."""
 BELOW, BEYOND = "float16, subnormal", "float16, infinite"
 
 
 @dataclass(frozen=True)
-class ShortPrecision:
-    """A network whose products and activations have 16 bits.
+class HalfPrecisionCost:
+    """The cost of products and activations in half precision.
 
-    full: its errors with the same weights and products in float32, None without a truth. difference: the largest between
-    the fields of the two. lost: the largest shares of its numbers that float16 does not hold, and which they are.
+    Args:
+        name: Name of the 16-bit format.
+        full: Errors of the same weights with products in float32; None without a truth.
+        difference: The largest difference between the fields of the two.
+        lost: The largest shares of the network's numbers that float16 does not hold, and which numbers these are.
     """
 
     name: str
@@ -42,7 +45,7 @@ class ShortPrecision:
     lost: dict[str, tuple[float, str]]
 
     def sentences(self) -> Iterator[str]:
-        """For the verdict."""
+        """Yield the sentences of the verdict about half precision."""
         if self.full is not None:
             worst = max(e.relative_l2 for e in self.full.values())
             yield f"With the same weights and products in float32 instead of {self.name} it is {worst:.2e}."
@@ -53,15 +56,15 @@ class ShortPrecision:
             yield f"Of {where}, {share:.1%} are {kind} number of float16."
 
 
-def short_of(
+def cost_of_half_precision(
     objectives: Sequence[tuple[AnyObjective, Parameters]], accuracy: Accuracy, params: Parameters
-) -> ShortPrecision | None:
-    """The cost of half precision; None where products have the precision of the parameters.
+) -> HalfPrecisionCost | None:
+    """Return the cost of half precision; None where products have the precision of the parameters.
 
     Args:
-        objectives: the objectives that were trained, each with its network's parameters: one, or one per window of time.
-        accuracy: errors of the whole solution.
-        params: parameters of the whole solution.
+        objectives: The objectives that were trained, each with its network's parameters: one, or one per window of time.
+        accuracy: Errors of the whole solution.
+        params: Parameters of the whole solution.
     """
     network = accuracy.network
     if network.working == network.dtype:
@@ -69,15 +72,20 @@ def short_of(
     full = Accuracy(network.replace(working=network.dtype), accuracy.truth)
     difference = float(abs(full.fields(params) - accuracy.fields(params)).max())
     # Half precision is refused for problems that are not solved at points.
-    losses = [lost_by(cast(Objective, objective), own) for objective, own in objectives]
+    losses = [worst_out_of_range(cast(Objective, objective), own) for objective, own in objectives]
     largest = {which: max(loss[which] for loss in losses if which in loss) for loss in losses for which in loss}
-    return ShortPrecision(str(network.working), full.errors(params), difference, largest)
+    return HalfPrecisionCost(str(network.working), full.errors(params), difference, largest)
 
 
-def lost(preactivations: Any, X: Any, channels: tuple[MultiIndex, ...]) -> dict[str, Float[Array, "layers channels"]]:
-    """Shares of a network's pre-activations and their derivatives that float16 would not hold.
+def share_out_of_range(
+    preactivations: Any, X: Any, channels: tuple[MultiIndex, ...]
+) -> dict[str, Float[Array, "layers channels"]]:
+    """Return the shares of a network's pre-activations and their derivatives that float16 would not hold.
 
-    preactivations: of each layer, (points, dim) -> [(points, units), ...].
+    Args:
+        preactivations: Pre-activations of each layer, (points, dim) -> [(points, units), ...].
+        X: Points, (points, dim).
+        channels: Derivatives, the value among them.
     """
     cuts = np.cumsum([z.shape[1] for z in jax.eval_shape(preactivations, X)])[:-1]
     derivatives = partial_derivatives(lambda Y: jnp.concatenate(preactivations(Y), axis=1), X, channels)
@@ -92,14 +100,14 @@ def lost(preactivations: Any, X: Any, channels: tuple[MultiIndex, ...]) -> dict[
     }
 
 
-def lost_by(objective: Objective, params: Parameters) -> dict[str, tuple[float, str]]:
-    """The largest share of a trained network's numbers that float16 does not hold, and which these are; {} for others."""
+def worst_out_of_range(objective: Objective, params: Parameters) -> dict[str, tuple[float, str]]:
+    """Return the largest shares of a network's numbers that float16 does not hold, by kind; {} without dense layers."""
     module, channels = objective.network.module(params), channels_of(objective)
     if not isinstance(module, LayeredModule) or not isinstance(objective.network.model, LayeredModel):
         return {}
     X = jnp.asarray(interior_points(objective, POINTS).X, objective.network.dtype)
     embedding = objective.network.embedding
-    shares = jax.jit(lambda X: lost(lambda Y: module.preactivations(embedding(Y)), X, channels))(X)
+    shares = jax.jit(lambda X: share_out_of_range(lambda Y: module.preactivations(embedding(Y)), X, channels))(X)
     layers = layers_of(objective, objective.network.model)
     worst = {}
     for which, share in shares.items():

@@ -23,8 +23,11 @@ from pinnkit.problem.find import line_in
 class Truth:
     """Known values of every field.
 
-    kind: "exact" or "reference"; at(X) -> (points, fields), numpy; points: the only places where the values are known,
-    or None where they are known everywhere; error: the reference's own relative L2 error, None where nobody stated it.
+    Args:
+        kind: "exact" or "reference".
+        at: A function X -> values, (points, dim) -> (points, fields), in numpy.
+        points: The only points at which the values are known; None where they are known everywhere.
+        error: The reference's own relative L2 error; None where it is not stated.
     """
 
     kind: str
@@ -34,7 +37,7 @@ class Truth:
 
 
 def truth_of(problem: Problem) -> Truth | None:
-    """The exact solution if the problem has one, else its reference, else None. Raises UsageError."""
+    """Return the exact solution if the problem has one, else its reference, else None. Raises UsageError."""
     if problem.exact is not None:
         function = exact_fields(problem)
         return Truth("exact", lambda X: np.asarray(jax.jit(function)(jnp.asarray(X))))
@@ -48,21 +51,21 @@ def truth_of(problem: Problem) -> Truth | None:
         table = from_file(path if path.is_absolute() else problem.folder / path, names, list(problem.fields))
         points = None if table.points is None else np.asarray(table.points)
 
-        def looked_up(X: np.ndarray) -> np.ndarray:
+        def look_up(X: np.ndarray) -> np.ndarray:
             values = table(**{n: X[:, i] for i, n in enumerate(names)})
             return np.stack([np.asarray(values[f]) for f in problem.fields], axis=1)
 
-        return Truth("reference", looked_up, points, stated_error(problem))
+        return Truth("reference", look_up, points, error_of_reference(problem))
     call = _caller(problem, problem.reference, "reference")
 
-    def called(X: np.ndarray) -> np.ndarray:
-        return np.asarray(_stacked(problem, call(X), len(X), "reference", np), np.float64)
+    def evaluate(X: np.ndarray) -> np.ndarray:
+        return np.asarray(_stack_fields(problem, call(X), len(X), "reference", np), np.float64)
 
-    return Truth("reference", called, error=stated_error(problem))
+    return Truth("reference", evaluate, error=error_of_reference(problem))
 
 
-def stated_error(problem: Problem) -> float | None:
-    """The relative L2 error that the problem states for its reference. Raises UsageError for what is no such error."""
+def error_of_reference(problem: Problem) -> float | None:
+    """Return the relative L2 error that the problem states for its reference. Raises UsageError for what is no such error."""
     stated = problem.reference_error
     where = location(stated) if callable(stated) else location(type(problem))
     try:
@@ -84,17 +87,17 @@ def stated_error(problem: Problem) -> float | None:
 
 
 def exact_fields(problem: Problem) -> BatchFunction:
-    """The exact solution as fields, (points, dim) -> (points, fields): differentiable, to be put into the equations."""
+    """Return the exact solution as fields, (points, dim) -> (points, fields): differentiable, to be put into the equations."""
     call = _caller(problem, problem.exact, "exact")
 
     def fields(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
-        return _stacked(problem, call(X), X.shape[0], "exact", jnp)
+        return _stack_fields(problem, call(X), X.shape[0], "exact", jnp)
 
     return fields
 
 
 def _caller(problem: Problem, method: Callable[..., Any], what: str) -> Callable[[Any], Any]:
-    """The method as a function of X: it asks for coordinates by name, like every other method."""
+    """Return the method as a function of X: it asks for coordinates by name, like every other method."""
     names = problem.domain.names
     if not callable(method):
         raise UsageError(
@@ -136,14 +139,15 @@ def _caller(problem: Problem, method: Callable[..., Any], what: str) -> Callable
             raise UsageError(
                 f"'{what}' failed: {type(error).__name__}: {message}",
                 where=line_in(Path(code.co_filename), error),
-                expected="an array of one value a point (jnp in `exact`, numpy in `reference`)",
+                expected="an array of one value per point (jnp in `exact`, numpy in `reference`)",
                 do="Mend the expression.",
             ) from None
 
     return call
 
 
-def _stacked(problem: Problem, values: Any, count: int, what: str, xp: Any) -> Any:
+def _stack_fields(problem: Problem, values: Any, count: int, what: str, xp: Any) -> Any:
+    """Return what a method gives as (points, fields). Raises UsageError for missing fields and for other shapes."""
     fields = problem.fields
     parts = values if isinstance(values, dict) else {fields[0]: values} if len(fields) == 1 else {}
     if set(parts) != set(fields):
@@ -163,7 +167,7 @@ def _stacked(problem: Problem, values: Any, count: int, what: str, xp: Any) -> A
             raise UsageError(
                 f"'{what}' gives '{name}' {got} for {count} points.",
                 where=location(getattr(problem, what)),
-                expected=f"one value a point: ({count},)",
+                expected=f"one value per point: ({count},)",
                 do="Use elementwise operations on the coordinates.",
             )
         columns.append(xp.broadcast_to(value, (count,)))

@@ -31,7 +31,7 @@ from pinnkit.problem import Unknown
 
 LEVEL = 0.95
 ROWS = 6
-"""Rows of the Jacobian for each parameter of the network: fewer, and the network could bend between the points."""
+"""Number of rows of the Jacobian per parameter of the network: with fewer, the network could oscillate between the points."""
 DETERMINED = 1e-12
 """Share of an unknown's effect (squared) that the network must be unable to imitate."""
 
@@ -40,7 +40,7 @@ EXPLAINED = 2.0
 """Residuals of an equation up to this many times what noise in the data explains are put down to the noise."""
 
 Tick = Callable[[float], None]
-"""Gets the share of the work that is done, from 0 to 1."""
+"""A function that is called with the share of the work that is done, from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Estimate:
         return next((end for end in ("lower", "upper") if self.reason == RAN_TO_BOUND.format(end)), "")
 
     def __str__(self) -> str:
-        """The interval in words, or why there is none."""
+        """Return the interval in words, or why there is none."""
         if self.known:
             return f"95% interval [{self.lower:.6g}, {self.upper:.6g}]"
         return f"no interval: {self.reason or UNDETERMINED}"
@@ -77,13 +77,13 @@ UNDETERMINED = "nothing determines it"
 RAN_TO_BOUND = "it ran to its {} bound: not found"
 
 
-def without_interval(unknown: Unknown, value: float, reason: str) -> Estimate:
-    """The estimate of a parameter of which no interval is known."""
+def estimate_without_interval(unknown: Unknown, value: float, reason: str) -> Estimate:
+    """Return the estimate of a parameter of which no interval is known."""
     return Estimate(value, np.inf, unknown.lower, unknown.upper, reason)
 
 
 def estimate_of(entry: Mapping[str, Any]) -> Estimate:
-    """An estimate as summary.json holds it, where infinite numbers are null."""
+    """Return an estimate as summary.json holds it, where infinite numbers are null."""
     value, deviation, lower, upper = (entry[n] for n in ("value", "deviation", "lower", "upper"))
     return Estimate(
         math.nan if value is None else value,
@@ -103,8 +103,8 @@ class _Term:
     data: bool
 
 
-def draws_needed(objective: Objective, points: PointSets) -> int:
-    """How many draws of collocation points like these give the Jacobian enough rows."""
+def number_of_draws(objective: Objective, points: PointSets) -> int:
+    """Return how many draws of collocation points like these give the Jacobian enough rows."""
     rows = sum(len(points[g.name].X) for g in objective.equations.groups if g.region is not None)
     return -(-ROWS * objective.network.count() // rows)
 
@@ -116,18 +116,18 @@ def estimates(
     compiled: Jacobians | None = None,
     tick: Tick = lambda share: None,
 ) -> dict[str, Estimate]:
-    """Value and 95% interval of each unknown parameter; {} where there are none.
+    """Return value and 95% interval of each unknown parameter; {} where there are none.
 
     Without any data there is no noise: the residuals of all terms stand in for it, each as one value that is wrong
     everywhere alike, and the interval says how far such an error could move the unknowns. A parameter that has run to one
     of its bounds has no interval: there the loss says nothing about it.
 
     Args:
-        objective: what was trained.
-        params: the trained parameters.
-        draws: collocation points as training draws them, several times over (`draws_needed`).
+        objective: The objective that was trained.
+        params: The trained parameters.
+        draws: Collocation points as training draws them, several times over (`number_of_draws`).
         compiled: `jacobians(objective)`, where there are several calls.
-        tick: called between the pieces of the work.
+        tick: Called between the pieces of the work.
     """
     unknowns = objective.network.problem.unknowns()
     if not unknowns:
@@ -136,7 +136,7 @@ def estimates(
     terms = _all_terms(objective, draws, params, compiled, tick)
     if not all(np.isfinite(t.r).all() and np.isfinite(t.J).all() for t in terms):
         values = {name: float(u.value(params["unknowns"][name])) for name, u in unknowns.items()}
-        return {n: without_interval(u, values[n], "residuals are not finite") for n, u in unknowns.items()}
+        return {n: estimate_without_interval(u, values[n], "residuals are not finite") for n, u in unknowns.items()}
     covariance, freedom = _covariance(terms, len(unknowns), float(np.finfo(objective.network.dtype).eps) ** 0.5)
     tick(1.0)
     share = (1 + LEVEL) / 2
@@ -148,19 +148,19 @@ def estimates(
         # The Jacobian is per unit of the trained number z; the chain rule brings it to the parameter's own units.
         value, slope = float(u.value(z)), abs(float(jax.grad(u.value)(z)))
         if end := u.which_bound(value):
-            result[name] = without_interval(u, value, RAN_TO_BOUND.format(end))
+            result[name] = estimate_without_interval(u, value, RAN_TO_BOUND.format(end))
             continue
         # A deviation beyond every number: nothing determines the parameter, also where the slope is zero.
         deviation = float(np.sqrt(variance)) * slope if np.isfinite(variance) else np.inf
         reach = quantile * deviation
         result[name] = Estimate(value, deviation, max(value - reach, u.lower), min(value + reach, u.upper))
         if not np.isfinite(deviation):
-            result[name] = without_interval(u, value, UNDETERMINED)
+            result[name] = estimate_without_interval(u, value, UNDETERMINED)
     return result
 
 
 def _covariance(terms: Sequence[_Term], unknowns: int, cut: float) -> tuple[np.ndarray, float]:
-    """The covariance of the unknowns (in units of z), and the degrees of freedom that the noise was measured with."""
+    """Return the covariance of the unknowns (in units of z), and the degrees of freedom that the noise was measured with."""
     R = np.asarray(np.linalg.qr(np.concatenate([t.J for t in terms]), mode="r"))
     own = R[:, -unknowns:]
     Q, T, order = linalg.qr(R[:, :-unknowns], mode="economic", pivoting=True)
@@ -193,7 +193,7 @@ def _covariance(terms: Sequence[_Term], unknowns: int, cut: float) -> tuple[np.n
         # What the linear model still takes away belongs to the rest of the way, below.
         moved, size = term.J @ Z, np.sum((term.r - g @ ahead) ** 2)
         noise += max(0.0, size - EXPLAINED * np.sum((g.T @ g) * explaining)) * moved.T @ moved
-    # Where training has not come to rest, what is left of the way counts as well.
+    # Where training has not converged, the remaining Gauss-Newton step counts as well.
     rest = inverse @ sum(Z.T @ (t.J.T @ t.r) for t in terms)
     covariance = inverse @ noise @ inverse + np.outer(rest, rest)
     covariance[~determined, ~determined] = np.inf
@@ -201,13 +201,18 @@ def _covariance(terms: Sequence[_Term], unknowns: int, cut: float) -> tuple[np.n
 
 
 def _root(S: np.ndarray) -> np.ndarray:
-    """The symmetric square root of a symmetric matrix without negative eigenvalues, but for rounding."""
+    """Return the symmetric square root of a symmetric matrix without negative eigenvalues, but for rounding."""
     values, vectors = np.linalg.eigh(S)
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
 
 def _inverse(S: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of S on what is determined, and which unknowns are. `sizes`: S if the network could imitate nothing."""
+    """Return the inverse of S on the determined subspace, and a mask of the determined unknowns.
+
+    Args:
+        S: F^T F, (unknowns, unknowns).
+        sizes: Its diagonal if the network could imitate no effect of an unknown, (unknowns,).
+    """
     scale = np.sqrt(np.where(sizes > 0, sizes, 1.0))
     values, vectors = np.linalg.eigh(S / np.outer(scale, scale))
     good = values > DETERMINED
@@ -218,7 +223,7 @@ def _inverse(S: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _all_terms(
     objective: Objective, draws: Sequence[PointSets], params: Parameters, compiled: Jacobians, tick: Tick
 ) -> list[_Term]:
-    """The terms of all groups, with the share of the work said after each draw."""
+    """Return the terms of all groups, with the share of the work said after each draw."""
     groups, terms = objective.equations.groups, list[_Term]()
     pieces, done = sum(1 if g.region is None else len(draws) for g in groups) + 1, 0
 
@@ -240,7 +245,7 @@ def _terms(
     rows: Jacobian,
     step: Callable[[], None],
 ) -> list[_Term]:
-    """The terms of one group, from all draws; data rows are the same in each, so one is enough."""
+    """Return the terms of one group, from all draws; data rows are the same in each, so one is enough."""
     data, parts, terms = group.region is None, [], []
     for points in draws[:1] if data else draws:
         parts.append(jax.block_until_ready(rows(params, points[group.name])))

@@ -1,1 +1,1 @@
-"""What a person looks at: pictures of solutions, trainings and diagnoses, and the tables of the terminal."""
+"""Figures of solutions, trainings and diagnoses, and the tables of the terminal."""

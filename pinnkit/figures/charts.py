@@ -1,4 +1,4 @@
-"""Charts as figures: what diagnostics and comparisons give as data, drawn."""
+"""Figures of charts, which diagnostics and comparisons give as data."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from pinnkit.figures.pictures import Picture
 
 
 def figure(panels: Sequence[Chart] | Sequence[Bars]) -> Picture:
-    """Charts in two columns, or bars side by side."""
+    """Draw charts in two columns, or bars side by side."""
     bars = [p for p in panels if isinstance(p, Bars)]
     charts = [p for p in panels if isinstance(p, Chart)]
     if bars:
-        made = Picture(figsize=(3.75 * len(bars), 1.2 + 0.45 * len(bars[0].names)), layout="constrained")
-        for axes, bar in zip(made.subplots(1, len(bars), sharey=True, squeeze=False)[0], bars, strict=True):
+        picture = Picture(figsize=(3.75 * len(bars), 1.2 + 0.45 * len(bars[0].names)), layout="constrained")
+        for axes, bar in zip(picture.subplots(1, len(bars), sharey=True, squeeze=False)[0], bars, strict=True):
             axes.barh(bar.names, _positive(bar.values), color="tab:blue", height=0.6)
             axes.set(xscale="log", xlabel=bar.xlabel)
             axes.grid(alpha=0.3, axis="x")
-        made.axes[0].invert_yaxis()
-        return made
+        picture.axes[0].invert_yaxis()
+        return picture
     rows, columns = (len(charts) + 1) // 2, min(2, len(charts))
-    made = Picture(figsize=(6.8 * columns, 4.1 * rows), layout="constrained")
-    every = made.subplots(rows, columns, squeeze=False).ravel()
+    picture = Picture(figsize=(6.8 * columns, 4.1 * rows), layout="constrained")
+    every = picture.subplots(rows, columns, squeeze=False).ravel()
     for axes, chart in zip(every, charts, strict=False):
         _draw(axes, chart)
     for axes in every[len(charts) :]:
         axes.remove()
-    return made
+    return picture
 
 
 def _draw(axes: Axes, chart: Chart) -> None:
@@ -42,12 +42,12 @@ def _draw(axes: Axes, chart: Chart) -> None:
             axes.plot(line.x, shown(line.y), "k--", lw=0.8, label=None if named else line.label)
             named = True
             continue
-        (drawn,) = axes.plot(line.x, shown(line.y), "o-" if line.marked else "-", ms=3, lw=1.4, label=line.label)
+        (curve,) = axes.plot(line.x, shown(line.y), "o-" if line.marked else "-", ms=3, lw=1.4, label=line.label)
         if line.lower is not None and line.upper is not None:
             ends = shown(line.lower), shown(line.upper)
-            axes.fill_between(line.x, *ends, color=drawn.get_color(), alpha=0.2, lw=0)
-    there = any(np.isfinite(shown(line.y)).any() for line in chart.lines)
-    axes.set(xscale=chart.xscale, yscale=chart.yscale if there else "linear", title=chart.title)
+            axes.fill_between(line.x, *ends, color=curve.get_color(), alpha=0.2, lw=0)
+    visible = any(np.isfinite(shown(line.y)).any() for line in chart.lines)
+    axes.set(xscale=chart.xscale, yscale=chart.yscale if visible else "linear", title=chart.title)
     axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel)
     if chart.ticks is not None:
         axes.set_xticks(chart.ticks, [str(t) for t in chart.ticks], minor=False)
@@ -59,13 +59,13 @@ def _draw(axes: Axes, chart: Chart) -> None:
 
 
 def _positive(values: Any) -> Any:
-    """What a logarithmic axis can show."""
+    """Return the values that a logarithmic axis can show, NaN in place of the others."""
     array = np.array(values, float)
     return np.where(array > 0, array, np.nan)
 
 
 def _at_least_a_decade(axes: Axes) -> None:
-    """A logarithmic scale that does not magnify what hardly changes."""
+    """Widen a logarithmic axis to a decade and a half: otherwise it would magnify what hardly changes."""
     low, high = axes.get_ylim()
     if not 0 < low < high < np.inf:
         return

@@ -14,19 +14,19 @@ from pinnkit.figures.pictures import Picture
 
 Metrics = Sequence[dict[str, Any]]
 COLOURS, STYLES = 10, ("-", "--", ":")
-"""Lines that matplotlib gives colours of their own, and what tells the next ones from them."""
+"""Number of lines with colours of their own, and the styles that tell the next ones from them."""
 HEIGHT, LOW = 2.8, 1.9
-"""Of a row of panels with many lines, and of one with a single unknown parameter [inches]."""
+"""Height of a row of panels with many lines, and of one with a single unknown parameter [inches]."""
 BESIDE: dict[str, Any] = {"fontsize": 8, "loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False}
 
 
 def losses(metrics: Metrics, unknowns: Mapping[str, Estimate] | None = None, problem: str = "") -> Picture:
-    """Residual of each term, errors and unknown parameters where there are any, against steps and seconds.
+    """Draw the residual of each term, and errors and unknown parameters where there are any, against steps and seconds.
 
     Args:
-        metrics: what `History.row` gave after each chunk of steps.
-        unknowns: the final estimates, whose 95% intervals are shaded; each unknown has a scale of its own.
-        problem: the name of the problem, for the title.
+        metrics: The rows of `History.row`, one per chunk of steps.
+        unknowns: The final estimates, whose 95% intervals are shaded; each unknown has a scale of its own.
+        problem: The name of the problem, for the title.
     """
     kinds = {"terms": "mean squared residual", "errors": "relative L2 error"}
     kinds = {key: label for key, label in kinds.items() if any(m.get(key) for m in metrics)}
@@ -53,7 +53,7 @@ def losses(metrics: Metrics, unknowns: Mapping[str, Estimate] | None = None, pro
 
 
 def gradients(metrics: Metrics) -> Picture:
-    """Norm of each term's gradient against steps, by layer."""
+    """Draw the norm of each term's gradient against steps, by layer."""
     measured = [m for m in metrics if "gradients" in m]
     terms = list(measured[0]["gradients"])
     figure = Picture(figsize=(7.5, 1 + 2.6 * len(terms)), layout="constrained")
@@ -69,7 +69,7 @@ def gradients(metrics: Metrics) -> Picture:
 
 
 def _lines(left: Axes, right: Axes, metrics: Metrics, key: str, names: Sequence[str]) -> None:
-    """One line for each name, over steps and over seconds. Errors are measured now and then: a marker where they were."""
+    """Draw one line per name, over steps and over seconds; markers show when errors were measured."""
     rows = [m for m in metrics if m.get(key)]
     marker = "o" if key == "errors" or len(rows) == 1 else ""
     for number, name in enumerate(names):
@@ -80,7 +80,7 @@ def _lines(left: Axes, right: Axes, metrics: Metrics, key: str, names: Sequence[
 
 
 def _unknown(left: Axes, right: Axes, metrics: Metrics, name: str, estimate: Estimate | None) -> None:
-    """An unknown parameter on a scale of its own, its final interval shaded, or in words why there is none."""
+    """Draw an unknown parameter on a scale of its own, its final interval shaded, or in words why there is none."""
     _lines(left, right, metrics, "unknowns", [name])
     values = np.concatenate([line.get_ydata() for line in left.get_lines()])
     values = values[np.isfinite(values)]
@@ -100,7 +100,7 @@ def _unknown(left: Axes, right: Axes, metrics: Metrics, name: str, estimate: Est
 
 
 def _keep_in_view(axes: Axes, values: np.ndarray, estimate: Estimate) -> None:
-    """Limits that show the whole interval, unless it is so wide that the line would be flat: then as much again."""
+    """Set limits that show the whole interval; of one so wide that the line would be flat, only a part."""
     if not values.size:
         return
     low, high = float(values.min()), float(values.max())

@@ -1,4 +1,4 @@
-"""A diagnosis shown: the table on the terminal, diagnose.json, and the figures."""
+"""A diagnosis on the terminal, in diagnose.json, and in figures."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from pinnkit.files import plain, write_whole
 
 FILE = "diagnose.json"
 NAMED = 4
-"""Findings of a kind that are told in full."""
+"""Number of findings of a kind that are printed in full."""
 STYLE = {"fit": "green", "unfit": "bold red", "measured only": "dim"}
 WORD = {"fit": "ok", "unfit": "problem", "measured only": "measured only"}
-"""How a verdict is printed: a fit is something else to most readers."""
+"""Verdicts as they are printed: a fit is something else to most readers."""
 
 
-def print_diagnosis(console: Console, found: Diagnosis) -> None:
-    """A table for each diagnostic, the problems found, and the verdict."""
-    for name, report in found.reports.items():
+def print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
+    """Print a table per diagnostic, the problems, and the verdict."""
+    for name, report in diagnosis.reports.items():
         _print_findings(console, name, report)
         for sentence in filter(None, (report.note, report.advice)):
             console.print(Text(f"  {sentence}", style="dim"), soft_wrap=True)
         console.print()
-    unfit = [f for f in found.own_findings if f.verdict == "unfit"]
+    unfit = [f for f in diagnosis.own_findings if f.verdict == "unfit"]
     kinds = [(f.diagnostic, f.equation, f.parametrisation) for f in unfit]
     for kind in dict.fromkeys(kinds):
         of_a_kind = [f for f, k in zip(unfit, kinds, strict=True) if k == kind]
         for f in of_a_kind[:NAMED]:
-            told = ["problem:", f.equation, f"({f.parametrisation})" if f.parametrisation else "", f"{f.message}."]
-            console.print(Text(" ".join(word for word in told if word), style="red"))
+            words = ["problem:", f.equation, f"({f.parametrisation})" if f.parametrisation else "", f"{f.message}."]
+            console.print(Text(" ".join(word for word in words if word), style="red"))
         if further := of_a_kind[NAMED:]:
             console.print(
                 Text(f"       and {len(further)} more: " + ", ".join(f.subject for f in further), style="red")
             )
     if unfit:
-        count = f"{len(unfit)} of {len(found.own_findings)} findings"
+        count = f"{len(unfit)} of {len(diagnosis.own_findings)} findings"
         console.print(Text(f"NOT OK: {count} speak against this initialization.", style="bold red"))
     else:
         console.print(Text("OK: no problem found with this initialization.", style="bold green"))
@@ -80,18 +80,18 @@ def _exponent(f: Finding) -> str:
     return f"{f.exponent:+.2f} ({f.exponent_interval[0]:+.2f} to {f.exponent_interval[1]:+.2f})"
 
 
-def write_diagnosis(found: Diagnosis, folder: Path) -> list[Path]:
+def write_diagnosis(diagnosis: Diagnosis, folder: Path) -> list[Path]:
     """Write diagnose.json and the figures; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / FILE
-    write_whole(file, json.dumps(plain(found.plain()), indent=2) + "\n")
+    write_whole(file, json.dumps(plain(diagnosis.plain()), indent=2) + "\n")
     paths = [file]
-    for name, picture in diagnosis_figures(found).items():
+    for name, picture in diagnosis_figures(diagnosis).items():
         paths.append(save(picture, folder / f"{name}.png"))
     return paths
 
 
-def diagnosis_figures(found: Diagnosis) -> Pictures:
-    """The figures by name."""
-    reports = found.reports.items()
+def diagnosis_figures(diagnosis: Diagnosis) -> Pictures:
+    """Return the figures by name."""
+    reports = diagnosis.reports.items()
     return Pictures({name.replace(" ", "_"): figure(report.panels) for name, report in reports if report.panels})

@@ -1,4 +1,4 @@
-"""What was measured of each field: read off the residuals of data conditions, so that figures can show it beside the field.
+"""The measurements of each field, read off the residuals of data conditions, so that figures show them beside the field.
 
 A condition compares a field with a column of a file in a way of its own: `u - u_measured`, `(seen - u) / 0.02`,
 `self.gain * u - volts`. Wherever the residual r of a row is affine in the value of one field and depends on no other, the
@@ -30,23 +30,23 @@ class Measurements:
     """The measurements of one field."""
 
     X: np.ndarray
-    """Where, (rows, dim)."""
+    """Points of the measurements, (rows, dim)."""
     values: np.ndarray
-    """What, (rows,); NaN where a residual does not tell (of a derivative, of two fields, not affine)."""
+    """Measured values, (rows,); NaN where a residual does not give one (of a derivative, of two fields, not affine)."""
 
     def at(self, rows: np.ndarray) -> Measurements:
-        """Some of the rows, by a mask (rows,) or by their numbers."""
+        """Return some of the rows, by a mask (rows,) or by their numbers."""
         return Measurements(self.X[rows], self.values[rows])
 
     def some(self, most: int) -> Measurements:
-        """At most so many of the rows, picked at random: as many as a picture can show."""
+        """Return at most so many of the rows, picked at random: as many as a picture can show."""
         if len(self) <= most:
             return self
         return self.at(np.sort(np.random.default_rng(0).choice(len(self), most, replace=False)))
 
     @property
-    def known(self) -> np.ndarray:
-        """Which rows have a value, (rows,)."""
+    def has_value(self) -> np.ndarray:
+        """Mask of the rows that have a value, (rows,)."""
         return np.isfinite(self.values)
 
     def __len__(self) -> int:
@@ -54,11 +54,11 @@ class Measurements:
 
 
 def measurements(equations: Equations, problem: Problem) -> dict[str, Measurements]:
-    """The measurements of each field that a data file has any of.
+    """Return the measurements of each field that a data file has any of.
 
     Args:
-        equations: those of the run.
-        problem: the problem with its unknown parameters at their estimates.
+        equations: The equations of the run.
+        problem: The problem with its unknown parameters at their estimates.
     """
     parts: dict[str, list[Measurements]] = {}
     for group in equations.groups:
@@ -72,7 +72,7 @@ def measurements(equations: Equations, problem: Problem) -> dict[str, Measuremen
 
 
 def _of_group(equations: Equations, problem: Problem, group: Group, X: np.ndarray) -> list[tuple[str, Measurements]]:
-    """The measurements of one data file: one entry for each residual and each field that it depends on."""
+    """Return the measurements of one data file: one entry for each residual and each field that it depends on."""
     assert group.data is not None
     columns = [np.asarray(c, np.float64) for c in (group.data.columns or {}).values()]
     size = max((float(np.abs(c).max()) for c in columns), default=0.0) or 1.0
@@ -95,7 +95,7 @@ def _of_group(equations: Equations, problem: Problem, group: Group, X: np.ndarra
 
 
 def _zeros(slope: np.ndarray, *pairs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Where the residuals r of values u vanish, (rows,): u - r / slope. NaN throughout unless both pairs (u, r) agree."""
+    """Return the zeros u - r / slope of residuals r of values u, (rows,); NaN throughout unless both pairs (u, r) agree."""
     with np.errstate(all="ignore"):
         informative = np.abs(slope) > 1e-12 * np.nanmax(np.abs(slope), initial=0.0)  # a row of weight 0 tells nothing
         first, second = (np.where(informative, u - r / slope, np.nan) for u, r in pairs)
@@ -110,7 +110,7 @@ def _waves(rng: np.random.Generator, problem: Problem) -> Waves:
 
 
 def _values(problem: Problem, X: Any, waves: Waves, size: float) -> Any:
-    """Each field as a wave that is positive everywhere and about as large as the data, (points, fields)."""
+    """Return each field as a wave that is positive everywhere and about as large as the data, (points, fields)."""
     lower, length = (np.array([getattr(a, n) for a in problem.domain.axes]) for n in ("lower", "length"))
     k, phase, mean = waves
     library: Any = np if isinstance(X, np.ndarray) else jnp
@@ -119,7 +119,7 @@ def _values(problem: Problem, X: Any, waves: Waves, size: float) -> Any:
 
 
 def _residuals(equations: Equations, problem: Problem, group: Group, size: float) -> Residuals:
-    """The residuals of the rows of a data file for fields that are waves, {term: (rows,)}."""
+    """Return the residuals of the rows of a data file for fields that are waves, {term: (rows,)}."""
     points = group.data
     assert points is not None
     program = jit_once(

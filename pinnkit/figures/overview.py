@@ -16,7 +16,7 @@ CELL = "padding: 0.1em 1em 0.1em 0; text-align: "
 
 
 def as_text(evaluation: Evaluation) -> str:
-    """The overview as plain text: a title, tables with aligned columns, and the verdict."""
+    """Return the overview as plain text: a title, tables with aligned columns, and the verdict."""
     lines = [title(evaluation), f"  {call(evaluation)}"]
     for table in tables(evaluation):
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -28,7 +28,7 @@ def as_text(evaluation: Evaluation) -> str:
 
 
 def as_html(evaluation: Evaluation) -> str:
-    """The same as HTML."""
+    """Return the overview as HTML."""
     parts = [f"<p><b>{escape(title(evaluation))}</b>, <code>{escape(call(evaluation))}</code></p>"]
     for head, *rows in tables(evaluation):
         body = [_html_row("th", head), *(_html_row("td", row) for row in rows)]
@@ -37,36 +37,36 @@ def as_html(evaluation: Evaluation) -> str:
 
 
 def title(evaluation: Evaluation) -> str:
-    """What it is, e.g. 'Solution of rod: u(t, x)'."""
+    """Return the title of a solution, such as 'Solution of rod: u(t, x)'."""
     problem = evaluation.problem
     of = ", ".join(_arguments(evaluation))
     return f"Solution of {problem.name}: " + ", ".join(f"{field}({of})" for field in problem.fields)
 
 
 def call(evaluation: Evaluation) -> str:
-    """How the fields are asked for, e.g. 'solution(t=..., x=...)["u"]'."""
+    """Return the call that gives a field, such as 'solution(t=..., x=...)["u"]'."""
     names = ", ".join(f"{name}=..." for name in _arguments(evaluation))
     return f'solution({names})["{evaluation.problem.fields[0]}"]'
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
-    """Errors by field and unknown parameters where there are any, and residuals by term."""
-    made: list[Table] = []
+    """Return errors by field and unknown parameters where there are any, and residuals by term."""
+    sections: list[Table] = []
     if evaluation.errors:
         errors = [[name, f"{e.relative_l2:.2e}", f"{e.max_abs:.2e}"] for name, e in evaluation.errors.items()]
-        made.append([["field", "relative L2 error", "largest error"], *errors])
+        sections.append([["field", "relative L2 error", "largest error"], *errors])
     if evaluation.unknowns:
         unknowns = [[name, f"{u.value:.6g}", interval(u)] for name, u in evaluation.unknowns.items()]
-        made.append([["unknown", "value", "95% interval"], *unknowns])
+        sections.append([["unknown", "value", "95% interval"], *unknowns])
     if evaluation.residuals:
         training = evaluation.training_residuals
         residuals = [[term, f"{training[term]:.2e}", f"{rms:.2e}"] for term, rms in evaluation.residuals.items()]
-        made.append([["residual (RMS)", "training points", "held-out points"], *residuals])
-    return made
+        sections.append([["residual (RMS)", "training points", "held-out points"], *residuals])
+    return sections
 
 
 def interval(estimate: Estimate) -> str:
-    """The 95% interval in figures, or in words why there is none."""
+    """Return the 95% interval in figures, or in words why there is none."""
     if bound := getattr(estimate, "at_bound", ""):
         return f"none: it ended at its {bound} bound"
     if not np.isfinite(estimate.deviation):
@@ -75,7 +75,7 @@ def interval(estimate: Estimate) -> str:
 
 
 def _arguments(evaluation: Evaluation) -> tuple[str, ...]:
-    """The names by which the solution is called: those of the coordinates unless the evaluation names others."""
+    """Return the names by which the solution is called: those of the coordinates unless the evaluation names others."""
     return evaluation.arguments or tuple(evaluation.problem.domain.names)
 
 

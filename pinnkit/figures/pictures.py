@@ -36,7 +36,7 @@ class Pictures(dict[str, Figure]):
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as the content of a PNG file."""
+    """Return the figure as the content of a PNG file."""
     buffer = BytesIO()
     FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=DPI)
     return buffer.getvalue()

@@ -19,48 +19,48 @@ from pinnkit.problem import Problem
 SIDE = 201
 SNAPSHOTS = 5
 FEW = 0.01
-"""Share of a map's values that may lie beyond the colours,"""
+"""Share of a map's values that may lie beyond the colours."""
 MOST_OF_THE_RANGE = 3.0
-"""where the range with them is so many times as large."""
+"""Ratio of ranges, with and without these values, above which they are left out."""
 Measured = Mapping[str, Measurements]
 """The measurements of each field."""
 TRUTH: dict[str, Any] = {"color": "k", "ls": (0, (4, 3)), "lw": 1}
 """The look of the truth: thin black dashes, on a solution that is wide and pale (`_line`)."""
 DOTS, DOTS_OF_A_SLICE = 400, 40
-"""Measurements that a map or a curve, and one slice, can show: more would hide the solution (and take minutes to draw)."""
+"""Number of measurements on a map or a curve, and on a slice: more would hide the solution (and take minutes to draw)."""
 
 
 def solution_figures(evaluation: Evaluation) -> Pictures:
-    """The figures of the fields by name: each field, and slices in time where there is one axis of space."""
-    problem, measured = evaluation.problem, measured_values(evaluation)
+    """Return the figures of the fields by name: each field, and slices in time where there is one axis of space."""
+    problem, measured = evaluation.problem, field_measurements(evaluation)
     pictures = Pictures(fields(evaluation, measured))
     if problem.domain.time is not None and len(problem.domain.space) == 1:
         pictures["slices"] = slices(evaluation, measured)
     return pictures
 
 
-def measured_values(evaluation: Evaluation) -> Measured:
-    """What data files say of each field, the unknown parameters at their estimates."""
+def field_measurements(evaluation: Evaluation) -> Measured:
+    """Return the measurements of each field, with the unknown parameters at their estimates."""
     return measurements(evaluation.equations, evaluation.network.bound(evaluation.state.params))
 
 
 def fields(evaluation: Evaluation, measured: Measured | None = None) -> dict[str, Picture]:
-    """For each field: the solution with what was measured, and beside it the truth and the error where they are known."""
+    """Draw each field with its measurements, and beside it the truth and the error where they are known."""
     problem = evaluation.problem
-    if problem.domain.dim > 3:  # the measurements were not made where the other axes are held
+    if problem.domain.dim > 3:  # measurements are not at the fixed values of the other axes
         measured = {}
-    measured = measured_values(evaluation) if measured is None else measured
+    measured = field_measurements(evaluation) if measured is None else measured
     names = [""] if len(problem.fields) == 1 else [f"_{f}" for f in problem.fields]
     draw = _curves if problem.domain.dim == 1 else _maps
     return {f"solution{suffix}": draw(evaluation, i, measured.get(problem.fields[i])) for i, suffix in enumerate(names)}
 
 
 def slices(evaluation: Evaluation, measured: Measured | None = None) -> Picture:
-    """Each field over space at several times: solution as a line, truth dashed on top of it, measurements near it as dots."""
+    """Draw each field over space at several times: solution as a line, truth dashed on top of it, measurements as dots."""
     problem = evaluation.problem
-    if problem.domain.dim > 2:  # the measurements were not made where the other axes are held
+    if problem.domain.dim > 2:  # measurements are not at the fixed values of the other axes
         measured = {}
-    measured = measured_values(evaluation) if measured is None else measured
+    measured = field_measurements(evaluation) if measured is None else measured
     time, space = problem.domain.time, problem.domain.space[0]
     assert time is not None
     figure = Picture(figsize=(7.5, 3.6 * len(problem.fields)), layout="constrained")
@@ -88,7 +88,7 @@ def slices(evaluation: Evaluation, measured: Measured | None = None) -> Picture:
         axes.set(xlabel=problem.domain.names[space], ylabel=field)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    figure.suptitle(f"{problem.name}: slices in time" + _held(problem, time, space))
+    figure.suptitle(f"{problem.name}: slices in time" + _section_note(problem, time, space))
     return figure
 
 
@@ -116,15 +116,15 @@ def _curves(evaluation: Evaluation, field: int, measured: Measurements | None) -
 
 
 def _line(truth: np.ndarray | None) -> dict[str, Any]:
-    """The look of the solution as a line: where the truth lies on top of it, such that both can be seen."""
+    """Return the look of the solution as a line: where the truth lies on top of it, such that both can be seen."""
     return {"lw": 2} if truth is None else {"lw": 4, "alpha": 0.55, "solid_capstyle": "butt"}
 
 
 def _marks(axes: Axes, measured: Measurements) -> None:
-    """Measurements on a curve: dots, and ticks at the bottom where the field's own value was not measured."""
+    """Draw measurements on a curve: dots, and ticks at the bottom where the field's own value was not measured."""
     count, every = _count(measured, DOTS), len(measured) <= DOTS
     measured = measured.some(DOTS)
-    xs, known = measured.X[:, 0], measured.known
+    xs, known = measured.X[:, 0], measured.has_value
     if known.any():
         label = "measured" if every else f"measured ({count})"
         axes.plot(xs[known], measured.values[known], "o", color="w", ms=4, mec="k", mew=0.8, label=label)
@@ -134,7 +134,7 @@ def _marks(axes: Axes, measured: Measurements) -> None:
 
 
 def _maps(evaluation: Evaluation, field: int, measured: Measurements | None) -> Picture:
-    """Colour maps over two axes; where there is a third, at several places along it. One scale for all of them."""
+    """Draw colour maps over two axes, on one scale; where there is a third axis, at several places along it."""
     problem = evaluation.problem
     across, up, along, places = _plane(problem)
     rows = [_map_values(evaluation, field, across, up, along, place) for place in places]
@@ -160,14 +160,14 @@ def _maps(evaluation: Evaluation, field: int, measured: Measurements | None) -> 
             truth = _truth_name(evaluation)
             _image(line[1], row[1], problem, across, up, f"{name}, {truth}{where}", name, **shade)
             _image(line[2], error, problem, across, up, f"|{name} - {truth}|{where}", "error", **depth)
-    figure.suptitle(problem.name + _held(problem, across, up, *([along] if places != [None] else [])))
+    figure.suptitle(problem.name + _section_note(problem, across, up, *([along] if places != [None] else [])))
     return figure
 
 
 def _near(
     measured: Measurements | None, along: int, place: float | None, places: Sequence[float | None]
 ) -> Measurements | None:
-    """The measurements within half the distance between pictures of one at a place along an axis; None without any."""
+    """Return the measurements within half the distance between pictures of one at a place along an axis; None without any."""
     if measured is None or place is None:
         return measured
     reach = abs(float(places[1]) - float(places[0])) / 2  # type: ignore[arg-type]
@@ -176,33 +176,33 @@ def _near(
 
 
 def _of_slice(measured: Measurements | None, time: int, moment: float, moments: Sequence[float]) -> Measurements | None:
-    """The measured values that a slice shows: those near it in time, and no more than fit; None without any."""
+    """Return the measured values that a slice shows: those near it in time, and no more than fit; None without any."""
     near = _near(measured, time, moment, moments)
-    if near is None or not near.known.any():
+    if near is None or not near.has_value.any():
         return None
-    known = near.at(near.known)
+    known = near.at(near.has_value)
     return known.at(np.argsort(np.abs(known.X[:, time] - moment), kind="stable")[:DOTS_OF_A_SLICE])
 
 
 def _count(measured: Measurements, most: int) -> str:
-    """How many measurements are shown, and of how many."""
+    """Return how many measurements are shown, and of how many."""
     return str(len(measured)) if len(measured) <= most else f"{most} of {len(measured)}"
 
 
 def _dots(axes: Axes, measured: Measurements, across: int, up: int, shade: Mapping[str, Any]) -> None:
-    """Measurements on a map: in the colour of what was measured, black where that is not a value of this field."""
+    """Draw measurements on a map: in the colour of their value, black where they are no value of this field."""
     measured = measured.some(DOTS)
     size = float(np.clip(45.0 / len(measured) ** 0.5, 1.5, 5.5))
     rim = [Stroke(linewidth=0.3 * size, foreground="w"), Normal()]  # a black edge alone were lost on a dark map
     edge: dict[str, Any] = {"s": size**2, "edgecolors": "k", "linewidths": 0.11 * size, "path_effects": rim}
-    known = measured.known
+    known = measured.has_value
     for rows, look in ((measured.at(known), {"c": measured.values[known], **shade}), (measured.at(~known), {"c": "k"})):
         if len(rows):
             axes.scatter(rows.X[:, across], rows.X[:, up], **edge, **look)
 
 
 def _plane(problem: Problem) -> tuple[int, int, int, list[float | None]]:
-    """The axes across and up of a map, and the axis along which there are several maps, with the places."""
+    """Return the axes across and up of a map, and the axis along which there are several maps, with the places."""
     domain = problem.domain
     space = list(domain.space)
     order = [*space, *(i for i in range(domain.dim) if i not in space and i != domain.time)]
@@ -229,22 +229,22 @@ def _map_values(
     return values[:, field].reshape(A.shape), None if truth is None else truth[:, field].reshape(A.shape)
 
 
-def _held(problem: Problem, *shown: int) -> str:
-    """At which values the axes that are not shown are held."""
+def _section_note(problem: Problem, *shown: int) -> str:
+    """Return the values of the axes that are not shown: " at y = 0.5"."""
     axes = zip(problem.domain.names, problem.domain.axes, strict=True)
-    held = [f"{n} = {(a.lower + a.upper) / 2:.4g}" for i, (n, a) in enumerate(axes) if i not in shown]
-    return " at " + ", ".join(held) if held else ""
+    values = [f"{n} = {(a.lower + a.upper) / 2:.4g}" for i, (n, a) in enumerate(axes) if i not in shown]
+    return " at " + ", ".join(values) if values else ""
 
 
 def _height(problem: Problem, across: int, up: int) -> float:
-    """Height of a map by its width: true to scale where both are lengths."""
+    """Return the height of a map over its width: true to scale where both are lengths."""
     a, b = (problem.domain.axes[i] for i in (across, up))
     both = {across, up} <= set(problem.domain.space)
     return float(np.clip(b.length / a.length, 0.3, 2.5)) if both else 0.85
 
 
 def _values(evaluation: Evaluation, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """The fields and the truth at points; a field known up to a constant is moved to the truth's mean."""
+    """Return the fields and the truth at points; a field known up to a constant is moved to the truth's mean."""
     problem, accuracy = evaluation.problem, evaluation.accuracy
     # Outside the domain there is nothing to see.
     inside = np.asarray(problem.domain.contains(X))[:, None]
@@ -274,7 +274,7 @@ def _image(
     dots: np.ndarray | None = None,
     **how: Any,
 ) -> None:
-    """A map with its title, and a colour bar that says so where the values, or those of dots on it, lie beyond it."""
+    """Draw a map with its title, and a colour bar whose ends are pointed where values of the map or of dots lie beyond it."""
     a, b = (problem.domain.axes[i] for i in (across, up))
     extent = (a.lower, a.upper, b.lower, b.upper)
     both_space = across in problem.domain.space and up in problem.domain.space
@@ -290,7 +290,7 @@ def _image(
 
 
 def _colours(values: np.ndarray) -> tuple[float, float, str]:
-    """Limits and colour map: diverging and symmetric for a field about as negative as positive, else sequential.
+    """Return limits and colour map: diverging and symmetric for a field about as negative as positive, else sequential.
 
     Where a few values, as those beside a singular corner, take most of the range, the limits leave them out.
     """

@@ -1,4 +1,4 @@
-"""What a run says on the terminal: the check before it, the results after it."""
+"""The terminal output of a run: the check before it, the results after it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from pinnkit.errors import printable
 from pinnkit.evaluation.uncertainty import estimate_of
 
 SCALED = "coordinates scaled to [-sqrt 3, sqrt 3], or [0, 2 pi] where periodic"
-"""What derivatives of an untrained network are taken along."""
+"""The coordinates along which derivatives of an untrained network are taken."""
 
 
 def table(title: str, *columns: str) -> Table:
-    """An empty table: the first column to the left, numbers to the right."""
-    made = Table(
+    """Return an empty table: the first column to the left, numbers to the right."""
+    empty = Table(
         title=title or None, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 2)
     )
     for i, column in enumerate(columns):
-        made.add_column(column, justify="right" if i else "left", overflow="fold")
-    return made
+        empty.add_column(column, justify="right" if i else "left", overflow="fold")
+    return empty
 
 
 def print_check(console: Console, checked: Checked) -> None:
-    """The findings of a check that refused nothing."""
+    """Print the findings of a check that refused nothing."""
     misfits = {p.term: p for p in checked.exact or ()}
     shown = table(
         "check", "equation or condition", "RMS at step 0", *(["residual of the exact solution"] if misfits else [])
@@ -49,7 +49,7 @@ def print_check(console: Console, checked: Checked) -> None:
 
 
 def print_conclusion(console: Console, checked: Checked) -> None:
-    """What a check has looked at, and what it has not."""
+    """Print which properties a check has confirmed, and which it cannot."""
     count = len(checked.warnings)
     if count:
         console.print(Text(f"{count} warning{'s' * (count > 1)} (training is not blocked)", style="yellow"))
@@ -60,8 +60,8 @@ def print_conclusion(console: Console, checked: Checked) -> None:
 
 
 def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> None:
-    """Residuals, errors, unknown parameters, time, and the verdict."""
-    residuals = table(str(summary["problem"]), "residual (RMS)", "training points", "fresh points")
+    """Print residuals, errors, unknown parameters, time, and the verdict."""
+    residuals = table(str(summary["problem"]), "residual (RMS)", "training points", "held-out points")
     for term, value in summary["residuals"].items():
         residuals.add_row(term, number(summary["training_residuals"][term]), number(value))
     console.print(residuals)
@@ -88,5 +88,5 @@ def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> No
 
 
 def number(value: float | None, form: str = ".2e", otherwise: str = "not finite") -> str:
-    """The number in a format; JSON has no numbers that are not finite."""
+    """Return the number in a format; JSON has no numbers that are not finite."""
     return otherwise if value is None else format(value, form)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pinnkit.checking.check import Checked
 from pinnkit.checking.fixed_domains import domain_notes, domain_warnings
-from pinnkit.evaluation.truth import Truth, stated_error
+from pinnkit.evaluation.truth import Truth, error_of_reference
 from pinnkit.neural_operators.equations import OperatorEquations
 from pinnkit.neural_operators.network import OperatorNetwork
 from pinnkit.objective import Objective
@@ -38,7 +38,7 @@ def solver_truth(equations: OperatorEquations) -> Truth | None:
     def solution(X: np.ndarray) -> np.ndarray:
         return equations.solve(X).reshape(-1, len(problem.fields))
 
-    return Truth("reference", solution, inputs, stated_error(problem))
+    return Truth("reference", solution, inputs, error_of_reference(problem))
 
 
 def check_operator(objective: Objective[OperatorEquations, OperatorNetwork]) -> Checked:

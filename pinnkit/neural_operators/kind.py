@@ -23,7 +23,7 @@ from pinnkit.neural_operators.networks import NETWORKS
 from pinnkit.neural_operators.networks.dense_ed import DenseED
 from pinnkit.neural_operators.problem import NeuralOperator
 from pinnkit.objective import Objective
-from pinnkit.training.recipe import SHORT, Recipe
+from pinnkit.training.recipe import HALF_PRECISION, Recipe
 
 if TYPE_CHECKING:
     from pinnkit.figures.pictures import Pictures
@@ -74,7 +74,7 @@ class OperatorKind:
                 "the Jacobian would have a row per cell of each sample",
             ),
             (
-                recipe.precision in SHORT,
+                recipe.precision in HALF_PRECISION,
                 f"the precision {recipe.precision}",
                 "normalisation and differences between cells need the digits of float32",
             ),

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from pinnkit.compilation import jit_once
 from pinnkit.csv_columns import line_of, read_columns
-from pinnkit.errors import UsageError, location, shown_path
+from pinnkit.errors import UsageError, display_path, location
 from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Request, evaluate_condition
 from pinnkit.fields.elsewhere import evaluate_with_batched_calls
 from pinnkit.fields.names import FieldFunction
@@ -311,7 +311,7 @@ class Equations:
         if missing:
             raise UsageError(
                 f"The data file has no column for the coordinate '{missing[0]}'.",
-                where=shown_path(path) + ":1",
+                where=display_path(path) + ":1",
                 expected=f"a header with {', '.join(names)} and the measured values; it has {', '.join(table)}",
                 do="Name the columns after the coordinates of the domain.",
             )
@@ -328,7 +328,7 @@ class Equations:
                 row = int(np.argmax(outside))
                 raise UsageError(
                     f"The data file has a point outside the domain: {name} = {X[row, i]:g}.",
-                    where=f"{shown_path(path)}:{line_of(path, row)}",
+                    where=f"{display_path(path)}:{line_of(path, row)}",
                     expected=f"{axis.lower:g} <= {name} <= {axis.upper:g}",
                     do="Check the units of the file, or make the domain larger.",
                 )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from pinnkit.cache import cached
+from pinnkit.cache import load_or_compute
 
 BITS = 32
 """Number of binary digits of a coordinate."""
@@ -22,9 +22,9 @@ BITS = 32
 @cache
 def _net(count: int, dim: int) -> np.ndarray:
     """The first `count` Sobol points as 32-bit integers, (count, dim), from the cache on disk where they are in it."""
-    return cached("sobol", {"count": count, "dim": dim, "bits": BITS}, lambda: {"digits": _digits(count, dim)})[
-        "digits"
-    ]
+    return load_or_compute(
+        "sobol", {"count": count, "dim": dim, "bits": BITS}, lambda: {"digits": _digits(count, dim)}
+    )["digits"]
 
 
 def _digits(count: int, dim: int) -> np.ndarray:

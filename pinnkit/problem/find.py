@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from types import ModuleType
 
-from pinnkit.errors import UsageError, advice, printable, shown_path, suggestion
+from pinnkit.errors import UsageError, advice, display_path, printable, suggestion
 from pinnkit.problem.problem import Problem
 from pinnkit.problem.watching import OpenedFiles, record_opened_files
 
@@ -49,7 +49,7 @@ def find(name: str) -> Path:
         near += [path.stem] if path.stem in available_problems() else []
         raise UsageError(
             f"There is no problem file '{name}'.",
-            where=shown_path(path),
+            where=display_path(path),
             expected="a Python file with a pk.Problem in it",
             do=advice(path.name, near, listed=False) if near else "Check the path.",
         )
@@ -71,7 +71,7 @@ def load(path: Path) -> ModuleType:
     except UnicodeEncodeError:  # JAX writes file names into what it compiles, and only UTF-8 can be written there
         raise UsageError(
             "The name of the problem file is not UTF-8.",
-            where=printable(shown_path(path)),
+            where=printable(display_path(path)),
             expected="a file and folders whose names are UTF-8",
             do="Rename them.",
         ) from None
@@ -94,7 +94,7 @@ def load(path: Path) -> ModuleType:
     except SyntaxError as error:
         raise UsageError(
             f"The problem file has a syntax error: {error.msg}.",
-            where=shown_path(Path(error.filename or path)) + (f":{error.lineno}" if error.lineno else ""),
+            where=display_path(Path(error.filename or path)) + (f":{error.lineno}" if error.lineno else ""),
             expected="valid Python" + (f", not `{error.text.strip()}`" if error.text else " in UTF-8"),
             do="Mend the line (the mistake may be at the end of the line before)."
             if error.lineno
@@ -144,7 +144,7 @@ def misspelt_option_advice(message: str, read: ModuleType) -> str:
 
 def class_in(module: ModuleType, wanted: str = "") -> type[Problem]:
     """The only problem class that a module defines, or the one with a given name. Raises UsageError."""
-    where = shown_path(Path(module.__file__ or ""))
+    where = display_path(Path(module.__file__ or ""))
     classes = {
         name: value
         for name, value in vars(module).items()
@@ -176,4 +176,4 @@ def line_in(path: Path, error: BaseException) -> str:
     lines = [
         f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == path.resolve()
     ]
-    return shown_path(path) + (f":{lines[-1]}" if lines else "")
+    return display_path(path) + (f":{lines[-1]}" if lines else "")

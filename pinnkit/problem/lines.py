@@ -7,7 +7,7 @@ import inspect
 import textwrap
 from pathlib import Path
 
-from pinnkit.errors import location, shown_path
+from pinnkit.errors import display_path, location
 
 
 def line_of(cls: type, name: str) -> str:
@@ -24,7 +24,7 @@ def line_of(cls: type, name: str) -> str:
             break
         for statement in _body_of(owner):
             if file and name in _names_set_by(statement):
-                return f"{shown_path(Path(file))}:{first + statement.lineno - 1}"
+                return f"{display_path(Path(file))}:{first + statement.lineno - 1}"
     return location(cls)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from pinnkit.cache import cached
+from pinnkit.cache import load_or_compute
 from pinnkit.errors import UsageError
 from pinnkit.references.etdrk4 import march
 from pinnkit.references.periodic import (
@@ -208,7 +208,7 @@ def periodic_from_cache(
     def compute() -> dict[str, NDArray[np.generic]]:
         return to_arrays(refine_periodic(initial, linear_symbol, nonlinear, **resolution, **others))
 
-    return from_arrays(cached(name, {"parameters": list(parameters), **resolution}, compute), initial)
+    return from_arrays(load_or_compute(name, {"parameters": list(parameters), **resolution}, compute), initial)
 
 
 def _project(initial: Callable[[Real], Real], x0: float, length: float, modes: int, *, rough: bool) -> Complex:

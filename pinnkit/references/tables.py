@@ -13,7 +13,7 @@ from scipy.interpolate import NdBSpline, make_interp_spline
 from scipy.spatial import cKDTree
 
 from pinnkit.csv_columns import read_columns, require_file
-from pinnkit.errors import UsageError, shown_path, suggestion
+from pinnkit.errors import UsageError, display_path, suggestion
 
 __all__ = ["GridTable", "ScatteredTable", "from_file", "read_columns"]
 
@@ -57,7 +57,7 @@ class GridTable:
             if outside.any():
                 raise UsageError(
                     f"The reference is not known at {name} = {X[outside, i][0]:g}.",
-                    where=shown_path(self.path),
+                    where=display_path(self.path),
                     expected=f"{axis[0]:g} <= {name} <= {axis[-1]:g}, which is what the file covers",
                     do="Give a file that covers the domain, or make the domain smaller.",
                 )
@@ -95,7 +95,7 @@ class ScatteredTable:
             shown = ", ".join(f"{name} = {value:g}" for name, value in zip(self.names, X[np.argmax(far)], strict=True))
             raise UsageError(
                 f"The reference is not known at {shown}.",
-                where=shown_path(self.path),
+                where=display_path(self.path),
                 expected="the points of the file: they form no grid, so that nothing is known between them",
                 do="Evaluate at `.points`, or give values on a grid (at least 4 points along each axis).",
             )
@@ -125,7 +125,7 @@ def from_file(path: str | Path, coordinates: list[str], fields: list[str]) -> Gr
     if file.suffix.lower() not in (".csv", ".npz"):
         raise UsageError(
             f"'{file.name}' is not a kind of file that can be read.",
-            where=shown_path(file),
+            where=display_path(file),
             expected="a name that ends in .csv or .npz",
             do="Write the values with numpy.savez, or as CSV with a header.",
         )
@@ -135,14 +135,14 @@ def from_file(path: str | Path, coordinates: list[str], fields: list[str]) -> Gr
         if name not in arrays:
             raise UsageError(
                 f"The file has no {'column' if file.suffix.lower() == '.csv' else 'array'} '{name}'.",
-                where=shown_path(file),
+                where=display_path(file),
                 expected="; ".join(["coordinates " + ", ".join(coordinates), "fields " + ", ".join(fields)]),
                 do=f"Add it, or correct its name: {suggestion(name, arrays)}",
             )
         if not np.all(np.isfinite(arrays[name])):
             raise UsageError(
                 f"'{name}' holds NaN or infinite values.",
-                where=shown_path(file),
+                where=display_path(file),
                 expected="finite numbers",
                 do="Leave out the points that have no value, as flat columns.",
             )
@@ -159,7 +159,7 @@ def _table(file: Path, where: dict[str, Real], what: dict[str, Real]) -> GridTab
     shapes = ", ".join(f"{name} {values.shape}" for name, values in {**where, **what}.items())
     raise UsageError(
         f"The shapes of the arrays do not fit together: {shapes}.",
-        where=shown_path(file),
+        where=display_path(file),
         expected=f"either one shape for all, or 1-D {', '.join(where)} and fields of shape {lengths}",
         do=f"Transpose the fields, so that their axes are in the order {', '.join(where)}.",
     )
@@ -188,7 +188,7 @@ def _grid(file: Path, where: dict[str, Real], what: dict[str, Real]) -> GridTabl
         if axis.size < FEWEST or np.any(np.diff(axis[order]) <= 0.0):
             raise UsageError(
                 f"'{name}' has {axis.size} values, {np.unique(axis).size} of them different.",
-                where=shown_path(file),
+                where=display_path(file),
                 expected=f"at least {FEWEST} values along each axis of a grid, all different",
                 do="Give more values, or flat columns with one value per point.",
             )
@@ -219,7 +219,7 @@ def _read_npz(file: Path, wanted: Collection[str]) -> dict[str, Real]:
         reason = kind if "pickle" in str(problem) else problem
         raise UsageError(
             f"The file cannot be read as arrays of numbers ({reason}).",
-            where=shown_path(file),
+            where=display_path(file),
             expected="what numpy.savez writes: real numbers, arrays by name",
             do=f"Write it again with numpy.savez('{file.name}', {', '.join(f'{name}={name}' for name in wanted)}).",
         ) from None
@@ -228,7 +228,7 @@ def _read_npz(file: Path, wanted: Collection[str]) -> dict[str, Real]:
             kind = "complex numbers" if values.dtype.kind == "c" else f"values of the type {values.dtype}"
             raise UsageError(
                 f"'{name}' holds {kind}.",
-                where=shown_path(file),
+                where=display_path(file),
                 expected="real numbers",
                 do="Save the real and the imaginary part by different names, as fields of their own."
                 if values.dtype.kind == "c"
@@ -242,7 +242,7 @@ def _stack(path: Path, names: list[str], args: tuple[ArrayLike, ...], named: dic
     if len(args) + len(named) != len(names) or (named and sorted(named) != sorted(names)):
         raise UsageError(
             f"The reference is asked with {len(args) + len(named)} coordinates: {', '.join(named) or 'without names'}.",
-            where=shown_path(path),
+            where=display_path(path),
             expected=", ".join(names),
             do="Call it as table(" + ", ".join(f"{name}={name}" for name in names) + ").",
         )

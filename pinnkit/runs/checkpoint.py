@@ -17,19 +17,19 @@ from typing import Any
 import jax
 import numpy as np
 
-from pinnkit.errors import UsageError, shown_path
+from pinnkit.errors import UsageError, display_path
 from pinnkit.runs.folder import CHECKPOINTS, RunFolder
 from pinnkit.training.state import TrainState
 from pinnkit.training.trainer import Trainer
 
 KEPT = 2
-"""Checkpoints that are kept: where the last cannot be read, the one before is used."""
+"""Number of checkpoints that stay: where the last cannot be read, the one before is used."""
 FILE, NAMES = "state.npz", "names"
 """The file of a checkpoint, and the entry that names its arrays: their own names may hold any character."""
 DRAFT = "draft"
 """The name of a checkpoint while it is written."""
 CHANGES = "changes"
-"""The entry that tells how often the run's recipe had been changed when the state was saved."""
+"""The entry with the number of changes to the recipe before the state was saved."""
 DAMAGED = (
     OSError,
     EOFError,
@@ -41,17 +41,17 @@ DAMAGED = (
     zlib.error,
     NotImplementedError,
 )
-"""What numpy and its zip reader raise for a file that is cut, changed, or something else."""
+"""The exceptions of numpy and its zip reader for a file that is cut, changed, or something else."""
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoredState:
     """A state read from a run folder, and the reasons why newer checkpoints could not be read, newest first."""
 
     state: TrainState
     unreadable: dict[int, str]
     changes: int
-    """How often the run's recipe had been changed when the state was saved."""
+    """Number of changes to the recipe before the state was saved."""
 
     @property
     def remark(self) -> str:
@@ -71,8 +71,8 @@ class Checkpoints:
     Each is read and written by itself: what happened to one says nothing of the others.
 
     Args:
-        folder: where they are.
-        changes: how often the recipe of the run has been changed; a state belongs to one recipe.
+        folder: The folder of the checkpoints.
+        changes: Number of changes to the recipe of the run; a state belongs to one recipe.
     """
 
     def __init__(self, folder: Path, changes: int = 0) -> None:
@@ -80,17 +80,17 @@ class Checkpoints:
 
     @classmethod
     def of(cls, folder: RunFolder) -> Checkpoints:
-        """The checkpoints of a run folder, for its present recipe."""
+        """Return the checkpoints of a run folder, for its present recipe."""
         return cls(folder.path / CHECKPOINTS, changes=len(folder.config().get("history") or []))
 
     def numbers(self) -> list[int]:
-        """Numbers of the checkpoints that are there, whole or not, the newest first."""
+        """Return the numbers of the checkpoints that are there, whole or not, the newest first."""
         inside = self.folder.iterdir() if self.folder.is_dir() else ()
         return sorted((int(p.name) for p in inside if p.name.isascii() and p.name.isdigit()), reverse=True)
 
     def save(self, state: TrainState) -> None:
         """Write a state; it is complete on disk when this returns. Raises OSError where it cannot be written."""
-        arrays = {name: np.asarray(leaf) for name, leaf in _named(state).items()}
+        arrays = {name: np.asarray(leaf) for name, leaf in _leaves_by_name(state).items()}
         arrays[CHANGES] = np.asarray(self.changes)
         numbers = self.numbers()
         draft = self.folder / DRAFT
@@ -105,14 +105,14 @@ class Checkpoints:
         for number in numbers[KEPT - 1 :]:
             shutil.rmtree(self.folder / str(number), ignore_errors=True)
 
-    def restore(self, *trainers: Trainer) -> Restored:
-        """The newest state that can be read.
+    def restore(self, *trainers: Trainer) -> RestoredState:
+        """Return the newest state that can be read.
 
         Args:
-            trainers: those of the run's recipes, one after the other, the present one last.
+            trainers: The trainers of the run's recipes, one after the other, the present one last.
 
         Raises:
-            UsageError: none can be read, with the reason for each, or there is none.
+            UsageError: None can be read, with the reason for each, or there is none.
         """
         unreadable: dict[int, str] = {}
         for number in self.numbers():
@@ -121,7 +121,7 @@ class Checkpoints:
                 changes = int(arrays.pop(CHANGES, 0))
                 if changes not in range(len(trainers)):
                     raise _Unfit("it belongs to a recipe of which run.json does not tell")
-                return Restored(_rebuilt(arrays, trainers[changes]), unreadable, changes)
+                return RestoredState(_rebuild(arrays, trainers[changes]), unreadable, changes)
             except _Unfit as error:
                 unreadable[number] = str(error)
             except DAMAGED as error:
@@ -131,13 +131,13 @@ class Checkpoints:
             f"The run folder has no checkpoint that can be read ({reasons})."
             if unreadable
             else "The run folder has no checkpoint.",
-            where=shown_path(self.folder),
+            where=display_path(self.folder),
             expected="at least one whole checkpoint, written with this version of the problem and the model",
             do="Train again: pinnkit train.",
         )
 
     def read(self, number: int | None = None) -> dict[str, np.ndarray]:
-        """The arrays of a checkpoint (the newest unless given) by their names."""
+        """Return the arrays of a checkpoint (the newest unless given) by their names."""
         number = self.numbers()[0] if number is None else number
         file = self.folder / str(number) / FILE
         if not file.is_file():
@@ -163,17 +163,17 @@ def _write(file: Path, arrays: dict[str, np.ndarray]) -> None:
         os.fsync(stream.fileno())
 
 
-def _named(state: Any) -> dict[str, Any]:
-    """The leaves of a state by their path: plain names, whatever containers an optimiser uses."""
+def _leaves_by_name(state: Any) -> dict[str, Any]:
+    """Return the leaves of a state by their path: plain names, whatever containers an optimiser uses."""
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
 
 
-def _rebuilt(arrays: dict[str, np.ndarray], trainer: Trainer) -> TrainState:
-    """The state of a run from the arrays of a checkpoint. Raises _Unfit where they are those of another run."""
+def _rebuild(arrays: dict[str, np.ndarray], trainer: Trainer) -> TrainState:
+    """Return the state of a run from the arrays of a checkpoint. Raises _Unfit where they are those of another run."""
     if ".stage" not in arrays:
         raise _Unfit("it holds no state of a training")
     like = trainer.like(int(arrays[".stage"]))
-    names = _named(like)
+    names = _leaves_by_name(like)
     if strange := sorted(set(names) ^ set(arrays)):
         raise _Unfit(f"it {'has' if strange[0] in arrays else 'lacks'} the array {strange[0]}, unlike the run")
     leaves = []
@@ -190,6 +190,6 @@ def _rebuilt(arrays: dict[str, np.ndarray], trainer: Trainer) -> TrainState:
 
 
 def _first_line(error: Exception) -> str:
-    """The first line of a message, at a length that a person reads."""
+    """Return the first line of a message, at a length that a person reads."""
     line = next(iter(str(error).splitlines()), "") or type(error).__name__
     return line if len(line) <= 120 else line[:117] + "..."

@@ -15,7 +15,7 @@ from pinnkit.problem import Problem
 from pinnkit.problem.watching import OpenedFiles
 from pinnkit.runs.folder import RunFolder
 from pinnkit.runs.problem_copy import Source, copy_problem, fingerprints
-from pinnkit.runs.restore import UNREADABLE, fingerprint, kept_parameter, model_in, recipe_in, restored_problem
+from pinnkit.runs.restore import UNREADABLE, fingerprint, model_in, plain_parameter, recipe_in, restore_problem
 from pinnkit.runs.run import Run
 from pinnkit.runs.versions import versions
 from pinnkit.settings import instances_in, to_plain
@@ -28,19 +28,19 @@ def describe_run(
     """Write run.json and the copy of the problem into a new run folder, and read the problem back.
 
     Args:
-        run: the run.
-        folder: its new folder.
-        opened: the files that were opened while the problem was checked.
-        command: what the user typed, for run.json.
-        original: the problem file as the user named it.
+        run: The run.
+        folder: Its new folder.
+        opened: The files that were opened while the problem was checked.
+        command: The command as the user typed it, for run.json.
+        original: The problem file as the user named it.
 
     Raises:
-        UsageError: the problem could not be read again. The folder is removed: no run was begun.
+        UsageError: The problem could not be read again. The folder is removed: no run was begun.
     """
     try:
         further = [type(value) for value in instances_in((run.model, run.recipe))]
         write_config(run, folder, copy_problem(run.problem, folder, opened, original, further), list(command))
-        again = restored_problem(folder)
+        again = restore_problem(folder)
         _prove_parameters(run, again)
         _prove_settings(run, folder, again)
     except UsageError:
@@ -84,7 +84,7 @@ def write_config(run: Run, folder: RunFolder, source: Source, command: list[str]
     """Write run.json: everything that is needed to repeat the run. Raises UsageError where the folder is full."""
     config: dict[str, Any] = {
         "problem": source.plain(),
-        "parameters": {n: kept_parameter(v) for n, v in run.problem.parameters().items()},
+        "parameters": {n: plain_parameter(v) for n, v in run.problem.parameters().items()},
         "model": to_plain(run.model, Model),
         "recipe": to_plain(run.recipe),
         "seed": run.seed,
@@ -113,20 +113,20 @@ def note_change(
 
 
 def flat_settings(run: Run) -> dict[str, Any]:
-    """Every setting of a run by the name of its option: {"problem.k": 1.0, "model.width": 30, "ssbroyden.steps": 3000}."""
-    parameters = {n: kept_parameter(v) for n, v in run.problem.parameters().items()}
+    """Return every setting of a run by its option: {"problem.k": 1.0, "model.width": 30, "ssbroyden.steps": 3000}."""
+    parameters = {n: plain_parameter(v) for n, v in run.problem.parameters().items()}
     settings = {"problem": parameters, "model": to_plain(run.model, Model), "seed": run.seed}
     return _flat(settings) | _flat(to_plain(run.recipe))
 
 
-def changed_settings(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
-    """Settings that differ between two recipes, by the names of their options: {"ssbroyden.steps": (3000, 9000)}."""
+def setting_changes(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Return the settings that differ between two recipes, by the names of their options: {"ssbroyden.steps": (3000, 9000)}."""
     old, new = (_flat(to_plain(recipe)) for recipe in (before, after))
     return {n: (old.get(n), new.get(n)) for n in {**old, **new} if old.get(n) != new.get(n)}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted names; a stage or a weighting goes by its own name."""
+    """Return nested settings by dotted names; a stage or a weighting goes by its own name."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

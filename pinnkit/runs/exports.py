@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pinnkit.errors import UsageError, shown_path
+from pinnkit.errors import UsageError, display_path
 from pinnkit.files import write_whole
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def write_exports(exports: Iterable[Exported], folder: Path) -> list[Path]:
     except OSError as error:
         raise UsageError(
             f"The export cannot be written: {error.strerror or error}.",
-            where=shown_path(folder),
+            where=display_path(folder),
             expected="a folder with room for it",
             do="Make room, or choose another folder.",
         ) from None

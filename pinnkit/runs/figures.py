@@ -18,7 +18,7 @@ def save_all(evaluation: Evaluation, metrics: Sequence[dict[str, Any]], folder: 
 
 
 def all_figures(evaluation: Evaluation, metrics: Sequence[dict[str, Any]]) -> Pictures:
-    """Every figure that suits the problem, by name."""
+    """Return every figure that suits the problem, by name."""
     pictures = kind_of(evaluation.problem).figures(evaluation)
     if metrics:
         pictures["losses"] = losses(metrics, evaluation.unknowns, evaluation.problem.name)

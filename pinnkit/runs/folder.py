@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
-from pinnkit.errors import UsageError, advice, printable, shown_path
+from pinnkit.errors import UsageError, advice, display_path, printable
 from pinnkit.files import plain, write_whole
 
 try:
@@ -25,7 +25,7 @@ CONFIG, METRICS, SUMMARY, PROBLEM, LOCK = "run.json", "metrics.jsonl", "summary.
 FIGURES, CHECKPOINTS = "figures", "checkpoints"
 FOLDERS = (FIGURES, CHECKPOINTS, PROBLEM)
 ROW: dict[str, Any] = {"step": int, "seconds": (int, float)}
-"""What a row of metrics must have for training to go on and for figures."""
+"""The entries that a row of metrics needs, for training to go on and for figures."""
 
 
 class RunFolder:
@@ -36,18 +36,18 @@ class RunFolder:
 
     @classmethod
     def create(cls, problem: str, out: Path | None = None) -> RunFolder:
-        """`runs/NAME/TIME`, or `out`. Raises UsageError rather than write over anything."""
-        refuse_taken(out)
+        """Make the folder `runs/NAME/TIME`, or `out`. Raises UsageError rather than write over anything."""
+        require_free_folder(out)
         path = out or Path("runs") / problem / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path = path if out and path.is_dir() else reserved(path, numbered=out is None)
+            path = path if out and path.is_dir() else reserve_folder(path, numbered=out is None)
             for name in FOLDERS:
                 (path / name).mkdir()
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"The run folder cannot be made: {getattr(error, 'strerror', None) or error}.",
-                where=shown_path(path),
+                where=display_path(path),
                 expected="a place that can be written to",
                 do="Choose another folder with --out.",
             ) from None
@@ -55,7 +55,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, name: str) -> RunFolder:
-        """A run folder by its path; `runs/NAME`, or NAME, stands for the latest run of a problem. Raises UsageError."""
+        """Return a run folder by its path; `runs/NAME`, or NAME, stands for the latest run of a problem. Raises UsageError."""
         path = Path(name) if Path(name).exists() else Path("runs") / name
         if path.is_dir() and not (path / CONFIG).is_file():
             inside = [p.parent for p in sorted(path.glob(f"*/{CONFIG}"))]
@@ -64,7 +64,7 @@ class RunFolder:
             runs = [str(run) for run in all_runs()]
             raise UsageError(
                 f"There is no run folder '{name}'.",
-                where=shown_path(Path(name)),
+                where=display_path(Path(name)),
                 expected="a folder that pinnkit train made",
                 do=advice(name, runs, listed=False) if runs else "Train first: pinnkit train NAME.",
             )
@@ -74,7 +74,7 @@ class RunFolder:
 
     @property
     def problem(self) -> Path:
-        """The folder of the kept problem."""
+        """The folder of the problem's copy."""
         return self.path / PROBLEM
 
     @property
@@ -83,33 +83,33 @@ class RunFolder:
         return self.path / FIGURES
 
     def config(self) -> dict[str, Any]:
-        """run.json. Raises UsageError where it is missing or damaged."""
+        """Return the content of run.json. Raises UsageError where it is missing or damaged."""
         return self._read(CONFIG)
 
     def summary(self) -> dict[str, Any] | None:
-        """summary.json, None where the run has not ended. Raises UsageError where it is damaged."""
+        """Return the content of summary.json, None where the run has not ended. Raises UsageError where it is damaged."""
         return self._read(SUMMARY) if (self.path / SUMMARY).exists() else None
 
     def metrics(self) -> Iterator[dict[str, Any]]:
-        """The lines of metrics.jsonl; a last line that was cut off by a crash is left out."""
+        """Yield the lines of metrics.jsonl; a last line that was cut off by a crash is left out."""
         file = self.path / METRICS
         if not file.exists():
             return
         try:
             lines = file.read_text().splitlines()
         except (OSError, ValueError) as error:
-            raise self.damaged(METRICS, str(error)) from None
+            raise self.damage_error(METRICS, str(error)) from None
         for number, line in enumerate(lines, 1):
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError):
                 if number < len(lines):
-                    raise self.damaged(METRICS, f"line {number} is not JSON") from None
+                    raise self.damage_error(METRICS, f"line {number} is not JSON") from None
                 return
             for name, kind in ROW.items():
                 value = row.get(name) if isinstance(row, dict) else None
                 if isinstance(value, bool) or not isinstance(value, kind):
-                    raise self.damaged(METRICS, f"line {number} has no {name}")
+                    raise self.damage_error(METRICS, f"line {number} has no {name}")
             yield clean(row)
 
     def write(self, name: str, content: dict[str, Any]) -> None:
@@ -123,7 +123,7 @@ class RunFolder:
         except OSError as error:
             raise UsageError(
                 f"The run folder cannot be written: {error.strerror}.",
-                where=shown_path(self.path),
+                where=display_path(self.path),
                 expected="a place with room for the run",
                 do="Make room, or choose another folder with --out.",
             ) from None
@@ -141,9 +141,14 @@ class RunFolder:
                 raise
 
     def begin(self, step: int) -> list[dict[str, Any]]:
-        """Training goes on from a step: drop the metrics of steps that will be done again, and an earlier summary.
+        """Prepare for training from a step on: drop the metrics of steps that will be done again, and an earlier summary.
 
-        Returns the rows that stay. Raises OSError where the folder cannot be written, UsageError where metrics are damaged.
+        Returns:
+            The rows that stay.
+
+        Raises:
+            OSError: The folder cannot be written.
+            UsageError: The metrics are damaged.
         """
         (self.path / SUMMARY).unlink(missing_ok=True)
         rows = [row for row in self.metrics() if row["step"] <= step]
@@ -152,12 +157,12 @@ class RunFolder:
 
     def set_aside(self, name: str) -> Path:
         """Give a file that cannot be used another name, and return that: nothing is lost. Raises OSError."""
-        aside = unused(self.path / f"{name}.damaged")
+        aside = free_path(self.path / f"{name}.damaged")
         os.replace(self.path / name, aside)
         return aside
 
     def contents(self) -> dict[str, bytes]:
-        """run.json and the kept problem, by their places in the folder: what a run needs besides its numbers."""
+        """Return run.json and the copy of the problem by path: what a run needs besides its numbers."""
         files = [self.path / CONFIG, *(p for p in (self.path / PROBLEM).rglob("*") if p.is_file())]
         return {str(f.relative_to(self.path)): f.read_bytes() for f in files if "__pycache__" not in f.parts}
 
@@ -170,7 +175,7 @@ class RunFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def lacks(self, contents: Mapping[str, bytes]) -> bool:
-        """Whether any of these files, or the metrics, is not there any more."""
+        """Return whether any of these files, or the metrics, is not there any more."""
         return not all((self.path / name).exists() for name in (METRICS, *contents))
 
     def rebuild(self, contents: Mapping[str, bytes], rows: Sequence[dict[str, Any]]) -> None:
@@ -196,10 +201,10 @@ class RunFolder:
             yield
             return
         with file:
-            if not _locked(file):
+            if not _take_lock(file):
                 raise UsageError(
                     f"The run is being trained by process {self.trainer() or 'of an unknown number'}.",
-                    where=shown_path(self.path),
+                    where=display_path(self.path),
                     expected="a run that no other process is training",
                     do="Wait until it has ended, or end it first; pinnkit show prints how far it is.",
                 )
@@ -213,10 +218,10 @@ class RunFolder:
                     file.truncate(0)
 
     def trainer(self) -> str:
-        """Process number and machine of who trains in the folder; empty where nobody does."""
+        """Return the process number and the machine that train in the folder; empty where none does."""
         try:
             with (self.path / LOCK).open("r+") as file:
-                return "" if _locked(file) else printable(file.read().strip())
+                return "" if _take_lock(file) else printable(file.read().strip())
         except OSError:
             return ""
 
@@ -224,24 +229,24 @@ class RunFolder:
         try:
             content = json.loads((self.path / name).read_text())
         except FileNotFoundError:
-            raise self.damaged(name, "it is missing") from None
+            raise self.damage_error(name, "it is missing") from None
         except (ValueError, OSError, RecursionError) as error:
-            raise self.damaged(name, str(error)) from None
+            raise self.damage_error(name, str(error)) from None
         if not isinstance(content, dict):
-            raise self.damaged(name, "it holds no object")
+            raise self.damage_error(name, "it holds no object")
         return clean(content)
 
-    def damaged(self, name: str, why: str) -> UsageError:
-        """The error for a file of the folder that cannot be used."""
+    def damage_error(self, name: str, why: str) -> UsageError:
+        """Return the error for a file of the folder that cannot be used."""
         return UsageError(
             f"The run folder is damaged: {name} cannot be read ({why}).",
-            where=shown_path(self.path / name),
+            where=display_path(self.path / name),
             expected="a run folder as pinnkit train wrote it",
             do="Name another run (pinnkit list shows them), or train again.",
         )
 
 
-def refuse_taken(out: Path | None, where: str = "--out") -> None:
+def require_free_folder(out: Path | None, where: str = "--out") -> None:
     """Raise UsageError for an output folder that holds anything, or whose name the system does not take."""
     try:
         if out is None or not out.exists() or (out.is_dir() and not any(out.iterdir())):
@@ -263,17 +268,17 @@ def refuse_taken(out: Path | None, where: str = "--out") -> None:
 
 
 def all_runs(root: Path = Path("runs")) -> list[Path]:
-    """Every run folder below `runs`, oldest first within a problem."""
+    """Return every run folder below `runs`, oldest first within a problem."""
     return sorted(p.parent for p in root.glob(f"*/*/{CONFIG}"))
 
 
-def unused(path: Path) -> Path:
-    """The path, or with a number behind it where it exists: nothing is written over."""
+def free_path(path: Path) -> Path:
+    """Return the path, with a number behind it where it exists: nothing is written over."""
     return next(candidate for candidate in _candidates(path) if not candidate.exists())
 
 
-def reserved(path: Path, *, numbered: bool = True) -> Path:
-    """A new folder of that name, or with a number behind it where it exists: of two processes only one gets a name.
+def reserve_folder(path: Path, *, numbered: bool = True) -> Path:
+    """Make a folder of that name, with a number behind it where it exists: of two processes only one gets a name.
 
     Raises OSError where it cannot be made, and where it exists unless `numbered`.
     """
@@ -288,7 +293,7 @@ def reserved(path: Path, *, numbered: bool = True) -> Path:
 
 
 def _lines(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows of metrics as the lines of metrics.jsonl."""
+    """Return rows of metrics as the lines of metrics.jsonl."""
     return "".join(json.dumps(plain(row)) + "\n" for row in rows)
 
 
@@ -299,7 +304,7 @@ def _candidates(path: Path) -> Iterator[Path]:
 
 
 def clean(value: Any) -> Any:
-    """A value read from a file, whose texts can be sent to a terminal."""
+    """Return a value read from a file, whose texts can be sent to a terminal."""
     if isinstance(value, dict):
         return {printable(k): clean(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -307,7 +312,7 @@ def clean(value: Any) -> Any:
     return printable(value) if isinstance(value, str) else value
 
 
-def _locked(file: IO[str]) -> bool:
+def _take_lock(file: IO[str]) -> bool:
     """Take the lock of a file; False where another process holds it."""
     if fcntl is None:
         return True

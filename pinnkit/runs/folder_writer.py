@@ -8,29 +8,29 @@ from typing import Any
 from pinnkit.runs.folder import RunFolder
 
 Say = Callable[[str, str], None]
-"""(text, style) -> printed on the terminal, where it takes a line."""
+"""A function of text and style that prints a line on the terminal, where it takes one."""
 
 
 class FolderWriter:
-    """Writes into a run folder. A full disk, or a folder without permission, does not end training.
+    """A writer into a run folder. A full disk, or a folder without permission, does not end training.
 
     A folder that was deleted is made anew, with everything that a run needs besides its numbers.
 
     Args:
-        folder: the run folder.
-        say: prints a warning.
-        written_rows: the rows of metrics that have been written, for a folder that is made anew.
+        folder: The run folder.
+        say: A function that prints a warning.
+        written_rows: The rows of metrics that have been written, for a folder that is made anew.
     """
 
     def __init__(self, folder: RunFolder, say: Say, written_rows: Callable[[], list[dict[str, Any]]]) -> None:
         self.folder, self._say, self._written_rows = folder, say, written_rows
         self.refused: dict[str, str] = {}
-        """What could not be written at the last attempt, and why."""
+        """Files that could not be written at the last attempt, with the reasons."""
         self._contents = folder.contents()
         self._reasons: set[str] = set()  # those that have been said
 
     def attempt(self, what: str, write: Callable[[], Any]) -> Any:
-        """The value of a function that writes; None, with a message the first time, where the system refuses."""
+        """Return the value of a function that writes; None, with a message the first time, where the system refuses."""
         try:
             if self.folder.lacks(self._contents):
                 self.folder.rebuild(self._contents, self._written_rows())

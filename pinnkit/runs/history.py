@@ -1,4 +1,4 @@
-"""The course of a training: one row a report, as metrics.jsonl holds them and the figures draw them."""
+"""The course of a training: one row per report, as metrics.jsonl holds them and the figures draw them."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from pinnkit.training.state import TrainState
 from pinnkit.training.trainer import Report
 
 EVALUATE_SECONDS = 2.0
-"""Between two measurements of the error during training."""
+"""Seconds between two measurements of the error during training."""
 
 
 class History:
-    """Makes the rows of one training, and measures the error now and then and wherever something happened."""
+    """The rows of one training, with errors that are measured every few seconds and at each event."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.errors: dict[str, FieldError] | None = None
-        """Those measured last."""
+        """The errors that were measured last."""
         self._evaluated = 0.0
         self._measured = 0
         self._gradients: tuple[AnyObjective, Any] | None = None  # the objective of the present phase, and its program
 
     def row(self, report: Report) -> dict[str, Any]:
-        """Step, seconds, stage, loss and terms; errors, unknowns, gradients and an event where there are any."""
+        """Return step, seconds, stage, loss and terms; errors, unknowns, gradients and an event where there are any."""
         state, row = report.state, dict[str, Any]()
         row |= {"step": int(state.step), "seconds": float(state.seconds), "stage": report.stage}
         row |= {"loss": report.loss, "terms": report.mean_squares}
@@ -52,7 +52,7 @@ class History:
         return row
 
     def _measure_gradients(self, state: TrainState) -> dict[str, dict[str, float]]:
-        """The norm of each term's gradient by layer, in the phase that is being trained."""
+        """Return the norm of each term's gradient by layer, in the phase that is being trained."""
         objective, params = self.run.trainer.objectives(state)[-1]
         if self._gradients is None or self._gradients[0] is not objective:
             self._gradients = objective, jax.jit(partial(gradient_norms, objective))
@@ -61,7 +61,7 @@ class History:
 
 
 def gradient_norms(objective: AnyObjective, params: Any, points: Any) -> dict[str, dict[str, Any]]:
-    """||d(w mean(r^2))/dtheta|| of each term, by layer: {term: {layer: norm}}."""
+    """Return ||d(w mean(r^2))/dtheta|| of each term, by layer: {term: {layer: norm}}."""
     slopes = jax.jacrev(lambda p: objective.mean_squares(p, points))(params)
     norms = {}
     for term, slope in slopes.items():

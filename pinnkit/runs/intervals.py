@@ -12,8 +12,8 @@ from pinnkit.runs.run import Run
 
 
 @contextmanager
-def counted_intervals(console: Console, run: Run) -> Iterator[Tick]:
-    """Within this, what the tick is told is shown: a live percentage on a terminal, one line elsewhere."""
+def interval_progress(console: Console, run: Run) -> Iterator[Tick]:
+    """Within this, calls of the tick show the progress: a live percentage on a terminal, one line elsewhere."""
     unknowns = run.problem.unknowns()
     if not unknowns:
         yield lambda share: None

@@ -24,13 +24,13 @@ HOMES: tuple[tuple[type, str, str], ...] = (
     (Auto, "recipe", "recipe=pk.Recipe(stages=(pk.Auto({}),))"),
     (Adam, "recipe", "recipe=pk.Recipe(stages=(pk.Adam({}),))"),
 )
-"""Where an option belongs that is given to `train` itself: the class that has it, the argument, and how it is written."""
+"""The classes whose options are often passed to `train` itself, with the argument that takes them and its text."""
 CHOICES = {"stages": "(pk.Adam(), pk.SSBroyden())", "schedule": "pk.Windows(5)", "weighting": "pk.Causality()"}
 """Values that can be copied for options that are neither numbers nor texts."""
 
 
 def user_call(function: Callable[P, R]) -> Callable[P, R]:
-    """The function with a UsageError for arguments that it does not have, and for all of its errors a short traceback.
+    """Return the function with a UsageError for arguments that it does not have, and for all of its errors a short traceback.
 
     The frames between the user's line and the place where a mistake was noticed say nothing to the user.
     """
@@ -53,7 +53,7 @@ def user_call(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _misuse(name: str, signature: inspect.Signature, unnamed: tuple[Any, ...], named: Mapping[str, Any]) -> UsageError:
-    """The error for arguments that do not fit a signature: one argument with or without its name, others by name only."""
+    """Return the error for arguments that do not fit a signature: the first may come without its name, others may not."""
     first, *others = signature.parameters
     strange = [n for n in named if n not in signature.parameters]
     expected = ", ".join([first, *(f"{n}=..." for n in others)])
@@ -70,7 +70,7 @@ def _misuse(name: str, signature: inspect.Signature, unnamed: tuple[Any, ...], n
 
 
 def _mend(name: str, signature: inspect.Signature, strange: str, value: Any) -> str:
-    """What to write instead of an unknown argument: another name, or the object that has such an option."""
+    """Return advice about an unknown argument: another name, or the object that has such an option."""
     known = list(signature.parameters)
     option = SYNONYMS.get(strange, strange)
     if option in known:

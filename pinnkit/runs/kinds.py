@@ -35,9 +35,9 @@ AnyModel = Model | GridModel
 
 
 class ProblemKind(Protocol):
-    """What one kind of problem brings: equations, checks, truth, diagnosis, figures, and how its solution is called.
+    """The members of one kind of problem: equations, checks, truth, diagnosis, figures, and how its solution is called.
 
-    `objective` and `equations` are those that this kind has made, of their own types.
+    `objective` and `equations` are of the types that this kind makes.
     """
 
     @property
@@ -51,15 +51,15 @@ class ProblemKind(Protocol):
         ...
 
     def default_model(self) -> Any:
-        """The network of a problem that names none."""
+        """Return the network of a problem that names none."""
         ...
 
     def takes(self, model: Any) -> bool:
-        """Whether a value is the options of a network of this kind; its class is asked alike."""
+        """Return whether a value is the options of a network of this kind; its class is asked alike."""
         ...
 
     def equations(self, problem: Any) -> ProblemEquations:
-        """The equations of a problem. Raises UsageError for a mistake in the problem."""
+        """Return the equations of a problem. Raises UsageError for a mistake in the problem."""
         ...
 
     def require_fit(self, equations: Any, model: Any, recipe: Recipe) -> None:
@@ -67,37 +67,37 @@ class ProblemKind(Protocol):
         ...
 
     def check(self, objective: Any) -> Checked:
-        """The findings before training. Raises UsageError for what training could not mend."""
+        """Return the findings before training. Raises UsageError for what training could not mend."""
         ...
 
     def has_truth(self, problem: Any) -> bool:
-        """Whether the problem says what its solution is, so that errors can be measured."""
+        """Return whether the problem says what its solution is, so that errors can be measured."""
         ...
 
     def truth(self, equations: Any) -> Truth | None:
-        """The solution to compare with; None where the problem has none. Raises UsageError."""
+        """Return the solution to compare with; None where the problem has none. Raises UsageError."""
         ...
 
     def diagnose(self, objective: Any, settings: Settings, seed: int, announce: Callable[[str], None]) -> Diagnosis:
-        """Whether the network is fit to train on the problem; `announce` is called with the name of each diagnostic."""
+        """Return whether the network is fit to train on the problem; `announce` is called with the name of each diagnostic."""
         ...
 
     def figures(self, evaluation: Evaluation) -> Pictures:
-        """The figures of a solution, by name."""
+        """Return the figures of a solution, by name."""
         ...
 
     def arguments(self, problem: Any) -> tuple[str, ...]:
-        """The names by which a solution is called: `solution(t=..., x=...)`."""
+        """Return the names by which a solution is called: `solution(t=..., x=...)`."""
         ...
 
     def values(self, evaluation: Evaluation, arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """The fields by name for given arguments. Raises UsageError for other arguments."""
+        """Return the fields by name for given arguments. Raises UsageError for other arguments."""
         ...
 
     def derivatives(
         self, evaluation: Evaluation, names: Sequence[str], arguments: Mapping[str, Any]
     ) -> dict[str, np.ndarray]:
-        """Derivatives and quantities by name. Raises UsageError for unknown names, and where a kind has no derivatives."""
+        """Return derivatives and quantities by name. Raises UsageError for unknown names, and where a kind has no derivatives."""
         ...
 
 
@@ -106,26 +106,26 @@ KINDS: dict[type[Problem], ProblemKind] = {NeuralOperator: OperatorKind(), Probl
 
 
 def kind_of(problem: Problem | type[Problem]) -> ProblemKind:
-    """The kind of a problem, by the nearest of its base classes that has one."""
+    """Return the kind of a problem, by the nearest of its base classes that has one."""
     cls = problem if isinstance(problem, type) else type(problem)
     return next(KINDS[base] for base in cls.__mro__ if base in KINDS)
 
 
 def equations_of(problem: Problem) -> ProblemEquations:
-    """The equations of any problem. Raises UsageError."""
+    """Return the equations of any problem. Raises UsageError."""
     return kind_of(problem).equations(problem)
 
 
 def is_model(value: Any) -> bool:
-    """Whether a value is the options of a network of any kind."""
+    """Return whether a value is the options of a network of any kind."""
     return not isinstance(value, type) and any(kind.takes(value) for kind in KINDS.values())
 
 
 def network_classes(own: type | None = None) -> dict[str, type[Any]]:
-    """The networks of all kinds by name.
+    """Return the networks of all kinds by name.
 
     Args:
-        own: class of a problem, for the networks that its file defines or imports in addition.
+        own: Class of a problem, for the networks that its file defines or imports in addition.
     """
     classes = {name: cls for kind in reversed(KINDS.values()) for name, cls in kind.networks.items()}
     beside = dataclasses_beside(own) if own else {}
@@ -133,7 +133,7 @@ def network_classes(own: type | None = None) -> dict[str, type[Any]]:
 
 
 def network_class(name: str, own: type, *, where: str) -> type[Any]:
-    """The network of a name, for the problem class `own`. Raises UsageError for an unknown name."""
+    """Return the network of a name, for the problem class `own`. Raises UsageError for an unknown name."""
     return model_called(name, where=where, own=network_classes(own))
 
 

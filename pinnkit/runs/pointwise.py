@@ -1,4 +1,4 @@
-"""What problems that are solved at points bring: the members of `pinnkit.runs.kinds.ProblemKind`."""
+"""The kind of problems that are solved at points: the members of `pinnkit.runs.kinds.ProblemKind`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 STRAY = 1e-9
 """Share of an axis' length by which a coordinate may lie outside the domain, for rounding."""
 CALLER = 4
-"""Of `warnings.warn`: the user's line that calls a solution, three frames above `_points`."""
+"""The `stacklevel` of the user's line that calls a solution: three frames above `_points`."""
 
 
 class PointwiseKind:
@@ -40,17 +40,17 @@ class PointwiseKind:
     example = "pk.MLP(width=30)"
 
     def default_model(self) -> MLP:
-        """The network of a problem that names none."""
+        """Return the network of a problem that names none."""
         return MLP()
 
     def takes(self, model: Any) -> bool:
-        """Whether a value or a class is that of a network of fields at points."""
+        """Return whether a value or a class is that of a network of fields at points."""
         if isinstance(model, type):
             return hasattr(model, "build") and hasattr(model, "parameters")
         return isinstance(model, Model)
 
     def equations(self, problem: Problem) -> Equations:
-        """The equations and conditions at points. Raises UsageError for a mistake in the problem."""
+        """Return the equations and conditions at points. Raises UsageError for a mistake in the problem."""
         return Equations(problem)
 
     def require_fit(self, equations: Equations, model: Any, recipe: Recipe) -> None:
@@ -58,35 +58,35 @@ class PointwiseKind:
         require_memory_for(equations, model, recipe)
 
     def check(self, objective: Objective) -> Checked:
-        """The findings before training. Raises UsageError for what training could not mend."""
+        """Return the findings before training. Raises UsageError for what training could not mend."""
         return check(objective)
 
     def has_truth(self, problem: Problem) -> bool:
-        """Whether the problem has an exact solution or a reference."""
+        """Return whether the problem has an exact solution or a reference."""
         return bool(problem.exact or problem.reference)
 
     def truth(self, equations: Equations) -> Truth | None:
-        """The exact solution, else the reference, else None. Raises UsageError."""
+        """Return the exact solution, else the reference, else None. Raises UsageError."""
         return truth_of(equations.problem)
 
     def diagnose(
         self, objective: Objective, settings: Settings, seed: int, announce: Callable[[str], None]
     ) -> Diagnosis:
-        """Gradients by width, derivatives by depth, balance of the terms, and the tangent kernel."""
+        """Diagnose gradients by width, derivatives by depth, the balance of the terms, and the tangent kernel."""
         return diagnose(objective, settings, seed, announce)
 
     def figures(self, evaluation: Evaluation) -> Pictures:
-        """Each field with its truth and error; slices in time where there is one axis of space."""
+        """Return each field with its truth and error; slices in time where there is one axis of space."""
         from pinnkit.figures.solution import solution_figures  # matplotlib takes most of a second
 
         return solution_figures(evaluation)
 
     def arguments(self, problem: Problem) -> tuple[str, ...]:
-        """The names of the coordinates."""
+        """Return the names of the coordinates."""
         return tuple(problem.domain.names)
 
     def values(self, evaluation: Evaluation, arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """The fields at coordinates that are broadcast together. Warns of points outside the domain."""
+        """Return the fields at coordinates that are broadcast together. Warns of points outside the domain."""
         X, shape = _points(evaluation, arguments)
         values = evaluation.accuracy.fields(evaluation.state.params, X)
         return {f: values[:, i].reshape(shape) for i, f in enumerate(evaluation.problem.fields)}
@@ -94,7 +94,7 @@ class PointwiseKind:
     def derivatives(
         self, evaluation: Evaluation, names: Sequence[str], arguments: Mapping[str, Any]
     ) -> dict[str, np.ndarray]:
-        """Derivatives and quantities at coordinates, by the names that a signature has."""
+        """Return derivatives and quantities at coordinates, by the names that a signature has."""
         (X, shape), network = _points(evaluation, arguments), evaluation.network
         catalogue = evaluation.equations.catalogue
         requests = {name: catalogue.names.resolve(name, method="Solution.at") for name in names}
@@ -114,7 +114,7 @@ class PointwiseKind:
 
 
 def _points(evaluation: Evaluation, coordinates: Mapping[str, Any]) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Named coordinates as points (points, dim), and the shape that they broadcast to."""
+    """Return named coordinates as points (points, dim), and the shape that they broadcast to."""
     domain = evaluation.problem.domain
     names = domain.names
     if set(coordinates) != set(names):
@@ -123,8 +123,8 @@ def _points(evaluation: Evaluation, coordinates: Mapping[str, Any]) -> tuple[np.
             expected="each coordinate by its name: " + ", ".join(names),
             do="Write solution(" + ", ".join(f"{n}=..." for n in names) + ").",
         )
-    given = _broadcast({n: coordinates[n] for n in names})
-    X = np.stack([g.ravel() for g in given], axis=1)
+    arrays = _broadcast({n: coordinates[n] for n in names})
+    X = np.stack([g.ravel() for g in arrays], axis=1)
     lower, upper = (np.array([getattr(a, end) for a in domain.axes]) for end in ("lower", "upper"))
     periodic = np.array([a.kind == "periodic" for a in domain.axes])
     nearest = np.clip(X, lower, upper)
@@ -137,11 +137,11 @@ def _points(evaluation: Evaluation, coordinates: Mapping[str, Any]) -> tuple[np.
             "nothing was trained there, and the values mean nothing.",
             stacklevel=CALLER,
         )
-    return X, given[0].shape
+    return X, arrays[0].shape
 
 
 def _broadcast(coordinates: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
-    """Coordinates as arrays of one shape, float64. Raises UsageError for what is no number, and for shapes that do not fit."""
+    """Return coordinates as float64 arrays of one shape. Raises UsageError for what is no number, or does not broadcast."""
     arrays = {}
     for name, value in coordinates.items():
         try:

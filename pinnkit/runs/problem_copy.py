@@ -17,25 +17,24 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pinnkit import cache
-from pinnkit.errors import UsageError, location, shown_path
+from pinnkit.errors import UsageError, display_path, location
 from pinnkit.problem import Problem
 from pinnkit.problem.find import class_in, files_opened_by, load
 from pinnkit.problem.watching import OpenedFiles
 from pinnkit.runs.folder import CONFIG, PROBLEM, RunFolder
-from pinnkit.runs.typed_source import is_typed, typed_source
+from pinnkit.runs.source_of_main_class import is_of_main_module, source_of_main_class
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the problem of a run comes from, as `run.json` holds it (`problem`).
+    """The origin of a run's problem, as `run.json` holds it (`problem`).
 
     Args:
-        name: of the problem.
-        file: of its file within the kept copy, from `problem/` on.
-        cls: of its class.
-        folder: within the kept copy, the one that stands for the folder in which training was started; None where no
-            file was named from there on.
-        original: of the problem file, as the user named it.
+        name: Name of the problem.
+        file: Path of its file within the copy, from `problem/` on.
+        cls: Name of its class.
+        folder: Path within the copy of what was the current folder; None where no file was named from there on.
+        original: Path of the problem file, as the user named it.
     """
 
     name: str
@@ -45,7 +44,7 @@ class Source:
     original: str = ""
 
     def plain(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Return the source as JSON holds it."""
         return {
             "name": self.name,
             "file": self.file,
@@ -56,7 +55,7 @@ class Source:
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> Source:
-        """The source that `run.json` describes. Raises KeyError, TypeError, ValueError where it describes none."""
+        """Return the source that `run.json` describes. Raises KeyError, TypeError, ValueError where it describes none."""
         entry = config["problem"]
         for name in ("file", "folder"):
             _require_inside(entry[name] if name == "file" else entry.get(name))
@@ -75,7 +74,7 @@ def _require_inside(path: Any) -> None:
 
 
 def files_of(problem: Problem, later: OpenedFiles) -> tuple[list[Path], bool]:
-    """The files that a problem names, and those that it opened while it was imported or checked, absolute.
+    """Return the files that a problem names, and those that it opened while it was imported or checked, absolute.
 
     Only those beside or below the problem file, or named from the current folder on and below it; whether any was named
     so is the second value. Raises UsageError for one that is named and does not exist.
@@ -101,7 +100,7 @@ def files_of(problem: Problem, later: OpenedFiles) -> tuple[list[Path], bool]:
 
 
 def _foreign(file: Path) -> bool:
-    """Whether a file belongs to Python, to an installed package or to a cache, or is one of a run."""
+    """Return whether a file belongs to Python, to an installed package or to a cache, or is one of a run."""
     prefixes = [Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix)]
     return any(file.is_relative_to(p) for p in (*prefixes, cache.folder().resolve(), Path("runs").resolve()))
 
@@ -118,17 +117,17 @@ def copy_problem(
     A problem of a file is kept as that file; of one that was typed into a notebook, or stands in a script, the source is.
 
     Args:
-        problem: the problem.
-        folder: the run folder.
-        later: the files that were opened while the problem was checked.
-        original: the problem file as the user named it.
-        further: classes whose objects the run has too, such as an optimiser that was typed into the same notebook.
+        problem: The problem.
+        folder: The run folder.
+        later: The files that were opened while the problem was checked.
+        original: The problem file as the user named it.
+        further: Classes whose objects the run has too, such as an optimiser that was typed into the same notebook.
 
     Raises:
-        UsageError: the copy cannot be imported, so that the run could never be read again, or not be written.
+        UsageError: The copy cannot be imported, so that the run could never be read again, or not be written.
     """
-    cls, typed = type(problem), is_typed(type(problem))
-    text = typed_source(cls, further) if typed else None
+    cls, typed = type(problem), is_of_main_module(type(problem))
+    text = source_of_main_class(cls, further) if typed else None
     source = problem.folder / f"{problem.name}.py" if typed else _file_of(cls)
     data, relative = files_of(problem, later)
     files, here = [source, *(file for file in data if file != source)], Path.cwd().resolve()
@@ -146,19 +145,19 @@ def copy_problem(
     except OSError as error:
         raise UsageError(
             f"The problem cannot be copied into the run folder: {error.strerror}.",
-            where=shown_path(folder.path),
+            where=display_path(folder.path),
             expected="a folder with room for the problem and the files that it reads",
             do="Make room, or choose another folder with --out.",
         ) from None
-    kept = Source(
+    copied = Source(
         problem.name,
         source.relative_to(above).as_posix(),
         cls.__name__,
         here.relative_to(above).as_posix() if relative else None,
-        "" if typed else shown_path(original or source),
+        "" if typed else display_path(original or source),
     )
     try:
-        problem_class_of(kept, folder)
+        problem_class_of(copied, folder)
     except UsageError as error:
         raise UsageError(
             f"The copy of the problem that the run would keep cannot be imported: {error.what}",
@@ -166,11 +165,11 @@ def copy_problem(
             expected="a problem file whose own files lie beside it, below it, or below the current folder",
             do='Move them there; name those that Python does not open itself: files = ("table.h5",). ' + error.do,
         ) from None
-    return kept
+    return copied
 
 
 def _file_of(cls: type[Problem]) -> Path:
-    """The file of a class. Raises UsageError where it has none: a class that a program made."""
+    """Return the file of a class. Raises UsageError where it has none: a class that a program made."""
     try:
         return Path(inspect.getfile(cls)).resolve()
     except (TypeError, OSError):
@@ -182,13 +181,13 @@ def _file_of(cls: type[Problem]) -> Path:
 
 
 def problem_class_of(source: Source, folder: RunFolder) -> type[Problem]:
-    """The problem class of a run, from the folder's own copy of the file. This executes the file. Raises UsageError."""
+    """Return the problem class of a run, from the folder's own copy of the file. This executes the file. Raises UsageError."""
     root = (folder.path / PROBLEM).resolve()
     file = (root / source.file).resolve()
     if not file.is_relative_to(root):  # by a link
-        raise folder.damaged(CONFIG, f"'{source.file}' lies outside of the run folder")
+        raise folder.damage_error(CONFIG, f"'{source.file}' lies outside of the run folder")
     if not file.is_file():
-        raise folder.damaged(f"{PROBLEM}/{source.file}", "it is missing")
+        raise folder.damage_error(f"{PROBLEM}/{source.file}", "it is missing")
     with _in_folder(root / source.folder if source.folder is not None else None):
         module = load(file)
     module.__dict__["__pinnkit_name__"] = source.name
@@ -196,7 +195,7 @@ def problem_class_of(source: Source, folder: RunFolder) -> type[Problem]:
 
 
 def fingerprints(folder: RunFolder) -> dict[str, str]:
-    """SHA-256 of each file of the kept problem, by its place."""
+    """Return the SHA-256 of each file of the problem's copy, by path."""
     root = folder.path / PROBLEM
     files: Sequence[Path] = sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     return {p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}

@@ -16,7 +16,7 @@ from pinnkit.training.tracker import Tracker
 from pinnkit.training.trainer import Report
 
 PLAIN_SECONDS = 10.0
-"""Between two plain lines."""
+"""Seconds between two plain lines."""
 SMOOTHING = 0.3
 """Weight of the last chunk in the shown speed."""
 Cells = list[tuple[str, str]]
@@ -24,12 +24,12 @@ Cells = list[tuple[str, str]]
 
 
 class Progress(Tracker):
-    """Shows loss per term, error, speed and time left. A context manager around training.
+    """A tracker that shows loss per term, error, speed and time left. A context manager around training.
 
     Args:
-        console: where it is shown.
-        total_steps: the most steps that the recipe takes.
-        history: knows the errors that were measured last.
+        console: The console that shows it.
+        total_steps: The most steps that the recipe takes.
+        history: The history, which holds the errors that were measured last.
     """
 
     def __init__(self, console: Console, total_steps: int, history: History) -> None:
@@ -82,7 +82,7 @@ def _terms(report: Report) -> Cells:
 
 
 def _lines(width: int, *blocks: Cells) -> Text:
-    """Each block on lines of its own, broken where a name with its value would not fit."""
+    """Return each block on lines of its own, broken where a name with its value would not fit."""
     text = Text()
     for block in blocks:
         column = width  # so that the first part begins a line

@@ -17,20 +17,20 @@ from pinnkit.objective import Parameters
 from pinnkit.runs.run import Run
 
 
-def pruned(run: Run, params: Parameters, keep: float) -> LayeredModel:
-    """The model of a run with a mask on every layer: of the trained weights that a unit sums a share is kept, the largest.
+def prune_model(run: Run, params: Parameters, keep: float) -> LayeredModel:
+    """Return the model of a run with a mask on every layer, which keeps a share of each unit's weights: the largest ones.
 
-    Unit by unit, because the largest of a layer may all lead to units that are not read: of 20 x 20 weights 80 were kept so, of
-    which one led to the output. Layers that read the coordinates are left whole. With the seed of the run the weights that are
-    kept start where they started.
+    The share is taken per unit, because the largest weights of a layer may all lead to units that no other unit reads: of 80
+    weights that were kept in a layer of 20 x 20, one led to the output. Layers that read the coordinates are left whole. With the
+    seed of the run, the weights that are kept start where they started.
 
     Args:
-        run: the run of a network with all its weights.
-        params: its trained parameters.
-        keep: share of the weights, above 0 and below 1.
+        run: The run of a network with all its weights.
+        params: Its trained parameters.
+        keep: Share of the weights, above 0 and below 1.
 
     Raises:
-        UsageError: another share, or a network without dense layers, sparse from the start, or cut into windows.
+        UsageError: Another share, or a network without dense layers, sparse from the start, or cut into windows.
     """
     model, alone = run.model, run.trainer.network is run.objective.network
     if not isinstance(model, LayeredModel) or model.keep < 1 or not alone:
@@ -51,15 +51,15 @@ def pruned(run: Run, params: Parameters, keep: float) -> LayeredModel:
 
 
 def largest(W: Float[np.ndarray, "n_in n_out"], keep: float) -> Bool[np.ndarray, "n_in n_out"]:
-    """True for a share of each column, at least one, the largest in size."""
+    """Return a mask that is True for a share of each column, at least one entry: the largest in size."""
     count = max(1, round(keep * len(W)))
-    there = np.zeros(W.shape, bool)
-    np.put_along_axis(there, np.argsort(-np.abs(W), axis=0, kind="stable")[:count], True, axis=0)
-    return there
+    mask = np.zeros(W.shape, bool)
+    np.put_along_axis(mask, np.argsort(-np.abs(W), axis=0, kind="stable")[:count], True, axis=0)
+    return mask
 
 
 def at_random(run: Run, keep: float) -> LayeredModel:
-    """The model of a run with as many weights, drawn at random: what pruning has to be better than."""
+    """Return the model of a run with as many weights, drawn at random: what pruning has to be better than."""
     assert isinstance(run.model, LayeredModel)
     return replace(run.model, masks=(), keep=keep)
 

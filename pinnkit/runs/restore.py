@@ -11,11 +11,11 @@ from typing import Any
 
 import jax
 
-from pinnkit.errors import UsageError, shown_path
+from pinnkit.errors import UsageError, display_path
 from pinnkit.files import plain
 from pinnkit.models import Model
 from pinnkit.problem import Problem
-from pinnkit.runs.checkpoint import Checkpoints, Restored
+from pinnkit.runs.checkpoint import Checkpoints, RestoredState
 from pinnkit.runs.folder import CHECKPOINTS, CONFIG, RunFolder
 from pinnkit.runs.kinds import network_classes
 from pinnkit.runs.problem_copy import Source, fingerprints, problem_class_of
@@ -27,13 +27,13 @@ from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedules import SCHEDULES
 
 UNREADABLE = (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError)
-"""What settings that are no such settings raise when they are read."""
+"""The exceptions of entries in run.json that describe no settings."""
 OPTIONS = ("parameters", "model", "recipe", "seed")
-"""What of run.json decides a run's numbers."""
+"""The entries of run.json that decide a run's numbers."""
 
 
-def restored_problem(folder: RunFolder) -> Problem:
-    """The problem of a run, with its parameters. This executes the problem file in the folder. Raises UsageError."""
+def restore_problem(folder: RunFolder) -> Problem:
+    """Return the problem of a run, with its parameters. This executes the problem file in the folder. Raises UsageError."""
     config = folder.config()
     try:
         source, parameters = Source.of(config), config["parameters"]
@@ -43,32 +43,32 @@ def restored_problem(folder: RunFolder) -> Problem:
             raise KeyError(min(strange))
         return cls(**{name: from_plain(value, Any, like=specs[name]) for name, value in parameters.items()})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _undescribed(folder, error) from None
+        raise _description_error(folder, error) from None
 
 
-def restored(folder: RunFolder) -> Run:
-    """The run of a folder. Raises UsageError where run.json does not describe one."""
-    config, problem = folder.config(), restored_problem(folder)
+def restore_run(folder: RunFolder) -> Run:
+    """Return the run of a folder. Raises UsageError where run.json does not describe one."""
+    config, problem = folder.config(), restore_problem(folder)
     try:
         model, recipe = settings_in(config, problem)
         return Run(problem, model, recipe, seed=int(config["seed"]))
     except UNREADABLE as error:
-        raise _undescribed(folder, error) from None
+        raise _description_error(folder, error) from None
 
 
 def settings_in(config: dict[str, Any], problem: Problem) -> tuple[Any, Recipe]:
-    """The model and the recipe that run.json describes; what it cannot hold is taken from the problem's own ones."""
+    """Return the model and the recipe that run.json describes; what it cannot hold is taken from the problem's own ones."""
     return model_in(config, problem), recipe_in(config, problem)
 
 
 def model_in(config: dict[str, Any], problem: Problem) -> Any:
-    """The options of the network that run.json describes."""
+    """Return the options of the network that run.json describes."""
     networks: dict[str, type] = {cls.__name__: cls for cls in network_classes().values()}
     return from_plain(config["model"], Model, classes=networks | _own_classes(problem), like=problem.model)
 
 
 def recipe_in(config: dict[str, Any], problem: Problem) -> Recipe:
-    """The recipe that run.json describes, without trackers that are not known here."""
+    """Return the recipe that run.json describes, without trackers that are not known here."""
     classes: dict[str, type] = {**SCHEDULES, **TRACKERS, **_own_classes(problem)}
     entry = dict(config["recipe"])
     if entry.get("trackers"):
@@ -80,12 +80,12 @@ def recipe_in(config: dict[str, Any], problem: Problem) -> Recipe:
 
 
 def _own_classes(problem: Problem) -> dict[str, type]:
-    """The classes of settings that a problem file defines or uses, by name."""
+    """Return the classes of settings that a problem file defines or uses, by name."""
     return settings_of(type(problem), problem.model, problem.recipe)
 
 
-def restored_state(folder: RunFolder, run: Run) -> Restored:
-    """The newest state of a run that can be read; one of an earlier recipe is carried over to the present one.
+def restore_state(folder: RunFolder, run: Run) -> RestoredState:
+    """Return the newest state of a run that can be read; one of an earlier recipe is carried over to the present one.
 
     Such a state is the newest where training was killed before the first checkpoint with the new recipe, or where the later
     checkpoints cannot be read.
@@ -99,7 +99,7 @@ def restored_state(folder: RunFolder, run: Run) -> Restored:
         ]
         runs = [*(Run(run.problem, run.model, r, seed=run.seed, equations=run.equations) for r in earlier), run]
     except UNREADABLE as error:
-        raise _undescribed(folder, error) from None
+        raise _description_error(folder, error) from None
     result = Checkpoints(folder.path / CHECKPOINTS).restore(*(r.trainer for r in runs))
     state = result.state
     for before, after in pairwise(runs[result.changes :]):
@@ -107,17 +107,17 @@ def restored_state(folder: RunFolder, run: Run) -> Restored:
     return dataclasses.replace(result, state=state)
 
 
-def _undescribed(folder: RunFolder, error: Exception) -> UsageError:
+def _description_error(folder: RunFolder, error: Exception) -> UsageError:
     return UsageError(
         f"The run folder is damaged: run.json does not describe a run ({type(error).__name__}: {error}).",
-        where=shown_path(folder.path / CONFIG),
+        where=display_path(folder.path / CONFIG),
         expected="the file as pinnkit train wrote it",
         do="Train again.",
     )
 
 
-def kept_parameter(value: Any) -> Any:
-    """A physical parameter as run.json holds it; in words where it is something that JSON cannot hold."""
+def plain_parameter(value: Any) -> Any:
+    """Return a physical parameter as run.json holds it; in words where it is something that JSON cannot hold."""
     try:
         return to_plain(value)
     except TypeError:
@@ -125,44 +125,46 @@ def kept_parameter(value: Any) -> Any:
 
 
 def differences(folder: RunFolder) -> list[str]:
-    """What is not as it was when the run was started, a sentence each."""
-    config, said = folder.config(), []
+    """Return a sentence per difference from what was when the run was started: versions, devices, files, settings."""
+    config, sentences = folder.config(), []
     before, now = config.get("versions") or {}, versions()
     if changed := [f"{p} {v} (now {now[p]})" for p, v in before.items() if p in now and now[p] != v]:
-        said.append(
+        sentences.append(
             f"The run was started with {', '.join(changed)}: its numbers will not be equal to the bit to those of a run "
             "without a break."
         )
     devices = config.get("devices")
     if devices is not None and devices != jax.device_count():
-        said.append(
+        sentences.append(
             f"The run was started on {devices} device(s), and there are {jax.device_count()} now: sums are rounded in "
             "another order, which quasi-Newton methods amplify."
         )
-    files, kept = config.get("files"), fingerprints(folder)
+    files, present = config.get("files"), fingerprints(folder)
     if isinstance(files, dict):
-        changed = sorted(name for name in files.keys() | kept.keys() if files.get(name) != kept.get(name))
+        changed = sorted(name for name in files.keys() | present.keys() if files.get(name) != present.get(name))
         if changed:
-            said.append(f"The run's own copy of {', '.join(changed)} was changed after the run was started.")
-    if (given := config.get("fingerprint")) is not None and given != fingerprint(config):
-        said.append("run.json was edited: the run goes on with other parameters or settings than it was started with.")
-    said += _changed_original(folder, config)
-    said += _lost_trackers(folder, config)
-    return said
+            sentences.append(f"The run's own copy of {', '.join(changed)} was changed after the run was started.")
+    if (noted := config.get("fingerprint")) is not None and noted != fingerprint(config):
+        sentences.append(
+            "run.json was edited: the run goes on with other parameters or settings than it was started with."
+        )
+    sentences += _original_file_change(folder, config)
+    sentences += _missing_trackers(folder, config)
+    return sentences
 
 
-def _lost_trackers(folder: RunFolder, config: dict[str, Any]) -> list[str]:
-    """Whether the run had trackers that stand neither in pinnkit nor in the problem file."""
+def _missing_trackers(folder: RunFolder, config: dict[str, Any]) -> list[str]:
+    """Return a sentence per tracker of the run that stands neither in pinnkit nor in the problem file."""
     try:
-        known = {t.name for t in recipe_in(config, restored_problem(folder)).trackers}
-        lost = [t[NAME] for t in config["recipe"].get("trackers") or [] if t[NAME] not in known]
+        known = {t.name for t in recipe_in(config, restore_problem(folder)).trackers}
+        missing = [t[NAME] for t in config["recipe"].get("trackers") or [] if t[NAME] not in known]
     except (UsageError, *UNREADABLE):
         return []
-    return [f"The tracker '{name}' is not defined in the problem file: the run goes on without it." for name in lost]
+    return [f"The tracker '{name}' is not defined in the problem file: the run goes on without it." for name in missing]
 
 
-def _changed_original(folder: RunFolder, config: dict[str, Any]) -> list[str]:
-    """Whether the problem file from which the run was made says something else by now."""
+def _original_file_change(folder: RunFolder, config: dict[str, Any]) -> list[str]:
+    """Return a sentence where the problem file from which the run was made has changed."""
     try:
         source = Source.of(config)
         original = Path(source.original)
@@ -176,6 +178,6 @@ def _changed_original(folder: RunFolder, config: dict[str, Any]) -> list[str]:
 
 
 def fingerprint(config: dict[str, Any]) -> str:
-    """SHA-256 of what decides the numbers of a run."""
-    told = json.dumps(plain({name: config.get(name) for name in OPTIONS}), sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()
+    """Return the SHA-256 of what decides the numbers of a run."""
+    text = json.dumps(plain({name: config.get(name) for name in OPTIONS}), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

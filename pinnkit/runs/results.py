@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pinnkit.errors import UsageError, shown_path
+from pinnkit.errors import UsageError, display_path
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.folder import SUMMARY, RunFolder
@@ -16,9 +16,9 @@ def save_results(evaluation: Evaluation, rows: Sequence[Mapping[str, Any]], fold
     """Write everything of a solution besides its description. Raises UsageError where the folder cannot be written.
 
     Args:
-        evaluation: the trained state, and how good it is.
-        rows: the rows of metrics of its training.
-        folder: the run folder, described.
+        evaluation: The evaluation of the trained state.
+        rows: The rows of metrics of its training.
+        folder: The run folder, described.
     """
     from pinnkit.runs.figures import save_all  # matplotlib takes most of a second
 
@@ -31,7 +31,7 @@ def save_results(evaluation: Evaluation, rows: Sequence[Mapping[str, Any]], fold
     except OSError as error:
         raise UsageError(
             f"The solution cannot be written: {error.strerror or error}.",
-            where=shown_path(folder.path),
+            where=display_path(folder.path),
             expected="a place with room for the run",
             do="Make room, or choose another folder.",
         ) from None

@@ -13,8 +13,8 @@ from pinnkit.checking.recommendation import recommendation
 from pinnkit.errors import UsageError
 from pinnkit.evaluation.accuracy import Accuracy
 from pinnkit.evaluation.evaluation import Evaluation
-from pinnkit.evaluation.half_precision import short_of
-from pinnkit.evaluation.uncertainty import Estimate, Tick, draws_needed, estimates, without_interval
+from pinnkit.evaluation.half_precision import cost_of_half_precision
+from pinnkit.evaluation.uncertainty import Estimate, Tick, estimate_without_interval, estimates, number_of_draws
 from pinnkit.models import MLP
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Objective, Parameters, ProblemEquations
@@ -29,8 +29,8 @@ from pinnkit.training.state import TrainState
 from pinnkit.training.trainer import Trainer
 from pinnkit.validation import require_number
 
-FRESH = 4
-"""Draws of fresh points on which the residuals are measured."""
+HELD_OUT = 4
+"""Draws of held-out points on which the residuals are measured."""
 LEFT_OUT = "its computation was interrupted"
 
 
@@ -53,10 +53,12 @@ class Run:
         _require(problem, Problem, "a problem", "an instance: pk.train(Rod()), with the brackets")
         require_model(model)
         _require(recipe, (Recipe, type(None)), "a recipe", "pk.Recipe(...)")
-        own_model, own_recipe = own_settings(problem)
+        own_model, own_recipe = settings_of_problem(problem)
         self.problem, self.kind = problem, kind_of(problem)
         self.seed = seed
-        self.objective, self.recipe = described(problem, model or own_model, recipe or own_recipe, seed, equations)
+        self.objective, self.recipe = build_objective(
+            problem, model or own_model, recipe or own_recipe, seed, equations
+        )
         self.model: AnyModel = self.objective.network.model
         self.equations = self.objective.equations
         reached = None if self.recipe.accuracy is None else self._accurate
@@ -64,7 +66,7 @@ class Run:
         self.trainer: Trainer = make_trainer(self.objective, self.recipe, seed=seed, reached=reached)
 
     def check(self) -> Checked:
-        """The findings before training. Raises UsageError."""
+        """Return the findings before training. Raises UsageError."""
         checked, wanted = self.kind.check(self.objective), self.recipe.accuracy
         if wanted is None or self.kind.has_truth(self.problem):
             return checked
@@ -80,7 +82,7 @@ class Run:
         return Accuracy(self.trainer.network, self.kind.truth(self.equations))
 
     def _accurate(self, params: Parameters) -> bool:
-        """Whether every field is as accurate as was asked for; no where that cannot be known."""
+        """Return whether every field is as accurate as was asked for; no where that cannot be known."""
         errors = self.accuracy.errors(params)
         return errors is not None and all(e.relative_l2 <= (self.recipe.accuracy or 0.0) for e in errors.values())
 
@@ -93,21 +95,21 @@ class Run:
         unknowns: Mapping[str, Estimate] | None = None,
         tick: Tick = lambda share: None,
     ) -> Evaluation:
-        """Everything that can be said of a trained state.
+        """Evaluate a trained state: errors, residuals, unknown parameters, verdict.
 
         Args:
-            state: the state.
-            diverged: training met NaN or Inf that could not be rescued.
-            interrupted: training has not come to its end; of its states the best is then looked at.
-            unknowns: estimates of the unknown parameters where they are known already.
-            tick: is told the share that is done of the intervals. Ctrl-C (KeyboardInterrupt) leaves these out.
+            state: The state.
+            diverged: Training met NaN or Inf that could not be rescued.
+            interrupted: Training was ended before the recipe was over; the best of its states is then evaluated.
+            unknowns: Estimates of the unknown parameters, where they have been computed.
+            tick: Called with the share of the intervals that is done. Ctrl-C (KeyboardInterrupt) leaves them out.
         """
         if interrupted:
             state = self.trainer.better(state)
-        training, fresh = self.trainer.residuals(state, FRESH)
+        training, held_out = self.trainer.residuals(state, HELD_OUT)
         errors = self.accuracy.errors(state.params)
         known = dict(unknowns or {}) or self._estimates(state, tick)
-        short = short_of(self.trainer.objectives(state), self.accuracy, state.params)
+        short = cost_of_half_precision(self.trainer.objectives(state), self.accuracy, state.params)
         terms = [(term, group) for group in self.equations.groups for term in self.equations.terms(group)]
         return Evaluation(
             problem=self.problem,
@@ -117,7 +119,7 @@ class Run:
             state=state,
             errors=errors,
             training_residuals=training,
-            residuals=fresh,
+            residuals=held_out,
             unknowns=known,
             diverged=diverged,
             interrupted=interrupted,
@@ -127,22 +129,22 @@ class Run:
         )
 
     def _estimates(self, state: TrainState, tick: Tick) -> dict[str, Estimate]:
-        """The unknown parameters with their intervals; without these where Ctrl-C was pressed."""
+        """Return the unknown parameters with their intervals; without these where Ctrl-C was pressed."""
         unknowns = self.problem.unknowns()
         if not unknowns:
             return {}
         try:
-            draws = self.trainer.resampled(state, draws_needed(self.objective, state.points))
+            draws = self.trainer.sample_like_training(state, number_of_draws(self.objective, state.points))
             return estimates(self.objective, state.params, draws, tick=tick)
         except KeyboardInterrupt as stop:
             if getattr(stop, "signum", signal.SIGINT) != signal.SIGINT:
                 raise
             values = {name: float(u.value(state.params["unknowns"][name])) for name, u in unknowns.items()}
-            return {n: without_interval(u, values[n], LEFT_OUT) for n, u in unknowns.items()}
+            return {n: estimate_without_interval(u, values[n], LEFT_OUT) for n, u in unknowns.items()}
 
 
-def own_settings(problem: Problem) -> tuple[AnyModel, Recipe]:
-    """The model and the recipe that a problem's class names, or the defaults. Raises UsageError for what is neither."""
+def settings_of_problem(problem: Problem) -> tuple[AnyModel, Recipe]:
+    """Return the model and the recipe that a problem's class names, or the defaults. Raises UsageError for what is neither."""
     kind = kind_of(problem)
     for name, is_one, example in (
         ("model", is_model, kind.example),
@@ -162,14 +164,14 @@ def own_settings(problem: Problem) -> tuple[AnyModel, Recipe]:
     return problem.model or kind.default_model(), problem.recipe or Recipe()
 
 
-def described(
+def build_objective(
     problem: Problem,
     model: AnyModel,
     recipe: Recipe,
     seed: int,
     equations: ProblemEquations | None = None,
 ) -> tuple[Objective[Any, Any], Recipe]:
-    """The objective and the recipe, what is automatic in them resolved (`init`, `weights`, `stages`): a run says what it did.
+    """Build the objective, and resolve what is automatic in it and in the recipe (`init`, `stages`): a run says what it did.
 
     `equations`: those of this very problem, where they have been built.
     """
@@ -184,18 +186,18 @@ def described(
         require_resolution(name, axis, dtype)
     kind.require_fit(equations, model, recipe)
 
-    def objective(model: AnyModel, weights: Mapping[str, float]) -> Objective[Any, Any]:
+    def make_objective(model: AnyModel, weights: Mapping[str, float]) -> Objective[Any, Any]:
         network = equations.network(model, dtype=dtype, seed=seed, working=recipe.working)
         return Objective(equations, network, weights)
 
     if isinstance(model, MLP) and model.init == AUTO:
-        init, gain = recommendation(objective(replace(model, init="he"), {}))
+        init, gain = recommendation(make_objective(replace(model, init="he"), {}))
         model = replace(model, init=init, gain=gain)  # type: ignore[arg-type]
-    found = objective(model, recipe.weights)
-    count = found.network.count()
+    objective = make_objective(model, recipe.weights)
+    count = objective.network.count()
     stages = tuple(s for stage in recipe.stages for s in stage.resolve(count, recipe.working))
     require_memory_of_stages(stages, count, dtype)
-    return found, replace(recipe, stages=stages)
+    return objective, replace(recipe, stages=stages)
 
 
 def _require(value: Any, kind: Any, what: str, expected: str) -> None:

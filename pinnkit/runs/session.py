@@ -18,12 +18,12 @@ from pinnkit.runs.description import flat_settings
 from pinnkit.runs.folder import SUMMARY, RunFolder
 from pinnkit.runs.folder_writer import FolderWriter
 from pinnkit.runs.history import History
-from pinnkit.runs.intervals import counted_intervals
+from pinnkit.runs.intervals import interval_progress
 from pinnkit.runs.progress import Progress
 from pinnkit.runs.run import Run
 from pinnkit.runs.summary import summary_of
 from pinnkit.runs.trackers import Metrics, SavedStates
-from pinnkit.stopping import SIGNALS, Request, Stopped, heed_signals, signals_raise, signals_request
+from pinnkit.stopping import SIGNALS, Request, Stopped, raise_pending_signal, signals_raise, signals_request
 from pinnkit.training.state import TrainState
 from pinnkit.training.tracker import TrackedRun, Tracker
 
@@ -32,16 +32,16 @@ UNWRITTEN = 4
 
 
 class Session:
-    """Trains a run from a given state on, evaluates it, and keeps in its folder, where it has one, all that it needs to go on.
+    """A training session: it trains a run from a state on, evaluates it, and keeps its folder ready for resuming.
 
     What cannot be written (a full disk, a folder without permission) is said once, and training goes on: it is tried
     again with the next checkpoint. A folder that was deleted is made anew.
 
     Args:
-        run: what is trained.
-        console: where progress and messages are printed; `Console(quiet=True)` prints nothing.
-        folder: the run folder, described and locked; None keeps everything in memory.
-        trackers: followers of this session besides those of the recipe; an exception in one of these ends training.
+        run: The run to train.
+        console: The console for progress and messages; `Console(quiet=True)` prints nothing.
+        folder: The run folder, described and locked; None keeps everything in memory.
+        trackers: Followers of this session besides those of the recipe; an exception in one of these ends training.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Session:
         self.states: SavedStates | None = None
         followers: list[Tracker] = [self.metrics, self.progress]
         if folder is not None:
-            self.writer = self.metrics.writer = FolderWriter(folder, self._say, self.metrics.written)
+            self.writer = self.metrics.writer = FolderWriter(folder, self._say, self.metrics.rows_in_file)
             self.states = SavedStates(Checkpoints.of(folder), self.writer)
             followers.append(self.states)
         self._followers = (*followers, *trackers)
@@ -76,7 +76,7 @@ class Session:
         """
         if self.folder is not None:
             self.metrics.rows = self.folder.begin(int(state.step))
-            heed_signals()
+            raise_pending_signal()
         self._start_trackers(state)
         signals = tuple(SIGNALS) if self.folder is not None else (signal.SIGINT,)
         with signals_request(self._say_stop, signals) as stop:
@@ -84,9 +84,9 @@ class Session:
         # From here on everything that matters is on disk.
         with signals_raise() if self.folder is not None else nullcontext():
             over = diverged or self.run.trainer.over(state)
-            if self.folder is not None and (stop.at_once or (stop.hurried and not over)):
+            if self.folder is not None and (stop.at_once or (stop.is_urgent and not over)):
                 self._call_trackers("close", None)
-                self._say_saved(self.folder, state, stop)
+                self._report_interruption(self.folder, state, stop)
                 return None
             stopped = bool(stop) and not over
             evaluation = self._finish(state, diverged=diverged, interrupted=stopped)
@@ -106,7 +106,7 @@ class Session:
         return evaluation
 
     def _advance(self, state: TrainState, stop: Request) -> tuple[TrainState, bool]:
-        """The state after training, saved, and whether training diverged."""
+        """Return the state after training, saved, and whether training diverged."""
         diverged = False
         with self.progress:
             if self.states is not None:
@@ -127,7 +127,7 @@ class Session:
 
     def _finish(self, state: TrainState, *, diverged: bool, interrupted: bool) -> Evaluation:
         """Evaluate, write figures and summary, and tell the trackers."""
-        with counted_intervals(self.console, self.run) as tick:
+        with interval_progress(self.console, self.run) as tick:
             evaluation = self.run.evaluate(state, diverged=diverged, interrupted=interrupted, tick=tick)
         summary = summary_of(evaluation, self.rows)
         if self.writer is not None:
@@ -135,7 +135,7 @@ class Session:
         for follower in self._followers:
             follower.close(summary)
         self._call_trackers("close", summary)
-        self._say_refused()
+        self._report_write_failures()
         return evaluation
 
     def _write_results(self, evaluation: Evaluation, summary: dict[str, Any], writer: FolderWriter) -> None:
@@ -198,13 +198,13 @@ class Session:
         doing = "saving" if self.folder is not None else "ending"
         self._say(f"{SIGNALS[signal.Signals(signum)]}: {doing} after these steps{again}", "yellow")
 
-    def _say_saved(self, folder: RunFolder, state: TrainState, stop: Request) -> None:
+    def _report_interruption(self, folder: RunFolder, state: TrainState, stop: Request) -> None:
         self.status = stop.status
-        if not self._say_refused():
+        if not self._report_write_failures():
             self._say(f"{SIGNALS[signal.Signals(stop.signum)]}: saved at step {int(state.step)}", "yellow")
         self._say_resume(folder)
 
-    def _say_refused(self) -> bool:
+    def _report_write_failures(self) -> bool:
         """Say what could not be written in the end; whether there is anything."""
         refused = self.writer.refused if self.writer is not None else {}
         if refused:

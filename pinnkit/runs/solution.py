@@ -1,4 +1,4 @@
-"""What scripts and notebooks work with: `check`, `diagnose`, `train`, `load`, and the solution that they give."""
+"""The functions of scripts and notebooks: `check`, `diagnose`, `train` and `load`, and the solution that they return."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.console import Console
 from pinnkit.checking.check import Checked
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import Diagnosis
-from pinnkit.errors import UsageError, shown_path
+from pinnkit.errors import UsageError, display_path
 from pinnkit.evaluation.accuracy import FieldError
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.evaluation.uncertainty import Estimate, estimate_of
@@ -25,12 +25,12 @@ from pinnkit.problem import Problem
 from pinnkit.problem.watching import OpenedFiles, record_opened_files
 from pinnkit.runs.description import describe_run
 from pinnkit.runs.exports import write_exports
-from pinnkit.runs.folder import RunFolder, refuse_taken
+from pinnkit.runs.folder import RunFolder, require_free_folder
 from pinnkit.runs.keywords import user_call
 from pinnkit.runs.kinds import AnyModel, ProblemKind, kind_of
-from pinnkit.runs.restore import restored, restored_state
+from pinnkit.runs.restore import restore_run, restore_state
 from pinnkit.runs.results import save_results
-from pinnkit.runs.run import LEFT_OUT, Run, described, own_settings
+from pinnkit.runs.run import LEFT_OUT, Run, build_objective, settings_of_problem
 from pinnkit.runs.session import Session
 from pinnkit.runs.trackers import Hook, Hooks
 from pinnkit.training.recipe import Recipe
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pinnkit.figures.pictures import Pictures
 
 CALLER = 3
-"""Of `warnings.warn`: the user's line, two frames above a function that `user_call` wraps."""
+"""The `stacklevel` of the user's line: two frames above a function that `user_call` wraps."""
 
 
 class Solution:
@@ -64,7 +64,7 @@ class Solution:
 
     @property
     def verdict(self) -> str:
-        """How good the solution is, in a sentence or two."""
+        """The accuracy of the solution in words, a sentence or two."""
         return self.evaluation.verdict
 
     @property
@@ -83,28 +83,28 @@ class Solution:
         return self.evaluation.unknowns
 
     def __call__(self, *unnamed: Any, **coordinates: Any) -> dict[str, np.ndarray]:
-        """The fields at given coordinates (broadcast together): `solution(t=0.5, x=xs)["u"]`.
+        """Return the fields at given coordinates (broadcast together): `solution(t=0.5, x=xs)["u"]`.
 
         Of a neural operator, for given inputs, each (*cells) or (samples, *cells): `solution(log_k=log_k)["p"]`.
         Warns of points outside the domain. Raises UsageError unless every coordinate, or every input, is given.
         """
         if unnamed:
-            self._refuse_unnamed(unnamed, f'solution({{}})["{self.evaluation.problem.fields[0]}"]')
+            self._refuse_positional(unnamed, f'solution({{}})["{self.evaluation.problem.fields[0]}"]')
         return self._kind.values(self.evaluation, coordinates)
 
     def at(self, *names: str, **coordinates: Any) -> dict[str, np.ndarray]:
-        """Derivatives and quantities, by the names that a signature has: `solution.at("u_x", "flux", t=0.5, x=xs)`.
+        """Return derivatives and quantities, by the names of signatures: `solution.at("u_x", "flux", t=0.5, x=xs)`.
 
         The values have the shape of the coordinates broadcast together; `u_grad` and `u_hessian` further axes.
         Raises UsageError for an unknown name.
         """
         if unnamed := [name for name in names if not isinstance(name, str)]:
             texts = ", ".join(f'"{name}"' for name in names if isinstance(name, str))
-            self._refuse_unnamed(unnamed, f"solution.at({texts}, {{}})")
+            self._refuse_positional(unnamed, f"solution.at({texts}, {{}})")
         return self._kind.derivatives(self.evaluation, names, coordinates)
 
     def plot(self) -> Pictures:
-        """The figures that `pinnkit train` writes, by name: `solution`, `slices`, `losses`; a notebook shows them all."""
+        """Return the figures of `pinnkit train` by name: `solution`, `slices`, `losses`; a notebook shows them all."""
         from pinnkit.runs.figures import all_figures  # matplotlib takes most of a second
 
         return all_figures(self.evaluation, self.history)
@@ -115,15 +115,15 @@ class Solution:
         It holds the problem itself: the file of its class, or, of a class in a notebook or a script, its source.
 
         Args:
-            folder: empty, or not there yet.
+            folder: A folder that is empty or does not exist.
 
         Returns:
             The path of the folder.
 
         Raises:
-            UsageError: the folder is taken or cannot be written, or the problem's source cannot be found.
+            UsageError: The folder is taken or cannot be written, or the problem's source cannot be found.
         """
-        refuse_taken(Path(folder), "folder")
+        require_free_folder(Path(folder), "folder")
         target = RunFolder.create(self.run.problem.name, Path(folder))
         describe_run(self.run, target, self._opened, ["Solution.save"])
         save_results(self.evaluation, self.history, target)
@@ -150,22 +150,24 @@ class Solution:
     def _repr_html_(self) -> str:
         return as_html(self.evaluation)
 
-    def _refuse_unnamed(self, values: Sequence[Any], form: str) -> NoReturn:
+    def _refuse_positional(self, values: Sequence[Any], form: str) -> NoReturn:
         """Raise UsageError for coordinates without their names; `form`: the call, {} where they belong."""
         problem = self.evaluation.problem
         names = self._kind.arguments(problem)
         numbers = len(values) == len(names) and all(isinstance(v, (int, float)) for v in values)
-        given = ", ".join(f"{n}={v}" for n, v in zip(names, values if numbers else ["..."] * len(names), strict=True))
+        arguments = ", ".join(
+            f"{n}={v}" for n, v in zip(names, values if numbers else ["..."] * len(names), strict=True)
+        )
         raise UsageError(
-            f"The solution is called with {_counted(len(values), 'value')} without a name.",
+            f"The solution is called with {_quantity(len(values), 'value')} without a name.",
             expected="each coordinate by its name: " + ", ".join(names),
-            do=f"Write {form.format(given)}.",
+            do=f"Write {form.format(arguments)}.",
         )
 
 
 @user_call
 def check(problem: Problem, *, model: AnyModel | None = None, recipe: Recipe | None = None) -> Checked:
-    """Everything that can be known before training: printed as a table, and returned.
+    """Check a problem before training; the findings are printed as a table, and returned.
 
     Raises UsageError for what training could not mend.
     """
@@ -183,14 +185,14 @@ def diagnose(
     seed: int = 0,
     settings: Settings | None = None,
 ) -> Diagnosis:
-    """Is the network, on this problem, fit to train? Tables are printed; findings returned.
+    """Diagnose whether the network is fit to train on a problem; tables are printed, and findings returned.
 
     `pinnkit.figures.diagnosis.diagnosis_figures(findings)` draws them. Raises UsageError for a mistake in the problem.
     """
     from pinnkit.figures.diagnosis import print_diagnosis  # matplotlib takes most of a second
 
-    own_model, own_recipe = own_settings(problem)
-    objective, _ = described(problem, model or own_model, recipe or own_recipe, seed)
+    own_model, own_recipe = settings_of_problem(problem)
+    objective, _ = build_objective(problem, model or own_model, recipe or own_recipe, seed)
     findings = kind_of(problem).diagnose(objective, settings or Settings(), seed, lambda name: None)
     print_diagnosis(_console(), findings)
     return findings
@@ -213,23 +215,23 @@ def train(
     `pinnkit resume` goes on with it. SIGTERM and SIGHUP save the state and end the program (SystemExit).
 
     Args:
-        problem: an instance of a pk.Problem.
-        model: the options of the network, instead of the problem's own.
-        recipe: the recipe, instead of the problem's own.
-        seed: random seed of the initial weights and of the collocation points.
-        out: folder for the run, empty or not there yet; without it everything stays in memory, and `Solution.save` writes it.
-        progress: show loss, error, speed and time left; by default where someone is watching (terminal, notebook).
-        hooks: functions that are called with (run, report) after each chunk of steps; an exception in one ends training.
+        problem: An instance of a pk.Problem.
+        model: The options of the network, instead of the problem's own.
+        recipe: The recipe, instead of the problem's own.
+        seed: Random seed of the initial weights and of the collocation points.
+        out: Folder for the run, empty or new; without it everything stays in memory, and `Solution.save` writes it.
+        progress: Show loss, error, speed and time left; by default where someone is watching (terminal, notebook).
+        hooks: Functions that are called with (run, report) after each chunk of steps; an exception in one ends training.
 
     Returns:
         The trained solution.
 
     Raises:
-        UsageError: a mistake in the problem, or a folder that is taken. What is probably a mistake is a warning
+        UsageError: A mistake in the problem, or a folder that is taken. What is probably a mistake is a warning
             (`warnings.warn`).
-        KeyboardInterrupt: a second Ctrl-C, which does not wait.
+        KeyboardInterrupt: A second Ctrl-C, which does not wait.
     """
-    refuse_taken(None if out is None else Path(out), "out")
+    require_free_folder(None if out is None else Path(out), "out")
     run = Run(problem, model, recipe, seed=seed)
     with record_opened_files() as opened:
         for warning in run.check().warnings:
@@ -254,41 +256,41 @@ def train(
 
 @user_call
 def load(folder: str | Path, *, untrained: bool = False) -> Solution:
-    """The solution of a run folder that `pinnkit train` wrote (`runs/NAME` stands for its latest run).
+    """Return the solution of a run folder that `pinnkit train` wrote (`runs/NAME` stands for its latest run).
 
     This executes the problem file that the folder holds: load no folder from somebody whose code you would not run.
 
     Args:
-        folder: of the run.
-        untrained: whether a network that has not been trained, the only one that can be read, will do.
+        folder: Path of the run folder.
+        untrained: Whether a network that has not been trained, the only one that can be read, will do.
 
     Raises:
-        UsageError: the folder is missing or damaged, or holds no trained network that can be read.
+        UsageError: The folder is missing or damaged, or holds no trained network that can be read.
     """
     source = RunFolder.open(str(folder))
-    run = restored(source)
-    newest = restored_state(source, run)
+    run = restore_run(source)
+    newest = restore_state(source, run)
     state = newest.state
     if int(state.step) == 0 and run.recipe.steps and not untrained:
         raise UsageError(
             "The run folder holds no trained network: the only state that can be read is that before the first step."
             + (f" {newest.remark}" if newest.remark else ""),
-            where=shown_path(source.path),
+            where=display_path(source.path),
             expected="a run that has been trained",
-            do=f"Train it: pinnkit resume {shown_path(source.path)}. For the untrained network: pk.load(..., untrained=True), "
+            do=f"Train it: pinnkit resume {display_path(source.path)}. For the untrained network: pk.load(..., untrained=True), "
             "or pinnkit export --untrained.",
         )
     if newest.remark:
         warnings.warn(newest.remark, stacklevel=CALLER)
     summary = source.summary() or {}
     ended = run.trainer.over(state) or bool(summary.get("diverged"))
-    unknowns = _known_intervals(run, summary, int(state.step))
+    unknowns = _intervals_in_summary(run, summary, int(state.step))
     evaluation = run.evaluate(state, diverged=bool(summary.get("diverged")), interrupted=not ended, unknowns=unknowns)
     return Solution(run, evaluation, list(source.metrics()))
 
 
-def _known_intervals(run: Run, summary: Mapping[str, Any], step: int) -> dict[str, Estimate]:
-    """The estimates that a summary of the same step holds, which take a while to compute again; {} where it has none."""
+def _intervals_in_summary(run: Run, summary: Mapping[str, Any], step: int) -> dict[str, Estimate]:
+    """Return the estimates in a summary of the same step, which take a while to compute again; {} where it has none."""
     try:
         entries = summary["unknowns"] if summary["steps"] == step else {}
         known = {name: estimate_of(entries[name]) for name in run.problem.unknowns()}
@@ -297,7 +299,7 @@ def _known_intervals(run: Run, summary: Mapping[str, Any], step: int) -> dict[st
     return {} if any(e.reason == LEFT_OUT for e in known.values()) else known
 
 
-def _counted(count: int, what: str) -> str:
+def _quantity(count: int, what: str) -> str:
     return f"{count} {what}" + ("" if count == 1 else "s")
 
 

@@ -15,7 +15,7 @@ from pinnkit.runs.folder import RunFolder
 
 
 def usable_summary(summary: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
-    """The summary itself. Raises UsageError where it lacks what `show` prints or a run needs to go on."""
+    """Return the summary itself. Raises UsageError where it lacks what `show` prints or a run needs to go on."""
     try:
         print_summary(Console(file=io.StringIO()), summary, folder.path)
         kinds = {
@@ -32,12 +32,12 @@ def usable_summary(summary: dict[str, Any], folder: RunFolder) -> dict[str, Any]
         if not 0 <= summary["exit_status"] < 128 or not all(isinstance(event, str) for event in summary["events"]):
             raise ValueError("exit_status or events")
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise folder.damaged("summary.json", f"{type(error).__name__}: {error}") from None
+        raise folder.damage_error("summary.json", f"{type(error).__name__}: {error}") from None
     return summary
 
 
 def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[str, Any]:
-    """What summary.json holds."""
+    """Return the content of summary.json."""
     state, errors, short = evaluation.state, evaluation.errors, evaluation.short
     return {
         "problem": evaluation.problem.name,

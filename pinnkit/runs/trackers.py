@@ -18,7 +18,7 @@ from pinnkit.training.tracker import TrackedRun, Tracker
 from pinnkit.training.trainer import Report
 
 CHECKPOINT_SECONDS = 30.0
-"""Time between two checkpoints."""
+"""Seconds between two checkpoints."""
 
 Hook = Callable[[Run, Report], None]
 """A function that is called after each chunk of steps."""
@@ -29,12 +29,12 @@ class Metrics(Tracker):
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
-        """All rows, those of the run's past among them."""
+        """All rows, those from before a resumption among them."""
         self.writer: FolderWriter | None = None
         self._unwritten: list[dict[str, Any]] = []
 
-    def written(self) -> list[dict[str, Any]]:
-        """The rows that are in the file."""
+    def rows_in_file(self) -> list[dict[str, Any]]:
+        """Return the rows that are in the file."""
         return self.rows[: len(self.rows) - len(self._unwritten)]
 
     def log(self, report: Report, row: Mapping[str, Any]) -> None:
@@ -94,10 +94,10 @@ class PrintedSummary(Tracker):
         self.console, self.folder = console, folder
 
     def start(self, run: TrackedRun) -> None:
-        """Nothing is printed before the end."""
+        """Print nothing: results come at the end."""
 
     def log(self, report: Report, row: Mapping[str, Any]) -> None:
-        """Nothing is printed before the end."""
+        """Print nothing: results come at the end."""
 
     def close(self, summary: Mapping[str, Any] | None) -> None:
         """Print the summary."""

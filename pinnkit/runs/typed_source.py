@@ -25,20 +25,20 @@ PLAIN = (bool, int, float, complex, str, type(None))
 """Values that are written as they are; a line that computed them need not run again."""
 
 
-def is_typed(cls: type[Problem]) -> bool:
-    """Whether a class belongs to the program that runs (a notebook, a script, an interpreter), not to a module."""
+def is_of_main_module(cls: type[Problem]) -> bool:
+    """Return whether a class belongs to the program that runs (a notebook, a script, an interpreter), not to a module."""
     return cls.__module__ == "__main__"
 
 
-def typed_source(cls: type[Problem], further: Sequence[type] = ()) -> str:
-    """The text of a file with a class of the running program, and with everything that the class needs.
+def source_of_main_class(cls: type[Problem], further: Sequence[type] = ()) -> str:
+    """Return the text of a file with a class of the running program, and with everything that the class needs.
 
     Args:
-        cls: the class of the problem.
-        further: classes whose objects the run has too; those of the running program are written beside it.
+        cls: The class of the problem.
+        further: Classes whose objects the run has too; those of the running program are written beside it.
 
     Raises:
-        UsageError: something that it needs cannot be written down.
+        UsageError: Something that it needs cannot be written down.
     """
     if "<locals>" in cls.__qualname__:
         raise UsageError(
@@ -53,7 +53,12 @@ def typed_source(cls: type[Problem], further: Sequence[type] = ()) -> str:
             collector.add(wanted.__name__)
     heading = f'"""The problem {cls.__name__}, as it was when its run was started."""\n\n'
     # Imports of the future hold for a whole file, and come first.
-    return heading + "from __future__ import annotations\n\n" * _postponed() + "\n\n".join(collector.pieces) + "\n"
+    return (
+        heading
+        + "from __future__ import annotations\n\n" * _postpones_annotations()
+        + "\n\n".join(collector.pieces)
+        + "\n"
+    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class _Definition:
 
 
 class _Collector:
-    """Gathers the statements that a name needs, each behind those that it needs itself."""
+    """A collector of the statements that a name needs, each behind those that it needs itself."""
 
     def __init__(self, values: Mapping[str, Any], definitions: Mapping[str, _Definition], cls: type) -> None:
         self.values, self.definitions, self.cls = values, definitions, cls
@@ -105,7 +110,7 @@ class _Collector:
 
 
 def _definitions() -> dict[str, _Definition]:
-    """What gives the names of the running program their values; where several statements do, the last one."""
+    """Return the statement that gives each name of the running program its value; the last one where there are several."""
     definitions: dict[str, _Definition] = {}
     for text in _program():
         try:
@@ -119,7 +124,7 @@ def _definitions() -> dict[str, _Definition]:
 
 
 def _program() -> Iterator[str]:
-    """The text of the running program: the cells of a notebook in the order in which they ran, or the script."""
+    """Yield the text of the running program: the cells of a notebook in the order in which they ran, or the script."""
     main = sys.modules["__main__"]
     cells = getattr(main, "In", None)
     if isinstance(cells, list):  # IPython's history, in which magics have become calls
@@ -135,7 +140,7 @@ def _program() -> Iterator[str]:
 
 
 def _names_given_by(statement: ast.stmt) -> Iterator[str]:
-    """The names that a statement binds."""
+    """Yield the names that a statement binds."""
     match statement:
         case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.AsyncFunctionDef(name=name):
             yield name
@@ -148,13 +153,13 @@ def _names_given_by(statement: ast.stmt) -> Iterator[str]:
 
 
 def _text_of(statement: ast.stmt, text: str) -> str:
-    """The lines of a statement, its decorators among them."""
+    """Return the lines of a statement, its decorators among them."""
     first = min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", []))])
     return "\n".join(text.splitlines()[first - 1 : statement.end_lineno])
 
 
 def _global_names(text: str) -> list[str]:
-    """The names that a piece of code takes from its module, in order of the alphabet."""
+    """Return the names that a piece of code takes from its module, in order of the alphabet."""
     names: set[str] = set()
 
     def visit(table: symtable.SymbolTable) -> None:
@@ -170,7 +175,7 @@ def _global_names(text: str) -> list[str]:
 
 
 def _is_importable(value: Any) -> bool:
-    """Whether a value can be imported by its own name from a module: what `from pinnkit import *` brings, say."""
+    """Return whether a value can be imported by its own name from a module: what `from pinnkit import *` brings, say."""
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or module == "__main__" or "." in name:
         return False
@@ -181,12 +186,12 @@ def _is_importable(value: Any) -> bool:
 
 
 def _plain(value: Any) -> str:
-    """A number or a text as Python reads it."""
+    """Return a number or a text as Python reads it."""
     text = repr(value)
     return f'float("{text}")' if text in ("inf", "-inf", "nan") else text
 
 
-def _postponed() -> bool:
-    """Whether the running program has postponed the evaluation of annotations."""
+def _postpones_annotations() -> bool:
+    """Return whether the running program has postponed the evaluation of annotations."""
     flag = getattr(sys.modules["__main__"], "annotations", None)
     return type(flag).__name__ == "_Feature"

@@ -1,4 +1,4 @@
-"""Which versions a run is made with."""
+"""The versions of Python and of packages that a run is made with."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ PACKAGES = ("pinnkit", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that make a run's numbers."""
+    """Return the versions of Python and of the packages that make a run's numbers."""
     return {"python": platform.python_version(), **{package: version_of(package) for package in PACKAGES}}
 
 
 def version_of(package: str) -> str:
-    """The installed version of a package."""
+    """Return the installed version of a package."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -14,7 +14,7 @@ from pinnkit.training.tracker import Tracker
 
 
 def collect_trackers() -> dict[str, type[Tracker]]:
-    """The trackers of this folder, by their names."""
+    """Return the trackers of this folder, by their names."""
     trackers: dict[str, type[Tracker]] = {}
     for file in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{file.name}")

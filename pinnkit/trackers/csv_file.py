@@ -59,7 +59,7 @@ class CsvFile(Tracker):
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of metrics with one entry per number: "loss", "terms.heat", "errors.u"."""
+    """Return a row of metrics with one entry per number: "loss", "terms.heat", "errors.u"."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
         flat |= {f"{name}.{k}": v for k, v in _flat(value).items()} if isinstance(value, Mapping) else {name: value}

@@ -1,1 +1,1 @@
-"""Training: recipe, state, compiled step, loop, solution."""
+"""Training: the recipe, the state, the compiled chunk of steps, the loop, and the schedules of several phases."""

@@ -1,4 +1,8 @@
-"""The training loop: a generator over compiled chunks. What to do with each report is the caller's business."""
+"""The training loop: a generator over compiled chunks of steps, with a report after each.
+
+How steps are cut into chunks depends on the clock, and the numbers of a run must not: a resumed run is the uninterrupted one, to
+the bit. So whatever changes a run happens at exact steps, from the state alone. See docs/decisions/loop.md.
+"""
 
 from __future__ import annotations
 
@@ -19,40 +23,41 @@ from pinnkit.parallel.devices import replicate
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Reached
 from pinnkit.training.state import BestPlace, GoodPlace, TrainState, all_finite
-from pinnkit.training.step import LONGEST, Chunk, ChunkResult, compiled_chunk
+from pinnkit.training.step import LONGEST, Chunk, ChunkResult, compile_chunk
 from pinnkit.training.trainer import Ending, Report, Trainer
 from pinnkit.weighting import drop_weights, weigher
 
 RESCUES = 3
-"""Times that a stage goes back after NaN or Inf before the run gives up."""
+"""Number of times that a stage goes back after NaN or Inf before the run gives up: its steps are then 1000 times smaller."""
 SNAPSHOT = 100
-"""Steps between two places to which a run can go back."""
+"""Number of steps between two snapshots, to which a run can go back."""
 WORSE = 100.0
-"""A place whose loss is this many times the lowest is no good place: the run may be on its way to NaN."""
+"""A state whose loss is this many times the lowest is not kept as a snapshot: the run may be on its way to NaN."""
 REVIVAL = 5
-"""A stage that stalls again within this many steps of a redraw is over."""
+"""A stage that stalls again within this many steps of a resampling is over."""
 CHUNK_SECONDS = 1.0
-"""A chunk should take about this long: often enough for a live display, rarely enough to cost nothing."""
+"""Intended duration of a chunk: short enough for a live display, long enough for its overhead to vanish."""
 PROGRESS = 0.9
-"""Points just drawn show progress where the loss on them is below this part of the lowest on such points so far."""
+"""A resampling shows progress where the loss on its points is below this part of the lowest such loss so far."""
 LOOK = 20
-"""Steps between two looks at the error, at the least: one costs as much as some steps."""
+"""Least number of steps between two measurements of the error: one costs as much as some steps."""
 HELD_OUT_DRAW = 2**30
-"""Draws from this number on are for evaluation: no training takes so many steps."""
+"""Numbers of draws for evaluation begin here: no training takes so many steps."""
 BETTER = 0.01
 """An earlier state is better than the last one where its loss on held-out points is below this part of the last one's.
 
-Clearly below: a network that bends between its points has large residuals there, and may be nearer to the solution all the same.
+Not a tenth: a network that oscillates between its points has large residuals there, and may be nearer to the solution all the
+same. In a decay with 32 points the ratio was 67, and the earlier state was the worse one.
 """
 HELD_OUT = 2
-"""Draws of held-out points on which the two are compared."""
+"""Number of draws of held-out points on which the two are compared."""
 FIRST = 10
-"""Steps of a stage's first chunk, whose speed is not known yet."""
+"""Number of steps of a stage's first chunk, whose speed is not known yet."""
 
 
 @dataclass
 class _Program:
-    """The compiled functions of a stage, at one scale of its steps."""
+    """The compiled functions of a stage, at one scale of its steps; `warm` once they have been compiled."""
 
     init: Any
     chunk: Chunk
@@ -60,15 +65,14 @@ class _Program:
 
 
 class Loop(Trainer):
-    """Trains one network on one objective by one recipe.
+    """A trainer of one network on one objective by one recipe.
 
     Args:
-        objective: the loss.
-        recipe: stages, sampling and weightings.
-        seed: random seed of the collocation points.
-        reached: whether parameters are as accurate as was asked for; asked when points are drawn, at exact steps, so that a
-            run does not depend on the clock. None trains to the end of the recipe.
-        history: the fields that the network continues; None where there is nothing before it.
+        objective: The loss.
+        recipe: Stages, sampling and weightings.
+        seed: Random seed of the collocation points.
+        reached: The test of the requested accuracy, called when points are resampled. None trains to the end of the recipe.
+        history: The fields that the network continues; None where there is nothing before it.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Loop(Trainer):
         history: InitialHistory | None = None,
     ) -> None:
         self.objective, self.recipe, self.seed, self.reached = objective, recipe, seed, reached
+        # Replicated, as all arrays of a state: arguments placed otherwise would compile a second program, with other sums.
         self.history, self.initial_parameters = replicate(history), objective.network.initial_parameters
         self.sampler = point_sampler(objective, recipe.sampling)
         self.weigher = weigher(objective, recipe.weighting)
@@ -88,12 +93,14 @@ class Loop(Trainer):
         self._mean_squares = jax.jit(objective.mean_squares)
         self._slopes = jax.jit(jax.jacrev(lambda p, points: (objective.mean_squares(p, points),) * 2, has_aux=True))
         self._programs: dict[tuple[int, float], _Program] = {}
-        self._renewals: set[bool] = set()  # which have been compiled: of weights alone, of points too
+        # Renewals whose programs have been compiled: False for weights alone, True for points too.
+        self._renewals: set[bool] = set()
         for stage in recipe.stages:
             stage.fits(objective.network.count(), objective.network.working)
 
     def with_history(self, history: InitialHistory, initial_parameters: Parameters, reached: Reached | None) -> Loop:
-        """A loop that continues another history, from other parameters, with the same compiled programs."""
+        """Return a loop that continues another history, from other parameters, with the same compiled programs."""
+        # A shallow copy shares the programs: they take the history and the parameters as arguments, not as constants.
         loop = copy(self)
         loop.history, loop.initial_parameters, loop.reached = replicate(history), initial_parameters, reached
         return loop
@@ -104,25 +111,27 @@ class Loop(Trainer):
         return self.objective.network
 
     def objectives(self, state: TrainState) -> list[tuple[AnyObjective, Parameters]]:
-        """The objective, with the parameters of the state."""
+        """Return the objective, with the parameters of the state."""
         return [(self.objective, state.params)]
 
     def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
-        """RMS of each term on the training points, and over so many draws of fresh ones."""
+        """Return the RMS of each term on the training points, and over a number of draws of held-out points."""
         training = residual_rms(self.mean_squares, state.params, [state.points])
         return training, self.held_out_residuals(state.params, draws)
 
     def held_out_residuals(self, params: Parameters, draws: int) -> dict[str, float]:
-        """RMS of each term on points that no training of this seed sees."""
+        """Return the RMS of each term on points that no training of this seed uses."""
         return residual_rms(self.mean_squares, params, self.held_out_points(draws))
 
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, float]:
-        """Mean squared residual of each term, in the order of the problem."""
-        found = self._mean_squares(params, drop_weights(points))
-        return {term: float(found[term]) for term in self.objective.terms}
+        """Return the mean squared residual of each term, in the order of the problem."""
+        # Without the points' weights, so that losses can be compared from one update of the weights to the next. In the order of
+        # the problem, since JAX sorts the keys of a dict that a program returns.
+        squares = self._mean_squares(params, drop_weights(points))
+        return {term: float(squares[term]) for term in self.objective.terms}
 
     def start(self) -> TrainState:
-        """The state before the first step."""
+        """Return the state before the first step."""
         counters = ("step", "drawn", "stage", "stage_step", "rescues", "stage_rescues", "without_progress")
         zero: dict[str, Any] = dict.fromkeys(counters, np.asarray(0))
         zero |= {"fresh_loss": np.asarray(np.inf), "over": np.asarray(False)}
@@ -136,59 +145,64 @@ class Loop(Trainer):
         return self._enter_stage(TrainState(params, (), points, weighting, good, best, **zero, **clock), 0)
 
     def like(self, stage: int) -> TrainState:
-        """A state of the given stage with the right shapes, for reading a checkpoint into."""
+        """Return a state of the given stage with the right shapes, for reading a checkpoint into."""
         return self._with_new_optimiser(self.start().with_counters(stage=stage))
 
     def over(self, state: TrainState) -> bool:
-        """Whether all stages are done."""
+        """Return whether all stages are done."""
         return bool(state.over)
 
     def better(self, state: TrainState) -> TrainState:
-        """The state, with its best parameters so far where these are clearly better than its last ones.
+        """Return the state, with its best parameters so far where these are clearly better than its last ones.
 
-        A redraw can set training back, and so can a curve that the last points do not show: what counts is the loss on
-        points that no step has used.
+        A resampling can set training back, and so can oscillations between the last points: what counts is the loss on held-out
+        points.
         """
         if not np.isfinite(state.best.loss) or int(state.best.step) == int(state.step):
             return state
         best, last = (self.held_out_loss(params) for params in (state.best.params, state.params))
+        # `not <`, so that NaN of the best state keeps the last one; a last state that is not finite loses in any case.
         if not best < BETTER * last and np.isfinite(last):
             return state
         return replace(state, params=state.best.params)
 
     def held_out_loss(self, params: Parameters) -> float:
-        """The loss on points that no training of this seed sees."""
+        """Return the loss on points that no training of this seed uses."""
         squares = [self.mean_squares(params, points) for points in self.held_out_points(HELD_OUT)]
         return float(np.mean([self._loss(s) for s in squares]))
 
     def adopt(self, state: TrainState, before: Recipe) -> TrainState:
-        """The state of a run with another recipe, from which this loop goes on.
+        """Return the state of a run with another recipe, from which this loop goes on.
 
         With more steps and nothing else changed the run is the one that had these steps from the start, to the bit.
 
         Args:
-            state: the state to go on from.
-            before: the recipe with which the state was made; its stages are the first of this recipe's.
+            state: The state to go on from.
+            before: The recipe with which the state was made; its stages are the first of this recipe's.
         """
         over, step = bool(state.over), int(state.step)
+        # Ended before its steps were done (patience, a low loss, a stall, the accuracy). With more steps from the start it would
+        # have ended there too: there is no run that it has to equal, and patience begins anew.
         early = over and int(state.stage_step) < before.stages[int(state.stage)].steps
         if over and len(self.recipe.stages) > len(before.stages):
             state = self._enter_stage(state, int(state.stage) + 1)
         state = state.with_counters(over=False)
         stage = self._stage(state)
-        resampled = self.recipe.sampling != before.sampling or self.recipe.weighting != before.weighting
-        another_loss = resampled or self.recipe.weights != before.weights
-        if another_loss:  # what the losses were says nothing about those to come
+        another_sampling = self.recipe.sampling != before.sampling or self.recipe.weighting != before.weighting
+        another_loss = another_sampling or self.recipe.weights != before.weights
+        if another_loss:  # earlier losses say nothing about later ones
             state = replace(state, best=replace(state.best, loss=np.asarray(np.inf))).with_good_place(np.inf)
         if another_loss or early:
             state = state.with_counters(without_progress=0, fresh_loss=np.inf)
+        # `eval_shape`: the state of a quasi-Newton method may be a matrix that fits into the memory only once.
         if not _have_same_shapes(jax.eval_shape(self._program(state).init, state.params), state.optimiser):
             state = self._with_new_optimiser(state)
-        if resampled:
+        if another_sampling:
             points = replicate(self.sampler.init(self._key(step), self.history))
             weighting, points = replicate(self.weigher.init(state.params, points))
             state = replace(state, points=points, weighting=weighting).with_counters(drawn=step).with_good_place(np.inf)
         elif over and step:
+            # A run that ended at this step did not resample any more; one with more steps from the start would have done so here.
             redraw = self._redraw(stage)
             draw = redraw > 0 and step % redraw == 0
             if draw or any(self.weigher.due(step)):
@@ -196,20 +210,22 @@ class Loop(Trainer):
         if another_loss:
             keeps = stage.outlives_points
             state = replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._with_new_optimiser(state)
-        # Somebody asked for it to go on: patience begins anew.
+        # A run that is continued by hand after its patience ended gets it anew: otherwise it would end at the next resampling.
         return state.with_counters(without_progress=0) if 0 < stage.patience <= int(state.without_progress) else state
 
     def held_out_points(self, count: int) -> list[PointSets]:
-        """Draws of points, as many in each as in training, that no training of this seed sees."""
+        """Return draws of points that no training of this seed uses, each with as many points as in training."""
         return [self.sampler.init(self._key(HELD_OUT_DRAW + i), self.history) for i in range(count)]
 
-    def resampled(self, state: TrainState, count: int) -> list[PointSets]:
-        """The same, but drawn and weighed as training does it: more of them where the residual is large."""
+    def sample_like_training(self, state: TrainState, count: int) -> list[PointSets]:
+        """Return draws of held-out points, sampled and weighted as in training: more of them where the residual is large."""
+        # No update of the weightings: their state belongs to the training. Keys apart from those of `held_out_points`, below 2^32
+        # (`fold_in` takes 32 bits).
         never = (False,) * len(self.recipe.weighting)
         return [self._resample(state, self._key(2 * HELD_OUT_DRAW + i), never)[1] for i in range(count)]
 
     def run(self, state: TrainState) -> Iterator[Report]:
-        """Reports, one a chunk, until the recipe is over or training diverged.
+        """Yield a report per chunk, until the recipe is over or training diverged.
 
         What happens at a step depends on the state alone, never on how the steps were cut into chunks.
         """
@@ -219,19 +235,20 @@ class Loop(Trainer):
             began, compiling = time.perf_counter(), float(state.compile_seconds)
             result, squares = self._chunk(state, min(length, self._room(state)))
             stepping = time.perf_counter() - began
-            # What the last step of a chunk led to shows in the sizes after it only.
+            # A step checks the value before it. What the last step of a chunk led to shows in the residuals after it only.
             failed = bool(result.failed) or not np.isfinite(self._loss(squares))
             report = self._rescue(state, result) if failed else self._finish_chunk(state, result, squares)
-            # Drawing points anew is a part of training, compiling what draws them is not.
+            # Resampling is a part of training, compiling its programs is not.
             seconds = time.perf_counter() - began - (float(report.state.compile_seconds) - compiling)
             state = report.state.with_counters(seconds=float(report.state.seconds) + seconds)
             yield replace(report, state=state, seconds=seconds)
             if report.diverged:
                 return
+            # After an event the speed is unknown: another optimiser, or another scale of the steps.
             length = FIRST if report.event else _next_length(length, int(result.steps), stepping)
 
     def _finish_chunk(self, state: TrainState, result: ChunkResult, squares: dict[str, float]) -> Report:
-        """After a chunk without NaN: the new state, and the next stage or new points where they are due."""
+        """Return the report of a chunk without NaN, with the next stage, new points or new weights where they are due."""
         stage, steps = self._stage(state), int(result.steps)
         losses, loss = np.asarray(result.losses)[:steps], self._loss(squares)
         state = replace(state, params=result.params, optimiser=result.optimiser).with_counters(
@@ -239,12 +256,15 @@ class Loop(Trainer):
         )
         if int(state.step) % SNAPSHOT == 0 and loss <= WORSE * float(state.good.loss):
             state = state.with_good_place(min(loss, float(state.good.loss)))
+        # `done` means a low loss or a stall. The low loss is read off the optimiser's own value, with the points' weights.
         low = losses.size > 0 and bool(losses[-1] < stage.loss_below)
         stalled = bool(result.done) and not low
         redraw = self._redraw(stage)
         draw = redraw > 0 and int(state.step) % redraw == 0
         if stalled and redraw and int(state.step) - int(state.drawn) > REVIVAL:
-            draw = True  # new points may open the way again
+            # A line search that finds no decrease has often exhausted these points, not the problem. The step of a stall is
+            # exact as well: it follows from the numbers of the run, not from the clock.
+            draw = True
         due = draw or any(self.weigher.due(int(state.step)))
         reason = self._ending(state, stage, low=low, stalled=stalled and not due, drawn=draw)
         if reason is None:
@@ -266,24 +286,27 @@ class Loop(Trainer):
         return Report(state, stage.name, losses, squares, loss, event=event)
 
     def _ending(self, state: TrainState, stage: Optimiser, *, low: bool, stalled: bool, drawn: bool) -> Ending | None:
-        """Why the stage is over at this step; None where it goes on."""
+        """Return the reason why the stage is over at this step; None where it continues."""
         if low:
             return Ending.LOSS_IS_LOW
         if stalled:
             return Ending.NO_DECREASE
+        # Measured at the first resampling after every LOOK-th step, not at each: methods whose step counts for many resample so
+        # often that the measurements would cost more than the steps.
         step, looked = int(state.step), int(state.step) - self._redraw(stage)
         if drawn and step // LOOK > looked // LOOK and self.reached is not None and self.reached(state.params):
             return Ending.ACCURATE
         return Ending.ALL_STEPS if int(state.stage_step) >= stage.steps else None
 
     def _rescue(self, state: TrainState, result: ChunkResult) -> Report:
-        """After NaN or Inf: back to the last good place with a smaller step; the end after RESCUES times."""
+        """Return the report of a failure: the last snapshot, with smaller steps; the end after RESCUES of them."""
         step, good, stage = int(state.step) + int(result.steps) + 1, state.good, self._stage(state)
         diverged = int(state.stage_rescues) >= RESCUES
         again = 0 if diverged else 1
         back = replace(state, params=good.params, points=good.points, weighting=good.weighting).with_counters(
             step=int(good.step),
             stage_step=int(good.stage_step),
+            # The snapshot does not say when its points were sampled; that was not after it.
             drawn=min(int(good.step), int(state.drawn)),
             rescues=int(state.rescues) + again,
             stage_rescues=int(state.stage_rescues) + again,
@@ -294,15 +317,16 @@ class Loop(Trainer):
         else:
             event += f"; back to step {int(good.step)} with steps {back.step_scale:g} times as large"
             event += f" (rescue {int(back.stage_rescues)} of {RESCUES})"
+        # The optimiser's state led to NaN, and its moments or its matrix may hold some: it starts anew.
         back = self._with_new_optimiser(back)
         squares = self.mean_squares(back.params, back.points)
         return Report(back, stage.name, np.array([]), squares, self._loss(squares), event=event, diverged=diverged)
 
     def _culprit(self, state: TrainState, result: ChunkResult) -> str:
-        """The terms that are not finite before the failed step, else those whose gradient is not; then after it."""
+        """Return the terms that are not finite before the failed step, else those whose gradient is not; then after it."""
         for params in (result.params, result.attempt):
             if not bool(all_finite(params)):
-                continue  # NaN parameters make every term NaN: that names nothing
+                continue  # NaN parameters make every term NaN: no term would be the culprit
             slopes, squares = self._slopes(params, state.points)
             bad = [t for t, v in squares.items() if not np.isfinite(v)]
             bad = bad or [t for t, slope in slopes.items() if not bool(all_finite(slope))]
@@ -311,56 +335,62 @@ class Loop(Trainer):
         return "the optimiser's update"
 
     def _enter_stage(self, state: TrainState, stage: int) -> TrainState:
-        """The state at the start of a stage, or of the next one that has steps to do; over where there is none."""
+        """Return the state at the start of a stage, or of the next one that has steps to do; over where there is none."""
         stages = self.recipe.stages
         following = next((i for i in range(stage, len(stages)) if stages[i].steps > 0), None)
         if following is None:
             return state.with_counters(over=True)
-        begun = state.with_counters(
+        started = state.with_counters(
             stage=following, stage_step=0, stage_rescues=0, fresh_loss=np.inf, without_progress=0
         )
-        return self._with_new_optimiser(begun).with_good_place(np.inf)
+        return self._with_new_optimiser(started).with_good_place(np.inf)
 
     def _with_new_optimiser(self, state: TrainState) -> TrainState:
-        """The state with a new optimiser."""
+        """Return the state with a new optimiser."""
         return replace(state, optimiser=replicate(self._program(state).init(state.params), shares=True))
 
     def _renew(self, state: TrainState, draw: bool) -> TrainState:
-        """The state with new points or new weights: another objective for the optimiser."""
+        """Return the state with new points or new weights, which are another objective for the optimiser."""
         began, compiled = time.perf_counter(), draw in self._renewals
         self._renewals.add(draw)
         step, due = int(state.step), self.weigher.due(int(state.step))
         if draw:
             weighting, points = self._resample(state, self._key(step), due)
-            # Where a run would go back to may look worse on the new points than on the old ones.
+            # Losses on other points cannot be compared: the snapshot's would let no later state take its place.
             state = replace(state, good=replace(state.good, loss=np.asarray(np.inf))).with_counters(drawn=step)
         else:
             weighting, points = self.weigher.update(state.weighting, state.params, state.points, due, False)
         weighting, points = replicate((weighting, points))
         state = replace(state, points=points, weighting=weighting)
+        # Before any step uses the points: only then are they held-out points.
         if draw and self._stage(state).patience:
             state = self._measure_progress(state)
+        # Moments or a quasi-Newton matrix can outlive the points on which they were built, a stored value cannot (`invalidate`).
         keeps = self._stage(state).outlives_points
         state = replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._with_new_optimiser(state)
         spent = 0.0 if compiled else time.perf_counter() - began
         return state.with_counters(compile_seconds=float(state.compile_seconds) + spent)
 
     def _measure_progress(self, state: TrainState) -> TrainState:
-        """What the loss is where no step has made it small: the honest measure of progress."""
-        fresh, lowest = self._loss(self.mean_squares(state.params, state.points)), float(state.fresh_loss)
-        if fresh < float(state.best.loss):
-            state = replace(state, best=BestPlace(state.params, state.step, np.asarray(fresh)))
-        if fresh < PROGRESS * lowest:
-            return state.with_counters(fresh_loss=fresh, without_progress=0)
+        """Return the state with the patience counter and the best parameters after a resampling.
+
+        Both follow the loss on the new points, which no step has used: the honest measure of progress.
+        """
+        loss, lowest = self._loss(self.mean_squares(state.params, state.points)), float(state.fresh_loss)
+        if loss < float(state.best.loss):
+            state = replace(state, best=BestPlace(state.params, state.step, np.asarray(loss)))
+        if loss < PROGRESS * lowest:
+            return state.with_counters(fresh_loss=loss, without_progress=0)
         return state.with_counters(without_progress=int(state.without_progress) + 1)
 
     def _resample(self, state: TrainState, key: Any, due: tuple[bool, ...]) -> tuple[Any, PointSets]:
-        """New points with the weights that they get, and the weightings' states."""
+        """Return the weightings' states, and new points with their weights."""
         points = replicate(self.sampler.update(key, state.params, state.points, self.history))
         return self.weigher.update(state.weighting, state.params, points, due, True)
 
     def _key(self, step: int) -> Any:
-        """The random key of a step: a resumed run draws the same points as one that was never interrupted."""
+        """Return the random key of a step: a resumed run samples the same points as one that was never interrupted."""
+        # Not a key that is split in each draw: it would be another part of the state, and a rescue would have to set it back.
         return jax.random.fold_in(self.key, step)
 
     def _stage(self, state: TrainState) -> Optimiser:
@@ -370,44 +400,52 @@ class Loop(Trainer):
         return sum(self.objective.weights[t] * v for t, v in squares.items())
 
     def _program(self, state: TrainState) -> _Program:
+        # Made on demand, and for each scale of the steps: a learning rate is a constant of its program.
         stage, scale = key = int(state.stage), state.step_scale
         if key not in self._programs:
-            self._programs[key] = _Program(*compiled_chunk(self.objective, self.recipe.stages[stage], scale))
+            self._programs[key] = _Program(*compile_chunk(self.objective, self.recipe.stages[stage], scale))
         return self._programs[key]
 
     def _redraw(self, stage: Optimiser) -> int:
-        """Steps of a stage between two draws; 0 for never."""
+        """Return the number of steps of a stage between two resamplings; 0 for never."""
+        # A step of Levenberg-Marquardt does the work of many first-order ones: points are resampled as often per unit of work.
         every = self.recipe.sampling.redraw
         return max(1, every // stage.weight_of_a_step) if every else 0
 
     def _room(self, state: TrainState) -> int:
-        """Steps until something has to happen at an exact step: a redraw, new weights, a snapshot, the stage's end."""
+        """Return the number of steps to the next event: a resampling, new weights, a snapshot, the stage's end."""
+        # Multiples of an interval, not steps since the last event: then a resumed or rescued run has them at the same steps.
         intervals = (SNAPSHOT, self._redraw(self._stage(state)), *self.weigher.intervals)
         room = [every - int(state.step) % every for every in intervals if every]
         return min(LONGEST, self._stage(state).steps - int(state.stage_step), *room)
 
     def _warm_up(self, state: TrainState) -> TrainState:
-        """Compile what the state needs, if that has not been done: zero steps do, and change nothing."""
+        """Compile what the state needs, if that has not been done, by a chunk of zero steps, which changes nothing."""
         program, began = self._program(state), time.perf_counter()
         if program.warm:
             return state
         program.warm = True
+        # A call, since `lower().compile()` would not fill the cache of `jit`. The number of steps is a Python int here as later:
+        # an array of another dtype would compile the program again, in the middle of training.
         self._chunk(state, 0)
         return state.with_counters(compile_seconds=float(state.compile_seconds) + time.perf_counter() - began)
 
     def _chunk(self, state: TrainState, count: int) -> tuple[ChunkResult, dict[str, float]]:
-        """Some steps, and the size of each term after them."""
+        """Take steps; return their result, and the mean squared residual of each term after them."""
+        # Waits for the result: JAX returns before a program has ended, and the length of the next chunk follows from the time.
         result = self._program(state).chunk(state.params, state.optimiser, state.points, count)
         return jax.block_until_ready(result), self.mean_squares(result.params, state.points)
 
 
 def _have_same_shapes(one: Any, other: Any) -> bool:
-    """Whether two pytrees have the same structure, and arrays of the same shapes."""
+    """Return whether two pytrees have the same structure, and arrays of the same shapes."""
     a, b = jax.tree.leaves(one), jax.tree.leaves(other)
     same: bool = jax.tree.structure(one) == jax.tree.structure(other)  # type: ignore[operator]
     return same and [np.shape(leaf) for leaf in a] == [np.shape(leaf) for leaf in b]
 
 
 def _next_length(length: int, steps: int, seconds: float) -> int:
+    """Return the length of the next chunk, from the speed of the last one."""
+    # Within a factor of four, so that a hiccup of the machine makes no chunk of one step, nor one of a minute.
     rate = steps / max(seconds, 1e-9)
     return int(np.clip(rate * CHUNK_SECONDS, max(1, length // 4), min(LONGEST, 4 * length)))

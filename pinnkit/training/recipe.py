@@ -19,13 +19,13 @@ from pinnkit.validation import require_number
 from pinnkit.weighting import Causality, Weighting
 
 Precision = Literal["float64", "float32", "bfloat16", "float16"]
-SHORT = ("bfloat16", "float16")
-"""Of the network's products and activations alone; parameters, points and residuals are float32."""
+HALF_PRECISION = ("bfloat16", "float16")
+"""The formats of half precision: of the network's products and activations alone; all else is float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SingleOptions:
-    """What a recipe says in one value each; on the command line these options have no prefix."""
+    """The options of a recipe that are single values; on the command line they have no prefix."""
 
     precision: Precision = "float64"
     """Number format; the 16-bit formats apply only to the network's matrix products and activations."""
@@ -101,15 +101,16 @@ class Recipe(SingleOptions):
             _refuse(f"precision is {self.precision!r}", "one of " + ", ".join(get_args(Precision)))
 
     def _set_weighting(self) -> None:
-        given = (self.weighting,) if isinstance(self.weighting, Weighting) else self.weighting
-        for weighting in given if isinstance(given, (tuple, list)) else [given]:
+        weightings = (self.weighting,) if isinstance(self.weighting, Weighting) else self.weighting
+        for weighting in weightings if isinstance(weightings, (tuple, list)) else [weightings]:
             if not isinstance(weighting, Weighting):
                 _refuse(f"{weighting!r} is no weighting", "pk.GradientNorm(...), pk.NTK(...), pk.ResidualAttention(...),"
                         " pk.VariationalAttention(...) or pk.SelfAdaptive(...)")  # fmt: skip
-        names = [weighting.name for weighting in given]
+        names = [weighting.name for weighting in weightings]
         if twice := [name for name in names if names.count(name) > 1]:
             _refuse(f"the weighting '{twice[0]}' is there twice", "each weighting once", "Remove one of them.")
-        object.__setattr__(self, "weighting", tuple(sorted(given, key=lambda weighting: weighting.order)))
+        # Causality first: the others balance what it leaves of each time. The sort is stable, and keeps the user's order else.
+        object.__setattr__(self, "weighting", tuple(sorted(weightings, key=lambda weighting: weighting.order)))
 
     def _require_slices(self) -> None:
         """Raise UsageError where causal weights have more slices of time than there are points to fill them."""
@@ -123,7 +124,7 @@ class Recipe(SingleOptions):
 
     @property
     def dtype(self) -> jnp.dtype:
-        """Of parameters and points. Raises UsageError where JAX would silently give fewer digits than are asked for."""
+        """The dtype of parameters and points. Raises UsageError where JAX would silently give fewer digits than are asked for."""
         if self.precision == "float64" and not jax.config.read("jax_enable_x64"):
             raise UsageError(
                 "The recipe asks for float64, and JAX is set to 32 bits.",
@@ -131,23 +132,23 @@ class Recipe(SingleOptions):
                 expected='jax.config.update("jax_enable_x64", True) before anything else (the command line does it itself)',
                 do='Add that line at the top of the script or notebook, or use precision="float32".',
             )
-        if self.precision == "float32" and compilation.are_rounded():
+        if self.precision == "float32" and compilation.rounds_float32():
             raise UsageError(
                 f"The recipe asks for float32, and JAX rounds the factors of products to 3 digits on a {jax.default_backend()}.",
                 where="precision of the recipe",
                 expected=f'jax.config.update("{compilation.SETTING}", "{compilation.FULL}") (the command line does it itself)',
                 do='Add that line at the top of the script or notebook; "tensorfloat32" instead asks for the rounding.',
             )
-        return jnp.dtype("float32" if self.precision in SHORT else self.precision)
+        return jnp.dtype("float32" if self.precision in HALF_PRECISION else self.precision)
 
     @property
     def working(self) -> jnp.dtype:
-        """Of the network's products and activations."""
+        """The dtype of the network's products and activations."""
         return jnp.dtype(self.precision)
 
     @property
     def steps(self) -> int:
-        """The most steps of all stages, in all phases of the schedule."""
+        """The largest number of steps of all stages, in all phases of the schedule."""
         plain = sum(stage.steps for stage in self.stages)
         return self.schedule.total_steps(self.stages) if self.schedule else plain
 

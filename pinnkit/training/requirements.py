@@ -20,13 +20,13 @@ from pinnkit.training.recipe import Recipe
 from pinnkit.weighting import Causality
 
 NUMBERS_OF_A_POINT = 14
-"""Numbers that each point takes besides coordinates: measured with 10^5 to 10^6 points in two and six dimensions."""
+"""Numbers in memory per point besides its coordinates: measured with 10^5 to 10^6 points in two and six dimensions."""
 NUMBERS_OF_A_COORDINATE = 3
-"""Numbers that each coordinate of a point takes: its digits in the Sobol sequence, in the unit cube and in the domain."""
+"""Numbers in memory per coordinate of a point: its digits in the Sobol sequence, in the unit cube and in the domain."""
 COPIES = 8
-"""Arrays of the size of the parameters: these, their gradient, an optimiser's moments, and the state to go back to."""
+"""Number of arrays of the size of the parameters: these, their gradient, an optimiser's moments, and the state to go back to."""
 EXTRA_INPUTS = 64
-"""Inputs of the network that are allowed for besides coordinates."""
+"""Number of inputs that are allowed for besides coordinates."""
 
 
 def require_memory_for(equations: Equations, model: Model, recipe: Recipe) -> None:
@@ -36,13 +36,13 @@ def require_memory_for(equations: Equations, model: Model, recipe: Recipe) -> No
     if isinstance(model, (LayeredModel, Transformer)):
         # The larger of the two decides: a square layer, or one that reads many random features.
         option = "fourier_features" if getattr(model, "fourier_features", 0) > model.width else "width"
-        given = getattr(model, option)
+        size = getattr(model, option)
         require_memory(
             COPIES * itemsize * parameters_of(equations.problem, model),
-            f"A network with {option} {given} and depth {model.depth}",
+            f"A network with {option} {size} and depth {model.depth}",
             f"--model.{option}",
             lambda free: largest_that_fits(
-                lambda n: COPIES * itemsize * _parameters_with(equations, model, option, n) <= free, given
+                lambda n: COPIES * itemsize * _parameters_with(equations, model, option, n) <= free, size
             ),
         )
     causality = next((w for w in recipe.weighting if isinstance(w, Causality)), None)
@@ -80,10 +80,10 @@ def _require_points(equations: Equations, recipe: Recipe) -> None:
     sampling, dim = recipe.sampling, equations.problem.domain.dim
     itemsize = jnp.dtype(recipe.dtype).itemsize
     each = itemsize * (NUMBERS_OF_A_POINT + NUMBERS_OF_A_COORDINATE * dim)
-    drawn = [
+    counts = [
         (sampling.option(g), sampling.count(g) * _candidates(g.kind, sampling)) for g in equations.groups if g.region
     ]
-    totals = {option: sum(n for o, n in drawn if o == option) for option, _ in drawn}
+    totals = {option: sum(n for o, n in counts if o == option) for option, _ in counts}
     worst = max(totals, key=lambda option: totals[option])
     count, others = getattr(sampling, worst), sum(n for o, n in totals.items() if o != worst)
     share = totals[worst] / count
@@ -96,12 +96,12 @@ def _require_points(equations: Equations, recipe: Recipe) -> None:
 
 
 def _candidates(kind: str, sampling: Sampling) -> float:
-    """Points that are looked at for each point that is used: more inside, where they are chosen by their residual."""
+    """Return the number of points that are evaluated per point that is used: more inside, where the residual chooses them."""
     return 1 + CANDIDATES * sampling.adaptive if kind == "interior" and sampling.method == "rad" else 1
 
 
 def parameters_of(problem: Problem, model: LayeredModel | Transformer) -> int:
-    """About how many parameters a network of the problem's fields has."""
+    """Return about how many parameters a network of the problem's fields has."""
     inputs = sum(2 * axis.modes if axis.kind == "periodic" else 1 for axis in problem.domain.axes)
     inputs += EXTRA_INPUTS * bool(problem.features())
     if isinstance(model, Transformer):
@@ -111,12 +111,12 @@ def parameters_of(problem: Problem, model: LayeredModel | Transformer) -> int:
 
 
 def _parameters_with(equations: Equations, model: LayeredModel | Transformer, option: str, value: int) -> int:
-    """The number of parameters with another width, or another number of random features."""
+    """Return the number of parameters with another width, or another number of random features."""
     step = model.heads if isinstance(model, Transformer) else 2  # what a width must be a multiple of
     changed: Any = {option: max(value // step, 1) * step}
     return parameters_of(equations.problem, replace(model, **changed))
 
 
 def _pairs_in(pair: int, most: int, free: float) -> int | None:
-    """The number of pairs of vectors, of so many bytes each, that fit into the free memory."""
+    """Return the number of pairs of vectors, of so many bytes each, that fit into the free memory."""
     return largest_that_fits(lambda n: n * pair <= free, most)

@@ -1,4 +1,4 @@
-"""What a schedule is: settings that say in which order a network, or several, are trained on what."""
+"""The base class of schedules: settings for the order in which one network, or several, are trained."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ class Schedule(Setting, ABC):
 
     role: ClassVar[str] = "schedule"
     title: ClassVar[str] = "a schedule"
-    """What it is, for messages."""
+    """The schedule in words, for messages."""
     shorthand: ClassVar[str] = ""
     """The option that the command line sets by the name of the schedule: `--windows 5`. A whole number; 1 is no schedule."""
 
     @abstractmethod
     def trainer(self, objective: Objective, recipe: Recipe, *, seed: int, reached: Reached | None) -> Trainer:
-        """The trainer of a run.
+        """Return the trainer of a run.
 
         Args:
-            objective: what is trained in the end.
-            recipe: the recipe of the run; `replace(recipe, schedule=None)` is that of one phase.
-            seed: random seed of the initial weights and of the collocation points.
-            reached: whether the solution is as accurate as was asked for; None trains to the end of the recipe.
+            objective: The objective of the last phase.
+            recipe: The recipe of the run; `replace(recipe, schedule=None)` is that of one phase.
+            seed: Random seed of the initial weights and of the collocation points.
+            reached: Whether the solution is as accurate as was asked for; None trains to the end of the recipe.
 
         Raises:
-            UsageError: the problem cannot be trained so.
+            UsageError: The problem cannot be trained with this schedule.
         """
 
     @abstractmethod
     def total_steps(self, stages: Sequence[Optimiser]) -> int:
-        """The most steps that stages take, all phases together."""
+        """Return the largest number of steps that stages take, all phases together."""

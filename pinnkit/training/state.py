@@ -15,7 +15,7 @@ from pinnkit.objective import Parameters, PointSets
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class GoodPlace:
-    """Where a run goes back to after NaN or Inf."""
+    """The snapshot to which a run goes back after NaN or Inf."""
 
     params: Parameters
     points: PointSets
@@ -23,24 +23,25 @@ class GoodPlace:
     step: Any
     stage_step: Any
     loss: Any
-    """The lowest at such places so far; infinite where it is not known, on points that were just drawn."""
+    """The lowest loss at snapshots so far; infinite where it is not known, right after a resampling."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class BestPlace:
-    """The parameters with the lowest loss so far on points that had just been drawn."""
+    """The parameters with the lowest loss so far on points that no step had used."""
 
     params: Parameters
     step: Any
     loss: Any
-    """Infinite before the first draw."""
+    """The loss there; infinite before the first resampling."""
 
 
+# A change of these fields makes earlier checkpoints unreadable: a checkpoint names each leaf by its path in this class.
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TrainState:
-    """Arrays of the run, and its counters as 0-d numpy arrays (so that one checkpoint holds them all).
+    """The complete state of a training: the arrays of the run, and its counters as 0-d numpy arrays.
 
     Everything that decides what a run does next is in here: a resumed run has nothing else to go by.
     """
@@ -49,51 +50,55 @@ class TrainState:
     optimiser: Any
     """State of the present stage's optimiser."""
     points: PointSets
-    """With the weights that the weightings gave them."""
+    """Collocation points, with the weights that the weightings gave them."""
     weighting: Any
-    """States of the weightings, in their order."""
+    """States of the weightings, in the order of the recipe."""
     good: GoodPlace
     best: BestPlace
     step: Any
-    """Steps done, all stages together."""
+    """Number of steps done, all stages together."""
     drawn: Any
-    """The step at which the points were drawn."""
+    """The step of the last resampling."""
     stage: Any
-    """Number of the present stage; of the one in which it ended when training is over."""
+    """Number of the present stage; when training is over, of the last one."""
     over: Any
     """Whether training is over. What the last stage left behind is kept: a longer recipe goes on from it."""
     stage_step: Any
-    """Steps done in the present stage."""
+    """Number of steps done in the present stage."""
     rescues: Any
-    """Times that the run went back after NaN or Inf."""
+    """Number of times that the run went back after NaN or Inf."""
     stage_rescues: Any
-    """The same, in the present stage."""
+    """Number of rescues in the present stage; each makes its steps ten times smaller."""
     fresh_loss: Any
-    """The lowest loss of the present stage on points that had just been drawn; infinite before the first draw."""
+    """The lowest loss of the present stage right after a resampling; infinite before the first one."""
     without_progress: Any
-    """Draws of points since then, none of which showed progress."""
+    """Patience counter: number of resamplings since then, none of which showed progress."""
     seconds: Any
-    """Seconds of training so far, compilation left out."""
+    """Seconds of training so far, without compilation."""
     compile_seconds: Any
     """Seconds of compilation so far."""
 
     def with_counters(self, **changes: float) -> TrainState:
-        """A copy with counters set."""
+        """Return a copy with some counters set."""
+        # Numpy, not JAX: the loop reads counters with int() several times per chunk, which would wait for a device, and a
+        # checkpoint has to tell them from arrays that it places on devices (`_rebuild` in runs/checkpoint.py).
         arrays: dict[str, Any] = {name: np.asarray(value) for name, value in changes.items()}
         return replace(self, **arrays)
 
     def with_good_place(self, loss: float) -> TrainState:
-        """A copy that the run can come back to."""
+        """Return a copy whose snapshot is the present state."""
+        # References, no copies: JAX's arrays are immutable, and no buffer of a state is donated.
         good = GoodPlace(self.params, self.points, self.weighting, self.step, self.stage_step, np.asarray(float(loss)))
         return replace(self, good=good)
 
     @property
     def step_scale(self) -> float:
-        """Each rescue makes the steps of the stage ten times smaller."""
+        """Factor of the steps: 0.1 per rescue of the stage."""
         return 0.1 ** int(self.stage_rescues)
 
 
 def all_finite(tree: Any) -> Any:
-    """Whether every number of a pytree is finite, as a traced boolean."""
+    """Return whether every number of a pytree is finite, as a traced boolean."""
+    # One reduction per leaf: to concatenate the leaves would copy all parameters in each step.
     leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
     return jnp.all(jnp.stack(leaves)) if leaves else jnp.asarray(True)

@@ -1,4 +1,4 @@
-"""The compiled chunk: many optimiser steps in one `lax.while_loop`, so that the host is asked once a chunk."""
+"""The compiled chunk: many optimiser steps in one `lax.while_loop`, so that the host is asked once per chunk."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from pinnkit.optim.loss_scaling import scale_loss
 from pinnkit.training.state import all_finite
 
 LONGEST = 500
-"""Steps that one chunk can hold."""
+"""Largest number of steps in a chunk: the length of the array of losses, which has to be static."""
 
 
 class ChunkResult(NamedTuple):
-    """What a chunk returns."""
+    """The result of a chunk of steps."""
 
     params: Parameters
-    """After the last good step."""
+    """Parameters after the last good step."""
     optimiser: Any
     steps: Int[Array, ""]
-    """Steps taken (fewer than asked for after a failure, a stall or where the loss is low enough)."""
+    """Number of good steps: fewer than asked for after a failure, a stall, or where the loss is low enough."""
     losses: Float[Array, " steps"]
     """Loss before each step, NaN beyond `steps`."""
     failed: Bool[Array, ""]
-    """A step met NaN or Inf."""
+    """Whether a step met NaN or Inf."""
     done: Bool[Array, ""]
-    """The optimiser stalled, or the loss is below the stage's bound."""
+    """Whether the optimiser stalled, or the loss is below the stage's bound."""
     attempt: Parameters
-    """The parameters that the failed step arrived at."""
+    """Parameters after the last step, also where it failed: NaN in them names the cause."""
 
 
 Chunk = Callable[[Parameters, Any, PointSets, Any], ChunkResult]
 
 
-def compiled_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float) -> tuple[Any, Chunk]:
-    """The optimiser's `init` and the compiled chunk of a stage.
+def compile_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float) -> tuple[Any, Chunk]:
+    """Return the optimiser's `init` and the compiled chunk of a stage.
 
     The chunk takes (params, optimiser state, points, number of steps <= LONGEST). The number is an argument, so that
     any number of steps runs the same program: a run's numbers do not depend on how it was cut into chunks.
@@ -62,6 +62,7 @@ def compiled_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float)
         def value_and_grad(p: Parameters, s: Any) -> Any:
             if scaled:
                 return objective.loss_and_scaled_slope(p, points, s.scale)
+            # Optimisers with a line search have the value and gradient of the point that they accepted: one evaluation less.
             return stored_value.value_and_grad(loss, p, s) if stage.keeps_value else jax.value_and_grad(loss)(p)
 
         def step(carry: Any) -> Any:
@@ -69,16 +70,21 @@ def compiled_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float)
             value, grad = value_and_grad(params, state)
             updates, new_state = optimiser.update(grad, state, params, value=value, grad=grad, value_fn=loss, **further)
             new = optax.apply_updates(params, updates)
-            allowed = scaled and state.scale > 1  # a gradient that is not finite: left out, and the factor is smaller
+            # Overflow of the scaled gradient is expected in float16: `scale_loss` leaves that step out and halves the factor.
+            # It is a failure only when the factor has come down to one.
+            allowed = scaled and state.scale > 1
             good = jnp.isfinite(value) & (all_finite(grad) | allowed) & all_finite(new)
-            kept = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, params)
+            # A failed step leaves the parameters as they were; its optimiser state is not used again (`Loop._rescue`).
+            accepted = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, params)
             done = stage.stalls(new_state.inner if scaled else new_state) | (value < stage.loss_below)
-            return i + good, kept, new_state, losses.at[i].set(value), ~good, done, new
+            return i + good, accepted, new_state, losses.at[i].set(value), ~good, done, new
 
         def goes_on(carry: Any) -> Any:
             i, *_, failed, done, _ = carry
             return (i < count) & ~failed & ~done
 
+        # Not `lax.scan`: its length is part of the program, so that another number of steps would compile again, and XLA
+        # could round otherwise. A while loop also ends early, at a failure or a stall.
         losses = jnp.full((LONGEST,), jnp.nan, objective.network.dtype)
         no = jnp.asarray(False)
         i, params, state, losses, failed, done, attempt = jax.lax.while_loop(
@@ -86,4 +92,6 @@ def compiled_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float)
         )
         return ChunkResult(params, state, i, losses, failed, done, attempt)
 
+    # No donated buffers. Parameters and points are also those of the place to which a rescue goes back, the session keeps the
+    # state before the chunk for a second Ctrl-C, and the warm-up of zero steps passes a state that is needed afterwards.
     return jit_once(optimiser.init), jax.jit(chunk)

@@ -1,4 +1,4 @@
-"""What a tracker is: whatever follows a training, such as the metrics of a run folder or a dashboard."""
+"""The base class of trackers, which follow a training: the metrics of a run folder, a dashboard."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What a tracker is told of a run before its first step.
+    """The description of a run that a tracker is given before the first step.
 
     Args:
-        problem: name of the problem.
-        settings: every setting by the name of its option, {"model.width": 30, "ssbroyden.steps": 3000, "problem.k": 1.0}.
-        step: steps done: 0, or more where a run goes on.
-        steps: the most steps that the recipe takes.
-        folder: the run folder; None where there is none.
+        problem: Name of the problem.
+        settings: Every setting by the name of its option, {"model.width": 30, "ssbroyden.steps": 3000, "problem.k": 1.0}.
+        step: Number of steps done: 0, or more where a run is resumed.
+        steps: The most steps that the recipe takes.
+        folder: The run folder; None where there is none.
     """
 
     problem: str
@@ -35,7 +35,7 @@ class TrackedRun:
 
 @dataclass
 class Tracker(Setting, ABC):
-    """Follows a training: `start` before the first step, `log` after each chunk of steps, `close` at the end. Abstract.
+    """A follower of a training: `start` before the first step, `log` after each chunk of steps, `close` at the end. Abstract.
 
     A tracker of one's own is a dataclass that derives from this class. Its fields are its options: `--NAME.option` on the
     command line, entries of `run.json`; what it keeps while it works are further attributes, made in `start`. It is named in
@@ -48,21 +48,21 @@ class Tracker(Setting, ABC):
     role: ClassVar[str] = "tracker"
 
     def start(self, run: TrackedRun) -> None:
-        """Called once, before the first step."""
+        """Begin to follow a run; called once, before the first step."""
 
     @abstractmethod
     def log(self, report: Report, row: Mapping[str, Any]) -> None:
-        """Called after each chunk of steps.
+        """Follow a chunk of steps; called after each of them.
 
         Args:
-            report: the state of the training, and what happened.
-            row: numbers as metrics.jsonl holds them: step, seconds, stage, loss, terms; where they were measured, errors,
+            report: The state of the training, and what happened.
+            row: Numbers as metrics.jsonl holds them: step, seconds, stage, loss, terms; where they were measured, errors,
                 unknowns, gradients, event.
         """
 
     def close(self, summary: Mapping[str, Any] | None) -> None:
-        """Called once, after the last step.
+        """End; called once, after the last step.
 
         Args:
-            summary: the results as summary.json holds them; None where a signal ended the run before they were computed.
+            summary: The results as summary.json holds them; None where a signal ended the run before they were computed.
         """

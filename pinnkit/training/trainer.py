@@ -1,4 +1,4 @@
-"""What every training is: a generator of reports over states, whatever its schedule.
+"""The interface of every training: a generator of reports over states, whatever its schedule.
 
 `Loop` trains one network on one objective. A schedule (`pinnkit/training/schedule.py`) has a trainer of its own, mostly a
 `PhaseSequence` of loops.
@@ -19,18 +19,18 @@ from pinnkit.training.state import TrainState
 
 
 class Ending(Enum):
-    """Why a stage ends; the value is what its report says behind "ended at step N"."""
+    """The reason why a stage ends; the value is the text of its report behind "ended at step N"."""
 
     ALL_STEPS = ""
     LOSS_IS_LOW = "the loss is low enough"
     NO_DECREASE = "no further decrease is possible"
-    NO_PROGRESS = "no progress on fresh points in {patience} draws"
+    NO_PROGRESS = "no progress on held-out points in {patience} resamplings"
     ACCURATE = "the requested accuracy is reached"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a trainer says after each chunk of steps."""
+    """The report of a trainer after each chunk of steps."""
 
     state: TrainState
     stage: str
@@ -50,10 +50,10 @@ class Report:
 
 
 class Trainer(ABC):
-    """Trains the network of a run: `start` makes the first state, `run` goes on from any state.
+    """The trainer of a run: `start` makes the first state, `run` goes on from any state.
 
-    A state says everything: a training that is interrupted after any report and goes on from its state gives the same numbers,
-    to the bit, as one that is not.
+    The state alone decides what follows: a training that is interrupted after any report and goes on from its state gives the
+    same numbers, to the bit, as one that is not.
     """
 
     @property
@@ -63,46 +63,46 @@ class Trainer(ABC):
 
     @abstractmethod
     def start(self) -> TrainState:
-        """The state before the first step."""
+        """Return the state before the first step."""
 
     @abstractmethod
     def run(self, state: TrainState) -> Iterator[Report]:
-        """Reports, one per chunk of steps, until the recipe is over or training diverged."""
+        """Yield a report per chunk of steps, until the recipe is over or training diverged."""
 
     @abstractmethod
     def over(self, state: TrainState) -> bool:
-        """Whether nothing is left to train."""
+        """Return whether nothing is left to train."""
 
     @abstractmethod
     def like(self, stage: int) -> TrainState:
-        """A state of the given stage with the right shapes, for reading a checkpoint into."""
+        """Return a state of the given stage with the right shapes, for reading a checkpoint into."""
 
     @abstractmethod
     def better(self, state: TrainState) -> TrainState:
-        """The state, with its best parameters so far where these are clearly better than its last ones on held-out points."""
+        """Return the state, with its best parameters where these are clearly better than the last ones on held-out points."""
 
     @abstractmethod
     def adopt(self, state: TrainState, before: Recipe) -> TrainState:
-        """The state of a run with another recipe, from which this training goes on.
+        """Return the state of a run with another recipe, from which this training goes on.
 
         With more steps and nothing else changed the run is the one that had these steps from the start, to the bit.
 
         Args:
-            state: the state to go on from.
-            before: the recipe with which it was made; its stages are the first of this recipe's.
+            state: The state to go on from.
+            before: The recipe with which it was made; its stages are the first of this recipe's.
 
         Raises:
-            UsageError: such a training cannot go on from there.
+            UsageError: Such a training cannot go on from there.
         """
 
     @abstractmethod
     def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
-        """RMS of each term on the training points, and over so many draws of held-out ones."""
+        """Return the RMS of each term on the training points, and over a number of draws of held-out points."""
 
     @abstractmethod
-    def resampled(self, state: TrainState, count: int) -> list[PointSets]:
-        """Draws of held-out points that are sampled and weighted as training does it, where residuals are large too."""
+    def sample_like_training(self, state: TrainState, count: int) -> list[PointSets]:
+        """Return draws of held-out points, sampled and weighted as in training: more of them where residuals are large."""
 
     @abstractmethod
     def objectives(self, state: TrainState) -> list[tuple[AnyObjective, Parameters]]:
-        """The objectives that have been trained so far, with their parameters; the present one last."""
+        """Return the objectives that have been trained so far, with their parameters; the present one last."""

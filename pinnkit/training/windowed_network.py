@@ -43,9 +43,9 @@ class WindowTrial:
     time. So a window has at its start the values, and the time derivatives below the m-th, that the rest has there.
 
     Args:
-        start: start of the window in time, one number or (points, 1).
-        rest: the fields that the window continues; None for zero.
-        network: the network of all windows.
+        start: Start of the window in time, one number or (points, 1).
+        rest: The fields that the window continues; None for zero.
+        network: The network of all windows.
     """
 
     start: Any
@@ -53,7 +53,7 @@ class WindowTrial:
     network: WindowedNetwork = field(metadata={"static": True})
 
     def __call__(self, problem: Problem, outputs: BatchFunction) -> BatchFunction:
-        """The fields, (points, dim) -> (points, fields), from the outputs of the window's network."""
+        """Return the fields, (points, dim) -> (points, fields), from the outputs of the window's network."""
         cut, ends = self.network.cut, self.network.ends
 
         def grow_from_zero(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
@@ -71,14 +71,14 @@ class WindowHistory:
     """The initial history of a window: the fields that it continues, a function of the points that is not trained.
 
     u_k = A_k[N_k] + sum over j < k of (A_j[N_j] - A_j[0]), each continued from the end of its own window by its values and
-    time derivatives: the conditions at the ends of space are met by A_k alone, and what a window adds to them is added up.
+    time derivatives: A_k alone meets the conditions at the ends of space, and the changes of the windows before are added up.
 
     Args:
-        k: number of the window.
-        first: arrays of the first network.
-        others: arrays of the networks after it, stacked, with room for all windows (None for two windows): one compiled program
+        k: Number of the window.
+        first: Arrays of the first network.
+        others: Arrays of the networks after it, stacked, with room for all windows (None for two windows): one compiled program
             serves every window.
-        network: the network of all windows.
+        network: The network of all windows.
     """
 
     k: Any
@@ -87,15 +87,15 @@ class WindowHistory:
     network: WindowedNetwork = field(metadata={"static": True})
 
     def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
-        """The values at points."""
+        """Return the values at points."""
         return self._sum_over_windows(lambda f: f(X))
 
     def prepare(self, points: Points, derivatives: set[MultiIndex] | None) -> Points:
-        """Points of the second window, shifted to this one, with the history as Taylor polynomials about them.
+        """Return points of the second window, shifted to this one, with the history as Taylor polynomials about them.
 
         Args:
-            points: points sampled in the second window.
-            derivatives: the derivatives that residuals ask for; None where they ask for fields elsewhere too.
+            points: Points sampled in the second window.
+            derivatives: The derivatives that residuals ask for; None where they ask for fields elsewhere too.
         """
         cut = self.network.cut
         start = jnp.asarray(cut.starts, points.X.dtype)[self.k]
@@ -106,6 +106,7 @@ class WindowHistory:
         def derivatives_at(history: WindowHistory, tile: Points) -> dict[MultiIndex, Any]:
             return history._sum_over_windows(lambda f: partial_derivatives(f, jnp.asarray(tile.X), derivatives))
 
+        # Once per resampling, so that a step costs the same in every window: in it the history is a polynomial at each point.
         rows = rows_of_a_tile(self.network.first, 1 + len(derivatives))
         values = map_over_points(derivatives_at, rows, self, Points(X))
         rest = Expansion(X, tuple(values.values()), tuple(values))
@@ -117,6 +118,8 @@ class WindowHistory:
             return jax.tree.map(jnp.add, total, part)
 
         total = of(self.network.continuation(0, self.first))
+        # The bound k - 1 is traced, so that one program serves every window. Such a loop has no reverse mode, and needs none: the
+        # history has no trained parameters, and its derivatives in space and time are taken forwards, inside `of`.
         return total if self.others is None else jax.lax.fori_loop(0, self.k - 1, add, total)
 
 
@@ -127,9 +130,9 @@ class WindowedNetwork:
     by themselves; every later one is the second one shifted in time. Raises UsageError where time cannot be cut.
 
     Args:
-        equations: the equations of the problem.
-        whole: a network for all of time: the network of each window is like it.
-        count: number of windows.
+        equations: The equations of the problem.
+        whole: A network for all of time: the network of each window is like it.
+        count: Number of windows.
     """
 
     def __init__(self, equations: Equations, whole: FieldNetwork, count: int) -> None:
@@ -137,7 +140,7 @@ class WindowedNetwork:
         self.cut = TimeCut(equations, count)
         beginning, later = self.cut.window(0), self.cut.window(1)
         self.ends = Equations(later).ansatz
-        """The ansatz of what is hard at the ends of space."""
+        """The ansatz of the hard conditions at the ends of space."""
         self.first = self._network_of(beginning, Equations(beginning).ansatz)
         self.second = self._network_of(later, WindowTrial(self.cut.starts[1], None, self))
         self._own_values = _compile_by_window(self.own_fields)
@@ -167,49 +170,51 @@ class WindowedNetwork:
         return self._whole.width
 
     def initial(self, k: int) -> Any:
-        """The initial arrays of a window's network."""
+        """Return the initial arrays of a window's network."""
         return (self.second if k else self.first).initial_parameters["network"]
 
     def replace(self, **changes: Any) -> WindowedNetwork:
-        """The same windows, with networks of which some arguments of the constructor are changed."""
+        """Return the same windows, with networks of which some arguments of the constructor are changed."""
         return WindowedNetwork(self._equations, self._whole.replace(**changes), self.cut.count)
 
     def count(self) -> int:
-        """Number of trained scalars of all windows."""
+        """Return the number of trained scalars of all windows."""
         return self.first.count() + (self.cut.count - 1) * self.second.count()
 
     def bound(self, params: Parameters) -> Problem:
-        """The problem: it has no unknown parameters."""
+        """Return the problem: it has no unknown parameters."""
         del params
         return self.problem
 
     def history(self, networks: Sequence[Any]) -> WindowHistory:
-        """What the window after those of these networks continues."""
+        """Return the initial history of the window after those of these networks."""
         first, *others = networks
+        # Padded with zeros to the number of all windows: arrays of one shape, hence one compiled program.
         empty = [jax.tree.map(jnp.zeros_like, self.initial(1))] * (self.cut.count - 1 - len(networks))
         stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *others, *empty) if self.cut.count > 2 else None
         return WindowHistory(np.asarray(len(networks)), first, stacked, self)
 
     def network_after(self, history: WindowHistory) -> FieldNetwork:
-        """The network of the window that continues a history."""
+        """Return the network of the window that continues a history."""
         trial = WindowTrial(self.cut.starts[int(history.k)], history, self)
         return self._network_of(self.second.problem, trial)
 
     def own_fields(self, k: Any, network: Any) -> BatchFunction:
-        """A window's fields without its history; k may be traced, but for the first window."""
+        """Return a window's fields without its history; k may be traced, but for the first window."""
+        # The first window has an ansatz of its own (initial conditions), so that its number cannot be traced.
         params = {"network": network, "unknowns": {}}
         if isinstance(k, int) and k == 0:
             return self.first.fields(params)
         return self.second.fields(params, WindowTrial(jnp.asarray(self.cut.starts)[k], None, self))
 
     def continuation(self, k: Any, network: Any) -> BatchFunction:
-        """The part of a window in the history of those after it."""
+        """Return the part of a window in the history of those after it."""
         own, ends = self.own_fields(k, network), self.ends(self.problem, self._zero_fields)
         end = jnp.asarray(self.cut.starts)[k + 1]
         return taylor_continuation(lambda X: own(X) - ends(X), self.cut.time, end, self.cut.orders)
 
     def fields(self, params: Parameters, trial: TrialSolution | None = None) -> BatchFunction:
-        """The fields, (points, dim) in physical coordinates -> (points, fields)."""
+        """Return the fields, (points, dim) in physical coordinates -> (points, fields)."""
         del trial  # each window has its own
         first, *others = params["network"]
         last = len(others)
@@ -219,6 +224,8 @@ class WindowedNetwork:
                 return self.own_fields(0, first)(X)
             t, starts = X[:, self.cut.time, None], jnp.asarray(self.cut.starts)
 
+            # Every window at every point, selected afterwards: a traced function cannot choose points. `values`, outside of a
+            # program, evaluates each point with its own window only.
             def add(total: Any, other: Any) -> Any:
                 k, network = other
                 inside = (t < starts[k + 1]) | (k == last)
@@ -232,11 +239,11 @@ class WindowedNetwork:
         return fields
 
     def in_trained_region(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
-        """Which points lie in a window that is over, or in the first."""
+        """Return which points lie in a window that is over, or in the first."""
         return X[:, self.cut.time] <= self.cut.starts[max(1, len(params["network"]) - 1)]
 
     def values(self, params: Parameters, X: np.ndarray) -> np.ndarray:
-        """The fields at points, each point given to its own window's network only."""
+        """Return the fields at points, each point given to its own window's network only."""
         networks, values = params["network"], np.empty((len(X), len(self.problem.fields)))
         number = np.clip(np.searchsorted(self.cut.starts, X[:, self.cut.time], side="right") - 1, 0, len(networks) - 1)
         for k in range(len(networks)):
@@ -254,8 +261,9 @@ class WindowedNetwork:
         return jnp.zeros((X.shape[0], len(self.problem.fields)), X.dtype)
 
     def _history_values(self, networks: Sequence[Any], X: Any) -> np.ndarray:
-        """The history of a window at points. It does not change while the window is trained: the last one is kept."""
+        """Return the history of a window at points. It is cached: it does not change while the window is trained."""
         cached = self._history_cache.get(len(networks))
+        # By identity: networks of windows that are over are not replaced, and comparing their arrays would cost time.
         if cached and all(a is b for a, b in zip(cached[0], networks, strict=True)) and np.array_equal(cached[1], X):
             return cached[2]
         values = np.asarray(self._history_at(self.history(networks), X))
@@ -277,7 +285,7 @@ class TimeCut:
         inside = list(equations.interior.requests.values())
         highest = _time_orders(equations.catalogue, inside, self.time)
         self.orders = tuple(highest.get(f, 0) for f in self.problem.fields)
-        """Order of the highest time derivative of each field: as many of its derivatives, from the value on, are handed over."""
+        """Order m of the highest time derivative of each field: a window continues its value and its first m - 1 derivatives."""
         if not any(self.orders):
             raise UsageError(
                 "Time cannot be cut: no equation holds a time derivative.",
@@ -292,12 +300,12 @@ class TimeCut:
         return float(self.starts[1] - self.starts[0])
 
     def shift_time(self, X: Float[Array, "points dim"], by: Any) -> Float[Array, "points dim"]:
-        """Points at other times; `by` is one number or (points, 1)."""
+        """Return points at other times; `by` is one number or (points, 1)."""
         along = (jnp.arange(X.shape[1]) == self.time)[None, :].astype(X.dtype)
         return X + along * jnp.asarray(by, X.dtype)
 
     def window(self, k: int) -> Problem:
-        """The problem of one window; without initial conditions, but for the first."""
+        """Return the problem of one window; without initial conditions, but for the first."""
         conditions = [c for c in self.problem.conditions() if k == 0 or c.mark.kind != "initial"]
         axes = dict(zip(self.problem.domain.names, self.problem.domain.axes, strict=True))
         axes[TIME] = replace(axes[TIME], lower=float(self.starts[k]), upper=float(self.starts[k + 1]))
@@ -305,7 +313,7 @@ class TimeCut:
 
 
 def _time_orders(catalogue: Catalogue, requests: Any, time: int) -> dict[str, int]:
-    """The highest order of a time derivative of each field that is asked for."""
+    """Return the highest order of a time derivative of each field that is asked for."""
     highest: dict[str, int] = {}
     for request in requests:
         order = max((index.count(time) for index in catalogue.highest_orders([request])), default=0)
@@ -315,7 +323,7 @@ def _time_orders(catalogue: Catalogue, requests: Any, time: int) -> dict[str, in
 
 
 def _compile_by_window(function: Callable[[Any, Any], BatchFunction]) -> Callable[[int, Any, Any], Any]:
-    """(k, network, X) -> the values of a window's function, by two programs: of the first window, and of all others."""
+    """Compile (k, network, X) -> values of a window's function into two programs: of the first window, and of all others."""
     first = jax.jit(lambda network, X: function(0, network)(X))
     other = jax.jit(lambda k, network, X: function(k, network)(X))
     return lambda k, network, X: other(k, network, X) if k else first(network, X)

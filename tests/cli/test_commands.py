@@ -16,7 +16,7 @@ from paths import TESTS, TINY
 import pinnkit as pk
 from pinnkit.cli.main import warn_in_words
 from pinnkit.runs.folder import RunFolder
-from pinnkit.runs.restore import restored
+from pinnkit.runs.restore import restore_run
 
 SHORT = ("--adam.steps", "12", "--sampling.redraw", "0")
 
@@ -287,7 +287,7 @@ def test_a_run_folder_knows_its_weightings(tmp_path):
     recipe = read(tmp_path / "run", "run.json")["recipe"]
     assert [weighting["name"] for weighting in recipe["weighting"]] == ["causality", "residual_attention"]
     assert recipe["weighting"][0]["slices"] == 16 and recipe["weighting"][1]["every"] == 3
-    again = restored(RunFolder.open(str(tmp_path / "run"))).recipe
+    again = restore_run(RunFolder.open(str(tmp_path / "run"))).recipe
     assert again.weighting == (pk.Causality(), pk.ResidualAttention(every=3))
 
 
@@ -349,10 +349,10 @@ def test_parameters_and_seed_make_the_numbers_they_should(trained):
     """k = 2 was asked for: the error in the summary is against exp(-2 x)."""
     from pinnkit.runs.checkpoint import Checkpoints
     from pinnkit.runs.folder import RunFolder
-    from pinnkit.runs.restore import restored
+    from pinnkit.runs.restore import restore_run
 
     folder = RunFolder(trained["folder"])
-    run = restored(folder)
+    run = restore_run(folder)
     state = Checkpoints(folder.path / "checkpoints").restore(run.trainer).state
     x = np.linspace(0, 1, 2001)
     u, exact = run.accuracy.fields(state.params, x[:, None])[:, 0], np.exp(-2 * x)

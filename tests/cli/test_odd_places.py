@@ -11,7 +11,7 @@ from cli import pinnkit
 from paths import TINY
 
 from pinnkit.cli.main import print_every_name
-from pinnkit.errors import shown_path
+from pinnkit.errors import display_path
 
 
 def test_a_list_passes_over_what_is_no_problem(tmp_path):
@@ -42,7 +42,7 @@ def test_a_path_is_shown_where_the_current_folder_is_gone(tmp_path, monkeypatch)
         raise FileNotFoundError
 
     monkeypatch.setattr(Path, "cwd", gone)
-    assert shown_path(tmp_path / "rod.py") == str(tmp_path / "rod.py")
+    assert display_path(tmp_path / "rod.py") == str(tmp_path / "rod.py")
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from pinnkit.objective.jacobians import points_at
 from pinnkit.objective.probe_points import interior_points, points_of
 from pinnkit.objective.random_network import RandomNetwork
 from pinnkit.problem import package_problems_folder, problem_class
-from pinnkit.runs.run import Run, described
+from pinnkit.runs.run import Run, build_objective
 
 QUICK = Settings(widths=(16, 64), draws=24, points=4, rows=12)
 SMALL = pk.MLP(width=16, depth=2)
@@ -518,7 +518,7 @@ UNFIT = {"kuramoto_sivashinsky"}
 @pytest.mark.parametrize("name", sorted(p.stem for p in package_problems_folder().glob("*.py")))
 def test_every_shipped_problem_starts_fit(name):
     problem = problem_class(name)()
-    made, _ = described(problem, problem.model, problem.recipe, 0)
+    made, _ = build_objective(problem, problem.model, problem.recipe, 0)
     settings = Settings(widths=(32, 128), draws=12, points=2)
     unfit = [
         f.message for run in (width_study, signal) for f in run(made, settings, 0).findings if f.verdict == "unfit"

@@ -167,8 +167,12 @@ def test_an_error_against_zero_is_not_called_relative(run):
         ({"accuracy": 1e-4}, 1, "The requested accuracy of 1.0e-04 cannot be verified."),
         ({"errors": 1e-5, "diverged": True}, 3, "diverged and could not be rescued; this is the last good state."),
         ({"errors": 1e-5, "interrupted": True}, 0, "interrupted before the recipe was over."),
-        ({"errors": 1e-5, "fresh": 3.5}, 0, "'decay' is 3.5 times larger on fresh points than on the training points"),
-        ({"errors": 1e-5, "fresh": np.nan}, 0, "'decay' is not finite on fresh points."),
+        (
+            {"errors": 1e-5, "fresh": 3.5},
+            0,
+            "'decay' is 3.5 times larger on held-out points than on the training points",
+        ),
+        ({"errors": 1e-5, "fresh": np.nan}, 0, "'decay' is not finite on held-out points."),
     ],
 )
 def test_the_verdict_says_it_plainly_and_the_exit_status_agrees(how, status, words, run):

@@ -110,10 +110,10 @@ def test_automatic_stages_suit_the_precision():
 
 def test_numbers_of_a_trained_network_that_are_lost():
     made = in_16_bits("float16", pk.MLP(width=16, depth=2, init_scale=1e-3))
-    lost = formats.lost_by(made, made.network.initial_parameters)
+    lost = formats.worst_out_of_range(made, made.network.initial_parameters)
     assert lost[formats.BELOW][0] == 1.0 and lost[formats.BEYOND][0] == 0.0
     made = in_16_bits("float16")
-    assert formats.lost_by(made, made.network.initial_parameters)[formats.BELOW][0] < 0.01
+    assert formats.worst_out_of_range(made, made.network.initial_parameters)[formats.BELOW][0] < 0.01
 
 
 @pytest.mark.slow

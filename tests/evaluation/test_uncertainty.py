@@ -10,7 +10,7 @@ from scipy import stats
 from tiny import Decay
 
 import pinnkit as pk
-from pinnkit.evaluation.uncertainty import draws_needed, estimates
+from pinnkit.evaluation.uncertainty import estimates, number_of_draws
 from pinnkit.objective.jacobians import jacobians
 from pinnkit.optim import invalidate
 from pinnkit.runs.run import Run
@@ -228,7 +228,7 @@ def test_without_data_the_residuals_bound_the_error():
 
 def test_draws_give_enough_rows(firm):
     parameters, rows = firm.run.objective.network.count(), 65
-    draws = draws_needed(firm.run.objective, firm.state.points)
+    draws = number_of_draws(firm.run.objective, firm.state.points)
     assert 6 * parameters <= draws * rows < 6 * parameters + rows
 
 

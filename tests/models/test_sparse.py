@@ -18,7 +18,7 @@ import pinnkit as pk
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.sparsity import sparsity
 from pinnkit.models import LAYERED, ConnectivityMask, split
-from pinnkit.runs.pruning import largest, pruned
+from pinnkit.runs.pruning import largest, prune_model
 from pinnkit.runs.run import Run
 
 
@@ -82,7 +82,7 @@ def test_the_largest_of_each_unit():
 def test_pruned_weights_start_where_they_started(parametrisation):
     run = Run(Rod(), pk.MLP(width=8, depth=3, parametrisation=parametrisation), seed=3)
     trained = jax.tree.map(lambda a: a + 0.3 * jnp.cos(jnp.arange(a.size)).reshape(a.shape), run.trainer.start().params)
-    model = pruned(run, trained, 0.25)
+    model = prune_model(run, trained, 0.25)
     sparse = Run(Rod(), model, seed=3)
     features, outputs = run.objective.network.embedding.features, 1
     full, after = kernels(run, run.trainer.start().params), kernels(run, trained)
@@ -119,9 +119,9 @@ def test_messages():
         "not those of this network",
     )
     run = Run(Rod(), pk.MLP(width=4, depth=1, keep=0.5))
-    refused(lambda: pruned(run, run.trainer.start().params, 0.2), "sparse from the start", "with all its weights")
+    refused(lambda: prune_model(run, run.trainer.start().params, 0.2), "sparse from the start", "with all its weights")
     run = Run(Rod(), pk.MLP(width=4, depth=1))
-    refused(lambda: pruned(run, run.trainer.start().params, 1.5), "cannot keep a share of 1.5")
+    refused(lambda: prune_model(run, run.trainer.start().params, 1.5), "cannot keep a share of 1.5")
 
 
 # ----------------------------------------------------------------------- the diagnostic

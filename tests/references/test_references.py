@@ -341,24 +341,24 @@ def test_cache_computes_once_and_keys_on_every_input(tmp_path, monkeypatch):
     monkeypatch.setenv("PINNKIT_CACHE", str(tmp_path / "new" / "folder"))
     calls, compute = counting()
     for _ in range(2):
-        arrays = cache.cached("heat", {"nu": 0.1, "n": np.int64(3), "grid": np.arange(4)}, compute)
+        arrays = cache.load_or_compute("heat", {"nu": 0.1, "n": np.int64(3), "grid": np.arange(4)}, compute)
     assert len(calls) == 1 and np.array_equal(arrays["a"], np.arange(3.0)) and arrays["b"].dtype == complex
-    cache.cached("heat", {"nu": 0.2, "n": 3, "grid": np.arange(4)}, compute)
-    cache.cached("heat", {"nu": 0.1, "n": 3, "grid": np.arange(5)}, compute)
-    cache.cached("wave", {"nu": 0.1, "n": 3, "grid": np.arange(4)}, compute)
+    cache.load_or_compute("heat", {"nu": 0.2, "n": 3, "grid": np.arange(4)}, compute)
+    cache.load_or_compute("heat", {"nu": 0.1, "n": 3, "grid": np.arange(5)}, compute)
+    cache.load_or_compute("wave", {"nu": 0.1, "n": 3, "grid": np.arange(4)}, compute)
     monkeypatch.setattr(cache, "VERSION", cache.VERSION + 1)
-    cache.cached("heat", {"nu": 0.1, "n": 3, "grid": np.arange(4)}, compute)
+    cache.load_or_compute("heat", {"nu": 0.1, "n": 3, "grid": np.arange(4)}, compute)
     assert len(calls) == 5
     assert {file.suffix for file in (tmp_path / "new" / "folder").iterdir()} == {".npz"}
     with pytest.raises(TypeError, match="number, a text or an array, not function"):
-        cache.cached("heat", {"f": lambda: 0}, compute)
+        cache.load_or_compute("heat", {"f": lambda: 0}, compute)
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "bare"])
 def test_cache_replaces_a_damaged_file(tmp_path, monkeypatch, damage):
     monkeypatch.setenv("PINNKIT_CACHE", str(tmp_path))
     calls, compute = counting()
-    cache.cached("heat", {}, compute)
+    cache.load_or_compute("heat", {}, compute)
     (file,) = tmp_path.iterdir()
     whole = file.read_bytes()
     if damage == "bare":
@@ -367,7 +367,7 @@ def test_cache_replaces_a_damaged_file(tmp_path, monkeypatch, damage):
     else:
         file.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "text": b"not an archive"}[damage])
     for _ in range(2):
-        assert np.array_equal(cache.cached("heat", {}, compute)["a"], np.arange(3.0))
+        assert np.array_equal(cache.load_or_compute("heat", {}, compute)["a"], np.arange(3.0))
     assert len(calls) == 2
 
 
@@ -376,10 +376,10 @@ def test_cache_works_without_a_folder_that_can_be_written_and_warns_once(tmp_pat
     monkeypatch.setenv("PINNKIT_CACHE", str(tmp_path / "file"))
     calls, compute = counting()
     with pytest.warns(UserWarning, match="PINNKIT_CACHE"):
-        cache.cached("heat", {}, compute)
+        cache.load_or_compute("heat", {}, compute)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert cache.cached("heat", {}, compute)["a"].shape == (3,)
+        assert cache.load_or_compute("heat", {}, compute)["a"].shape == (3,)
     assert len(calls) == 2
 
 
@@ -391,7 +391,7 @@ def test_cache_leaves_nothing_behind_when_the_disk_is_full(tmp_path, monkeypatch
 
     monkeypatch.setattr(np, "savez", full)
     with pytest.warns(UserWarning, match="No space left"):
-        cache.cached("heat", {}, counting()[1])
+        cache.load_or_compute("heat", {}, counting()[1])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -18,7 +18,7 @@ from pinnkit.problem.watching import OpenedFiles, record_opened_files
 from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.folder import RunFolder
 from pinnkit.runs.problem_copy import Source, copy_problem, files_of, problem_class_of
-from pinnkit.runs.restore import differences, restored, restored_problem
+from pinnkit.runs.restore import differences, restore_problem, restore_run
 from pinnkit.runs.session import Session
 from pinnkit.settings import from_plain, to_plain
 
@@ -130,7 +130,9 @@ def test_files_of_python_and_of_runs_are_none_of_the_problems():
 def test_a_copy_that_cannot_be_imported_is_said_before_anything_is_trained(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     table("elsewhere/table.csv")
-    file = write(read='table = np.loadtxt(Path(__file__).parents[1] / "elsewhere/table.csv", delimiter=",", skiprows=1)')
+    file = write(
+        read='table = np.loadtxt(Path(__file__).parents[1] / "elsewhere/table.csv", delimiter=",", skiprows=1)'
+    )
     status, out, err = pinnkit("train", file, "--out", "run")
     assert status == 2 and "Traceback" not in out + err
     for words in (
@@ -150,10 +152,10 @@ def test_no_file_outside_of_the_folder_is_executed(place):
         Source.of({"problem": {"name": "x", "file": place, "class": "X"}})
     source, folder = copied(write())
     folder.start({"problem": source.plain() | {"file": place}, "parameters": {}})
-    refused(lambda: restored_problem(folder), "run.json does not describe a run", "outside of the run folder")
+    refused(lambda: restore_problem(folder), "run.json does not describe a run", "outside of the run folder")
     (folder.problem / "link.py").symlink_to(Path("outside.py").resolve())
     folder.start({"problem": source.plain() | {"file": "link.py"}, "parameters": {}})
-    refused(lambda: restored_problem(folder), "outside of the run folder")
+    refused(lambda: restore_problem(folder), "outside of the run folder")
     assert not marker.exists()
 
 
@@ -198,7 +200,7 @@ def test_infinite_parameters_and_tuples_can_be_resumed(k):
     cls = problem_class(str(file))
     source = copy_problem(cls(), folder, OpenedFiles(), file)
     folder.start({"problem": source.plain(), "parameters": to_plain(cls().parameters())})
-    assert restored_problem(folder).parameters() == cls().parameters()
+    assert restore_problem(folder).parameters() == cls().parameters()
 
 
 def test_what_differs_from_the_start_of_a_run_is_said(run):
@@ -219,7 +221,7 @@ def test_what_differs_from_the_start_of_a_run_is_said(run):
     said = " ".join(differences(run))
     for words in ("run.json was edited", "jax 0.1 (now", "64 device(s)", "equal to the bit"):
         assert words in said
-    assert restored(run).problem.k == 2.0
+    assert restore_run(run).problem.k == 2.0
 
 
 def test_a_run_goes_on_with_other_settings_and_keeps_them(run):
@@ -230,7 +232,7 @@ def test_a_run_goes_on_with_other_settings_and_keeps_them(run):
     assert summary["steps"] == 9
     (entry,) = config["history"]
     assert entry["step"] == 4 and entry["changes"] == {"adam.steps": [4, 9], "weights.start": [None, 5.0]}
-    assert restored(run).recipe.stages[0].steps == 9
+    assert restore_run(run).recipe.stages[0].steps == 9
     assert differences(run) == []
     status, out, _ = pinnkit("resume", "run")
     assert status == 0 and "nothing is left to do" in out

@@ -11,7 +11,7 @@ from tiny import Decay
 
 import pinnkit as pk
 from pinnkit.runs.folder import RunFolder
-from pinnkit.runs.restore import restored
+from pinnkit.runs.restore import restore_run
 
 SAMPLING = pk.Sampling(interior=8, boundary=1, redraw=0)
 
@@ -149,7 +149,7 @@ def test_trackers_of_the_command_line_survive_resuming(growing):
     assert float(table[0]["terms.growth"]) == rows[0]["terms"]["growth"]
     assert float(table[0]["errors.u"]) == rows[0]["errors"]["u"]
     assert diary[0] == f"at {rows[0]['step']}"
-    run = restored(RunFolder.open("run"))
+    run = restore_run(RunFolder.open("run"))
     assert [tracker.name for tracker in run.recipe.trackers] == ["csv", "diary"] and run.recipe.trackers[1].word == "at"
     status, out, err = pinnkit("resume", "run", "--adam.steps", "9")
     assert status == 0, out + err

@@ -261,7 +261,7 @@ def test_a_stage_ends_without_progress_on_fresh_points():
     events = [r.event for r in found if r.event]
     # The draw at step 20 is the first look; those at 40, 60 and 80 show no progress.
     assert events == [
-        "stage 'adam' ended at step 80: no progress on fresh points in 3 draws",
+        "stage 'adam' ended at step 80: no progress on held-out points in 3 resamplings",
         "stage 'adam' ended at step 90",
     ]
     assert draws(found, run) == [20, 40, 60, 80]

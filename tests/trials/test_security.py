@@ -109,11 +109,11 @@ def test_data_are_not_unpickled(file, tmp_path):
 def test_the_cache_is_not_unpickled(tmp_path, monkeypatch):
     monkeypatch.setenv("PINNKIT_CACHE", str(tmp_path / "cache"))
     marker = tmp_path / "executed"
-    arrays = cache.cached("truth", {"k": 1}, lambda: {"u": np.ones(3)})
+    arrays = cache.load_or_compute("truth", {"k": 1}, lambda: {"u": np.ones(3)})
     (file,) = (tmp_path / "cache").rglob("truth-*.npz")
     np.savez(file, u=np.array([Bomb(marker)], dtype=object))
     marker.unlink(missing_ok=True)
-    again = cache.cached("truth", {"k": 1}, lambda: {"u": np.ones(3)})
+    again = cache.load_or_compute("truth", {"k": 1}, lambda: {"u": np.ones(3)})
     np.testing.assert_array_equal(again["u"], arrays["u"])
     assert not marker.exists()
 

@@ -13,7 +13,7 @@ from pinnkit.training.schedule import Schedule
 
 
 def collect_schedules() -> dict[str, type[Schedule]]:
-    """The schedules of this folder, by their names."""
+    """Return the schedules of this folder, by their names."""
     schedules: dict[str, type[Schedule]] = {}
     for file in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{file.name}")

@@ -1,6 +1,6 @@
-"""A curriculum: the network is trained with easier values of a parameter first, and goes on from what it has learned.
+"""A curriculum: the network is trained with easier values of a parameter first, and continues from there.
 
-Without it a network can come to rest at a wrong answer with a small loss: flows at a large Reynolds number, fast advection.
+Without it training can end at a wrong answer with a small loss: flows at a large Reynolds number, fast advection.
 
 Source: Krishnapriyan et al., NeurIPS 2021, section 4 (curriculum PINN regularisation).
 """
@@ -35,11 +35,11 @@ class Curriculum(Schedule):
     title: ClassVar[str] = "a curriculum"
 
     parameter: str
-    """Name of a parameter of the problem."""
+    """Name of a physical parameter of the problem."""
     multiples: tuple[float, ...]
-    """Its values, as multiples of the one that it has, in the order in which they are taken."""
+    """Values of the parameter, as multiples of its own value, in the order of the trainings."""
     steps: int = 1000
-    """Steps of each stage of the recipe with each of these values, at the most."""
+    """Largest number of steps of each stage with each of these values."""
 
     def __post_init__(self) -> None:
         multiples = tuple(self.multiples) if isinstance(self.multiples, (tuple, list)) else ()
@@ -49,19 +49,19 @@ class Curriculum(Schedule):
         self.require("steps", whole=True, least=1)
 
     def trainer(self, objective: Objective, recipe: Recipe, *, seed: int, reached: Reached | None) -> CurriculumTrainer:
-        """The trainer. Raises UsageError where the problem has no such parameter, or does not fit one of its values."""
+        """Return the trainer. Raises UsageError where the problem has no such parameter, or does not fit one of its values."""
         return CurriculumTrainer(objective, recipe, self, seed=seed, reached=reached)
 
     def total_steps(self, stages: Sequence[Optimiser]) -> int:
-        """Steps with the parameter's own value, and with each of the easier ones."""
+        """Return the number of steps with the parameter's own value and with the easier ones."""
         return sum(s.steps for s in stages) + len(self.multiples) * sum(s.steps for s in self.easier(stages))
 
     def easier(self, stages: Sequence[Optimiser]) -> tuple[Optimiser, ...]:
-        """The stages of a training with an easier value: those of the recipe, with fewer steps."""
+        """Return the stages of a training with an easier value: those of the recipe, with fewer steps."""
         return tuple(replace(stage, steps=min(stage.steps, self.steps)) for stage in stages)
 
     def values(self, problem: Problem) -> tuple[float, ...]:
-        """The values of the parameter. Raises UsageError where the problem has no such number."""
+        """Return the values of the parameter. Raises UsageError where the problem has no such number."""
         own, where = problem.parameters(), location(type(problem))
         if self.parameter not in own:
             raise UsageError(
@@ -82,7 +82,7 @@ class Curriculum(Schedule):
 
 
 class CurriculumTrainer(PhaseSequence):
-    """Trains one network with each value of the parameter, and at last on the objective itself."""
+    """A trainer of one network with each value of the parameter, and at last on the objective itself."""
 
     def __init__(
         self, objective: Objective, recipe: Recipe, curriculum: Curriculum, *, seed: int, reached: Reached | None
@@ -92,6 +92,7 @@ class CurriculumTrainer(PhaseSequence):
         self._objective, self._parameter, self._seed = objective, curriculum.parameter, seed
         phase = replace(recipe, schedule=None)
         self._easier = replace(phase, stages=curriculum.easier(recipe.stages))
+        # The requested accuracy ends the last phase only: the truth is that of the parameter's own value.
         self._last = Loop(objective, phase, seed=seed, reached=reached)
         self._loops: dict[int, Loop] = {}
         self._equations = self._equations_by_value()
@@ -102,50 +103,52 @@ class CurriculumTrainer(PhaseSequence):
         return self._last.network
 
     def like(self, stage: int) -> TrainState:
-        """A state of the given stage with the right shapes, for reading a checkpoint into."""
+        """Return a state of the given stage with the right shapes, for reading a checkpoint into."""
         k = min(stage // self.stages, self.count - 1)
         params = self.network.initial_parameters
         return self._outer(self.loop(k, params).like(stage - k * self.stages), params, k)
 
     def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
-        """RMS of each term with the parameter's own value, on the training points and on held-out ones."""
+        """Return the RMS of each term with the parameter's own value, on the training points and on held-out ones."""
         return self._last.residuals(state, draws)
 
-    def resampled(self, state: TrainState, count: int) -> list[PointSets]:
-        """Draws of held-out points, sampled and weighted as training with the parameter's own value does it."""
-        return self._last.resampled(state, count)
+    def sample_like_training(self, state: TrainState, count: int) -> list[PointSets]:
+        """Return draws of held-out points, sampled and weighted as in training with the parameter's own value."""
+        return self._last.sample_like_training(state, count)
 
     def loop(self, k: int, params: Parameters) -> Loop:
-        """The loop with the k-th value; where it starts, it starts from `params`."""
+        """Return the loop with the k-th value; where it starts, it starts from `params`."""
         loop = self._loops.get(k) or self._make_loop(k)
         self._loops[k] = loop
         if k:
+            # Set in each call: a loop may have been made for the shapes of a checkpoint (`like`), from untrained parameters.
             loop.initial_parameters = jax.tree.map(jnp.asarray, dict(params))
         return loop
 
     def title(self, k: int) -> str:
-        """The parameter's value in phase k."""
+        """Return the parameter's value in phase k."""
         own = self._objective.network.problem.parameters()[self._parameter]
         value = self.values[k] if k < len(self.values) else own
         return f"{self._parameter} = {value:g}"
 
     def is_compiled(self, k: int) -> bool:
-        """No: each value is a constant in the programs of its phase."""
+        """Return False: each value is a constant in the programs of its phase."""
         return False
 
     def _make_loop(self, k: int) -> Loop:
         if k == len(self.values):
             return self._last
+        # Where the domain is fixed, equations are built when their phase begins: a run that is resumed later never needs them.
         equations = self._equations.pop(k, None) or Equations(self._problem(k))
         easier = self._objective.network.replace(problem=equations.problem, ansatz=equations.ansatz)
         return Loop(Objective(equations, easier, self._objective.weights), self._easier, seed=self._seed)
 
     def _problem(self, k: int) -> Problem:
-        """The problem with the k-th value, on the domain that belongs to it."""
+        """Return the problem with the k-th value, on the domain that belongs to it."""
         return dataclasses.replace(self._objective.network.problem, **{self._parameter: self.values[k]})  # type: ignore[type-var]
 
     def _equations_by_value(self) -> dict[int, Equations]:
-        """The equations for each value where the domain is computed from parameters; none where it is the same for all values.
+        """Return the equations by number of the value, where the domain is computed from parameters; {} where it is fixed.
 
         Each value's network has inputs scaled to its own domain: the weights that are handed on mean the same function of the
         scaled coordinates. Raises UsageError, before training, for a value with which the domain does not fit the conditions:
@@ -156,7 +159,7 @@ class CurriculumTrainer(PhaseSequence):
         for k, value in enumerate(self.values):
             try:
                 problem = self._problem(k)
-                if problem.domain is own:  # that of the class
+                if problem.domain is own:  # a domain that is not computed: one object for all instances of the class
                     break
                 for name, axis in zip(problem.domain.names, problem.domain.axes, strict=True):
                     require_resolution(name, axis, dtype)

@@ -42,16 +42,16 @@ class Windows(Schedule):
         require_number(self.count, "windows", where="recipe", whole=True, least=2, meaning=meaning)
 
     def trainer(self, objective: Objective, recipe: Recipe, *, seed: int, reached: Reached | None) -> WindowTrainer:
-        """The trainer. Raises UsageError for a problem that cannot be cut."""
+        """Return the trainer. Raises UsageError for a problem that cannot be cut."""
         return WindowTrainer(objective, recipe, self.count, seed=seed, reached=reached)
 
     def total_steps(self, stages: Sequence[Optimiser]) -> int:
-        """Steps of all windows."""
+        """Return the number of steps of all windows."""
         return self.count * sum(stage.steps for stage in stages)
 
 
 class WindowTrainer(PhaseSequence):
-    """Trains one objective window by window. A state's parameters hold the networks of the windows that have begun.
+    """A trainer of one objective, window by window. A state's parameters hold the networks of the windows that have begun.
 
     The requested accuracy ends the last window only: what an earlier one leaves over, all later ones inherit, so that each is
     trained as well as the recipe can.
@@ -71,14 +71,15 @@ class WindowTrainer(PhaseSequence):
         return self._network
 
     def like(self, stage: int) -> TrainState:
-        """A state of the given stage with the right shapes, for reading a checkpoint into."""
+        """Return a state of the given stage with the right shapes, for reading a checkpoint into."""
         k = min(stage // self.stages, self.count - 1)
-        # On all cores, as those of a training are: a checkpoint is read into these arrays.
+        # On all cores, as those of a training are: a checkpoint is read into these arrays. `keep=False`, since they are
+        # placeholders: a loop that stayed would continue from untrained networks.
         params = replicate({"network": tuple(self.network.initial(i) for i in range(k + 1))})
         return self._outer(self.loop(k, params, keep=False).like(stage - k * self.stages), params, k)
 
     def adopt(self, state: TrainState, before: Recipe) -> TrainState:
-        """The state of a run with another recipe, adopted by the present window. Raises UsageError where all are over."""
+        """Return the state of a run with another recipe, adopted by the present window. Raises UsageError where all are over."""
         if self.over(state):
             raise UsageError(
                 "A run in windows of time that is over cannot go on: each window is built on the end of the one before.",
@@ -89,67 +90,74 @@ class WindowTrainer(PhaseSequence):
         return super().adopt(state, before)
 
     def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
-        """RMS of each term over the windows that have begun: on the training points, and on held-out ones.
+        """Return the RMS of each term over the windows that have begun: on the training points, and on held-out ones.
 
-        Training points are kept of the present window only; of those before it, held-out points stand for them.
+        A state has training points of the present window only; for the windows before it, held-out points stand in for them.
         """
         present, training, held_out = self.phase(state), [], []
         for k in range(present + 1):
             loop, inner = self.loop(k, state.params), self._inner(state, k)
             if k == present:
-                own, unused = loop.residuals(inner, draws)
+                training_rms, held_out_rms = loop.residuals(inner, draws)
             else:
-                own = unused = loop.held_out_residuals(inner.params, draws)
-            training.append(own)
-            held_out.append(unused)
+                training_rms = held_out_rms = loop.held_out_residuals(inner.params, draws)
+            training.append(training_rms)
+            held_out.append(held_out_rms)
         return _root_mean(training), _root_mean(held_out)
 
     def objectives(self, state: TrainState) -> list[tuple[AnyObjective, Parameters]]:
-        """The objectives of the windows that have begun, with their networks."""
+        """Return the objectives of the windows that have begun, with their networks."""
         windows = range(self.phase(state) + 1)
         return [(self.loop(k, state.params).objective, _params_of_window(state.params, k)) for k in windows]
 
     def loop(self, k: int, params: Mapping[str, Any], *, keep: bool = True) -> Loop:
-        """The loop of a window. It is made once: the networks before it do not change any more."""
+        """Return the loop of a window. It is made once: the networks before it do not change any more."""
         if k in self._loops:
             return self._loops[k]
         if k == 0:
             loop = self._make_loop(self.network.first)
         else:
             history, start = self.network.history(params["network"][:k]), self.network.second.initial_parameters
-            if k > 1 or self.network.cut.hard_start:  # of the same kind as the network before: a good start
+            # A good start is the network before, where both stand for the same: the change since the start of their window.
+            # Without hard initial conditions the first network stands for the field itself.
+            if k > 1 or self.network.cut.hard_start:
                 start = jax.tree.map(jnp.asarray, _params_of_window(params, k - 1))
-            loop = self._later_loop(history).with_history(history, start, self._reached_after(params["network"][:k]))
+            loop = self._later_loop(history).with_history(
+                history, start, self._accuracy_test_after(params["network"][:k])
+            )
         if keep:
             self._loops[k] = loop
         return loop
 
     def title(self, k: int) -> str:
-        """The number of the window."""
+        """Return the number of the window."""
         return f"window {k + 1} of {self.count}"
 
     def is_compiled(self, k: int) -> bool:
-        """Whether the window uses the programs of one before it: all after the first share them."""
+        """Return whether the window uses the programs of one before it: all after the first share them."""
         return k > 1
 
     def _later_loop(self, history: WindowHistory) -> Loop:
-        """A loop for windows after the first: one for all of them, but where residuals ask for fields at other points."""
+        """Return a loop for windows after the first: one for all of them, unless residuals ask for fields at other points."""
         if self._shared is None:
             loop = self._make_loop(self.network.network_after(history), history)
             equations = loop.objective.equations
+            # The history of such residuals cannot be tabulated at the points. It is inside the network, as constants of the
+            # program, and each window compiles its own.
             if any(equations.derivatives(group) is None for group in equations.groups):
                 return loop
             self._shared = loop
         return self._shared
 
     def _make_loop(self, network: FieldNetwork, history: WindowHistory | None = None) -> Loop:
+        # Windows after the first have no initial conditions: weights of these terms would be refused as unknown.
         names = {c.name for c in network.problem.conditions()}
         weights = {t: w for t, w in self._objective.weights.items() if t.partition(".")[0] in names}
         objective = Objective(Equations(network.problem), network, weights)
         return Loop(objective, self._phase_recipe, seed=self._seed, history=history)
 
-    def _reached_after(self, networks: Sequence[Any]) -> Reached | None:
-        """Whether the requested accuracy is reached, asked with the parameters of the window after some; the last one only."""
+    def _accuracy_test_after(self, networks: Sequence[Any]) -> Reached | None:
+        """Return the test of the requested accuracy for the window after some networks; None for all but the last."""
         whole = self._reached
         if whole is None or len(networks) + 1 < self.count:
             return None
@@ -165,11 +173,11 @@ class WindowTrainer(PhaseSequence):
 
 
 def _params_of_window(params: Mapping[str, Any], k: int) -> Parameters:
-    """The parameters of one window, as its own network takes them."""
+    """Return the parameters of one window, as its own network takes them."""
     return {"network": params["network"][k], "unknowns": {}}
 
 
 def _root_mean(residuals: list[dict[str, float]]) -> dict[str, float]:
-    """The root mean square of each term over the windows that have it."""
+    """Return the root mean square of each term over the windows that have it."""
     terms = dict.fromkeys(term for sizes in residuals for term in sizes)
     return {t: float(np.sqrt(np.mean([sizes[t] ** 2 for sizes in residuals if t in sizes]))) for t in terms}

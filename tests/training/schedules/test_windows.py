@@ -215,7 +215,7 @@ def test_gradients_and_points_are_those_of_the_window_that_is_trained(trained):
     objective, params = objectives[-1]
     expected = gradient_norms(objective, params, state.points)["growth"]
     assert norms.keys() == expected.keys() and all(norms[n] == pytest.approx(float(expected[n])) for n in norms)
-    (points,) = run.trainer.resampled(state, 1)
+    (points,) = run.trainer.sample_like_training(state, 1)
     assert points["growth" if "growth" in points else "interior"].X.min() >= 1.0  # in the third window
 
 
