@@ -22,7 +22,7 @@ from pinnkit.problem import Problem
 from pinnkit.problem.find import class_in, files_opened_by, load
 from pinnkit.problem.watching import OpenedFiles
 from pinnkit.runs.folder import CONFIG, PROBLEM, RunFolder
-from pinnkit.runs.source_of_main_class import is_of_main_module, source_of_main_class
+from pinnkit.runs.main_source import is_of_main_module, source_of_main_class
 
 
 @dataclass(frozen=True)

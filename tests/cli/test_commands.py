@@ -14,7 +14,7 @@ from cli import everything_in, pinnkit
 from paths import TESTS, TINY
 
 import pinnkit as pk
-from pinnkit.cli.main import warn_in_words
+from pinnkit.cli.program import warn_in_words
 from pinnkit.runs.folder import RunFolder
 from pinnkit.runs.restore import restore_run
 

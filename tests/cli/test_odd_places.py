@@ -10,7 +10,7 @@ import pytest
 from cli import pinnkit
 from paths import TINY
 
-from pinnkit.cli.main import print_every_name
+from pinnkit.cli.program import print_every_name
 from pinnkit.errors import display_path
 
 
