@@ -60,7 +60,7 @@ def residual_rows(objective: Objective, group: Group) -> Jacobian:
 
             return residuals(flat), jax.jacrev(residuals)(flat)
 
-        def one_point(*row: Array) -> Rows:
+        def one_point(*row: Array) -> tuple[dict[str, Array], dict[str, Array]]:
             return jax.tree.map(
                 lambda a: a[0], residuals_and_jacobian(jax.tree.unflatten(structure, [a[None] for a in row]))
             )

@@ -53,7 +53,7 @@ class RandomNetwork:
         return [layer.weight_matrix() for layer in self._module.layers]
 
     def preactivations(
-        self, X: Float[Array, "points dim"], shifts: Sequence[Float[Array, "points units"]] | None = None
+        self, X: Float[Array, "points dim"], shifts: Sequence[Float[Array, "points _"]] | None = None
     ) -> list[Float[Array, "points units"]]:
         """Pre-activations of each layer, the outputs (before the ansatz) last; `shifts` are added to them."""
         return self._module.preactivations(self._network.embedding(X), shifts)
