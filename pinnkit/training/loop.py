@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Array, Key, PyTree
 
 from pinnkit.objective import AnyObjective, InitialHistory, Parameters, PointSets, SolutionNetwork
 from pinnkit.objective.collocation import point_sampler
@@ -19,9 +20,10 @@ from pinnkit.parallel.devices import replicate
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Reached
 from pinnkit.training.state import BestPlace, GoodPlace, TrainState, all_finite
-from pinnkit.training.step import LONGEST, Chunk, ChunkResult, compiled_chunk
+from pinnkit.training.step import LONGEST, Chunk, ChunkResult, Init, compiled_chunk
 from pinnkit.training.trainer import Ending, Report, Trainer
 from pinnkit.weighting import drop_weights, weigher
+from pinnkit.weighting.weigher import StatesAndPoints
 
 RESCUES = 3
 """Times that a stage goes back after NaN or Inf before the run gives up."""
@@ -54,7 +56,7 @@ FIRST = 10
 class _Program:
     """The compiled functions of a stage, at one scale of its steps."""
 
-    init: Any
+    init: Init
     chunk: Chunk
     warm: bool = False
 
@@ -354,12 +356,12 @@ class Loop(Trainer):
             return state.with_counters(fresh_loss=fresh, without_progress=0)
         return state.with_counters(without_progress=int(state.without_progress) + 1)
 
-    def _resample(self, state: TrainState, key: Any, due: tuple[bool, ...]) -> tuple[Any, PointSets]:
+    def _resample(self, state: TrainState, key: Key[Array, ""], due: tuple[bool, ...]) -> StatesAndPoints:
         """New points with the weights that they get, and the weightings' states."""
         points = replicate(self.sampler.update(key, state.params, state.points, self.history))
         return self.weigher.update(state.weighting, state.params, points, due, True)
 
-    def _key(self, step: int) -> Any:
+    def _key(self, step: int) -> Key[Array, ""]:
         """The random key of a step: a resumed run draws the same points as one that was never interrupted."""
         return jax.random.fold_in(self.key, step)
 
@@ -401,7 +403,7 @@ class Loop(Trainer):
         return jax.block_until_ready(result), self.mean_squares(result.params, state.points)
 
 
-def _have_same_shapes(one: Any, other: Any) -> bool:
+def _have_same_shapes(one: PyTree, other: PyTree) -> bool:
     """Whether two pytrees have the same structure, and arrays of the same shapes."""
     a, b = jax.tree.leaves(one), jax.tree.leaves(other)
     same: bool = jax.tree.structure(one) == jax.tree.structure(other)  # type: ignore[operator]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, PyTree
 
 from pinnkit.objective import Parameters, PointSets
+from pinnkit.optim.optimiser import OptimiserState
+from pinnkit.weighting.weigher import States
+
+Counter: TypeAlias = np.ndarray
+"""One number of a run, as a 0-d array of NumPy."""
 
 
 @jax.tree_util.register_dataclass
@@ -19,10 +25,10 @@ class GoodPlace:
 
     params: Parameters
     points: PointSets
-    weighting: Any
-    step: Any
-    stage_step: Any
-    loss: Any
+    weighting: States
+    step: Counter
+    stage_step: Counter
+    loss: Counter
     """The lowest at such places so far; infinite where it is not known, on points that were just drawn."""
 
 
@@ -32,8 +38,8 @@ class BestPlace:
     """The parameters with the lowest loss so far on points that had just been drawn."""
 
     params: Parameters
-    step: Any
-    loss: Any
+    step: Counter
+    loss: Counter
     """Infinite before the first draw."""
 
 
@@ -46,35 +52,35 @@ class TrainState:
     """
 
     params: Parameters
-    optimiser: Any
+    optimiser: OptimiserState
     """State of the present stage's optimiser."""
     points: PointSets
     """With the weights that the weightings gave them."""
-    weighting: Any
+    weighting: States
     """States of the weightings, in their order."""
     good: GoodPlace
     best: BestPlace
-    step: Any
+    step: Counter
     """Steps done, all stages together."""
-    drawn: Any
+    drawn: Counter
     """The step at which the points were drawn."""
-    stage: Any
+    stage: Counter
     """Number of the present stage; of the one in which it ended when training is over."""
-    over: Any
+    over: Counter
     """Whether training is over. What the last stage left behind is kept: a longer recipe goes on from it."""
-    stage_step: Any
+    stage_step: Counter
     """Steps done in the present stage."""
-    rescues: Any
+    rescues: Counter
     """Times that the run went back after NaN or Inf."""
-    stage_rescues: Any
+    stage_rescues: Counter
     """The same, in the present stage."""
-    fresh_loss: Any
+    fresh_loss: Counter
     """The lowest loss of the present stage on points that had just been drawn; infinite before the first draw."""
-    without_progress: Any
+    without_progress: Counter
     """Draws of points since then, none of which showed progress."""
-    seconds: Any
+    seconds: Counter
     """Seconds of training so far, compilation left out."""
-    compile_seconds: Any
+    compile_seconds: Counter
     """Seconds of compilation so far."""
 
     def with_counters(self, **changes: float) -> TrainState:
@@ -93,7 +99,7 @@ class TrainState:
         return 0.1 ** int(self.stage_rescues)
 
 
-def all_finite(tree: Any) -> Any:
+def all_finite(tree: PyTree) -> Bool[Array, ""]:
     """Whether every number of a pytree is finite, as a traced boolean."""
     leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
     return jnp.all(jnp.stack(leaves)) if leaves else jnp.asarray(True)
