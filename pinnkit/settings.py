@@ -11,7 +11,7 @@ import inspect
 import math
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -22,6 +22,20 @@ NAME = "name"
 INFINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 """Numbers that JSON lacks, by the text that is written for them."""
 T = TypeVar("T")
+
+if TYPE_CHECKING:
+
+    class Several(Generic[T]):
+        """A field of a dataclass that is a tuple; the constructor takes any sequence, and one item by itself too."""
+
+        def __get__(self, instance: object, owner: type | None = None) -> tuple[T, ...]: ...
+
+        def __set__(self, instance: object, value: Sequence[T] | T) -> None: ...
+
+else:
+    # What type checkers read as two types, of the argument and of the attribute, is at run time that of the attribute:
+    # `__post_init__` makes a tuple of what is given.
+    Several = tuple[T, ...]
 
 
 class Setting:

@@ -1,5 +1,8 @@
 """A user's script, for type checkers: it is checked, never run."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +10,7 @@ import optax
 from jax import Array
 
 import pinnkit as pk
+from pinnkit.training.trainer import Report
 
 
 class Rod(pk.Problem):
@@ -73,6 +77,13 @@ class Plate(pk.Problem):
     )
 
 
+class Followed(pk.Tracker):
+    """Prints the loss."""
+
+    def log(self, report: Report, row: Mapping[str, Any]) -> None:
+        print(report.loss, row["step"])
+
+
 print(pk.__version__)
 pk.use_all_cores()
 pk.check(Rod())
@@ -93,6 +104,8 @@ params = {"w": jnp.ones(3)}
 state = optimiser.init(params)
 gain2: float = pk.init.gain(jnp.tanh)
 weights: Array = pk.init.dense(gain2)(jax.random.key(0), (3, 4))
+one_of_each = pk.Recipe(stages=pk.Auto(), weighting=pk.NTK(), trackers=Followed())
+steps: int = one_of_each.stages[0].steps
 try:
     pk.load("nowhere")
 except pk.UsageError as mistake:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,10 @@ from pinnkit.multi_index import MultiIndex
 from pinnkit.problem import Box, Problem
 from pinnkit.problem.conditions import method_arguments
 
-Arguments = dict[str, Any]
+PerPoint: TypeAlias = Float[Array | np.ndarray, "points ..."]
+"""One value per point; further axes for gradients and Hessians. NumPy's until it is cast to the precision of a run."""
+Arguments = dict[str, PerPoint | FieldAt]
+"""What a method asks for, by argument name."""
 TrialSolution = Callable[[Problem, BatchFunction], BatchFunction]
 """(bound problem, network) -> fields: the trial solution of Lagaris, Likas and Fotiadis 1998."""
 
@@ -134,9 +137,11 @@ class Catalogue:
             table |= {(name, i): jnp.zeros_like(X[:, 0]) for i in combined for name in self.names.fields}
         functions = self._field_functions(problem, f, requests, X)
         arrays = {
-            name: self._array(request, table, points) for name, request in requests.items() if name not in functions
+            name: self._array(request, table, points)
+            for name, request in requests.items()
+            if not isinstance(request, FieldFunction)
         }
-        return {name: functions.get(name, arrays.get(name)) for name in requests}, operator_values
+        return {name: functions[name] if name in functions else arrays[name] for name in requests}, operator_values
 
     def highest_orders(self, requests: Iterable[Request]) -> dict[MultiIndex, str]:
         """Every multi-index that reaches the network itself, quantities expanded, with the field or quantity that needs it."""
@@ -176,7 +181,12 @@ class Catalogue:
 
         return value
 
-    def _array(self, request: Request, table: Mapping[Any, Any], points: Points) -> Any:
+    def _array(
+        self,
+        request: Partial | Coordinate | NormalComponent | Column,
+        table: Mapping[tuple[str, MultiIndex], PerPoint],
+        points: Points,
+    ) -> PerPoint:
         """The array that a request stands for, from the table {(field or quantity, multi-index): (points,)}."""
         space = self.domain.space
         match request:
@@ -190,9 +200,11 @@ class Catalogue:
                 return table[base, index]
             case Partial(base, _, "n"):
                 normals = _require(points.normals, "normals")
-                return sum(normals[:, i] * table[base, (i,)] for i in space)
+                first, *rest = (normals[:, i] * table[base, (i,)] for i in space)
+                return sum(rest, start=first)
             case Partial(base, _, "laplacian"):
-                return sum(table[base, (i, i)] for i in space)
+                first, *rest = (table[base, (i, i)] for i in space)
+                return sum(rest, start=first)
             case Partial(base, _, "grad"):
                 return jnp.stack([table[base, (i,)] for i in space], axis=-1)
             case Partial(base, _, _):

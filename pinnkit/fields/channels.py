@@ -14,19 +14,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import TypeAlias
+
+from jaxtyping import Array, Float
 
 from pinnkit.multi_index import MultiIndex, in_order, proper_parts, set_partitions
 
-Operator = Mapping[MultiIndex, Any]
-"""A linear differential operator: multi-index -> coefficient, a number or a traced scalar."""
+Scalar: TypeAlias = float | Float[Array, ""]
+"""A number, or a traced scalar whose value is unknown while the program is traced."""
+Operator = Mapping[MultiIndex, Scalar]
+"""A linear differential operator: multi-index -> coefficient."""
 
 
 @dataclass(frozen=True)
 class Monomial:
     """A coefficient times a product of channels, which are given by number."""
 
-    coefficient: Any
+    coefficient: Scalar
     factors: tuple[int, ...]
 
 
@@ -34,7 +38,7 @@ class Monomial:
 class Product:
     """A coefficient times a channel of the left factor times a channel of the right factor."""
 
-    coefficient: Any
+    coefficient: Scalar
     left: int
     right: int
 
@@ -96,7 +100,7 @@ def _single(operator: Operator) -> MultiIndex | None:
     return index if not others and isinstance(coefficient, (int, float)) and coefficient == 1 else None
 
 
-def _multiple(coefficient: Any, times: int) -> Any:
+def _multiple(coefficient: Scalar, times: int) -> Scalar:
     # Not `times * coefficient` for 1: each product with a traced coefficient is an operation in the compiled program.
     return coefficient if times == 1 else times * coefficient
 

@@ -7,7 +7,7 @@ polynomials: those of fdlibm (Sun Microsystems 1993, k_sin.c and k_cos.c), each 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,9 @@ COSINE = (
     -1.13596475577881948265e-11,
 )
 
+Pair: TypeAlias = tuple[Float[Array, "*shape"], Float[Array, "*shape"]]
+"""Sine and cosine."""
+
 
 def sine_and_cosine(x: Float[Array, "*shape"]) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
     """Compute sin x and cos x in one pass, each to 2.3e-16 for |x| < 1e6; beyond, those of an argument within a rounding of x.
@@ -44,7 +47,7 @@ def sine_and_cosine(x: Float[Array, "*shape"]) -> tuple[Float[Array, "*shape"], 
 # A rule of its own: the derivative of sin is cos to full precision, where that of its polynomial is less accurate and has
 # to be computed besides. The rule calls `sine_and_cosine` again, so that derivatives of any order go the same way.
 @jax.custom_jvp
-def _together(x: Any) -> tuple[Any, Any]:
+def _together(x: Float[Array, "*shape"]) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
     turns = jnp.round(x * (2 / jnp.pi))
     r = x
     # The leading part of x cancels here; since turns * HALF_PI[0] is exact, nothing is lost by that.
@@ -61,18 +64,18 @@ def _together(x: Any) -> tuple[Any, Any]:
 
 
 @_together.defjvp
-def _(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+def _(primals: tuple[Float[Array, "*shape"]], tangents: tuple[Float[Array, "*shape"]]) -> tuple[Pair, Pair]:
     (x,), (dx,) = primals, tangents
     s, c = sine_and_cosine(x)
     return (s, c), (c * dx, -s * dx)
 
 
-def _parity(n: Any) -> Any:
+def _parity(n: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Parity of whole numbers: 0 for even ones, 1 for odd ones."""
     return n - 2.0 * jnp.floor(0.5 * n)
 
 
-def _polynomial(coefficients: Sequence[float], z: Any) -> Any:
+def _polynomial(coefficients: Sequence[float], z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Value of the polynomial sum_k c_k z^k, by Horner's scheme."""
     total: Any = coefficients[-1]
     for c in reversed(coefficients[:-1]):

@@ -57,7 +57,8 @@ def derivatives_by_nested_jvp(
 ) -> tuple[dict[MultiIndex, Float[Array, "points fields"]], list[Float[Array, "points fields"]]]:
     """Derivatives as `derivatives` returns them, by nested forward mode: each edge of a trie is one `jax.jvp`."""
     table = _expand(f, _trie({*wanted, *(index for operator in operators for index in operator)}), X)
-    combined = [sum(c * table[index] for index, c in operator.items()) for operator in operators]
+    parts = [[c * table[index] for index, c in operator.items()] for operator in operators]
+    combined = [sum(rest, start=first) for first, *rest in parts]
     return {index: table[index] for index in wanted}, combined
 
 

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Jaxpr, JaxprEqn
+from jax.core import ShapedArray
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+from jax.typing import ArrayLike
+from jaxtyping import Array
 
 from pinnkit.fields.circular import sine_and_cosine
+
+if TYPE_CHECKING:
+    Values: TypeAlias = Array
+    """What an operation of a trace takes and gives: an array."""
+else:
+    # Constants in a trace are not JAX's arrays, but NumPy's, numbers, or of a class of JAX without a public name. They have
+    # all that is asked of arrays here.
+    Values = ArrayLike
+Derivatives: TypeAlias = Sequence[Values | None]
+"""[g, g', g'', ...] at the values of the argument, each of its shape; None for a derivative that is zero."""
 
 
 def only_elementwise(jaxpr: Jaxpr, shape: tuple[int, ...]) -> bool:
@@ -29,7 +42,7 @@ def only_elementwise(jaxpr: Jaxpr, shape: tuple[int, ...]) -> bool:
     return True
 
 
-def apply_primitive(equation: JaxprEqn, operands: Sequence[Any]) -> list[Any]:
+def apply_primitive(equation: JaxprEqn, operands: Sequence[ArrayLike]) -> list[Values]:
     """Apply the primitive operation of a jaxpr's equation to arrays; the results, always as a list."""
     bind_params = equation.primitive.get_bind_params(equation.params)
     functions, parameters = bind_params if isinstance(bind_params, tuple) else ((), bind_params)  # since jax 0.10
@@ -37,12 +50,12 @@ def apply_primitive(equation: JaxprEqn, operands: Sequence[Any]) -> list[Any]:
     return list(results) if equation.primitive.multiple_results else [results]
 
 
-def aval(variable: Any) -> Any:
+def aval(variable: Var | Literal) -> ShapedArray:
     """Shape and dtype of a variable of a jaxpr."""
-    return variable.aval
+    return cast(ShapedArray, variable.aval)
 
 
-def derivatives_of(equation: JaxprEqn, values: Sequence[Any], at: int, order: int) -> list[Any]:
+def derivatives_of(equation: JaxprEqn, values: Sequence[Values], at: int, order: int) -> Derivatives:
     """Value and derivatives [g, g', ...] of an elementwise operation with respect to the operand number `at`.
 
     They are in closed form where there is one, else by nested forward mode.
@@ -52,7 +65,7 @@ def derivatives_of(equation: JaxprEqn, values: Sequence[Any], at: int, order: in
         return CLOSED[name](z, apply_primitive(equation, [z])[0], equation.params, order)
     # Each nested jvp repeats the work inside it: the cost doubles per order, which is why activations have closed forms.
     others = [None if k == at else x for k, x in enumerate(values)]
-    functions: list[Callable[[Any], Any]] = [
+    functions: list[Callable[[Values], Values]] = [
         lambda x: apply_primitive(equation, [x if o is None else o for o in others])[0]
     ]
     for _ in range(order):
@@ -60,14 +73,15 @@ def derivatives_of(equation: JaxprEqn, values: Sequence[Any], at: int, order: in
     return [g(z) for g in functions]
 
 
-def _slope(g: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _slope(g: Callable[[Values], Values]) -> Callable[[Values], Values]:
     """The derivative of an elementwise function, as a function."""
     return lambda x: jax.jvp(g, (x,), (jnp.ones_like(x),))[1]
 
 
-def power(z: Any, y: Any, exponent: Any, order: int) -> list[Any]:
+def power(z: Values, y: Values, exponent: Values | float, order: int) -> Derivatives:
     """Value y of z^p and its derivatives p z^(p-1), p (p-1) z^(p-2), ...; None for those that are zero."""
-    powers, factor, p = [y], 1.0, exponent
+    powers, p = [y], exponent
+    factor: Values | float = 1.0
     for _ in range(order):
         if isinstance(p, int) and p == 0:
             break  # further derivatives of a polynomial are zero
@@ -77,7 +91,7 @@ def power(z: Any, y: Any, exponent: Any, order: int) -> list[Any]:
     return powers + [None] * (order + 1 - len(powers))
 
 
-def _by_polynomials(y: Any, slope: Any, rule: Callable[[list[float]], list[float]], order: int) -> list[Any]:
+def _by_polynomials(y: Values, slope: Values, rule: Callable[[list[float]], list[float]], order: int) -> Derivatives:
     """Value y and derivatives g^(k) = slope Q_k(y) of g, where Q_1 = 1 and `rule` turns the coefficients of Q_k into the next."""
     # All orders come from the one transcendental value y; the polynomials themselves are built while tracing.
     values, coefficients = [y], [1.0]
@@ -87,7 +101,7 @@ def _by_polynomials(y: Any, slope: Any, rule: Callable[[list[float]], list[float
     return values
 
 
-def _horner(coefficients: Sequence[float], y: Any) -> Any:
+def _horner(coefficients: Sequence[float], y: Values) -> Values:
     """Value of the polynomial sum_k c_k y^k; every second coefficient of tanh's is zero, and is not added."""
     total: Any = coefficients[-1]
     for c in reversed(coefficients[:-1]):
@@ -95,7 +109,7 @@ def _horner(coefficients: Sequence[float], y: Any) -> Any:
     return total
 
 
-def _tanh(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any]:
+def _tanh(z: Values, y: Values, parameters: Mapping[str, Any], order: int) -> Derivatives:
     """Derivatives of y = tanh z as polynomials in y, since y' = 1 - y^2."""
 
     # d/dz [(1 - y^2) Q] = (1 - y^2) [(1 - y^2) Q' - 2 y Q]
@@ -110,7 +124,7 @@ def _tanh(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any
     return _by_polynomials(y, 1.0 - y * y, following, order)
 
 
-def _logistic(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list[Any]:
+def _logistic(z: Values, y: Values, parameters: Mapping[str, Any], order: int) -> Derivatives:
     """Derivatives of the logistic function y as polynomials in y, since y' = y - y^2."""
 
     # d/dz [(y - y^2) Q] = (y - y^2) [(1 - 2 y) Q + (y - y^2) Q']
@@ -124,14 +138,14 @@ def _logistic(z: Any, y: Any, parameters: Mapping[str, Any], order: int) -> list
     return _by_polynomials(y, y * (1.0 - y), following, order)
 
 
-def _circular(z: Any, shift: int, order: int) -> list[Any]:
+def _circular(z: Values, shift: int, order: int) -> Derivatives:
     """The sequence sin z, cos z, -sin z, -cos z, ... from its term number `shift` on."""
     sine, cosine = sine_and_cosine(z)
     cycle = [sine, cosine, -sine, -cosine]
     return [cycle[(k + shift) % 4] for k in range(order + 1)]
 
 
-CLOSED: dict[str, Callable[[Any, Any, Mapping[str, Any], int], list[Any]]] = {
+CLOSED: dict[str, Callable[[Values, Values, Mapping[str, Any], int], Derivatives]] = {
     "tanh": _tanh,
     "logistic": _logistic,
     "exp": lambda z, y, parameters, order: [y] * (order + 1),

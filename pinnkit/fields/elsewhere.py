@@ -8,20 +8,23 @@ call's result are batched: their points are stacked, and the fields are evaluate
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import JaxprEqn, Literal
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError
 from pinnkit.fields.derivatives import BatchFunction
-from pinnkit.fields.elementwise import apply_primitive
+from pinnkit.fields.elementwise import Values, apply_primitive
 
 PREFIX = "_pinnkit_elsewhere_"
 """Prefix of the names of the operations that stand for calls."""
+Nodes: TypeAlias = ArrayLike
+"""A coordinate of `u_at(x=...)`: a number, or an array that is broadcast against the others."""
 
 
 class Elsewhere:
@@ -36,7 +39,7 @@ class Elsewhere:
         self._call = jax.jit(call)
         self._bodies: set[int] = set()
         """Identities of the traced bodies of all calls; `_references` keeps these objects alive, so that no id is used twice."""
-        self._references: list[Any] = []
+        self._references: list[Jaxpr] = []
 
     def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
         """The fields at points, (points, fields)."""
@@ -67,7 +70,7 @@ class FieldAt:
     ) -> None:
         self.elsewhere, self._name, self._column, self._axes, self._X = elsewhere, name, column, tuple(axes), X
 
-    def __call__(self, **coordinates: Any) -> Any:
+    def __call__(self, **coordinates: Nodes) -> Float[Array, "*shape"]:
         """The values at these coordinates. Raises UsageError for an unknown coordinate or shapes that do not broadcast."""
         for name in coordinates:
             if name not in self._axes:
@@ -87,7 +90,7 @@ class FieldAt:
         X = jnp.stack([jnp.broadcast_to(c, shape).reshape(-1) for c in columns], axis=1)
         return jax.lax.index_in_dim(self.elsewhere(X), self._column, axis=1, keepdims=False).reshape(shape)
 
-    def _shape(self, named: Mapping[str, Any], columns: Sequence[Any]) -> tuple[int, ...]:
+    def _shape(self, named: Mapping[str, Values], columns: Sequence[Values]) -> tuple[int, ...]:
         """The shape of the result. Raises UsageError where the coordinates have shapes that do not fit together."""
         try:
             return jnp.broadcast_shapes(*(c.shape for c in columns))
@@ -122,7 +125,9 @@ def _axes_after_points(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return (1,) * (max(map(len, rows)) - 1) if rows and not columns else ()
 
 
-def evaluate_with_batched_calls(method: Callable[[], Sequence[Any]], arguments: Mapping[str, Any]) -> list[Any]:
+def evaluate_with_batched_calls(
+    method: Callable[[], Sequence[Values]], arguments: Mapping[str, Values | FieldAt]
+) -> list[Values]:
     """Evaluate a function of arrays and `FieldAt`s, with one evaluation of the fields for as many calls as possible.
 
     Args:
@@ -136,13 +141,13 @@ def evaluate_with_batched_calls(method: Callable[[], Sequence[Any]], arguments: 
     if not functions:
         return list(method())
     traced = jax.make_jaxpr(lambda: list(method()))()
-    env: dict[Any, Any] = dict(zip(traced.jaxpr.constvars, traced.consts, strict=True))
+    env: dict[Var, Values] = dict(zip(traced.jaxpr.constvars, traced.consts, strict=True))
     # Each round evaluates, in the order of the trace, what depends on no pending call, then all pending calls of one
     # function at once. Delays of delays, u_at(t=t - u_at(...)), need one round per level.
     equations = list(traced.jaxpr.eqns)
     while equations:
         calls: dict[int, list[JaxprEqn]] = {}
-        blocked: set[Any] = set()
+        blocked: set[Var] = set()
         later: list[JaxprEqn] = []
         for equation in equations:
             variables = [v for v in equation.invars if not isinstance(v, Literal)]
@@ -162,7 +167,7 @@ def evaluate_with_batched_calls(method: Callable[[], Sequence[Any]], arguments: 
     return [_read(env, v) for v in traced.jaxpr.outvars]
 
 
-def _evaluate_calls(f: BatchFunction, calls: Sequence[JaxprEqn], env: Mapping[Any, Any]) -> dict[Any, Any]:
+def _evaluate_calls(f: BatchFunction, calls: Sequence[JaxprEqn], env: Mapping[Var, Values]) -> dict[Var, Values]:
     """Evaluate calls at once, at the points of all of them; {result variable: array}."""
     points = [_read(env, call.invars[-1]) for call in calls]  # the other operands are what f closes over
     ends = np.cumsum([X.shape[0] for X in points])
@@ -171,5 +176,5 @@ def _evaluate_calls(f: BatchFunction, calls: Sequence[JaxprEqn], env: Mapping[An
     return {call.outvars[0]: part for call, part in zip(calls, parts, strict=True)}
 
 
-def _read(env: Mapping[Any, Any], variable: Any) -> Any:
+def _read(env: Mapping[Var, Values], variable: Var | Literal) -> Values:
     return variable.val if isinstance(variable, Literal) else env[variable]

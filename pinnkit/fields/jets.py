@@ -9,26 +9,34 @@ it is not, Faa di Bruno's and Leibniz' rules combine them. What no rule covers (
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 from jaxtyping import Array, Float
 
-from pinnkit.fields.channels import Channels
+from pinnkit.fields.channels import Channels, Monomial, Scalar
 from pinnkit.fields.elementwise import (
     UNARY,
     WITHOUT_DERIVATIVE,
+    Derivatives,
+    Values,
     apply_primitive,
     aval,
     derivatives_of,
     only_elementwise,
     power,
 )
+
+Channel: TypeAlias = Values | np.ndarray
+"""One channel of a value; a NumPy row where its numbers are known while tracing."""
+Product: TypeAlias = Callable[[Channel, Channel], Values]
+"""A bilinear operation."""
 
 
 class NoRule(Exception):
@@ -43,17 +51,23 @@ class Jet:
     those of an affine embedding and of the first layer's products.
     """
 
-    value: Any
-    channels: Mapping[int, Any]
+    value: Values
+    channels: Mapping[int, Channel]
 
-    def full(self, number: int) -> Any:
+    def full(self, number: int) -> Values:
         """A channel, broadcast to the shape of the value."""
         channel = self.channels.get(number)
         return jnp.zeros_like(self.value) if channel is None else _broadcast(channel, self.value)
 
 
+Operand: TypeAlias = Jet | Values
+"""What an operation is applied to: a jet, or an array that does not depend on the points."""
+
+
 def propagate(
-    f: Callable[[Float[Array, "points dim"]], Any], X: Float[Array, "points dim"], channels: Channels
+    f: Callable[[Float[Array, "points dim"]], Float[Array, "points fields"]],
+    X: Float[Array, "points dim"],
+    channels: Channels,
 ) -> list[Float[Array, "points fields"]]:
     """The value of f and every channel that `channels` asks for, each (points, fields). Raises NoRule.
 
@@ -61,7 +75,7 @@ def propagate(
     """
     traced = jax.make_jaxpr(f)(X)
     # NumPy rows where the numbers are known while tracing: `_on_rows` can then see that a row is zero, and drop it.
-    seeds: dict[int, Any] = {}
+    seeds: dict[int, Channel] = {}
     for index, number in channels.number.items():
         if len(index) == 1:
             seeds[number] = np.eye(X.shape[1], dtype=X.dtype)[list(index)]
@@ -76,30 +90,34 @@ def propagate(
     return [jet.value, *(jet.full(number) for number in channels.operator_numbers)]
 
 
-def _jet(x: Any) -> Jet:
+def _jet(x: Operand) -> Jet:
     return x if isinstance(x, Jet) else Jet(x, {})
 
 
-def _value(x: Any) -> Any:
+def _value(x: Operand) -> Values:
     return x.value if isinstance(x, Jet) else x
 
 
-def _jet_or_value(value: Any, channels: Mapping[int, Any]) -> Any:
+def _jet_or_value(value: Values, channels: Mapping[int, Channel | None]) -> Operand:
     """A jet, or the bare value where no channel is left: constants then take the way of plain arrays."""
     nonzero = {k: c for k, c in channels.items() if c is not None}
     return Jet(value, nonzero) if nonzero else value
 
 
-def _broadcast(channel: Any, value: Any) -> Any:
-    return channel if channel.shape == value.shape else jnp.broadcast_to(channel, value.shape)
+def _broadcast(channel: Channel, value: Values) -> Values:
+    if isinstance(channel, jax.Array) and channel.shape == value.shape:
+        return channel
+    return jnp.broadcast_to(channel, value.shape)
 
 
-def _interpret(jaxpr: Jaxpr, consts: Sequence[Any], inputs: Sequence[Any], channels: Channels) -> list[Any]:
+def _interpret(
+    jaxpr: Jaxpr, consts: Sequence[Values], inputs: Sequence[Operand], channels: Channels
+) -> Sequence[Operand]:
     """Evaluate a jaxpr on jets and arrays."""
-    env: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
+    env: dict[Var, Operand] = dict(zip(jaxpr.constvars, consts, strict=True))
     env |= dict(zip(jaxpr.invars, inputs, strict=True))
 
-    def read(variable: Any) -> Any:
+    def read(variable: Var | Literal) -> Operand:
         return variable.val if isinstance(variable, Literal) else env[variable]
 
     for equation in jaxpr.eqns:
@@ -109,11 +127,11 @@ def _interpret(jaxpr: Jaxpr, consts: Sequence[Any], inputs: Sequence[Any], chann
     return [read(v) for v in jaxpr.outvars]
 
 
-def _apply(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list[Any]:
+def _apply(equation: JaxprEqn, operands: list[Operand], channels: Channels) -> Sequence[Operand]:
     """Apply one operation to jets and arrays. Raises NoRule."""
     name = equation.primitive.name
     if not any(isinstance(x, Jet) for x in operands):
-        return apply_primitive(equation, operands)
+        return apply_primitive(equation, [_value(x) for x in operands])
     if name in INLINED:
         return _apply_call(equation, operands, channels)
     # Piecewise constant results, and those that are integers or truth values, have no derivative to carry.
@@ -124,16 +142,13 @@ def _apply(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list[
     if name in RULES:
         return [RULES[name](equation, operands, channels)]
     if name in UNARY or (name == "custom_jvp_call" and _is_elementwise(equation, operands)):
-        (at,) = [k for k, x in enumerate(operands) if isinstance(x, Jet)] or [-1]
-        return [
-            _compose(
-                operands[at], derivatives_of(equation, [_value(x) for x in operands], at, channels.order), channels
-            )
-        ]
+        ((at, jet),) = [(k, x) for k, x in enumerate(operands) if isinstance(x, Jet)]
+        derivatives = derivatives_of(equation, [_value(x) for x in operands], at, channels.order)
+        return [_compose(jet, derivatives, channels)]
     raise NoRule(name)
 
 
-def _apply_call(equation: JaxprEqn, operands: list[Any], channels: Channels) -> list[Any]:
+def _apply_call(equation: JaxprEqn, operands: list[Operand], channels: Channels) -> Sequence[Operand]:
     """Apply the body of a call: an elementwise function of one array as a whole, any other operation by operation.
 
     As a whole its derivatives are computed once, in one variable, and only then combined with the channels. An activation
@@ -142,18 +157,19 @@ def _apply_call(equation: JaxprEqn, operands: list[Any], channels: Channels) -> 
     body = equation.params["jaxpr"]
     closed = body if isinstance(body, ClosedJaxpr) else ClosedJaxpr(body, ())
     if len(closed.jaxpr.eqns) > 1 and _is_elementwise(equation, operands):
-        (at,) = [k for k, x in enumerate(operands) if isinstance(x, Jet)]
+        ((at, argument),) = [(k, x) for k, x in enumerate(operands) if isinstance(x, Jet)]
         # The same interpreter in one variable: channel k is the k-th derivative of the function.
         one = Channels([{(0,) * order: 1.0} for order in range(1, channels.order + 1)])
-        z = operands[at].value
+        z = argument.value
         inner = [Jet(z, {0: jnp.ones_like(z)}) if k == at else x for k, x in enumerate(operands)]
         (result,) = _interpret(closed.jaxpr, closed.consts, inner, one)
         jet = _jet(result)
-        return [_compose(operands[at], [jet.value, *(jet.channels.get(k) for k in one.operator_numbers)], channels)]
+        higher = [jet.full(k) if k in jet.channels else None for k in one.operator_numbers]
+        return [_compose(argument, [jet.value, *higher], channels)]
     return _interpret(closed.jaxpr, closed.consts, operands, channels)
 
 
-def _is_elementwise(equation: JaxprEqn, operands: Sequence[Any]) -> bool:
+def _is_elementwise(equation: JaxprEqn, operands: Sequence[Operand]) -> bool:
     """Whether a call is an elementwise function of exactly one array that depends on the points."""
     varying = [x for x in operands if isinstance(x, Jet)]
     if len(varying) != 1 or len(equation.outvars) != 1 or aval(equation.outvars[0]).shape != varying[0].value.shape:
@@ -163,25 +179,25 @@ def _is_elementwise(equation: JaxprEqn, operands: Sequence[Any]) -> bool:
     return only_elementwise(getattr(body, "jaxpr", body), shape)
 
 
-def _compose(z: Jet, derivatives: Sequence[Any], channels: Channels) -> Any:
+def _compose(z: Jet, derivatives: Derivatives, channels: Channels) -> Operand:
     """Jet of g(z) from [g, g', g'', ...] at the value of z, None for a derivative that is zero (Faa di Bruno)."""
     value, *higher = derivatives
-    composed: dict[int, Any] = {}
+    assert value is not None
+    composed: dict[int, Channel] = {}
     for number, terms in enumerate(channels.compositions):
-        total = None
+        total: Channel | None = None
         if number in z.channels and higher and higher[0] is not None:
             total = higher[0] * z.channels[number]
         for m, monomials in terms:
             g = higher[m - 1] if m <= len(higher) else None
-            factor = None if g is None else _polynomial(monomials, z)
-            if factor is not None:
+            if g is not None and (factor := _polynomial(monomials, z)) is not None:
                 total = _plus(total, g * factor)
         if total is not None:
             composed[number] = total
     return _jet_or_value(value, composed)
 
 
-def _polynomial(monomials: Sequence[Any], z: Jet) -> Any:
+def _polynomial(monomials: Sequence[Monomial], z: Jet) -> Channel | None:
     """Sum of monomials in the channels of z, None for zero."""
     total = None
     for monomial in monomials:
@@ -194,22 +210,22 @@ def _polynomial(monomials: Sequence[Any], z: Jet) -> Any:
 # None stands for an exact zero: what is never added does not have to be compiled, differentiated and optimised away.
 
 
-def _plus(a: Any, b: Any) -> Any:
+def _plus(a: Channel | None, b: Channel) -> Channel:
     return b if a is None else a + b
 
 
-def _times(coefficient: Any, x: Any) -> Any:
+def _times(coefficient: Scalar, x: Channel) -> Channel:
     if isinstance(coefficient, (int, float)):
         return x if coefficient == 1 else coefficient * x
     return jnp.asarray(coefficient, x.dtype) * x  # a float64 coefficient must not promote a float32 network
 
 
-def _multiply(a: Any, b: Any, product: Callable[[Any, Any], Any], channels: Channels) -> Any:
+def _multiply(a: Operand, b: Operand, product: Product, channels: Channels) -> Operand:
     """Apply a bilinear operation to two jets (Leibniz' rule)."""
     a, b = _jet(a), _jet(b)
-    products: dict[int, Any] = {}
+    products: dict[int, Channel] = {}
     for number, terms in enumerate(channels.products):
-        total = None
+        total: Channel | None = None
         if number in b.channels:
             total = product(a.value, b.channels[number])
         if number in a.channels:
@@ -226,11 +242,11 @@ def _multiply(a: Any, b: Any, product: Callable[[Any, Any], Any], channels: Chan
 # One rule per operation: (equation, operands, channels) -> result.
 
 
-def _linear(equation: JaxprEqn, operands: list[Any]) -> list[Any]:
+def _linear(equation: JaxprEqn, operands: list[Operand]) -> list[Operand]:
     """Apply an operation that is linear in all operands that depend on the points, taken together."""
     results = apply_primitive(equation, [_value(x) for x in operands])
     numbers = sorted({k for x in operands if isinstance(x, Jet) for k in x.channels})
-    result_channels: list[dict[int, Any]] = [{} for _ in results]
+    result_channels: list[dict[int, Channel]] = [{} for _ in results]
     for number in numbers:
         # What does not depend on the points has the derivative zero; indices and predicates stay as they are.
         parts = [_part(x, number) for x in operands]
@@ -239,14 +255,14 @@ def _linear(equation: JaxprEqn, operands: list[Any]) -> list[Any]:
     return [_jet_or_value(value, channels) for value, channels in zip(results, result_channels, strict=True)]
 
 
-def _part(x: Any, number: int) -> Any:
+def _part(x: Operand, number: int) -> Values:
     """A channel of an operand of a linear operation; zero where it does not depend on the points."""
     if isinstance(x, Jet):
         return x.full(number)
     return jnp.zeros_like(x) if jnp.issubdtype(jnp.result_type(x), jnp.inexact) else x
 
 
-def _rowwise(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+def _rowwise(equation: JaxprEqn, operands: list[Operand], channels: Channels) -> Operand:
     """Apply slice, squeeze, concatenate, neg, ... as `_linear` does, but keep channels that are one row for all points."""
     name, parameters = equation.primitive.name, equation.params
     value = apply_primitive(equation, [_value(x) for x in operands])[0]
@@ -266,7 +282,7 @@ def _rowwise(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any
     return _jet_or_value(value, result_channels)
 
 
-def _same_everywhere(parts: Sequence[Any], jets: Sequence[Jet]) -> bool:
+def _same_everywhere(parts: Sequence[Channel | None], jets: Sequence[Jet]) -> bool:
     return all(p is None or p.shape[:1] == (1,) != j.value.shape[:1] for p, j in zip(parts, jets, strict=True))
 
 
@@ -287,7 +303,7 @@ def _keeps_rows(name: str, parameters: Mapping[str, Any], shape: tuple[int, ...]
     return True
 
 
-def _on_rows(equation: JaxprEqn, parts: Sequence[Any]) -> Any:
+def _on_rows(equation: JaxprEqn, parts: Sequence[Channel]) -> Channel:
     """Apply an operation to one row, by NumPy where its numbers are known, so that a row of zeros is recognised."""
     name, is_known = equation.primitive.name, isinstance(parts[0], np.ndarray)
     if name == "slice":
@@ -302,7 +318,7 @@ def _on_rows(equation: JaxprEqn, parts: Sequence[Any]) -> Any:
     return apply_primitive(equation, parts)[0]
 
 
-def _sum(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+def _sum(equation: JaxprEqn, operands: list[Operand], channels: Channels) -> Operand:
     """Apply add or sub; where one operand lacks a channel, that of the other passes unchanged."""
     a, b = (_jet(x) for x in operands)
     value = apply_primitive(equation, [a.value, b.value])[0]
@@ -319,42 +335,44 @@ def _sum(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
     return _jet_or_value(value, sums)
 
 
-def _mul(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
-    return _multiply(operands[0], operands[1], lambda a, b: a * b, channels)
+def _mul(equation: JaxprEqn, operands: list[Operand], channels: Channels) -> Operand:
+    return _multiply(operands[0], operands[1], operator.mul, channels)
 
 
-def _div(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+def _div(equation: JaxprEqn, operands: list[Operand], channels: Channels) -> Operand:
     """Apply div, by the power rule for 1 / b and Leibniz' rule for a (1 / b)."""
     a, b = operands
     if not isinstance(b, Jet):
         a = _jet(a)
         return _jet_or_value(a.value / b, {k: c / b for k, c in a.channels.items()})
     reciprocal = _compose(b, power(b.value, 1.0 / b.value, -1, channels.order), channels)
-    quotient = _jet(_multiply(a, reciprocal, lambda x, y: x * y, channels))
+    quotient = _jet(_multiply(a, reciprocal, operator.mul, channels))
     # The value by one division, as the user wrote it: a * (1 / b) is rounded twice.
     return _jet_or_value(_value(a) / b.value, quotient.channels)
 
 
-def _dot(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+def _dot(equation: JaxprEqn, operands: list[Operand], channels: Channels) -> Operand:
     """Apply a matrix product, in which one operand or both depend on the points."""
     a, b = operands
-    if isinstance(a, Jet) and isinstance(b, Jet):
-        return _multiply(
-            Jet(a.value, {k: a.full(k) for k in a.channels}),
-            Jet(b.value, {k: b.full(k) for k in b.channels}),
-            lambda x, y: apply_primitive(equation, [x, y])[0],
-            channels,
-        )
-    return _dot_with(equation, a, b, left=True) if isinstance(a, Jet) else _dot_with(equation, b, a, left=False)
+    if not isinstance(b, Jet):
+        return _dot_with(equation, _jet(a), b, left=True)
+    if not isinstance(a, Jet):
+        return _dot_with(equation, b, a, left=False)
+    return _multiply(
+        Jet(a.value, {k: a.full(k) for k in a.channels}),
+        Jet(b.value, {k: b.full(k) for k in b.channels}),
+        lambda x, y: apply_primitive(equation, [x, y])[0],
+        channels,
+    )
 
 
-def _dot_with(equation: JaxprEqn, jet: Jet, other: Any, *, left: bool) -> Any:
+def _dot_with(equation: JaxprEqn, jet: Jet, other: Values, *, left: bool) -> Operand:
     """Multiply a jet by an array: one product for value and channels, joined along a dimension that is not summed over."""
     (contract_a, contract_b), (batch_a, batch_b) = equation.params["dimension_numbers"]
     contracted, batch = (contract_a, batch_a) if left else (contract_b, batch_b)
     free = [d for d in range(jet.value.ndim) if d not in contracted and d not in batch]
 
-    def product(x: Any) -> Any:
+    def product(x: Channel) -> Values:
         return apply_primitive(equation, [x, other] if left else [other, x])[0]
 
     # A row that is the same at every point stays one row, where the points stay the first dimension of the result.
@@ -375,7 +393,7 @@ def _dot_with(equation: JaxprEqn, jet: Jet, other: Any, *, left: bool) -> Any:
     return _jet_or_value(parts[0], row_products | dict(zip(numbers, parts[1:], strict=True)))
 
 
-def _extremum(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+def _extremum(equation: JaxprEqn, operands: list[Operand], channels: Channels) -> Operand:
     """Apply max or min: the derivatives are those of the operand that is chosen, half of each where they tie, as in JAX."""
     a, b = (_jet(x) for x in operands)
     value = apply_primitive(equation, [a.value, b.value])[0]
@@ -389,15 +407,16 @@ def _extremum(equation: JaxprEqn, operands: list[Any], channels: Channels) -> An
     return _jet_or_value(value, extremum_channels)
 
 
-def _pow(equation: JaxprEqn, operands: list[Any], channels: Channels) -> Any:
+def _pow(equation: JaxprEqn, operands: list[Operand], channels: Channels) -> Operand:
     """Apply a power whose exponent does not depend on the points. Raises NoRule for any other."""
     base, exponent = operands
     if isinstance(exponent, Jet):
         raise NoRule("pow with an exponent that depends on the points")
-    return _compose(base, power(base.value, base.value**exponent, exponent, channels.order), channels)
+    jet = _jet(base)
+    return _compose(jet, power(jet.value, jet.value**exponent, exponent, channels.order), channels)
 
 
-RULES: dict[str, Callable[[JaxprEqn, list[Any], Channels], Any]] = {
+RULES: dict[str, Callable[[JaxprEqn, list[Operand], Channels], Operand]] = {
     "add": _sum,
     "add_any": _sum,
     "sub": _sum,

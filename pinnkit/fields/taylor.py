@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from pinnkit.fields.channels import Scalar
 from pinnkit.fields.derivatives import BatchFunction
 from pinnkit.multi_index import MultiIndex
 
@@ -48,7 +48,7 @@ class Expansion:
         return sum(terms[1:], start=terms[0])
 
 
-def taylor_continuation(f: BatchFunction, time: int, moment: Any, orders: Sequence[int]) -> BatchFunction:
+def taylor_continuation(f: BatchFunction, time: int, moment: Scalar, orders: Sequence[int]) -> BatchFunction:
     """Taylor polynomial of f in time about a moment: sum over i < m of (t - moment)^i / i! d^i f / dt^i (moment, x).
 
     Args:

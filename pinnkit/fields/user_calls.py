@@ -78,7 +78,7 @@ def _one_number(term: str, problem: Problem, condition: Condition, arguments: Ma
     )
 
 
-def by_name(method: str, result: Any, what: str, where: str) -> dict[str, Any]:
+def by_name(method: str, result: object, what: str, where: str) -> dict[str, Any]:
     """The arrays that a method returned, by name: `method`, or `method.key` for each entry of a dict."""
     parts = result if isinstance(result, dict) else {"": result}
     if not parts:
@@ -234,7 +234,7 @@ def _remedy_of_shape(shape: tuple[int, ...] | None, count: int, *, single: bool)
     return "Return an elementwise expression of the arguments (or a dict of such, by name, for a system)."
 
 
-def _misshapen(value: Any, shape: tuple[int, ...] | None, count: int) -> str:
+def _misshapen(value: object, shape: tuple[int, ...] | None, count: int) -> str:
     """The part of a message that describes the shape, or the type, of a value."""
     if value is None:
         return "is None: the method returns nothing"

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from pinnkit.errors import UsageError, advice
@@ -146,7 +147,9 @@ def point_sampler(objective: AnyObjective, sampling: Sampling) -> Sampler:
     return Sampler(jax.jit(init), jax.jit(update))
 
 
-def sample_points(key: Key[Array, ""], group: Group, count: int, dtype: Any, density: Density = "uniform") -> Points:
+def sample_points(
+    key: Key[Array, ""], group: Group, count: int, dtype: DTypeLike, density: Density = "uniform"
+) -> Points:
     """Sample a group's region by Sobol points, with normals on a boundary; the rows of a data file are returned as they are.
 
     Args:

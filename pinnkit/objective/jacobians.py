@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from jax.tree_util import PyTreeDef
 from jaxtyping import Array, Float
 
 from pinnkit.fields import Points
+from pinnkit.fields.user_calls import Residuals
 from pinnkit.objective.collocation import sample_points
 from pinnkit.objective.loss import Objective, PointSets
 from pinnkit.objective.network import Parameters
 from pinnkit.objective.residuals import Group
 
-Jacobian = Callable[[Parameters, Points], Any]
+Rows: TypeAlias = tuple[Residuals, dict[str, Float[Array, "points parameters"]]]
+"""Residuals {term: (points,)}, and their Jacobian {term: (points, parameters)}."""
+Jacobian = Callable[[Parameters, Points], Rows]
 Jacobians = dict[str, Jacobian]
 CHUNK_BYTES = 256 * 1024**2
 """Size [bytes] of the Jacobian rows that are held at a time."""
@@ -42,21 +46,21 @@ def residual_rows(objective: Objective, group: Group) -> Jacobian:
     # By name, in the order in which the problem declares them: a pytree would put them in the order of the alphabet.
     names = tuple(network.problem.unknowns())
 
-    def rows(params: Parameters, points: Points) -> Any:
+    def rows(params: Parameters, points: Points) -> Rows:
         weights, restore = ravel_pytree(params["network"])
         values = [jnp.asarray(params["unknowns"][name], weights.dtype)[None] for name in names]
         flat = jnp.concatenate([weights, *values])
         arrays, structure = jax.tree.flatten(points)
 
-        def residuals_and_jacobian(subset: Points) -> Any:
-            def residuals(z: Any) -> Any:
+        def residuals_and_jacobian(subset: Points) -> Rows:
+            def residuals(z: Float[Array, " parameters"]) -> Residuals:
                 unknowns = {name: z[len(weights) + i] for i, name in enumerate(names)}
                 tree = {"network": restore(z[: len(weights)]), "unknowns": unknowns}
                 return equations.evaluate(network.bound(tree), network.fields(tree), group, subset)
 
             return residuals(flat), jax.jacrev(residuals)(flat)
 
-        def one_point(*row: Any) -> Any:
+        def one_point(*row: Array) -> tuple[dict[str, Array], dict[str, Array]]:
             return jax.tree.map(
                 lambda a: a[0], residuals_and_jacobian(jax.tree.unflatten(structure, [a[None] for a in row]))
             )
@@ -86,7 +90,9 @@ def mean_traces(objective: Objective, params: Parameters, points: PointSets) -> 
         if objective.equations.pointwise(group):
             arrays, structure = jax.tree.flatten(bare)
 
-            def squares(point: list[Any], rows: Any = rows, structure: Any = structure) -> dict[str, Array]:
+            def squares(
+                point: list[Array], rows: Jacobian = rows, structure: PyTreeDef = structure
+            ) -> dict[str, Array]:
                 J = rows(params, jax.tree.unflatten(structure, [a[None] for a in point]))[1]
                 return {term: jnp.sum(slope**2) for term, slope in J.items()}
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Generic, Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import PyTreeDef
 from jaxtyping import Array, Float
 from typing_extensions import TypeVar
 
@@ -32,6 +33,8 @@ from pinnkit.validation import require_number
 
 PointSets = dict[str, Points]
 """Collocation points by group name."""
+Saved: TypeAlias = tuple[Parameters, list[Array]]
+"""What the loss keeps for its derivative: the gradient, and the arrays of the points."""
 
 
 class InitialHistory(Protocol):
@@ -151,7 +154,7 @@ class Objective(Generic[E, N]):
         return self.equations.evaluate(self.network.bound(params), fields, group, points)
 
     def _group_mean_squares(
-        self, group: Group, params: Parameters, points: Points, shares: Any
+        self, group: Group, params: Parameters, points: Points, shares: Float[Array, " points"]
     ) -> dict[str, Float[Array, ""]]:
         """Mean squared residuals of a group's terms, without any weights."""
         return {
@@ -160,13 +163,15 @@ class Objective(Generic[E, N]):
         }
 
     def _group_term_losses(
-        self, group: Group, params: Parameters, points: Points, shares: Any
+        self, group: Group, params: Parameters, points: Points, shares: Float[Array, " points"]
     ) -> dict[str, Float[Array, ""]]:
         """Mean squared residuals of a group's terms, with the weights of the points."""
         residuals = self._group_residuals(group, params, points)
         return {t: jnp.sum(_own_shares(points, t, shares) * _square_per_point(r)) for t, r in residuals.items()}
 
-    def _group_loss(self, group: Group, params: Parameters, points: Points, shares: Any) -> Float[Array, ""]:
+    def _group_loss(
+        self, group: Group, params: Parameters, points: Points, shares: Float[Array, " points"]
+    ) -> Float[Array, ""]:
         """The part of a group in the loss."""
         squares = self._group_term_losses(group, params, points, shares)
         return sum((self.weights[t] * s for t, s in squares.items()), start=jnp.zeros((), self.network.dtype))
@@ -175,7 +180,7 @@ class Objective(Generic[E, N]):
         """The weighted residuals of a group, in the tiles in which its loss is accumulated."""
         tiles = split_into_tiles(points, self._rows.get(group.name))
 
-        def residuals(params: Parameters, tile: Any) -> Float[Array, "rows terms"]:
+        def residuals(params: Parameters, tile: list[Array]) -> Float[Array, "rows terms"]:
             # Rows that fill up the last tile have a share of zero, so that their residuals vanish with their gradients.
             tile_points, shares = points_of_tile(points, tile)
             return jnp.stack(
@@ -189,12 +194,12 @@ class Objective(Generic[E, N]):
         return Block(residuals, tiles, points.X.shape[0], group.name in self._rows)
 
     def _group_loss_times(
-        self, group: Group, params: tuple[Parameters, Any], points: Points, shares: Any
+        self, group: Group, params: tuple[Parameters, Float[Array, ""]], points: Points, shares: Float[Array, " points"]
     ) -> Float[Array, ""]:
         """The loss of a group times a factor, for parameters that are a pair (parameters, factor)."""
         return params[1] * self._group_loss(group, params[0], points, shares)
 
-    def _differentiable_loss(self) -> Callable[[Any, Parameters, list[Any]], Float[Array, ""]]:
+    def _differentiable_loss(self) -> Callable[[PyTreeDef, Parameters, list[Array]], Float[Array, ""]]:
         """The loss as a function (structure of the points, parameters, arrays of the points), with a derivative rule of its own.
 
         Points come as their structure and their arrays, since JAX fills the trees that a custom rule gets with placeholders.
@@ -205,16 +210,16 @@ class Objective(Generic[E, N]):
         slopes: dict[str, Sum] = {name: jax.value_and_grad(value) for name, value in values.items()}
 
         @partial(jax.custom_vjp, nondiff_argnums=(0,))
-        def loss(structure: Any, params: Parameters, arrays: list[Any]) -> Float[Array, ""]:
+        def loss(structure: PyTreeDef, params: Parameters, arrays: list[Array]) -> Float[Array, ""]:
             by_group = sum_over_points(values, self._rows, params, jax.tree.unflatten(structure, arrays))
             return sum(by_group.values(), start=jnp.zeros((), self.network.dtype))
 
-        def forward(structure: Any, params: Parameters, arrays: list[Any]) -> tuple[Any, Any]:
+        def forward(structure: PyTreeDef, params: Parameters, arrays: list[Array]) -> tuple[Float[Array, ""], Saved]:
             by_group = sum_over_points(slopes, self._rows, params, jax.tree.unflatten(structure, arrays))
             value, grad = jax.tree.map(lambda *parts: sum(parts[1:], start=parts[0]), *by_group.values())
             return value, (grad, arrays)
 
-        def backward(structure: Any, saved: Any, cotangent: Any) -> tuple[Any, Any]:
+        def backward(structure: PyTreeDef, saved: Saved, cotangent: Float[Array, ""]) -> Saved:
             grad, arrays = saved
             # Zero, not the truth, for points and their weights: nobody may differentiate the loss by these.
             return jax.tree.map(lambda g: cotangent * g, grad), [jnp.zeros_like(a) for a in arrays]
@@ -248,18 +253,18 @@ AnyObjective: TypeAlias = Objective[ProblemEquations, SolutionNetwork]
 """The objective of any kind of problem; `Objective` alone is that of a problem that is solved at points."""
 
 
-def _square_per_point(r: Any) -> Float[Array, " points"]:
+def _square_per_point(r: Float[Array, "points ..."]) -> Float[Array, " points"]:
     """Squared residual per point, (points,); the mean over its values where a sample has several."""
     return r**2 if r.ndim == 1 else jnp.mean(r**2, axis=1)
 
 
-def _own_shares(points: Points, term: str, shares: Any) -> Any:
+def _own_shares(points: Points, term: str, shares: Float[Array, " points"]) -> Float[Array, " points"]:
     """Shares of the points in a mean, times the weights that they have for a term."""
     own = points.weights or {}
     return shares * own[term] if term in own else shares
 
 
-MeanSquares = Callable[[Parameters, PointSets], dict[str, Any]]
+MeanSquares = Callable[[Parameters, PointSets], Mapping[str, float | Float[Array, ""]]]
 """Mean squared residual of each term, {term: ()}, from network parameters and points."""
 
 

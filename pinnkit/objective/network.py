@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Bool, Float
 
 from pinnkit.errors import UsageError
@@ -44,9 +45,9 @@ class FieldNetwork:
         model: Model,
         ansatz: TrialSolution,
         *,
-        dtype: Any,
+        dtype: DTypeLike,
         seed: int,
-        working: Any = None,
+        working: DTypeLike | None = None,
     ) -> None:
         if not isinstance(model, Model):
             raise UsageError(

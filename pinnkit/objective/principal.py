@@ -9,24 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, Literal
+from jaxtyping import Array, Float
 
 from pinnkit.compilation import jit_once
 from pinnkit.fields import Catalogue, Partial, Request, evaluate_condition
 from pinnkit.fields.channels import Operator
 from pinnkit.fields.names import FieldFunction, partials
+from pinnkit.fields.user_calls import Residuals
 from pinnkit.multi_index import MultiIndex, closure
 from pinnkit.problem import Condition, Problem
 
 COUNT = 3
 """Number of points of a trace; more than one, to tell the residual of a point from a mean over all."""
-Slopes = dict[str, dict[str, Any]]
+Slopes = dict[str, dict[str, Float[Array, " points"]]]
 """{argument: {term: d residual / d argument, (points,)}}, for a change of the argument at all points, or at the first alone"""
+
+
+Which: TypeAlias = tuple[str, int] | tuple[tuple[MultiIndex, float], ...]
+"""What tells operators apart: term and field, or the coefficients where these are numbers."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ def _is_plain_array(request: Request) -> bool:
 
 def _combinations(
     linear: Mapping[str, Collection[MultiIndex]],
-    requests: Mapping[str, Any],
+    requests: Mapping[str, Partial],
     coefficients: Mapping[str, Mapping[str, float | None]],
     conditions_of: Mapping[str, Sequence[Condition]],
     tops: set[MultiIndex],
@@ -158,12 +164,12 @@ def _worthwhile(
     candidates: Iterator[tuple[Combination, str, int, dict[MultiIndex, float] | None]], tops: set[MultiIndex]
 ) -> PrincipalPart:
     """The principal part with equal operators merged; empty where there are as many operators as derivatives in them."""
-    numbers: dict[Any, int] = {}
+    numbers: dict[Which, int] = {}
     combinations: list[Combination] = []
     uses: list[Use] = []
     for combination, term, field, values in candidates:
         divisor = None
-        key: Any = (term, field)
+        key: Which = (term, field)
         if values is not None:
             # Normalised by the coefficient of the first index: u_t - nu u_xx and 2 u_t - 2 nu u_xx are one operator.
             divisor = values[min(values)]
@@ -179,7 +185,7 @@ def _worthwhile(
     return PrincipalPart(frozenset(tops), tuple(combinations), tuple(uses))
 
 
-def _dummies(condition: Condition, count: int) -> dict[str, Any]:
+def _dummies(condition: Condition, count: int) -> dict[str, np.ndarray]:
     # Ones, not zeros, by which a slope may divide.
     return {name: np.ones((count,), jnp.result_type(float)) for name in condition.arguments}
 
@@ -193,7 +199,7 @@ def _slopes(
     for name in names:
         value = arguments[name]
 
-        def residuals(v: Any, name: str = name) -> dict[str, Any]:
+        def residuals(v: Float[Array, " points"], name: str = name) -> Residuals:
             return evaluate_condition(problem, condition, {**arguments, name: v}, count, v.dtype)
 
         change = (jnp.arange(count) == 0).astype(value.dtype) if first else jnp.ones_like(value)
@@ -212,7 +218,9 @@ def _coefficients(problem: Problem, condition: Condition, names: Sequence[str]) 
     unknowns = {n: np.asarray(u.initial, dtype) for n, u in problem.unknowns().items()}
     arguments = _dummies(condition, COUNT)
 
-    def slopes(unknowns: Any, arguments: Any, first: bool = False) -> Slopes:
+    def slopes(
+        unknowns: Mapping[str, Float[Array, ""]], arguments: Mapping[str, Float[Array, " points"]], first: bool = False
+    ) -> Slopes:
         return _slopes(problem.bound(unknowns), condition, names, arguments, first=first)
 
     # Read off the trace, not off numbers: a slope that happens to be equal at all points of a test may still vary.

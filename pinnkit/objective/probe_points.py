@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from pinnkit.compilation import jit_once
 from pinnkit.fields import Points
@@ -31,11 +31,11 @@ def interior_points(objective: Objective, count: int = POINTS) -> Points:
     return points_of(objective.equations.interior, count)
 
 
-def coordinates(equations: Equations, point: Any) -> dict[str, float]:
+def coordinates(equations: Equations, point: Float[Array | np.ndarray, " dim"]) -> dict[str, float]:
     """Coordinates of a point (dim,) by name."""
     return {n: float(v) for n, v in zip(equations.problem.domain.names, np.asarray(point), strict=True)}
 
 
-def point_text(equations: Equations, point: Any) -> str:
+def point_text(equations: Equations, point: Float[Array | np.ndarray, " dim"]) -> str:
     """Coordinates of a point as a text, such as `t=0.5, x=0.25`."""
     return ", ".join(f"{n}={v:.4g}" for n, v in coordinates(equations, point).items())

@@ -6,9 +6,11 @@ for maps between fields on a grid, without deriving from these classes.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
+import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Bool, Float
 
 from pinnkit.fields import BatchFunction, Points, TrialSolution
@@ -40,12 +42,12 @@ class SolutionNetwork(Protocol):
         ...
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> jnp.dtype:
         """The dtype of parameters and samples."""
         ...
 
     @property
-    def working(self) -> Any:
+    def working(self) -> jnp.dtype:
         """The dtype of products and activations: that of the parameters, or a 16-bit format."""
         ...
 
@@ -63,7 +65,7 @@ class SolutionNetwork(Protocol):
         """The number of trained scalars."""
         ...
 
-    def replace(self, **changes: Any) -> Any:
+    def replace(self, **changes: Any) -> Self:
         """A new network with some arguments of the constructor replaced."""
         ...
 
@@ -119,8 +121,8 @@ class ProblemEquations(Protocol):
         """Highest order of derivatives that automatic differentiation has to compute; 0 for none."""
         ...
 
-    def network(self, model: Any, *, dtype: Any, seed: int, working: Any = None) -> Any:
-        """The `SolutionNetwork` of a model. Raises UsageError for a model of another kind of problem."""
+    def network(self, model: Any, *, dtype: DTypeLike, seed: int, working: DTypeLike | None = None) -> SolutionNetwork:
+        """The network of a model. Raises UsageError for a model of another kind of problem."""
         ...
 
     def terms(self, group: Group) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Key
 
 from pinnkit.compilation import jit_once
 from pinnkit.csv_columns import line_of, read_columns
@@ -19,6 +20,7 @@ from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Re
 from pinnkit.fields.elsewhere import evaluate_with_batched_calls
 from pinnkit.fields.names import FieldFunction
 from pinnkit.fields.user_calls import Residuals
+from pinnkit.models import Model
 from pinnkit.multi_index import MultiIndex, closure
 from pinnkit.objective.network import FieldNetwork
 from pinnkit.objective.principal import PrincipalPart, principal_part
@@ -38,7 +40,7 @@ class Group:
     data: Points | None
     conditions: tuple[Condition, ...]
     requests: Mapping[str, Request]
-    sample_inputs: Callable[[Any, int, Any], Points] | None = None
+    sample_inputs: Callable[[Key[Array, ""], int, DTypeLike], Points] | None = None
     """Sampler (key, count, dtype) -> points of a group without a region: the random inputs of a neural operator."""
 
     @property
@@ -75,7 +77,7 @@ class Equations:
         self._refuse_high_orders()
         self._principal: dict[str, PrincipalPart] = {}
 
-    def network(self, model: Any, **options: Any) -> FieldNetwork:
+    def network(self, model: Model, **options: Any) -> FieldNetwork:
         """The network of a model for this problem, with further options of `FieldNetwork`."""
         return FieldNetwork(self.problem, model, self.ansatz, **options)
 

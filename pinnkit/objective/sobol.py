@@ -6,11 +6,11 @@ The shift is x XOR shift, digit by digit (Owen 1995; L'Ecuyer and Lemieux 2002, 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from pinnkit.cache import load_or_compute
@@ -38,7 +38,7 @@ def _digits(count: int, dim: int) -> np.ndarray:
     return (points * 2.0**BITS).astype(np.uint32)
 
 
-def sobol(key: Key[Array, ""], count: int, dim: int, dtype: Any) -> Float[Array, "points dim"]:
+def sobol(key: Key[Array, ""], count: int, dim: int, dtype: DTypeLike) -> Float[Array, "points dim"]:
     """Sample `count` points in the open unit cube of `dim` dimensions, (count, dim)."""
     if dim == 0:
         return jnp.zeros((count, 0), dtype)

@@ -7,11 +7,11 @@ of points. Gradients are computed and added up within the same pass, so that no 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from pinnkit.fields import Points
 from pinnkit.objective.protocols import SolutionNetwork
@@ -26,7 +26,10 @@ ACCELERATOR = 2**30
 FEWEST = 32
 """Smallest number of rows of a tile: matrix products of fewer are slow."""
 
-Sum = Callable[[Any, Points, Float[Array, " points"]], Any]
+T = TypeVar("T")
+Whole = TypeVar("Whole")
+"""What every tile needs: the parameters, mostly."""
+Sum = Callable[[Any, Points, Float[Array, " points"]], PyTree]
 """(parameters, points, share of each point in a mean) -> a pytree of weighted sums over the points."""
 
 
@@ -40,8 +43,8 @@ def rows_of_a_tile(network: SolutionNetwork, channels: int) -> int:
 
 
 def sum_over_points(
-    parts: Mapping[str, Sum], rows: Mapping[str, int], params: Any, points: Mapping[str, Points]
-) -> dict[str, Any]:
+    parts: Mapping[str, Sum], rows: Mapping[str, int], params: PyTree, points: Mapping[str, Points]
+) -> dict[str, PyTree]:
     """Sum functions of points over all their points, tile by tile.
 
     Args:
@@ -57,7 +60,7 @@ def sum_over_points(
     def part(name: str) -> TiledFunction:
         part_points = points[name]
 
-        def make(params: Any, tile: Any) -> Any:
+        def make(params: PyTree, tile: list[Array]) -> PyTree:
             return parts[name](params, *points_of_tile(part_points, tile))
 
         return TiledFunction(make, split_into_tiles(part_points, rows.get(name)), name in rows)
@@ -65,10 +68,10 @@ def sum_over_points(
     return dict(zip(parts, tiled_map_reduce.sum_over_tiles([part(name) for name in parts], params), strict=True))
 
 
-def map_over_points(function: Callable[[Any, Points], Any], rows: int, params: Any, points: Points) -> Any:
+def map_over_points(function: Callable[[Whole, Points], T], rows: int, params: Whole, points: Points) -> T:
     """Apply a function of (parameters, points) tile by tile; it returns one row per point, or a pytree of such arrays."""
 
-    def make(params: Any, tile: Any) -> Any:
+    def make(params: Whole, tile: list[Array]) -> T:
         return function(params, points_of_tile(points, tile)[0])
 
     (stacked,) = tiled_map_reduce.map_over_tiles(
@@ -82,7 +85,7 @@ def _shares(X: Float[Array, "rows dim"], count: int) -> Float[Array, " rows"]:
     return jnp.where(jnp.arange(X.shape[0]) < count, 1 / count, 0.0).astype(X.dtype)
 
 
-def split_into_tiles(points: Points, rows: int | None) -> list[Any]:
+def split_into_tiles(points: Points, rows: int | None) -> list[Array]:
     """Split the arrays of points, and their shares in a mean, into tiles, each (tiles, rows, ...).
 
     Args:
@@ -102,7 +105,7 @@ def split_into_tiles(points: Points, rows: int | None) -> list[Any]:
     return [a.reshape(tiles, rows_per_tile, *a.shape[1:]) for a in (*arrays, _shares(arrays[0], count))]
 
 
-def points_of_tile(like: Points, tile: list[Any]) -> tuple[Points, Any]:
+def points_of_tile(like: Points, tile: list[Array]) -> tuple[Points, Float[Array, " rows"]]:
     """The points of one tile and their shares in a mean."""
     *arrays, shares = tile
     return jax.tree.unflatten(jax.tree.structure(like), arrays), shares

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 
 from pinnkit.optim.first_order import SOAP, Adam, Muon
 from pinnkit.optim.optimiser import Optimiser
@@ -34,7 +35,7 @@ class Auto(Optimiser):
     patience: int = 5
     """Stop an optimiser after this many consecutive resamplings without a decrease of the loss; 0: never."""
 
-    def resolve(self, parameters: int, dtype: Any) -> tuple[Optimiser, ...]:
+    def resolve(self, parameters: int, dtype: DTypeLike) -> tuple[Optimiser, ...]:
         """Return the stages for a network of this size: SOAP alone in half precision."""
         # Quasi-Newton updates are differences of gradients, whose leading digits cancel: 16 bits leave none.
         if jnp.dtype(dtype).itemsize < 4:

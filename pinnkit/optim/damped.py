@@ -12,17 +12,17 @@ sketch as a preconditioner: Martinsson, Tropp, Acta Numerica 29, 403 (2020), sec
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import cho_factor, cho_solve
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from pinnkit.errors import UsageError
-from pinnkit.optim.jacobian import Products, Rows, Vector, gram_matrix, jacobian, rows_of
+from pinnkit.optim.jacobian import Products, Rows, TileRows, Vector, gram_matrix, jacobian, rows_of
 from pinnkit.parallel.residual_blocks import Block, Blocks
 
 Scalar = Float[Array, ""]
@@ -33,7 +33,7 @@ DENSE = 4000
 """Size of the largest Cholesky factorisation that "auto" chooses: it takes one second on two cores."""
 
 
-Solver = Callable[[list[Any]], Vector]
+Solver = Callable[[list[TileRows]], Vector]
 """The map u -> (J^T J + mu I)^-1 J^T u, for residuals in the layout of `Products`: one (tiles, rows, terms) per block."""
 
 
@@ -46,7 +46,7 @@ class Linear(NamedTuple):
     """Smallest mu that survives the rounding of the matrix."""
 
 
-def residuals_in(blocks: Blocks, params: Any) -> int:
+def residuals_in(blocks: Blocks, params: PyTree) -> int:
     """Return N, the number of residuals without the padding of the last tiles."""
     shapes = [jax.eval_shape(b.residuals, params, jax.tree.map(lambda a: a[0], b.tiles)) for b in blocks]
     return sum(b.count * s.shape[1] for b, s in zip(blocks, shapes, strict=True))
@@ -124,14 +124,14 @@ def conjugate_gradients(products: Products, *, iterations: int, tolerance: float
         def normal_operator(p: Vector) -> Vector:
             return products.gram(p)[0] + mu * p
 
-        precondition = (lambda r: r) if sketch is None else _sketch_inverse(sketch, K, mu)
+        precondition = (lambda r: r) if sketch is None or K is None else _sketch_inverse(sketch, K, mu)
         return lambda u: _cg(normal_operator, precondition, products.transpose_times(u), iterations, tolerance)
 
     # No matrix is formed whose diagonal could swallow a small mu, so that there is no least one.
     return Linear(solver, jnp.zeros((), ravel_pytree(products.params)[0].dtype))
 
 
-def sample_sketch(blocks: Blocks, params: Any, key: Any, count: int) -> Rows:
+def sample_sketch(blocks: Blocks, params: PyTree, key: Key[Array, ""], count: int) -> Rows:
     """Return about `count` rows of J, sampled without replacement from each block in proportion to its size.
 
     The rows S are scaled so that the expectation of S^T S is J^T J.
@@ -144,7 +144,7 @@ def sample_sketch(blocks: Blocks, params: Any, key: Any, count: int) -> Rows:
     return jnp.concatenate(parts)
 
 
-def _sample_rows(block: Block, params: Any, key: Any, count: int) -> Rows:
+def _sample_rows(block: Block, params: PyTree, key: Key[Array, ""], count: int) -> Rows:
     picked = jax.random.permutation(key, block.count)[:count]
     scale = (block.count / count) ** 0.5
     # A residual that depends on all points has no row of its own that could be differentiated alone.
@@ -155,7 +155,7 @@ def _sample_rows(block: Block, params: Any, key: Any, count: int) -> Rows:
     return scale * rows_of(block, params, points)[0]
 
 
-def _sketch_inverse(S: Rows, K: Any, mu: Scalar) -> Callable[[Vector], Vector]:
+def _sketch_inverse(S: Rows, K: Float[Array, "rows rows"], mu: Scalar) -> Callable[[Vector], Vector]:
     """Return v -> (S^T S + mu I)^-1 v by Woodbury's formula, given K = S S^T."""
     factor = cho_factor(_with_diagonal(K, jnp.diagonal(K) + mu), lower=True)
     return lambda v: (v - cho_solve(factor, S @ v) @ S) / mu
@@ -166,8 +166,12 @@ def _rounding(diagonal: Vector) -> Scalar:
     return jnp.finfo(diagonal.dtype).eps * jnp.max(diagonal)
 
 
-def _with_diagonal(matrix: Any, diagonal: Vector) -> Any:
+def _with_diagonal(matrix: Float[Array, "size size"], diagonal: Float[Array, " size"]) -> Float[Array, "size size"]:
     return jnp.fill_diagonal(matrix, diagonal, inplace=False)
+
+
+Carry: TypeAlias = tuple[Int[Array, ""], Vector, Vector, Vector, Scalar]
+"""Conjugate gradients: the number of the iteration, x, the residual r, the direction d, and r.M r."""
 
 
 def _cg(
@@ -176,13 +180,13 @@ def _cg(
     """Solve A x = b by preconditioned conjugate gradients from zero (Nocedal, Wright 2006, algorithm 5.3)."""
     bound = tolerance * jnp.linalg.norm(b)
 
-    def keep_going(carry: Any) -> Any:
+    def keep_going(carry: Carry) -> Bool[Array, ""]:
         k, _, r, _, rz = carry
         # r.M r is 0 for b = 0, and not positive once rounding has cost the preconditioner its definiteness:
         # the next division would give NaN, while the iterate before it is still a descent direction.
         return (k < iterations) & (jnp.linalg.norm(r) > bound) & (rz > 0)
 
-    def step(carry: Any) -> Any:
+    def step(carry: Carry) -> Carry:
         k, x, r, d, rz = carry
         Ad = A(d)
         alpha = rz / jnp.dot(d, Ad)
@@ -195,7 +199,9 @@ def _cg(
     return lax.while_loop(keep_going, step, (jnp.asarray(0), jnp.zeros_like(b), b, z, jnp.dot(b, z)))[1]
 
 
-def linear_problem(form: Form, products: Products, key: Any, *, iterations: int, tolerance: float, rows: int) -> Linear:
+def linear_problem(
+    form: Form, products: Products, key: Key[Array, ""], *, iterations: int, tolerance: float, rows: int
+) -> Linear:
     """Return the damped problem in a form; `key` samples the rows of a sketch."""
     blocks, params = products
     flat = ravel_pytree(params)[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import optax
 from optax import contrib
@@ -42,7 +42,7 @@ class FirstOrder(Optimiser):
         """Return the transformation with its schedule; `step_scale` lowers the learning rate after a rescue."""
         # optax refuses a decay over 0 steps, which a stage that ends with its warm-up would ask for.
         peak, decay = self.learning_rate * step_scale, max(1, self.steps - self.warmup)
-        after: Any = {
+        after = {
             "constant": optax.constant_schedule(peak),
             "cosine": optax.cosine_decay_schedule(peak, decay),
             "exponential": optax.exponential_decay(peak, decay, 1e-2),

@@ -6,18 +6,21 @@ advection problem, two cores) the rows take 4 ms, value and gradient of the loss
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from pinnkit.parallel.residual_blocks import Block, Blocks, map_over_blocks, sum_over_blocks
 
 Vector = Float[Array, "parameters"]
 Matrix = Float[Array, "parameters parameters"]
 Rows = Float[Array, "rows parameters"]
+TileRows = Float[Array, "_tiles _rows _terms"]
+"""A vector of residuals of one block."""
 AT_ONCE = 64
 """Number of rows (or columns) that are differentiated at once where a residual depends on all points."""
 PIECES = 4
@@ -28,26 +31,26 @@ class Products(NamedTuple):
     """The products with J at fixed parameters; a vector of residuals is a list with one (tiles, rows, terms) per block."""
 
     blocks: Blocks
-    params: Any
+    params: PyTree
 
-    def residuals(self, params: Any) -> list[Any]:
+    def residuals(self, params: PyTree) -> list[TileRows]:
         """Return the residuals rho at any parameters."""
         return map_over_blocks(self.blocks, lambda block, q, tile: block.residuals(q, tile), params, self._tiles())
 
-    def times(self, direction: Vector) -> list[Any]:
+    def times(self, direction: Vector) -> list[TileRows]:
         """Return J p."""
 
-        def product(block: Block, whole: Any, tile: Any) -> Any:
+        def product(block: Block, whole: tuple[PyTree, PyTree], tile: PyTree) -> Float[Array, "points terms"]:
             params, tangent = whole
             return jax.jvp(lambda q: block.residuals(q, tile), (params,), (tangent,))[1]
 
         whole = (self.params, self._unflat(direction))
         return map_over_blocks(self.blocks, product, whole, self._tiles())
 
-    def transpose_times(self, residuals: list[Any]) -> Vector:
+    def transpose_times(self, residuals: list[TileRows]) -> Vector:
         """Return J^T u."""
 
-        def product(block: Block, params: Any, tile: Any) -> Vector:
+        def product(block: Block, params: PyTree, tile: tuple[PyTree, Float[Array, "points terms"]]) -> Vector:
             arrays, u = tile
             return ravel_pytree(jax.vjp(lambda q: block.residuals(q, arrays), params)[1](u)[0])[0]
 
@@ -56,7 +59,7 @@ class Products(NamedTuple):
     def gram(self, direction: Vector) -> tuple[Vector, Float[Array, ""]]:
         """Return J^T J p and ||J p||^2, in one pass over the tiles."""
 
-        def product(block: Block, whole: Any, tile: Any) -> tuple[Vector, Any]:
+        def product(block: Block, whole: tuple[PyTree, PyTree], tile: PyTree) -> tuple[Vector, Float[Array, ""]]:
             params, tangent = whole
             # One linearisation serves J p and J^T (J p); jax.vjp would evaluate the residuals a second time.
             _, forward = jax.linearize(lambda q: block.residuals(q, tile), params)
@@ -65,17 +68,17 @@ class Products(NamedTuple):
 
         return sum_over_blocks(self.blocks, product, (self.params, self._unflat(direction)), self._tiles())
 
-    def _unflat(self, flat: Vector) -> Any:
+    def _unflat(self, flat: Vector) -> PyTree:
         return ravel_pytree(self.params)[1](flat)
 
-    def _tiles(self) -> list[Any]:
+    def _tiles(self) -> list[PyTree]:
         return [b.tiles for b in self.blocks]
 
-    def _with(self, others: list[Any]) -> list[Any]:
+    def _with(self, others: list[TileRows]) -> list[tuple[PyTree, TileRows]]:
         return [(b.tiles, u) for b, u in zip(self.blocks, others, strict=True)]
 
 
-def jacobian(blocks: Blocks, params: Any) -> tuple[Rows, Float[Array, " rows"]]:
+def jacobian(blocks: Blocks, params: PyTree) -> tuple[Rows, Float[Array, " rows"]]:
     """Return J, (rows, parameters), and rho, (rows,); rows that pad the last tiles are zero."""
     tiles = map_over_blocks(blocks, rows_of, params, [b.tiles for b in blocks])
     columns = ravel_pytree(params)[0].size
@@ -83,7 +86,7 @@ def jacobian(blocks: Blocks, params: Any) -> tuple[Rows, Float[Array, " rows"]]:
     return jnp.concatenate(J), jnp.concatenate([rho.reshape(-1) for _, rho in tiles])
 
 
-def gram_matrix(blocks: Blocks, params: Any) -> Matrix:
+def gram_matrix(blocks: Blocks, params: PyTree) -> Matrix:
     """Return the lower half of J^T J, zeros above the blocks of the diagonal.
 
     It is summed over the tiles, so that only the rows of one tile are in memory.
@@ -93,13 +96,13 @@ def gram_matrix(blocks: Blocks, params: Any) -> Matrix:
     return jnp.concatenate([jnp.pad(c, ((lower[0].shape[0] - c.shape[0], 0), (0, 0))) for c in lower], axis=1)
 
 
-def rows_of(block: Block, params: Any, tile: Any) -> tuple[Rows, Float[Array, " rows"]]:
+def rows_of(block: Block, params: PyTree, tile: PyTree) -> tuple[Rows, Float[Array, " rows"]]:
     """Return the rows of J and the residuals of one tile: point by point, the terms of each point one after the other."""
     if not block.pointwise:
         return _dense(lambda q: block.residuals(q, tile).reshape(-1), params)
 
-    def one(arrays: Any) -> tuple[Any, Any]:
-        def residuals(q: Any) -> tuple[Any, Any]:
+    def one(arrays: PyTree) -> tuple[PyTree, Float[Array, " terms"]]:
+        def residuals(q: PyTree) -> tuple[Float[Array, " terms"], Float[Array, " terms"]]:
             (terms,) = block.residuals(q, jax.tree.map(lambda a: a[None], arrays))
             return terms, terms  # the second as auxiliary output: jacrev gives no values
 
@@ -111,7 +114,7 @@ def rows_of(block: Block, params: Any, tile: Any) -> tuple[Rows, Float[Array, " 
     return jnp.concatenate([leaf.reshape(count, -1) for leaf in jax.tree.leaves(slopes)], axis=1), residuals.reshape(-1)
 
 
-def _dense(residuals: Any, params: Any) -> tuple[Rows, Float[Array, " rows"]]:
+def _dense(residuals: Callable[[PyTree], Float[Array, " rows"]], params: PyTree) -> tuple[Rows, Float[Array, " rows"]]:
     """Return J where each residual depends on all points, by rows or by columns, whichever are fewer."""
     flat, unflat = ravel_pytree(params)
     value, forward = jax.linearize(lambda x: residuals(unflat(x)), flat)
@@ -121,7 +124,7 @@ def _dense(residuals: Any, params: Any) -> tuple[Rows, Float[Array, " rows"]]:
     return jax.lax.map(forward, jnp.eye(flat.size, dtype=flat.dtype), batch_size=AT_ONCE).T, value
 
 
-def _lower(J: Rows) -> list[Any]:
+def _lower(J: Rows) -> list[Float[Array, "_ _"]]:
     """Return the column blocks of J^T J, each from the diagonal down."""
     # Few, wide blocks: more of them would compute less above the diagonal, in products too narrow for a fast kernel.
     width = -(-J.shape[1] // PIECES)

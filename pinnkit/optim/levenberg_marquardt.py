@@ -299,6 +299,6 @@ def _solve_and_correct(products: Products, rho: list[Any], corrections: int, sol
     return end.step, predicted
 
 
-def _growth(rejected: Int[Array, ""]) -> Any:
+def _growth(rejected: Int[Array, ""]) -> Scalar:
     """Return the factor of the damping of a rejected step after `rejected` others: 2, 4, 8, ... (Madsen et al. 2004, 3.16)."""
     return 2.0 ** (rejected + 1)

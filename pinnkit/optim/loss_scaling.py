@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 FIRST = 2.0**15
 """Factor at the start: half of float16's largest number."""
@@ -25,7 +25,7 @@ LARGEST = 2.0**24
 class ScaledState(NamedTuple):
     """State of an optimiser whose gradients are those of the loss times `scale`."""
 
-    inner: Any
+    inner: PyTree
     scale: Float[Array, ""]
     since: Int[Array, ""]
     """Number of steps since the factor changed."""
@@ -33,7 +33,7 @@ class ScaledState(NamedTuple):
     """Number of steps skipped so far."""
 
 
-def describe_scale(state: Any) -> dict[str, float | int]:
+def describe_scale(state: PyTree) -> dict[str, float | int]:
     """Return the factor of the loss and the number of skipped steps; an empty dict for an optimiser without a factor."""
     return {"loss_scale": float(state.scale), "skipped": int(state.skipped)} if isinstance(state, ScaledState) else {}
 
@@ -41,11 +41,13 @@ def describe_scale(state: Any) -> dict[str, float | int]:
 def scale_loss(inner: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
     """Return the optimiser with a factor of the loss in its state; its gradients are already divided by the factor."""
 
-    def init(params: Any) -> ScaledState:
+    def init(params: PyTree) -> ScaledState:
         zero = jnp.asarray(0, jnp.int32)
         return ScaledState(inner.init(params), jnp.asarray(FIRST, jnp.float32), zero, zero)
 
-    def update(updates: Any, state: ScaledState, params: Any = None, **further: Any) -> tuple[Any, ScaledState]:
+    def update(
+        updates: PyTree, state: ScaledState, params: PyTree = None, **further: Any
+    ) -> tuple[PyTree, ScaledState]:
         finite = jnp.all(jnp.array([jnp.isfinite(g).all() for g in jax.tree.leaves(updates)]))
         # The inner update is computed in any case, and dropped below where a gradient is not finite.
         safe = jax.tree.map(lambda g: jnp.where(finite, g, 0.0), updates)

@@ -8,13 +8,18 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, PyTree
 
 from pinnkit.errors import UsageError
 from pinnkit.settings import Setting
+
+OptimiserState: TypeAlias = PyTree
+"""State of an optax transformation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +68,12 @@ class Optimiser(Setting, ABC):
             step_scale: Factor of the steps; below 1 after a NaN, when training returns to the last good state.
         """
 
-    def resolve(self, parameters: int, dtype: Any) -> tuple[Optimiser, ...]:
+    def resolve(self, parameters: int, dtype: DTypeLike) -> tuple[Optimiser, ...]:
         """Return the stages that this one stands for: itself."""
         del parameters, dtype
         return (self,)
 
-    def fits(self, parameters: int, dtype: Any) -> None:
+    def fits(self, parameters: int, dtype: DTypeLike) -> None:
         """Raise UsageError where the optimiser cannot be used for this many parameters, or in this precision."""
         del parameters
         if jnp.dtype(dtype).itemsize < 4 and not self.half_precision:
@@ -79,7 +84,7 @@ class Optimiser(Setting, ABC):
                 do="Add --stages adam (in a file: stages=(pk.Adam(...),)), or train in float32.",
             )
 
-    def stalls(self, state: Any) -> Any:
+    def stalls(self, state: OptimiserState) -> Bool[Array, ""]:
         """Whether the optimiser can make no more progress on the current collocation points, as a boolean scalar."""
         return jnp.asarray(False)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, get_args
+from typing import ClassVar, get_args
 
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool
 
 from pinnkit.errors import UsageError
 from pinnkit.optim.damped import Form, choose_form
 from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
-from pinnkit.optim.optimiser import Optimiser
+from pinnkit.optim.optimiser import Optimiser, OptimiserState
 from pinnkit.optim.self_scaled_broyden import Variant, matrix_bytes, self_scaled_broyden
 from pinnkit.parallel.devices import ROWS
 
@@ -45,7 +47,7 @@ class LBFGS(Optimiser):
         )
         return optax.lbfgs(memory_size=self.memory, linesearch=search)
 
-    def stalls(self, state: Any) -> Any:
+    def stalls(self, state: OptimiserState) -> Bool[Array, ""]:
         """Whether the last line search found no decrease."""
         error = optax.tree_utils.tree_get(state, "decrease_error")
         return (error > 0) & jnp.isfinite(error)  # optax starts it at infinity, which is no failure
@@ -71,7 +73,7 @@ class SSBroyden(Optimiser):
         """Return the transformation; a rescue shortens its first trial step."""
         return self_scaled_broyden(self.variant, first_step=step_scale)
 
-    def fits(self, parameters: int, dtype: Any) -> None:
+    def fits(self, parameters: int, dtype: DTypeLike) -> None:
         """Raise UsageError for an inverse Hessian above `MATRIX_BOUND`, or in half precision."""
         super().fits(parameters, dtype)
         needed = matrix_bytes(parameters, dtype)
@@ -85,7 +87,7 @@ class SSBroyden(Optimiser):
                 do="Use a smaller network, or the limited-memory method: --stages adam lbfgs.",
             )
 
-    def stalls(self, state: Any) -> Any:
+    def stalls(self, state: OptimiserState) -> Bool[Array, ""]:
         """Whether the last line search found no decrease, not even along the negative gradient."""
         return state.stalled
 
@@ -133,12 +135,12 @@ class LevenbergMarquardt(Optimiser):
             corrections=self.corrections,
         )
 
-    def fits(self, parameters: int, dtype: Any) -> None:
+    def fits(self, parameters: int, dtype: DTypeLike) -> None:
         """Raise UsageError for a J^T J that is too large, where the form is "normal", or in half precision."""
         super().fits(parameters, dtype)
         if self.form == "normal":
             choose_form("normal", parameters, parameters, jnp.dtype(dtype).itemsize)
 
-    def stalls(self, state: Any) -> Any:
+    def stalls(self, state: OptimiserState) -> Bool[Array, ""]:
         """Whether no damping gave a smaller loss in the last step."""
         return state.stalled

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from pinnkit.errors import UsageError, advice
@@ -55,7 +56,7 @@ class SelfScaledBroydenState(NamedTuple):
     resets: Int[Array, ""]
 
 
-def matrix_bytes(parameters: int, dtype: Any) -> int:
+def matrix_bytes(parameters: int, dtype: DTypeLike) -> int:
     """Return the memory of the inverse Hessian in bytes."""
     return matrix_rows(parameters) * parameters * jnp.dtype(dtype).itemsize
 

@@ -10,12 +10,13 @@ Source: Vyas et al., arXiv 2409.11321 (2024), algorithm 3; for PINNs Wang et al.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 
@@ -107,13 +108,13 @@ def scale_by_soap(
     return optax.GradientTransformation(init, update)
 
 
-def _start(parameter: Any) -> Rotated:
+def _start(parameter: ArrayLike) -> Rotated:
     shape, dtype = jnp.shape(parameter), _working(parameter)
     sides = tuple(Basis(jnp.zeros((n, n), dtype), jnp.eye(n, dtype=dtype)) for n in (shape if len(shape) == 2 else ()))
     return Rotated(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), sides)
 
 
-def _working(array: Any) -> Any:
+def _working(array: ArrayLike) -> jnp.dtype:
     """Return the dtype to compute in: eigenvectors need more than 16 bits, and LAPACK has no routine for those."""
     return jnp.promote_types(jnp.result_type(array), jnp.float32)
 

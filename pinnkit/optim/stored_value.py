@@ -8,14 +8,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from pinnkit.errors import UsageError
 
 
 def value_and_grad(
-    loss: Callable[[Any], Float[Array, ""]], params: Any, state: optax.OptState
-) -> tuple[Float[Array, ""], Any]:
+    loss: Callable[[Any], Float[Array, ""]], params: PyTree, state: optax.OptState
+) -> tuple[Float[Array, ""], PyTree]:
     """Return value and gradient at the current parameters, from the optimiser's state where it holds them.
 
     It serves as `optax.value_and_grad_from_state`, which however confuses a parameter called "value" with the stored
@@ -42,7 +42,7 @@ def value_and_grad(
             do="Write: value, grad = jax.value_and_grad(loss)(params)",
         )
 
-    def compute() -> Any:
+    def compute() -> tuple[Float[Array, ""], PyTree]:
         # Both branches of a cond must have the same dtypes: float64 data may give a float64 value to float32 parameters.
         return jax.tree.map(
             lambda new, old: jnp.asarray(new, old.dtype), jax.value_and_grad(loss)(params), (value, grad)
@@ -65,6 +65,6 @@ def invalidate(state: optax.OptState) -> optax.OptState:
     return state
 
 
-def _is_field(path: tuple[Any, ...], _: Any) -> bool:
+def _is_field(path: tuple[Any, ...], _: PyTree) -> bool:
     """Whether an entry is a field of a state, rather than a parameter of the same name."""
     return isinstance(path[-1], optax.tree_utils.NamedTupleKey)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Any
+from typing import TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
 
+T = TypeVar("T")
 CORES = "cores"
 """Name of the mesh axis."""
 ROWS = 48  # divisible by 1, 2, 3, 4, 6, 8, 12 and 16, the usual numbers of cores up to MOST
@@ -46,7 +48,7 @@ def cores() -> Mesh | None:
     return Mesh(np.array(devices[: _dividing(len(devices))]), (CORES,))
 
 
-def replicate(tree: Any, *, shares: bool = False) -> Any:
+def replicate(tree: T, *, shares: bool = False) -> T:
     """Replicate arrays on every core, so that no program is compiled twice for different placements.
 
     Results that a program left sharded are replicated too. A second program, compiled for sharded arguments, would add up in
@@ -61,7 +63,7 @@ def replicate(tree: Any, *, shares: bool = False) -> Any:
         return tree
     everywhere = NamedSharding(mesh, WHOLE)
 
-    def put(array: Any) -> Any:
+    def put(array: ArrayLike) -> jax.Array:
         # Arrays that are placed already are returned as they are: device_put would copy them in every call.
         if not isinstance(array, jax.Array):
             return jax.device_put(array, everywhere)
@@ -72,7 +74,7 @@ def replicate(tree: Any, *, shares: bool = False) -> Any:
     return jax.tree.map(put, tree)
 
 
-def shard(array: Any, where: PartitionSpec) -> Any:
+def shard(array: T, where: PartitionSpec) -> T:
     """Constrain where a compiled program keeps an array: replicated (`WHOLE`) or sharded (`SHARED`)."""
     mesh = cores()
     return array if mesh is None else jax.lax.with_sharding_constraint(array, NamedSharding(mesh, where))

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from pinnkit.errors import UsageError
 from pinnkit.parallel import tiled_map_reduce
@@ -36,7 +36,7 @@ class Block:
     """
 
     residuals: TileResiduals
-    tiles: Any
+    tiles: PyTree
     count: int
     pointwise: bool
 
@@ -48,7 +48,7 @@ class Block:
 
 
 Blocks = tuple[Block, ...]
-PerTile = Callable[[Block, Any, Any], Any]
+PerTile = Callable[[Block, Any, Any], PyTree]
 """(block, what all tiles need, arrays of a tile and others that are split alike) -> a pytree."""
 
 
@@ -58,10 +58,10 @@ class ResidualVector:
 
     blocks: Blocks
 
-    def __call__(self, params: Any) -> Float[Array, " residuals"]:
+    def __call__(self, params: PyTree) -> Float[Array, " residuals"]:
         """All residuals without padding, (N,)."""
 
-        def rows(block: Block, params: Any, tile: Any) -> Float[Array, "rows terms"]:
+        def rows(block: Block, params: PyTree, tile: PyTree) -> Float[Array, "rows terms"]:
             return block.residuals(params, tile)
 
         by_block = map_over_blocks(self.blocks, rows, params, [b.tiles for b in self.blocks])
@@ -69,7 +69,7 @@ class ResidualVector:
         return jnp.concatenate(flat)
 
 
-def blocks_of(residual_fn: Callable[[Any], Any], params: Any) -> Blocks:
+def blocks_of(residual_fn: Callable[[Any], Array], params: PyTree) -> Blocks:
     """The blocks of a `ResidualVector`; a plain function, parameters -> array, is one block of one tile.
 
     Args:
@@ -91,14 +91,14 @@ def blocks_of(residual_fn: Callable[[Any], Any], params: Any) -> Blocks:
         )
     dtype = ravel_pytree(params)[0].dtype
 
-    def residuals(params: Any, _: Any) -> Float[Array, "rows 1"]:
+    def residuals(params: PyTree, _: PyTree) -> Float[Array, "rows 1"]:
         # In the parameters' dtype: float32 parameters and float64 data are common where JAX is in 64-bit mode.
         return residual_fn(params).reshape(-1, 1).astype(dtype)
 
     return (Block(residuals, jnp.zeros((1, result.size)), result.size, pointwise=False),)
 
 
-def sum_over_blocks(blocks: Blocks, per_tile: PerTile, whole: Any, tiles: Sequence[Any]) -> Any:
+def sum_over_blocks(blocks: Blocks, per_tile: PerTile, whole: PyTree, tiles: Sequence[PyTree]) -> PyTree:
     """Sum the results of a function over all tiles of all blocks.
 
     Args:
@@ -111,12 +111,12 @@ def sum_over_blocks(blocks: Blocks, per_tile: PerTile, whole: Any, tiles: Sequen
     return jax.tree.map(lambda *each: sum(each[1:], start=each[0]), *by_block)
 
 
-def map_over_blocks(blocks: Blocks, per_tile: PerTile, whole: Any, tiles: Sequence[Any]) -> list[Any]:
+def map_over_blocks(blocks: Blocks, per_tile: PerTile, whole: PyTree, tiles: Sequence[PyTree]) -> list[PyTree]:
     """Apply a function to every tile of all blocks; for each block the stacked results, (tiles, ...)."""
     return tiled_map_reduce.map_over_tiles(_parts(blocks, per_tile, tiles), whole)
 
 
-def _parts(blocks: Blocks, per_tile: PerTile, tiles: Sequence[Any]) -> list[tiled_map_reduce.TiledFunction]:
+def _parts(blocks: Blocks, per_tile: PerTile, tiles: Sequence[PyTree]) -> list[tiled_map_reduce.TiledFunction]:
     """The function of each block with its tiles."""
     return [
         tiled_map_reduce.TiledFunction(partial(per_tile, b), t, b.pointwise) for b, t in zip(blocks, tiles, strict=True)

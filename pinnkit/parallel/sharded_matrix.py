@@ -6,11 +6,12 @@ are zero. The number of rows depends on n alone, so that a run can be resumed on
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from pinnkit.parallel.devices import CORES, ROWS, SHARED, WHOLE, cores, shard
@@ -27,7 +28,7 @@ def matrix_rows(size: int) -> int:
     return size if size < SMALL else ROWS * -(-size // ROWS)
 
 
-def identity(size: int, dtype: Any) -> Matrix:
+def identity(size: int, dtype: DTypeLike) -> Matrix:
     """The identity matrix, stored as (rows, size)."""
     eye = jnp.eye(matrix_rows(size), size, dtype=dtype)
     return eye if _mesh(eye) is None else shard(eye, SHARED)
@@ -58,7 +59,13 @@ def scale_and_add_squares(
     # The rows that pad the matrix get zeros here, and so stay zero.
     left = jnp.pad(vectors, ((0, 0), (0, matrix.shape[0] - matrix.shape[1])))
 
-    def part(rows: Matrix, left: Any, scale: Any, signs: Any, vectors: Any) -> Matrix:
+    def part(
+        rows: Matrix,
+        left: Float[Array, "terms rows"],
+        scale: Float[Array, ""],
+        signs: Float[Array, " terms"],
+        vectors: Float[Array, "terms size"],
+    ) -> Matrix:
         updated = scale * rows
         # Outer products one by one, not as a matrix product: w_i w_j and w_j w_i are then rounded alike, and XLA fuses all
         # of them into the one pass.

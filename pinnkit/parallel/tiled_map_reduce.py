@@ -11,10 +11,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from pinnkit.parallel.devices import CORES, SHARED, WHOLE, cores
 
-PerTile = Callable[[Any, Any], Any]
+PerTile = Callable[[Any, Any], PyTree]
 """(what all tiles need, a tile) -> a pytree of arrays."""
 
 
@@ -29,43 +30,51 @@ class TiledFunction:
     """
 
     make: PerTile
-    tiles: Any
+    tiles: PyTree
     shared: bool
 
 
-def sum_over_tiles(parts: Sequence[TiledFunction], whole: Any) -> list[Any]:
+def sum_over_tiles(parts: Sequence[TiledFunction], whole: PyTree) -> list[PyTree]:
     """For each function, the sum of its results over its tiles; `whole` is what every tile needs, such as the parameters."""
     return _on_cores(parts, whole, _sum_over_tiles, add=True)
 
 
-def map_over_tiles(parts: Sequence[TiledFunction], whole: Any) -> list[Any]:
+def map_over_tiles(parts: Sequence[TiledFunction], whole: PyTree) -> list[PyTree]:
     """For each function, its results stacked over its tiles, each array (tiles, ...)."""
 
-    def over_tiles(make: PerTile, whole: Any, tiles: Any) -> Any:
+    def over_tiles(make: PerTile, whole: PyTree, tiles: PyTree) -> PyTree:
         return jax.lax.map(lambda tile: make(whole, tile), tiles)
 
     return _on_cores(parts, whole, over_tiles, add=False)
 
 
 def _on_cores(
-    parts: Sequence[TiledFunction], whole: Any, over_tiles: Callable[[PerTile, Any, Any], Any], *, add: bool
-) -> list[Any]:
+    parts: Sequence[TiledFunction],
+    whole: PyTree,
+    over_tiles: Callable[[PerTile, PyTree, PyTree], PyTree],
+    *,
+    add: bool,
+) -> list[PyTree]:
     """Evaluate all functions, each core its share of the tiles, and add up or concatenate the results of the cores."""
     mesh = cores()
-    by_part: list[Any] = [None] * len(parts)
+    by_part: list[PyTree] = [None] * len(parts)
     for split in (True, False):
         places = [k for k, part in enumerate(parts) if part.shared is split]
         if not places:
             continue
 
         # All functions in one program: with one program each the cores would wait for each other after every group.
-        def evaluate(whole: Any, tiles: list[Any], places: list[int] = places) -> list[Any]:
+        def evaluate(whole: PyTree, tiles: list[PyTree], places: list[int] = places) -> list[PyTree]:
             return [over_tiles(parts[k].make, whole, own) for k, own in zip(places, tiles, strict=True)]
 
         tiles = [parts[k].tiles for k in places]
         if split and mesh is not None:
 
-            def evaluate_share(whole: Any, tiles: list[Any], evaluate: Any = evaluate) -> list[Any]:
+            def evaluate_share(
+                whole: PyTree,
+                tiles: list[PyTree],
+                evaluate: Callable[[PyTree, list[PyTree]], list[PyTree]] = evaluate,
+            ) -> list[PyTree]:
                 results = evaluate(whole, tiles)
                 return jax.lax.psum(results, CORES) if add else results
 
@@ -80,7 +89,7 @@ def _on_cores(
     return by_part
 
 
-def _sum_over_tiles(make: PerTile, whole: Any, tiles: Any) -> Any:
+def _sum_over_tiles(make: PerTile, whole: PyTree, tiles: PyTree) -> PyTree:
     """The sum of a function's results over tiles, on one core."""
     # A single tile needs no loop, whose body XLA would optimise by itself.
     first = jax.tree.map(lambda a: a[0], tiles)
@@ -89,7 +98,7 @@ def _sum_over_tiles(make: PerTile, whole: Any, tiles: Any) -> Any:
     zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(lambda tile: make(whole, tile), first))
 
     # scan, not vmap: tiles one after the other reuse the memory of one, and add up in a fixed order.
-    def add(total: Any, tile: Any) -> tuple[Any, None]:
+    def add(total: PyTree, tile: PyTree) -> tuple[PyTree, None]:
         return jax.tree.map(jnp.add, total, make(whole, tile)), None
 
     return jax.lax.scan(add, zero, tiles)[0]

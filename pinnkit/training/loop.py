@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Array, Key, PyTree
 
 from pinnkit.objective import AnyObjective, InitialHistory, Parameters, PointSets, SolutionNetwork
 from pinnkit.objective.collocation import point_sampler
@@ -23,9 +24,10 @@ from pinnkit.parallel.devices import replicate
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Reached
 from pinnkit.training.state import BestPlace, GoodPlace, TrainState, all_finite
-from pinnkit.training.step import LONGEST, Chunk, ChunkResult, compile_chunk
+from pinnkit.training.step import LONGEST, Chunk, ChunkResult, Init, compile_chunk
 from pinnkit.training.trainer import Ending, Report, Trainer
 from pinnkit.weighting import drop_weights, weigher
+from pinnkit.weighting.weigher import StatesAndPoints
 
 RESCUES = 3
 """Number of times that a stage goes back after NaN or Inf before the run gives up: its steps are then 1000 times smaller."""
@@ -59,7 +61,7 @@ FIRST = 10
 class _Program:
     """The compiled functions of a stage, at one scale of its steps; `warm` once they have been compiled."""
 
-    init: Any
+    init: Init
     chunk: Chunk
     warm: bool = False
 
@@ -383,12 +385,12 @@ class Loop(Trainer):
             return state.with_counters(fresh_loss=loss, without_progress=0)
         return state.with_counters(without_progress=int(state.without_progress) + 1)
 
-    def _resample(self, state: TrainState, key: Any, due: tuple[bool, ...]) -> tuple[Any, PointSets]:
+    def _resample(self, state: TrainState, key: Key[Array, ""], due: tuple[bool, ...]) -> StatesAndPoints:
         """Return the weightings' states, and new points with their weights."""
         points = replicate(self.sampler.update(key, state.params, state.points, self.history))
         return self.weigher.update(state.weighting, state.params, points, due, True)
 
-    def _key(self, step: int) -> Any:
+    def _key(self, step: int) -> Key[Array, ""]:
         """Return the random key of a step: a resumed run samples the same points as one that was never interrupted."""
         # Not a key that is split in each draw: it would be another part of the state, and a rescue would have to set it back.
         return jax.random.fold_in(self.key, step)
@@ -437,7 +439,7 @@ class Loop(Trainer):
         return jax.block_until_ready(result), self.mean_squares(result.params, state.points)
 
 
-def _have_same_shapes(one: Any, other: Any) -> bool:
+def _have_same_shapes(one: PyTree, other: PyTree) -> bool:
     """Return whether two pytrees have the same structure, and arrays of the same shapes."""
     a, b = jax.tree.leaves(one), jax.tree.leaves(other)
     same: bool = jax.tree.structure(one) == jax.tree.structure(other)  # type: ignore[operator]

@@ -13,6 +13,7 @@ from pinnkit import compilation
 from pinnkit.errors import UsageError
 from pinnkit.objective.collocation import Sampling
 from pinnkit.optim import Auto, Optimiser
+from pinnkit.settings import Several
 from pinnkit.training.schedule import Schedule
 from pinnkit.training.tracker import Tracker
 from pinnkit.validation import require_number
@@ -39,18 +40,18 @@ class SingleOptions:
 class Recipe(SingleOptions):
     """A list of stages, with the collocation points, the weights of the terms and the precision."""
 
-    stages: tuple[Optimiser, ...] = (Auto(),)
+    stages: Several[Optimiser] = (Auto(),)  # type: ignore[assignment]
     """Optimisers, one after the other."""
     sampling: Sampling = field(default_factory=Sampling)
     """Collocation points."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """Weight of each term, by method name or by `method.component`; 1 where none is given."""
-    weighting: tuple[Weighting, ...] = ()
+    weighting: Several[Weighting] = ()  # type: ignore[assignment]
     """Weights that follow the residuals, on top of the fixed ones: their factors are multiplied, in this order."""
     schedule: Schedule | None = None
     """Order in which networks are trained: windows of time, a curriculum; None trains one network once."""
 
-    trackers: tuple[Tracker, ...] = ()
+    trackers: Several[Tracker] = ()  # type: ignore[assignment]
     """Followers of the training besides the run folder and the terminal; they change no number of it."""
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from pinnkit.memory import largest_that_fits, require_memory
 from pinnkit.models import LayeredModel, Model, Transformer
@@ -56,7 +57,7 @@ def require_memory_for(equations: Equations, model: Model, recipe: Recipe) -> No
         )
 
 
-def require_memory_of_stages(stages: Sequence[Optimiser], parameters: int, dtype: Any) -> None:
+def require_memory_of_stages(stages: Sequence[Optimiser], parameters: int, dtype: DTypeLike) -> None:
     """Raise UsageError where the state of an optimiser would not fit into the free memory."""
     for stage in stages:
         if isinstance(stage, LBFGS):
@@ -113,7 +114,7 @@ def parameters_of(problem: Problem, model: LayeredModel | Transformer) -> int:
 def _parameters_with(equations: Equations, model: LayeredModel | Transformer, option: str, value: int) -> int:
     """Return the number of parameters with another width, or another number of random features."""
     step = model.heads if isinstance(model, Transformer) else 2  # what a width must be a multiple of
-    changed: Any = {option: max(value // step, 1) * step}
+    changed: dict[str, Any] = {option: max(value // step, 1) * step}
     return parameters_of(equations.problem, replace(model, **changed))
 
 

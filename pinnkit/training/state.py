@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, PyTree
 
 from pinnkit.objective import Parameters, PointSets
+from pinnkit.optim.optimiser import OptimiserState
+from pinnkit.weighting.weigher import States
+
+Counter: TypeAlias = np.ndarray
+"""One number of a run, as a 0-d array of NumPy."""
 
 
 @jax.tree_util.register_dataclass
@@ -19,10 +25,10 @@ class GoodPlace:
 
     params: Parameters
     points: PointSets
-    weighting: Any
-    step: Any
-    stage_step: Any
-    loss: Any
+    weighting: States
+    step: Counter
+    stage_step: Counter
+    loss: Counter
     """The lowest loss at snapshots so far; infinite where it is not known, right after a resampling."""
 
 
@@ -32,8 +38,8 @@ class BestPlace:
     """The parameters with the lowest loss so far on points that no step had used."""
 
     params: Parameters
-    step: Any
-    loss: Any
+    step: Counter
+    loss: Counter
     """The loss there; infinite before the first resampling."""
 
 
@@ -47,35 +53,35 @@ class TrainState:
     """
 
     params: Parameters
-    optimiser: Any
+    optimiser: OptimiserState
     """State of the present stage's optimiser."""
     points: PointSets
     """Collocation points, with the weights that the weightings gave them."""
-    weighting: Any
+    weighting: States
     """States of the weightings, in the order of the recipe."""
     good: GoodPlace
     best: BestPlace
-    step: Any
+    step: Counter
     """Number of steps done, all stages together."""
-    drawn: Any
+    drawn: Counter
     """The step of the last resampling."""
-    stage: Any
+    stage: Counter
     """Number of the present stage; when training is over, of the last one."""
-    over: Any
+    over: Counter
     """Whether training is over. What the last stage left behind is kept: a longer recipe goes on from it."""
-    stage_step: Any
+    stage_step: Counter
     """Number of steps done in the present stage."""
-    rescues: Any
+    rescues: Counter
     """Number of times that the run went back after NaN or Inf."""
-    stage_rescues: Any
+    stage_rescues: Counter
     """Number of rescues in the present stage; each makes its steps ten times smaller."""
-    fresh_loss: Any
+    fresh_loss: Counter
     """The lowest loss of the present stage right after a resampling; infinite before the first one."""
-    without_progress: Any
+    without_progress: Counter
     """Patience counter: number of resamplings since then, none of which showed progress."""
-    seconds: Any
+    seconds: Counter
     """Seconds of training so far, without compilation."""
-    compile_seconds: Any
+    compile_seconds: Counter
     """Seconds of compilation so far."""
 
     def with_counters(self, **changes: float) -> TrainState:
@@ -97,7 +103,7 @@ class TrainState:
         return 0.1 ** int(self.stage_rescues)
 
 
-def all_finite(tree: Any) -> Any:
+def all_finite(tree: PyTree) -> Bool[Array, ""]:
     """Return whether every number of a pytree is finite, as a traced boolean."""
     # One reduction per leaf: to concatenate the leaves would copy all parameters in each step.
     leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from pinnkit.compilation import jit_once
 from pinnkit.objective import AnyObjective, Parameters, PointSets
 from pinnkit.optim import Optimiser, stored_value
 from pinnkit.optim.loss_scaling import scale_loss
+from pinnkit.optim.optimiser import OptimiserState
 from pinnkit.training.state import all_finite
 
 LONGEST = 500
@@ -25,7 +26,7 @@ class ChunkResult(NamedTuple):
 
     params: Parameters
     """Parameters after the last good step."""
-    optimiser: Any
+    optimiser: OptimiserState
     steps: Int[Array, ""]
     """Number of good steps: fewer than asked for after a failure, a stall, or where the loss is low enough."""
     losses: Float[Array, " steps"]
@@ -38,10 +39,21 @@ class ChunkResult(NamedTuple):
     """Parameters after the last step, also where it failed: NaN in them names the cause."""
 
 
-Chunk = Callable[[Parameters, Any, PointSets, Any], ChunkResult]
+Init = Callable[[Parameters], OptimiserState]
+Chunk = Callable[[Parameters, OptimiserState, PointSets, int], ChunkResult]
+Carry: TypeAlias = tuple[
+    Int[Array, ""],
+    Parameters,
+    OptimiserState,
+    Float[Array, " steps"],
+    Bool[Array, ""],
+    Bool[Array, ""],
+    Parameters,
+]
+"""What the loop over steps carries: the fields of a `ChunkResult`, the number of steps first."""
 
 
-def compile_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float) -> tuple[Any, Chunk]:
+def compile_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float) -> tuple[Init, Chunk]:
     """Return the optimiser's `init` and the compiled chunk of a stage.
 
     The chunk takes (params, optimiser state, points, number of steps <= LONGEST). The number is an argument, so that
@@ -52,20 +64,20 @@ def compile_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float) 
     if scaled:
         optimiser = scale_loss(optimiser)
 
-    def chunk(params: Parameters, state: Any, points: PointSets, count: Any) -> ChunkResult:
+    def chunk(params: Parameters, state: OptimiserState, points: PointSets, count: Int[Array, ""]) -> ChunkResult:
         def loss(p: Parameters) -> Float[Array, ""]:
             return objective.loss(p, points)
 
         # Not to all: optax's line searches refuse what they do not know.
         further = {"residual_fn": objective.residual_vector(points)} if stage.wants_residuals else {}
 
-        def value_and_grad(p: Parameters, s: Any) -> Any:
+        def value_and_grad(p: Parameters, s: OptimiserState) -> tuple[Float[Array, ""], Parameters]:
             if scaled:
                 return objective.loss_and_scaled_slope(p, points, s.scale)
             # Optimisers with a line search have the value and gradient of the point that they accepted: one evaluation less.
             return stored_value.value_and_grad(loss, p, s) if stage.keeps_value else jax.value_and_grad(loss)(p)
 
-        def step(carry: Any) -> Any:
+        def step(carry: Carry) -> Carry:
             i, params, state, losses, *_ = carry
             value, grad = value_and_grad(params, state)
             updates, new_state = optimiser.update(grad, state, params, value=value, grad=grad, value_fn=loss, **further)
@@ -79,7 +91,7 @@ def compile_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float) 
             done = stage.stalls(new_state.inner if scaled else new_state) | (value < stage.loss_below)
             return i + good, accepted, new_state, losses.at[i].set(value), ~good, done, new
 
-        def goes_on(carry: Any) -> Any:
+        def goes_on(carry: Carry) -> Bool[Array, ""]:
             i, *_, failed, done, _ = carry
             return (i < count) & ~failed & ~done
 

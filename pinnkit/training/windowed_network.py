@@ -7,14 +7,14 @@ the window before ended with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from pinnkit.errors import UsageError, location
 from pinnkit.fields import (
@@ -22,16 +22,25 @@ from pinnkit.fields import (
     Catalogue,
     Expansion,
     Points,
+    Request,
     TrialSolution,
     partial_derivatives,
     taylor_continuation,
 )
+from pinnkit.models import Model
+from pinnkit.models.base import Params
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Equations, FieldNetwork, Parameters
 from pinnkit.objective.tiles import map_over_points, rows_of_a_tile
 from pinnkit.problem import Box, Problem
 from pinnkit.problem.axes import TIME
 from pinnkit.problem.conditions import method_arguments
+
+T = TypeVar("T")
+Moment: TypeAlias = float | Float[Array, ""] | Float[Array, "points 1"]
+"""A moment of time, one for all points or one for each."""
+Number: TypeAlias = int | np.ndarray | Int[Array, ""]
+"""The number of a window."""
 
 
 @jax.tree_util.register_dataclass
@@ -48,7 +57,7 @@ class WindowTrial:
         network: The network of all windows.
     """
 
-    start: Any
+    start: Moment
     rest: BatchFunction | None
     network: WindowedNetwork = field(metadata={"static": True})
 
@@ -81,9 +90,9 @@ class WindowHistory:
         network: The network of all windows.
     """
 
-    k: Any
-    first: Any
-    others: Any
+    k: Number
+    first: Params
+    others: Params | None
     network: WindowedNetwork = field(metadata={"static": True})
 
     def __call__(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
@@ -103,7 +112,7 @@ class WindowHistory:
         if derivatives is None:
             return replace(points, X=X)
 
-        def derivatives_at(history: WindowHistory, tile: Points) -> dict[MultiIndex, Any]:
+        def derivatives_at(history: WindowHistory, tile: Points) -> dict[MultiIndex, Float[Array, "points fields"]]:
             return history._sum_over_windows(lambda f: partial_derivatives(f, jnp.asarray(tile.X), derivatives))
 
         # Once per resampling, so that a step costs the same in every window: in it the history is a polynomial at each point.
@@ -112,8 +121,8 @@ class WindowHistory:
         rest = Expansion(X, tuple(values.values()), tuple(values))
         return replace(points, X=X, trial=WindowTrial(jnp.full_like(X[:, :1], start), rest, self.network))
 
-    def _sum_over_windows(self, of: Callable[[BatchFunction], Any]) -> Any:
-        def add(i: Any, total: Any) -> Any:
+    def _sum_over_windows(self, of: Callable[[BatchFunction], T]) -> T:
+        def add(i: Int[Array, ""], total: T) -> T:
             part = of(self.network.continuation(1 + i, jax.tree.map(lambda a: a[i], self.others)))
             return jax.tree.map(jnp.add, total, part)
 
@@ -147,7 +156,7 @@ class WindowedNetwork:
         self._history_at = jax.jit(lambda history, X: history(X))
         # Before the first step only the first window's network has begun.
         self.initial_parameters: Parameters = {"network": (self.initial(0),), "unknowns": {}}
-        self._history_cache: dict[int, tuple[Any, np.ndarray, np.ndarray]] = {}
+        self._history_cache: dict[int, tuple[Sequence[Params], np.ndarray, np.ndarray]] = {}
 
     @property
     def batch_coupling(self) -> int | None:
@@ -155,12 +164,12 @@ class WindowedNetwork:
         return self._whole.batch_coupling
 
     @property
-    def model(self) -> Any:
+    def model(self) -> Model:
         """The options of each network."""
         return self._whole.model
 
     @property
-    def working(self) -> Any:
+    def working(self) -> jnp.dtype:
         """The dtype of products and activations."""
         return self._whole.working
 
@@ -169,7 +178,7 @@ class WindowedNetwork:
         """Number of units of the widest layer of one network."""
         return self._whole.width
 
-    def initial(self, k: int) -> Any:
+    def initial(self, k: int) -> Params:
         """Return the initial arrays of a window's network."""
         return (self.second if k else self.first).initial_parameters["network"]
 
@@ -186,7 +195,7 @@ class WindowedNetwork:
         del params
         return self.problem
 
-    def history(self, networks: Sequence[Any]) -> WindowHistory:
+    def history(self, networks: Sequence[Params]) -> WindowHistory:
         """Return the initial history of the window after those of these networks."""
         first, *others = networks
         # Padded with zeros to the number of all windows: arrays of one shape, hence one compiled program.
@@ -199,7 +208,7 @@ class WindowedNetwork:
         trial = WindowTrial(self.cut.starts[int(history.k)], history, self)
         return self._network_of(self.second.problem, trial)
 
-    def own_fields(self, k: Any, network: Any) -> BatchFunction:
+    def own_fields(self, k: Number, network: Params) -> BatchFunction:
         """Return a window's fields without its history; k may be traced, but for the first window."""
         # The first window has an ansatz of its own (initial conditions), so that its number cannot be traced.
         params = {"network": network, "unknowns": {}}
@@ -207,7 +216,7 @@ class WindowedNetwork:
             return self.first.fields(params)
         return self.second.fields(params, WindowTrial(jnp.asarray(self.cut.starts)[k], None, self))
 
-    def continuation(self, k: Any, network: Any) -> BatchFunction:
+    def continuation(self, k: Number, network: Params) -> BatchFunction:
         """Return the part of a window in the history of those after it."""
         own, ends = self.own_fields(k, network), self.ends(self.problem, self._zero_fields)
         end = jnp.asarray(self.cut.starts)[k + 1]
@@ -260,7 +269,7 @@ class WindowedNetwork:
     def _zero_fields(self, X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
         return jnp.zeros((X.shape[0], len(self.problem.fields)), X.dtype)
 
-    def _history_values(self, networks: Sequence[Any], X: Any) -> np.ndarray:
+    def _history_values(self, networks: Sequence[Params], X: Float[Array, "points dim"]) -> np.ndarray:
         """Return the history of a window at points. It is cached: it does not change while the window is trained."""
         cached = self._history_cache.get(len(networks))
         # By identity: networks of windows that are over are not replaced, and comparing their arrays would cost time.
@@ -299,7 +308,7 @@ class TimeCut:
         """Length of a window."""
         return float(self.starts[1] - self.starts[0])
 
-    def shift_time(self, X: Float[Array, "points dim"], by: Any) -> Float[Array, "points dim"]:
+    def shift_time(self, X: Float[Array, "points dim"], by: Moment) -> Float[Array, "points dim"]:
         """Return points at other times; `by` is one number or (points, 1)."""
         along = (jnp.arange(X.shape[1]) == self.time)[None, :].astype(X.dtype)
         return X + along * jnp.asarray(by, X.dtype)
@@ -312,7 +321,7 @@ class TimeCut:
         return self.problem.on(Box(**axes), conditions)
 
 
-def _time_orders(catalogue: Catalogue, requests: Any, time: int) -> dict[str, int]:
+def _time_orders(catalogue: Catalogue, requests: Iterable[Request], time: int) -> dict[str, int]:
     """Return the highest order of a time derivative of each field that is asked for."""
     highest: dict[str, int] = {}
     for request in requests:

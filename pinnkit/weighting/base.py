@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from pinnkit.objective import Group, Objective, Parameters, PointSets
 from pinnkit.settings import Setting
 
 Factors = dict[str, Float[Array, " points"]]
 """Factors of the points' weights, {term: (points,)}; a term that is missing keeps its weights."""
+WeightingState: TypeAlias = PyTree
+"""What a weighting keeps from one update to the next: a pytree of arrays."""
 Where = Literal["interior", "all"]
 
 
@@ -45,18 +47,22 @@ class Weighting(Setting, ABC):
         self.require("every", whole=True, least=0, meaning="a number of steps, or 0 for never")
 
     @abstractmethod
-    def init(self, objective: Objective, params: Parameters, points: PointSets) -> Any:
+    def init(self, objective: Objective, params: Parameters, points: PointSets) -> WeightingState:
         """Return the state before the first step: a pytree of arrays."""
 
     @abstractmethod
-    def update(self, objective: Objective, state: Any, params: Parameters, points: PointSets) -> Any:
+    def update(
+        self, objective: Objective, state: WeightingState, params: Parameters, points: PointSets
+    ) -> WeightingState:
         """Return the state after an update, every `every` steps: a pytree of the same structure and shapes."""
 
     @abstractmethod
-    def factors(self, objective: Objective, state: Any, points: PointSets) -> Factors:
+    def factors(self, objective: Objective, state: WeightingState, points: PointSets) -> Factors:
         """Return factors of the points' weights, {term: (points,)}; a term that is missing keeps its weights."""
 
-    def fresh(self, objective: Objective, state: Any, params: Parameters, points: PointSets) -> Any:
+    def fresh(
+        self, objective: Objective, state: WeightingState, params: Parameters, points: PointSets
+    ) -> WeightingState:
         """Return the state after resampling: the same, unless it has one entry per point."""
         return state
 

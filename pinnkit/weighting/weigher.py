@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 
 from pinnkit.objective import Objective, Parameters, PointSets
 from pinnkit.weighting.attention import ResidualAttention, SelfAdaptive, VariationalAttention
-from pinnkit.weighting.base import Factors, Weighting
+from pinnkit.weighting.base import Factors, Weighting, WeightingState
 from pinnkit.weighting.causal import Causality
 from pinnkit.weighting.terms import NTK, GradientNorm
 
-StatesAndPoints = tuple[tuple[Any, ...], PointSets]
+States: TypeAlias = tuple[WeightingState, ...]
+"""The states of all weightings, in their order."""
+StatesAndPoints = tuple[States, PointSets]
 """The states of all weightings, and the points with the resulting weights."""
 
 
@@ -27,7 +29,7 @@ class Weigher:
     """
 
     init: Callable[[Parameters, PointSets], StatesAndPoints]
-    update: Callable[[Any, Parameters, PointSets, tuple[bool, ...], bool], StatesAndPoints]
+    update: Callable[[States, Parameters, PointSets, tuple[bool, ...], bool], StatesAndPoints]
     intervals: tuple[int, ...]
 
     def due(self, step: int) -> tuple[bool, ...]:
@@ -52,7 +54,7 @@ def weigher(objective: Objective[Any, Any], weightings: Sequence[Weighting]) -> 
         return tuple(states), points
 
     def update(
-        states: Any, params: Parameters, points: PointSets, due: tuple[bool, ...], fresh: bool
+        states: States, params: Parameters, points: PointSets, due: tuple[bool, ...], fresh: bool
     ) -> StatesAndPoints:
         renewed, points = [], drop_weights(points)
         for weighting, state, now in zip(weightings, states, due, strict=True):
