@@ -4,7 +4,7 @@ import contextlib
 import io
 import os
 
-from pinnkit.cli import main
+from pinnkit.cli import program
 
 
 def pinnkit(*arguments, folder=None):
@@ -16,7 +16,7 @@ def pinnkit(*arguments, folder=None):
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))
         try:
-            status = main.run([str(a) for a in arguments])
+            status = program.run([str(a) for a in arguments])
         except SystemExit as stop:  # tyro, for --help and for options that it does not know
             status = stop.code
     return status, out.getvalue(), err.getvalue()

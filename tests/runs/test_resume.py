@@ -18,7 +18,7 @@ from resuming import assert_equal, assert_same_end, chunks_of, interrupted_at
 from tiny import Decay
 
 import pinnkit as pk
-from pinnkit.cli import main
+from pinnkit.cli import program
 from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.run import Run
 
@@ -314,9 +314,9 @@ def folders(tmp_path_factory):
     problem.write_text(TINY.read_text())
     straight, cut = place / "straight", place / "cut"
     with chunks_of(5):
-        assert main.run(["train", str(problem), *OPTIONS, "--out", str(straight)]) == 0
+        assert program.run(["train", str(problem), *OPTIONS, "--out", str(straight)]) == 0
         with interrupted_at(15):
-            assert main.run(["train", str(problem), *OPTIONS, "--out", str(cut)]) == 130
+            assert program.run(["train", str(problem), *OPTIONS, "--out", str(cut)]) == 130
     problem.write_text("raise RuntimeError('the run must use its own copy')")
     return straight, cut
 
@@ -329,7 +329,7 @@ def test_resume_goes_on_by_the_command_line(folders, capsys):
     assert "interrupted before the recipe was over" in interrupted["verdict"]
     assert interrupted["steps"] == 16  # redraws cut chunks: 5, 8, 12, 16
     with chunks_of(7):
-        assert main.run(["resume", str(cut)]) == 0
+        assert program.run(["resume", str(cut)]) == 0
     assert "going on at step 16 of 30" in capsys.readouterr().out
     assert_same_end(straight, cut)
     one, other = (json.loads((f / "summary.json").read_text()) for f in (straight, cut))
@@ -337,7 +337,7 @@ def test_resume_goes_on_by_the_command_line(folders, capsys):
         assert one[key] == other[key]
     steps = [json.loads(line)["step"] for line in (cut / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps))
-    assert main.run(["resume", str(cut)]) == 0
+    assert program.run(["resume", str(cut)]) == 0
     assert "the run is over" in capsys.readouterr().out
 
 
@@ -346,9 +346,9 @@ def test_a_run_that_ended_without_its_summary_is_evaluated(folders, capsys):
     straight, _ = folders
     before = json.loads((straight / "summary.json").read_text())
     (straight / "summary.json").unlink()
-    assert main.run(["show", str(straight)]) == 0
+    assert program.run(["show", str(straight)]) == 0
     assert "has not ended; last step 30" in capsys.readouterr().out
-    assert main.run(["resume", str(straight)]) == 0
+    assert program.run(["resume", str(straight)]) == 0
     after = json.loads((straight / "summary.json").read_text())
     assert after["errors"] == before["errors"]
     assert after["events"] == before["events"]
