@@ -31,7 +31,7 @@ def chunks_of(length):
     """Chunks whose length is given, instead of the time they take."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop_module, "FIRST", length)
-        patch.setattr(loop_module, "_next_length", lambda *_: length)
+        patch.setattr(loop_module, "next_chunk_length", lambda *_: length)
         yield
 
 

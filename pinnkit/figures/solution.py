@@ -139,7 +139,7 @@ def _maps(evaluation: Evaluation, field: int, measured: Measurements | None) -> 
     across, up, along, places = _plane(problem)
     rows = [_map_values(evaluation, field, across, up, along, place) for place in places]
     known, name = rows[0][1] is not None, problem.fields[field]
-    low, high, colours = _colours(np.concatenate([np.ravel(a) for row in rows for a in row if a is not None]))
+    low, high, colours = colour_range(np.concatenate([np.ravel(a) for row in rows for a in row if a is not None]))
     shade: dict[str, Any] = {"vmin": low, "vmax": high, "cmap": colours}
     errors = [np.maximum(np.abs(row[0] - row[1]), 1e-17) if known else None for row in rows]
     sizes = np.concatenate([[1e-16], *(e[np.isfinite(e)] for e in errors if e is not None)])
@@ -153,13 +153,13 @@ def _maps(evaluation: Evaluation, field: int, measured: Measurements | None) -> 
         where = "" if place is None else f" at {problem.domain.names[along]} = {place:.4g}"
         seen = _near(measured, along, place, places)
         dots, values = ("", None) if seen is None else (f"; dots: {_count(seen, DOTS)} measurements", seen.values)
-        _image(line[0], row[0], problem, across, up, f"{name}, solution{where}{dots}", name, values, **shade)
+        draw_image(line[0], row[0], problem, across, up, f"{name}, solution{where}{dots}", name, values, **shade)
         if seen is not None:
             _dots(line[0], seen, across, up, shade)
         if error is not None:
             truth = _truth_name(evaluation)
-            _image(line[1], row[1], problem, across, up, f"{name}, {truth}{where}", name, **shade)
-            _image(line[2], error, problem, across, up, f"|{name} - {truth}|{where}", "error", **depth)
+            draw_image(line[1], row[1], problem, across, up, f"{name}, {truth}{where}", name, **shade)
+            draw_image(line[2], error, problem, across, up, f"|{name} - {truth}|{where}", "error", **depth)
     figure.suptitle(problem.name + _section_note(problem, across, up, *([along] if places != [None] else [])))
     return figure
 
@@ -263,7 +263,7 @@ def _middle(problem: Problem, count: int) -> np.ndarray:
     return np.tile([(a.lower + a.upper) / 2 for a in problem.domain.axes], (count, 1))
 
 
-def _image(
+def draw_image(
     axes: Axes,
     values: np.ndarray,
     problem: Problem,
@@ -289,7 +289,7 @@ def _image(
     bar.ax.set_title(label, fontsize=9)
 
 
-def _colours(values: np.ndarray) -> tuple[float, float, str]:
+def colour_range(values: np.ndarray) -> tuple[float, float, str]:
     """Return limits and colour map: diverging and symmetric for a field about as negative as positive, else sequential.
 
     Where a few values, as those beside a singular corner, take most of the range, the limits leave them out.

@@ -74,7 +74,8 @@ class Objective(Generic[E, N]):
         self.terms: tuple[str, ...] = tuple(t for g in equations.groups for t in equations.terms(g))
         self.weights = self._term_weights(weights)
         pointwise = [g for g in equations.groups if equations.pointwise(g)]
-        self._rows = {g.name: rows_of_a_tile(network, 1 + equations.channels(g)) for g in pointwise}
+        self.tile_rows = {g.name: rows_of_a_tile(network, 1 + equations.channels(g)) for g in pointwise}
+        """Number of points per tile, by group; groups whose points are coupled are not among them."""
         self._loss = self._differentiable_loss()
         self._scaled: dict[str, Sum] = {
             g.name: jax.value_and_grad(partial(self._group_loss_times, g)) for g in equations.groups
@@ -94,7 +95,7 @@ class Objective(Generic[E, N]):
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, Float[Array, ""]]:
         """Mean squared residual of each term, {term: ()}, without any weights."""
         parts: dict[str, Sum] = {g.name: partial(self._group_mean_squares, g) for g in self.equations.groups}
-        by_group = sum_over_points(parts, self._rows, params, points)
+        by_group = sum_over_points(parts, self.tile_rows, params, points)
         return {term: value for squares in by_group.values() for term, value in squares.items()}
 
     def loss(self, params: Parameters, points: PointSets) -> Float[Array, ""]:
@@ -107,7 +108,7 @@ class Objective(Generic[E, N]):
     ) -> tuple[Float[Array, ""], Parameters]:
         """The loss and its gradient, which is `scale` times as large while it goes back through the network."""
         # The factor acts inside the pass over each tile: afterwards, small gradients of 16 bits would already be zero.
-        per_group = list(sum_over_points(self._scaled, self._rows, (params, scale), points).values())
+        per_group = list(sum_over_points(self._scaled, self.tile_rows, (params, scale), points).values())
         value, (slope, _) = jax.tree.map(lambda *parts: sum(parts[1:], start=parts[0]) / scale, *per_group)
         return value, slope
 
@@ -116,7 +117,7 @@ class Objective(Generic[E, N]):
         residuals: Residuals = {}
         for group in self.equations.groups:
             evaluate, group_points = partial(self._group_residuals, group), points[group.name]
-            rows = self._rows.get(group.name)
+            rows = self.tile_rows.get(group.name)
             residuals |= (
                 map_over_points(evaluate, rows, params, group_points) if rows else evaluate(params, group_points)
             )
@@ -126,7 +127,7 @@ class Objective(Generic[E, N]):
         """Gradient of each term mean(v_i r_i^2), {term: tree of the parameters}, accumulated tile by tile."""
         # jacrev: one forward pass per tile for all terms of a group, one backward pass per term.
         parts: dict[str, Sum] = {g.name: jax.jacrev(partial(self._group_term_losses, g)) for g in self.equations.groups}
-        by_group = sum_over_points(parts, self._rows, params, points)
+        by_group = sum_over_points(parts, self.tile_rows, params, points)
         return {term: slope for slopes in by_group.values() for term, slope in slopes.items()}
 
     def residual_vector(self, points: PointSets) -> ResidualVector:
@@ -143,9 +144,9 @@ class Objective(Generic[E, N]):
                 (self.weights[term] * _square_per_point(r) for term, r in squares), start=jnp.zeros_like(points.X[:, 0])
             )
 
-        if inside.name not in self._rows:
+        if inside.name not in self.tile_rows:
             return energy(params, points)
-        return map_over_points(energy, self._rows[inside.name], params, points)
+        return map_over_points(energy, self.tile_rows[inside.name], params, points)
 
     def _group_residuals(self, group: Group, params: Parameters, points: Points) -> Residuals:
         """Residuals of one group, {term: (points,)}."""
@@ -178,7 +179,7 @@ class Objective(Generic[E, N]):
 
     def _block(self, group: Group, points: Points) -> Block:
         """The weighted residuals of a group, in the tiles in which its loss is accumulated."""
-        tiles = split_into_tiles(points, self._rows.get(group.name))
+        tiles = split_into_tiles(points, self.tile_rows.get(group.name))
 
         def residuals(params: Parameters, tile: list[Array]) -> Float[Array, "rows terms"]:
             # Rows that fill up the last tile have a share of zero, so that their residuals vanish with their gradients.
@@ -191,7 +192,7 @@ class Objective(Generic[E, N]):
                 axis=1,
             )
 
-        return Block(residuals, tiles, points.X.shape[0], group.name in self._rows)
+        return Block(residuals, tiles, points.X.shape[0], group.name in self.tile_rows)
 
     def _group_loss_times(
         self, group: Group, params: tuple[Parameters, Float[Array, ""]], points: Points, shares: Float[Array, " points"]
@@ -211,11 +212,11 @@ class Objective(Generic[E, N]):
 
         @partial(jax.custom_vjp, nondiff_argnums=(0,))
         def loss(structure: PyTreeDef, params: Parameters, arrays: list[Array]) -> Float[Array, ""]:
-            by_group = sum_over_points(values, self._rows, params, jax.tree.unflatten(structure, arrays))
+            by_group = sum_over_points(values, self.tile_rows, params, jax.tree.unflatten(structure, arrays))
             return sum(by_group.values(), start=jnp.zeros((), self.network.dtype))
 
         def forward(structure: PyTreeDef, params: Parameters, arrays: list[Array]) -> tuple[Float[Array, ""], Saved]:
-            by_group = sum_over_points(slopes, self._rows, params, jax.tree.unflatten(structure, arrays))
+            by_group = sum_over_points(slopes, self.tile_rows, params, jax.tree.unflatten(structure, arrays))
             value, grad = jax.tree.map(lambda *parts: sum(parts[1:], start=parts[0]), *by_group.values())
             return value, (grad, arrays)
 

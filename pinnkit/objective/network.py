@@ -60,7 +60,7 @@ class FieldNetwork:
         self.seed, self.working = seed, jnp.dtype(working or dtype)
         scales = [AxisScale(a.lower, a.upper, a.kind == "periodic", a.modes) for a in problem.domain.axes]
         self.embedding = Embedding(tuple(scales), Features(problem) if problem.features() else None)
-        network, self._apply = split(self._initial_module())
+        network, self.apply = split(self._initial_module())
         unknowns = {n: jnp.asarray(u.start(), self.dtype) for n, u in problem.unknowns().items()}
         self.initial_parameters: Parameters = {"network": network, "unknowns": unknowns}
         # One function object for the life of the network: jit caches by identity, a new lambda would compile again.
@@ -115,9 +115,9 @@ class FieldNetwork:
         # In 16 bits only from the first product to the last: coordinates and their embedding need more digits, and so do
         # the residuals, which are differences of the derivatives.
         if self.working == self.dtype:
-            return lambda X: self._apply(params["network"], self.embedding(X))
+            return lambda X: self.apply(params["network"], self.embedding(X))
         short = jax.tree.map(lambda a: a.astype(self.working), params["network"])
-        return lambda X: self._apply(short, self.embedding(X).astype(self.working)).astype(self.dtype)
+        return lambda X: self.apply(short, self.embedding(X).astype(self.working)).astype(self.dtype)
 
     def in_trained_region(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
         """Mask of the points in the trained region, (points,): all of them."""

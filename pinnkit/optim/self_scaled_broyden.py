@@ -290,7 +290,7 @@ def _update_terms(
     hy, y_hy = gamma * hy, gamma * y_hy
     h = y_hy / ys
     b = jnp.where(applied, -step * jnp.dot(s, g) / (gamma * ys), 1.0)  # s.Bs/(y.s), since Bs = -step g
-    tau, phi = _tau_and_phi(variant, h, b, s.size)
+    tau, phi = tau_and_phi(variant, h, b, s.size)
     # In the basis hy/sqrt(y.Hy), s/sqrt(y.s) the terms beside H/tau are this symmetric 2 x 2 matrix.
     eigenvalues, rotation = _eigen((phi - 1) / tau, -phi * jnp.sqrt(h) / tau, phi * h / tau + 1)
     basis = jnp.where(applied, jnp.stack([hy / jnp.sqrt(y_hy), s / jnp.sqrt(ys)]), 0.0)
@@ -309,7 +309,7 @@ def _eigen(a: Scalar, b: Scalar, c: Scalar) -> tuple[Pair, Float[Array, "2 2"]]:
     return jnp.stack([middle + radius, middle - radius]), jnp.stack([jnp.stack([cos, sin]), jnp.stack([-sin, cos])])
 
 
-def _tau_and_phi(variant: Variant, h: Scalar, b: Scalar, parameters: int) -> tuple[Scalar, Scalar]:
+def tau_and_phi(variant: Variant, h: Scalar, b: Scalar, parameters: int) -> tuple[Scalar, Scalar]:
     """Return the scaling tau and Broyden's parameter phi, given h = y.Hy/(y.s) and b = s.Bs/(y.s).
 
     Urban et al. (2025), eqs. 11 (ssbfgs) and 13-23 (ssbroyden). By Cauchy-Schwarz h b >= 1.

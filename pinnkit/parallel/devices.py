@@ -32,7 +32,7 @@ def use_all_cores() -> bool:
         Whether it took effect: once JAX has started, its devices are fixed.
     """
     try:
-        jax.config.update("jax_num_cpu_devices", _dividing(len(_usable())))
+        jax.config.update("jax_num_cpu_devices", dividing_cores(len(usable_cores())))
     except RuntimeError:
         return False
     return True
@@ -45,7 +45,7 @@ def cores() -> Mesh | None:
     devices = jax.devices()
     if devices[0].platform != "cpu" or len(devices) == 1:
         return None
-    return Mesh(np.array(devices[: _dividing(len(devices))]), (CORES,))
+    return Mesh(np.array(devices[: dividing_cores(len(devices))]), (CORES,))
 
 
 def replicate(tree: T, *, shares: bool = False) -> T:
@@ -80,12 +80,12 @@ def shard(array: T, where: PartitionSpec) -> T:
     return array if mesh is None else jax.lax.with_sharding_constraint(array, NamedSharding(mesh, where))
 
 
-def _usable() -> list[int]:
+def usable_cores() -> list[int]:
     """Numbers of the cores that this process may use."""
     # Not os.cpu_count(): in a container or under taskset that counts cores which the process cannot use.
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
-def _dividing(available: int) -> int:
+def dividing_cores(available: int) -> int:
     """Largest number of cores, up to `MOST`, that divides `ROWS`."""
     return max(n for n in range(1, min(available, MOST) + 1) if ROWS % n == 0)

@@ -94,7 +94,8 @@ class Loop(Trainer):
         self.key = jax.random.key(seed)
         self._mean_squares = jax.jit(objective.mean_squares)
         self._slopes = jax.jit(jax.jacrev(lambda p, points: (objective.mean_squares(p, points),) * 2, has_aux=True))
-        self._programs: dict[tuple[int, float], _Program] = {}
+        self.programs: dict[tuple[int, float], _Program] = {}
+        """The compiled functions by stage and scale of its steps."""
         # Renewals whose programs have been compiled: False for weights alone, True for points too.
         self._renewals: set[bool] = set()
         for stage in recipe.stages:
@@ -247,7 +248,7 @@ class Loop(Trainer):
             if report.diverged:
                 return
             # After an event the speed is unknown: another optimiser, or another scale of the steps.
-            length = FIRST if report.event else _next_length(length, int(result.steps), stepping)
+            length = FIRST if report.event else next_chunk_length(length, int(result.steps), stepping)
 
     def _finish_chunk(self, state: TrainState, result: ChunkResult, squares: dict[str, float]) -> Report:
         """Return the report of a chunk without NaN, with the next stage, new points or new weights where they are due."""
@@ -404,9 +405,9 @@ class Loop(Trainer):
     def _program(self, state: TrainState) -> _Program:
         # Made on demand, and for each scale of the steps: a learning rate is a constant of its program.
         stage, scale = key = int(state.stage), state.step_scale
-        if key not in self._programs:
-            self._programs[key] = _Program(*compile_chunk(self.objective, self.recipe.stages[stage], scale))
-        return self._programs[key]
+        if key not in self.programs:
+            self.programs[key] = _Program(*compile_chunk(self.objective, self.recipe.stages[stage], scale))
+        return self.programs[key]
 
     def _redraw(self, stage: Optimiser) -> int:
         """Return the number of steps of a stage between two resamplings; 0 for never."""
@@ -446,7 +447,7 @@ def _have_same_shapes(one: PyTree, other: PyTree) -> bool:
     return same and [np.shape(leaf) for leaf in a] == [np.shape(leaf) for leaf in b]
 
 
-def _next_length(length: int, steps: int, seconds: float) -> int:
+def next_chunk_length(length: int, steps: int, seconds: float) -> int:
     """Return the length of the next chunk, from the speed of the last one."""
     # Within a factor of four, so that a hiccup of the machine makes no chunk of one step, nor one of a minute.
     rate = steps / max(seconds, 1e-9)

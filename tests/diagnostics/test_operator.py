@@ -82,7 +82,7 @@ def test_the_operator_applied_to_a_network_is_its_residual(problem, terms):
     params = random_parameters(network)
 
     def plain(X):
-        return network._apply(params["network"], network.embedding(X))
+        return network.apply(params["network"], network.embedding(X))
 
     zero = made.equations.ansatz(network.problem, lambda X: 0.0 * plain(X))
     for term in terms:

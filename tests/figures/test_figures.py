@@ -192,18 +192,18 @@ def test_without_a_truth_only_the_solution_is_shown():
     ],
 )
 def test_signed_fields_have_a_white_zero(values, expected):
-    assert figures._colours(np.array(values)) == expected
+    assert figures.colour_range(np.array(values)) == expected
 
 
 def test_a_singular_corner_does_not_take_all_colours():
     usual = np.linspace(0.0, 1.0, 999)
-    low, high, _ = figures._colours(np.r_[usual, 50.0])
+    low, high, _ = figures.colour_range(np.r_[usual, 50.0])
     assert 0 <= low < 0.01 and 0.99 < high <= 1.0
-    assert figures._colours(np.r_[usual, 2.5])[:2] == (0.0, 2.5)  # not so much larger: shown
-    assert figures._colours(np.r_[np.zeros(999), 1.0])[:2] == (0.0, 1.0)  # all that there is to see
+    assert figures.colour_range(np.r_[usual, 2.5])[:2] == (0.0, 2.5)  # not so much larger: shown
+    assert figures.colour_range(np.r_[np.zeros(999), 1.0])[:2] == (0.0, 1.0)  # all that there is to see
     for values, extend in (([[0.0, 1.0]], "neither"), ([[0.0, 9.0]], "max"), ([[-9.0, 9.0]], "both")):
         figure = pictures.Picture()
-        figures._image(figure.subplots(), np.array(values), NoTruth(), 1, 0, "", "u", vmin=0.0, vmax=1.0)
+        figures.draw_image(figure.subplots(), np.array(values), NoTruth(), 1, 0, "", "u", vmin=0.0, vmax=1.0)
         assert figure.axes[1]._colorbar.extend == extend
 
 

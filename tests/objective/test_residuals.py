@@ -240,7 +240,7 @@ def with_mass(decorator, integral):
 def test_an_integral_is_a_residual(decorator, integral):
     """The integral of u over x at t = 0: its mean square is its square, tile by tile and in the vector of residuals too."""
     made = objective(with_mass(decorator, integral), weights={"mass": 3.0})
-    made._rows = dict.fromkeys(made._rows, 3)  # four tiles
+    made.tile_rows = dict.fromkeys(made.tile_rows, 3)  # four tiles
     params = random_parameters(made.network)
     points = {g.name: sample_points(jax.random.key(0), g, 10, jnp.float64) for g in made.equations.groups}
     x = np.linspace(0.0, 1.0, 2001)

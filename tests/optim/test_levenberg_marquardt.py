@@ -51,7 +51,7 @@ def case(problem, interior=41):
     """Objective, points (three tiles inside, the last one filled up; own weights), parameters."""
     found = objective(problem(), weights={"at_rest" if problem is Flow else "cold_ends": 3.0})
     inside = found.equations.interior.name
-    found._rows[inside] = 16
+    found.tile_rows[inside] = 16
     points = point_sampler(found, pk.Sampling(interior=interior, initial=7, boundary=6)).init(jax.random.key(0))
     term = "balance.mass" if problem is Flow else "heat"
     points[inside] = Points(points[inside].X, weights={term: jnp.linspace(0.5, 2.0, interior)})

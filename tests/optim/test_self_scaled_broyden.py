@@ -12,7 +12,7 @@ import pytest
 from scipy.optimize import minimize
 
 from pinnkit.errors import UsageError
-from pinnkit.optim.self_scaled_broyden import _tau_and_phi, matrix_bytes, self_scaled_broyden
+from pinnkit.optim.self_scaled_broyden import matrix_bytes, self_scaled_broyden, tau_and_phi
 from pinnkit.optim.stored_value import invalidate
 
 VARIANTS = ["ssbroyden", "ssbfgs", "bfgs"]
@@ -127,7 +127,7 @@ def test_the_update_is_the_textbook_formula_and_meets_the_secant_condition(varia
 def test_scaling_factors_are_finite_and_keep_h_positive_in_every_limit(parameters):
     h, b = np.meshgrid(np.logspace(-8, 8, 33), np.logspace(-8, 8, 33))
     h, b = h[h * b >= 1], b[h * b >= 1]
-    tau, phi = jax.vmap(lambda h, b: _tau_and_phi("ssbroyden", h, b, parameters))(jnp.array(h), jnp.array(b))
+    tau, phi = jax.vmap(lambda h, b: tau_and_phi("ssbroyden", h, b, parameters))(jnp.array(h), jnp.array(b))
     assert np.all((tau > 0) & (tau <= 1))
     # H_new is positive definite where phi > -1/a (Fletcher, Practical Methods of Optimization, 1987, eq. 3.2.19).
     assert np.all(np.asarray(phi) * (h * b - 1) > -1 - 1e-9)
@@ -135,7 +135,7 @@ def test_scaling_factors_are_finite_and_keep_h_positive_in_every_limit(parameter
 
 def test_without_curvature_to_correct_the_self_scaled_update_leaves_h_as_it_is():
     # Hy = s means a = 0 and b = h = 1: tau = 1, whatever phi, as for BFGS.
-    tau, phi = _tau_and_phi("ssbroyden", jnp.array(1.0), jnp.array(1.0), 5)
+    tau, phi = tau_and_phi("ssbroyden", jnp.array(1.0), jnp.array(1.0), 5)
     assert float(tau) == 1.0
     assert np.isfinite(phi)
 

@@ -70,7 +70,7 @@ def check_two_devices(path):
     matrix = run.trainer.start().optimiser.inverse_hessian
     assert len(matrix.sharding.device_set) == 2 and not matrix.sharding.is_fully_replicated
     assert int(last.state.step) == 60 and last.loss < first.losses[0] / 100
-    assert [p.chunk._cache_size() for p in run.trainer._programs.values()] == [1]
+    assert [p.chunk._cache_size() for p in run.trainer.programs.values()] == [1]
 
 
 @pytest.mark.slow
@@ -92,9 +92,9 @@ def test_two_cores_give_the_numbers_of_one(tmp_path):
 
 @pytest.mark.skipif(len(jax.devices()) > 1, reason="several devices here")
 def test_one_device_has_no_mesh(monkeypatch):
-    monkeypatch.setattr(devices, "_usable", lambda: list(range(5)))
+    monkeypatch.setattr(devices, "usable_cores", lambda: list(range(5)))
     assert use_all_cores() is False  # JAX has started; five cores would have been four devices
-    assert [devices._dividing(n) for n in (1, 2, 5, 7, 12, 64)] == [1, 2, 4, 6, 12, 16]
+    assert [devices.dividing_cores(n) for n in (1, 2, 5, 7, 12, 64)] == [1, 2, 4, 6, 12, 16]
     assert cores() is None
     assert replicate(SAMPLING) is SAMPLING
 
@@ -107,7 +107,7 @@ def test_the_matrix_on_one_core():
 def test_weights_at_points_and_means_by_tiles():
     """Against the residuals themselves, with a tile that does not divide the points."""
     rod = objective(Rod(), SMALL, weights={"cold_ends": 3.0})
-    rod._rows = dict.fromkeys(rod._rows, 32)
+    rod.tile_rows = dict.fromkeys(rod.tile_rows, 32)
     points = point_sampler(rod, SAMPLING).init(jax.random.key(0))
     X = points["interior"].X
     points["interior"] = type(points["interior"])(X, weights={"heat": X[:, 0] ** 2})

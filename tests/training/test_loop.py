@@ -207,12 +207,12 @@ def test_every_length_of_chunk_runs_the_same_program():
 
 def test_chunks_take_about_the_wanted_time_and_fit_into_the_buffer():
     wanted = loop_module.CHUNK_SECONDS
-    assert loop_module._next_length(100, 100, wanted) == 100
-    assert loop_module._next_length(100, 100, 2 * wanted) == 50
-    assert loop_module._next_length(100, 100, 100 * wanted) == 25  # not too hastily
-    assert loop_module._next_length(100, 100, wanted / 100) == 400
-    assert loop_module._next_length(400, 400, wanted / 100) == LONGEST
-    assert loop_module._next_length(1, 1, 1e6) == 1
+    assert loop_module.next_chunk_length(100, 100, wanted) == 100
+    assert loop_module.next_chunk_length(100, 100, 2 * wanted) == 50
+    assert loop_module.next_chunk_length(100, 100, 100 * wanted) == 25  # not too hastily
+    assert loop_module.next_chunk_length(100, 100, wanted / 100) == 400
+    assert loop_module.next_chunk_length(400, 400, wanted / 100) == LONGEST
+    assert loop_module.next_chunk_length(1, 1, 1e6) == 1
 
 
 @pytest.mark.slow

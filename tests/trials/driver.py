@@ -121,7 +121,7 @@ def main():
             return length
 
         replace(loop, "FIRST", length)
-        replace(loop, "_next_length", next_length)
+        replace(loop, "next_chunk_length", next_length)
     if "checkpoint_seconds" in choices:
         replace(trackers, "CHECKPOINT_SECONDS", choices["checkpoint_seconds"])
     if "kill" in choices:

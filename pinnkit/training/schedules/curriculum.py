@@ -94,7 +94,8 @@ class CurriculumTrainer(PhaseSequence):
         self._easier = replace(phase, stages=curriculum.easier(recipe.stages))
         # The requested accuracy ends the last phase only: the truth is that of the parameter's own value.
         self._last = Loop(objective, phase, seed=seed, reached=reached)
-        self._loops: dict[int, Loop] = {}
+        self.loops: dict[int, Loop] = {}
+        """The loops of the phases that have begun, by number."""
         self._equations = self._equations_by_value()
 
     @property
@@ -118,8 +119,8 @@ class CurriculumTrainer(PhaseSequence):
 
     def loop(self, k: int, params: Parameters) -> Loop:
         """Return the loop with the k-th value; where it starts, it starts from `params`."""
-        loop = self._loops.get(k) or self._make_loop(k)
-        self._loops[k] = loop
+        loop = self.loops.get(k) or self._make_loop(k)
+        self.loops[k] = loop
         if k:
             # Set in each call: a loop may have been made for the shapes of a checkpoint (`like`), from untrained parameters.
             loop.initial_parameters = jax.tree.map(jnp.asarray, dict(params))

@@ -62,7 +62,8 @@ class WindowTrainer(PhaseSequence):
         self._seed, self._objective, self._phase_recipe = seed, objective, replace(recipe, schedule=None)
         self._reached = reached
         self._network = WindowedNetwork(objective.equations, objective.network, count)
-        self._loops: dict[int, Loop] = {}
+        self.loops: dict[int, Loop] = {}
+        """The loops of the phases that have begun, by number."""
         self._shared: Loop | None = None
 
     @property
@@ -112,8 +113,8 @@ class WindowTrainer(PhaseSequence):
 
     def loop(self, k: int, params: Mapping[str, Any], *, keep: bool = True) -> Loop:
         """Return the loop of a window. It is made once: the networks before it do not change any more."""
-        if k in self._loops:
-            return self._loops[k]
+        if k in self.loops:
+            return self.loops[k]
         if k == 0:
             loop = self._make_loop(self.network.first)
         else:
@@ -126,7 +127,7 @@ class WindowTrainer(PhaseSequence):
                 history, start, self._accuracy_test_after(params["network"][:k])
             )
         if keep:
-            self._loops[k] = loop
+            self.loops[k] = loop
         return loop
 
     def title(self, k: int) -> str:

@@ -98,7 +98,7 @@ def test_a_window_follows_the_one_before_and_nothing_else():
     before = loop.network.values({"network": state.params["network"][:1], "unknowns": {}}, np.array([[0.5]]))[0, 0]
     # The factor of N is 1 at the end of the window.
     readout["bias"] = readout["bias"] + 2 * before
-    loop._loops.clear()  # they go on from the network as it was
+    loop.loops.clear()  # they go on from the network as it was
     for report in loop.run(state):
         state = report.state
     late = np.array([[0.75], [1.0], [1.4]])
@@ -137,9 +137,9 @@ def test_windows_after_the_first_share_their_programs(trained):
     run, reports, _ = trained
     late = [r.state.compile_seconds for r in reports if int(r.state.stage) >= 4]
     assert float(late[0]) == float(late[-1])
-    loops = [run.trainer._loops[k] for k in (1, 2)]
-    assert loops[0]._programs is loops[1]._programs is not run.trainer._loops[0]._programs
-    chunk = next(iter(loops[0]._programs.values())).chunk
+    loops = [run.trainer.loops[k] for k in (1, 2)]
+    assert loops[0].programs is loops[1].programs is not run.trainer.loops[0].programs
+    chunk = next(iter(loops[0].programs.values())).chunk
     assert chunk._cache_size() == 1
 
 
