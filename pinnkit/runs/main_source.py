@@ -51,14 +51,12 @@ def source_of_main_class(cls: type[Problem], further: Sequence[type] = ()) -> st
     for wanted in (*further, cls):
         if wanted.__module__ == cls.__module__:
             collector.add(wanted.__name__)
-    heading = f'"""The problem {cls.__name__}, as it was when its run was started."""\n\n'
+    imports = [piece for piece in collector.pieces if piece.startswith(("import ", "from "))]
+    statements = [piece for piece in collector.pieces if piece not in imports]
     # Imports of the future hold for a whole file, and come first.
-    return (
-        heading
-        + "from __future__ import annotations\n\n" * _postpones_annotations()
-        + "\n\n".join(collector.pieces)
-        + "\n"
-    )
+    future = ["from __future__ import annotations"] * _postpones_annotations()
+    heading = f'"""The problem {cls.__name__}, as it was when its run was started."""'
+    return "\n\n".join([heading, "\n".join([*future, *imports]), *statements]) + "\n"
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class _Collector:
             return
         if isinstance(value, ModuleType):
             self._append(f"import {value.__name__} as {name}")
-        elif isinstance(value, PLAIN):
+        elif type(value) in PLAIN:  # not a scalar of numpy, which is a float too, and whose repr needs numpy
             self._append(f"{name} = {_plain(value)}")
         elif name in self.definitions:
             definition = self.definitions[name]

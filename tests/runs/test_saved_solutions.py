@@ -88,10 +88,11 @@ RATE = 2.0
 unused = open(__file__).read()
 shape = (RATE / 2, "unused")
 weights = np.array([1.0, 2.0])
+factor = np.sqrt(RATE * RATE)
 
 
 def source(x):
-    return helper(x) * RATE
+    return helper(x) * RATE * factor
 
 
 def helper(x):
@@ -164,6 +165,7 @@ def test_a_script_keeps_its_problem_and_is_not_run_again(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT.replace("TRAIN", RUN))
     assert run("script.py", tmp_path).count("done") == 1
     kept = (tmp_path / "run" / "problem" / "fall.py").read_text()
+    assert kept.index("import numpy as np") < kept.index("RATE = 2.0") < kept.index("factor = np.sqrt(RATE * RATE)")
     for line in ("import jax.numpy as jnp", "RATE = 2.0", "def helper(x):", "class Base(pk.Problem):", "class Plain("):
         assert kept.count(line) == 1, kept
     assert "pk.train" not in kept and "linspace" not in kept and "open(" not in kept and "shape" not in kept
