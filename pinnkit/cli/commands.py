@@ -90,7 +90,7 @@ def diagnose(arguments: Sequence[str]) -> int:
         announce("building the network")
         objective, _ = build_objective(options.problem, options.model, options.recipe, options.seed, options.equations)
         diagnosis = kind_of(options.problem).diagnose(objective, options.further, options.seed, announce)
-    from pinnkit.figures.diagnosis import print_diagnosis, write_diagnosis  # matplotlib
+    from pinnkit.figures.diagnosis import print_diagnosis, write_diagnosis  # matplotlib takes most of a second
 
     print_diagnosis(console, diagnosis)
     paths = write_diagnosis(diagnosis, folder)
@@ -139,8 +139,8 @@ def show(arguments: Sequence[str]) -> int:
 
 def _draw_gradients(folder: RunFolder) -> None:
     """Draw the gradients of a run from its metrics. Raises UsageError where it has none."""
-    from pinnkit.figures.courses import gradients
-    from pinnkit.figures.pictures import save
+    from pinnkit.figures.courses import gradients  # matplotlib takes most of a second
+    from pinnkit.figures.pictures import save  # matplotlib
 
     metrics = list(folder.metrics())
     if not any("gradients" in m for m in metrics):

@@ -102,7 +102,7 @@ def _trial(which: str, keep: float, evaluation: Evaluation, folder: Path) -> Tri
 def _report(console: Console, trials: list[Trial], out: Path) -> None:
     """Print the table, and save the figure where errors are known."""
     from pinnkit.figures.charts import figure  # matplotlib takes most of a second
-    from pinnkit.figures.pictures import save
+    from pinnkit.figures.pictures import save  # matplotlib
 
     shown = table("error against sparsity", "weights", "kept", "parameters", "worst error", "training [s]", "run")
     for t in trials:

@@ -115,7 +115,7 @@ class OperatorKind:
     def figures(self, evaluation: Evaluation) -> Pictures:
         """Return the figure of held-out inputs with the fields of the network and of the solver."""
         from pinnkit.figures.pictures import Pictures  # matplotlib takes most of a second
-        from pinnkit.neural_operators.figures import sample_figure
+        from pinnkit.neural_operators.figures import sample_figure  # matplotlib
 
         return Pictures(samples=sample_figure(evaluation))
 
