@@ -27,7 +27,6 @@ ALWAYS = (
     "test_a_run_of_two_devices_is_loaded[2-shape]",
     "test_an_interrupted_run_of_two_devices_goes_on_to_the_bit[10-windows]",
     "test_a_killed_run_goes_on_to_the_bit[plain-rows-5]",
-    "test_a_killed_run_goes_on_to_the_bit[shape-rows-8]",
     "test_a_killed_run_goes_on_to_the_bit[operator-rows-6]",
     "test_a_killed_run_goes_on_to_the_bit[windows-rows-12]",
     "test_a_full_disk[100]",

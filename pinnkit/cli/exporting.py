@@ -12,6 +12,7 @@ import tyro
 from rich.console import Console
 
 from pinnkit.cli.parsing import parse
+from pinnkit.errors import UsageError
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.exporting import EXPORTERS, Exporter
 from pinnkit.runs.exports import write_exports
@@ -66,7 +67,10 @@ def _known_exporters(arguments: Sequence[str]) -> dict[str, type[Exporter]]:
     run = next((word for word in arguments if not word.startswith("-")), None)
     if run is None or options <= {*EXPORTERS, *OWN_OPTIONS}:
         return dict(EXPORTERS)
-    return choices(EXPORTERS, type(restore_problem(RunFolder.open(run))), Exporter)
+    try:
+        return choices(EXPORTERS, type(restore_problem(RunFolder.open(run))), Exporter)
+    except UsageError:  # a folder that is no run: what is wrong with the options is said first
+        return dict(EXPORTERS)
 
 
 def _options_type(known: Mapping[str, type[Exporter]]) -> Any:

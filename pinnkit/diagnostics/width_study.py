@@ -258,8 +258,10 @@ def _message(
         return f"{name}: the gradient is {measured:g}: this layer cannot learn"
     if verdict == "unfit":
         step = (widths[-1] / widths[0]) ** abs(exponent - power)
-        how = "larger" if exponent > power else "smaller"
-        message += f"; with a sound start it {theoretical}: in the widest network it is {step:.3g} times {how} than it should be"
+        how = "large" if exponent > power else "small"
+        message += (
+            f"; with a sound start it {theoretical}: in the widest network it is too {how} by a factor of {step:.3g}"
+        )
     else:
         message += f", as it should: it {theoretical}"
     if theory is not None:

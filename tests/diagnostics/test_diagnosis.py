@@ -101,7 +101,7 @@ def test_variances_that_are_not_scaled_by_fan_in_are_unfit(init):
     report = width_study(objective(problem, replace(SMALL, init=init)), QUICK, 0)
     assert "unfit" in verdicts(report).values()
     worst = next(f for f in report.findings if f.verdict == "unfit")
-    assert "times more" in worst.message or "times less" in worst.message
+    assert "too large by a factor of" in worst.message or "too small by a factor of" in worst.message
 
 
 def test_nonlinear_equations_are_measured_only():

@@ -164,6 +164,7 @@ def test_messages():
     refused(lambda: diagnose(made, Settings(), 0), "does not know the layers of a Transformer")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_trains():
     recipe = pk.Recipe(stages=(pk.SSBroyden(steps=150),), sampling=pk.Sampling(interior=200))

@@ -273,7 +273,9 @@ def test_the_solutions_that_the_autoencoder_reads_solve_burgers_equation():
     ("name", "options", "share"),
     [
         # Its start has an error of a third only: the fields have the size of least energy, whatever the network.
-        ("darcy_surrogate", ("--model.layers", "0", "1", "--adam.learning_rate", "1e-2"), 0.7),
+        pytest.param(
+            "darcy_surrogate", ("--model.layers", "0", "1", "--adam.learning_rate", "1e-2"), 0.7, marks=pytest.mark.long
+        ),
         ("solution_autoencoder", ("--adam.learning_rate", "3e-3"), 0.5),
     ],
 )

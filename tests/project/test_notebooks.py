@@ -43,7 +43,11 @@ def quick(monkeypatch):
 
 
 @pytest.mark.slow
-@each
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=[] if p.stem == "quickstart" else pytest.mark.long) for p in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)
 def test_runs_to_a_small_error(path, tmp_path, quick):
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()

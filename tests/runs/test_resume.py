@@ -362,6 +362,7 @@ def pinnkit(folder, *arguments, **how):
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_ctrl_c_is_safe(tmp_path):
     """A real SIGINT while training; then resume; against a run that nobody interrupted."""
