@@ -26,6 +26,19 @@ def assert_equal(a, b):
     assert not differing
 
 
+def assert_resumes(make_run, reports, place, folder):
+    """A run that is read from a checkpoint after some report ends in the state in which the uninterrupted one ended."""
+    checkpoints = Checkpoints(folder)
+    checkpoints.save(reports[place].state)
+    run = make_run()
+    restored = checkpoints.restore(run.trainer)
+    state, remark = restored.state, restored.remark
+    assert remark == "" and arrays(state).keys() == arrays(reports[place].state).keys()
+    for report in run.trainer.run(state):
+        state = report.state
+    assert_equal(state, reports[-1].state)
+
+
 @contextmanager
 def chunks_of(length):
     """Chunks whose length is given, instead of the time they take."""

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from cases import refused
 from problems_of_tests import Growth
-from resuming import arrays, assert_equal
+from resuming import assert_resumes
 
 import pinnkit as pk
 from pinnkit.cli.main import main
-from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.run import Run
 
 RECIPE = pk.Recipe(
@@ -78,15 +77,7 @@ def test_the_clock_and_the_counters_go_on(trained):
 def test_an_interrupted_run_goes_on_to_the_bit(trained, tmp_path):
     _, reports = trained
     for place in (1, next(i for i, r in enumerate(reports) if int(r.state.stage) == 2), len(reports) - 2):
-        checkpoints = Checkpoints(tmp_path / str(place))
-        checkpoints.save(reports[place].state)
-        run = Run(Growth(k=0.8), recipe=RECIPE)
-        restored = checkpoints.restore(run.trainer)
-        state, remark = restored.state, restored.remark
-        assert remark == "" and arrays(state).keys() == arrays(reports[place].state).keys()
-        for report in run.trainer.run(state):
-            state = report.state
-        assert_equal(state, reports[-1].state)
+        assert_resumes(lambda: Run(Growth(k=0.8), recipe=RECIPE), reports, place, tmp_path / str(place))
 
 
 @pytest.mark.slow

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from cases import refused
 from problems_of_tests import Growth
-from resuming import arrays, assert_equal
+from resuming import assert_resumes
 
 import pinnkit as pk
 from pinnkit.cli.main import main
 from pinnkit.fields import Points, partial_derivatives
 from pinnkit.fields.derivatives import derivatives_by_nested_jvp
-from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.history import History, gradient_norms
 from pinnkit.runs.run import Run
 
@@ -181,15 +180,7 @@ def test_every_window_has_the_weights_of_the_recipe():
 def test_an_interrupted_run_goes_on_to_the_bit(trained, tmp_path):
     _, reports, _ = trained
     for place in (2, len(reports) // 2, next(i for i, r in enumerate(reports) if int(r.state.stage) == 2)):
-        checkpoints = Checkpoints(tmp_path / str(place))
-        checkpoints.save(reports[place].state)
-        run = Run(Growth())
-        restored = checkpoints.restore(run.trainer)
-        state, remark = restored.state, restored.remark
-        assert remark == "" and arrays(state).keys() == arrays(reports[place].state).keys()
-        for report in run.trainer.run(state):
-            state = report.state
-        assert_equal(state, reports[-1].state)
+        assert_resumes(lambda: Run(Growth()), reports, place, tmp_path / str(place))
 
 
 def test_the_requested_accuracy_ends_the_last_window(trained):
