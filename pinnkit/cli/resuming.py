@@ -13,7 +13,7 @@ from pinnkit.errors import UsageError, display_path
 from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.description import note_change, setting_changes
 from pinnkit.runs.folder import CHECKPOINTS, METRICS, SUMMARY, RunFolder
-from pinnkit.runs.restore import differences, restore_run, restore_state
+from pinnkit.runs.restore import differences, missing_trackers, restore_run, restore_state
 from pinnkit.runs.run import Run
 from pinnkit.runs.summary import usable_summary
 from pinnkit.training.recipe import Recipe
@@ -40,7 +40,7 @@ def resume(console: Console, arguments: Sequence[str]) -> int:
     with folder.lock():
         run = restore_run(folder)
         _set_aside_damaged_metrics(console, folder)
-        for sentence in differences(folder):
+        for sentence in (*differences(folder), *missing_trackers(folder, run)):
             _warn(console, sentence)
         recipe = _recipe_of_options(run, folder, arguments[1:])
         summary = _summary(console, folder)

@@ -149,18 +149,14 @@ def differences(folder: RunFolder) -> list[str]:
             "run.json was edited: the run goes on with other parameters or settings than it was started with."
         )
     sentences += _original_file_change(folder, config)
-    sentences += _missing_trackers(folder, config)
     return sentences
 
 
-def _missing_trackers(folder: RunFolder, config: dict[str, Any]) -> list[str]:
-    """Return a sentence per tracker of the run that stands neither in pinnkit nor in the problem file."""
-    try:
-        known = {t.name for t in recipe_in(config, restore_problem(folder)).trackers}
-        missing = [t[NAME] for t in config["recipe"].get("trackers") or [] if t[NAME] not in known]
-    except (UsageError, *UNREADABLE):
-        return []
-    return [f"The tracker '{name}' is not defined in the problem file: the run goes on without it." for name in missing]
+def missing_trackers(folder: RunFolder, run: Run) -> list[str]:
+    """Return a sentence per tracker of run.json that the restored run lacks: it stands neither in pinnkit nor in its file."""
+    restored = {tracker.name for tracker in run.recipe.trackers}
+    names = [entry[NAME] for entry in folder.config()["recipe"].get("trackers") or [] if entry[NAME] not in restored]
+    return [f"The tracker '{name}' is not defined in the problem file: the run goes on without it." for name in names]
 
 
 def _original_file_change(folder: RunFolder, config: dict[str, Any]) -> list[str]:
