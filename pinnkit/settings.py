@@ -7,8 +7,10 @@ its options: the command line reads their types and docstrings, `to_plain` write
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 import math
+import pkgutil
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -82,6 +84,21 @@ def choices(known: Mapping[str, type[T]], own: type, kind: Any) -> dict[str, typ
     return {**known, **{n: c for n, c in dataclasses_beside(own).items() if issubclass(c, kind)}}
 
 
+def classes_in(package: types.ModuleType, base: Any) -> list[tuple[str, Any]]:
+    """Return the classes of one kind that the files of a package define, each with the name of its file.
+
+    Args:
+        package: A folder whose files are its register: a new class is a new file there.
+        base: The base class; abstract classes are left out.
+    """
+    classes: list[tuple[str, Any]] = []
+    for file in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package.__name__}.{file.name}")
+        own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+        classes += [(file.name, c) for c in own if issubclass(c, base) and not inspect.isabstract(c)]
+    return classes
+
+
 def dataclasses_beside(own: type) -> dict[str, type]:
     """Return the dataclasses by name that the file of a class defines or imports, without pinnkit's and abstract ones."""
     module = inspect.getmodule(own)
@@ -142,6 +159,20 @@ def to_plain(value: Any, kind: Any = None) -> Any:
     if hasattr(value, "tolist"):
         return to_plain(value.tolist())
     raise TypeError(f"{type(value).__name__} cannot be kept as JSON")
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted names; a stage or a weighting goes by its own name."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and all(isinstance(v, Mapping) and "name" in v for v in value):
+            for entry in value:
+                flat |= flatten({k: v for k, v in entry.items() if k != "name"}, f"{entry['name']}.")
+        else:
+            flat[prefix + name] = value
+    return flat
 
 
 def from_plain(plain: Any, kind: Any, *, classes: Mapping[str, type] | None = None, like: Any = None) -> Any:

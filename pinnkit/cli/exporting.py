@@ -60,7 +60,7 @@ def export(console: Console, arguments: Sequence[str]) -> int:
 
 
 def _known_exporters(arguments: Sequence[str]) -> dict[str, type[Exporter]]:
-    """Pinnkit's exporters, and, where an option is none of theirs, those of the run's own problem file."""
+    """Return the exporters of pinnkit, and, where an option is none of theirs, those of the run's own problem file."""
     options = {
         word.removeprefix("--").partition("=")[0].partition(".")[0] for word in arguments if word.startswith("--")
     }

@@ -18,7 +18,7 @@ from pinnkit.runs.problem_copy import Source, copy_problem, fingerprints
 from pinnkit.runs.restore import UNREADABLE, fingerprint, model_in, plain_parameter, recipe_in, restore_problem
 from pinnkit.runs.run import Run
 from pinnkit.runs.versions import versions
-from pinnkit.settings import instances_in, to_plain
+from pinnkit.settings import flatten, instances_in, to_plain
 from pinnkit.training.recipe import Recipe
 
 
@@ -116,24 +116,10 @@ def flat_settings(run: Run) -> dict[str, Any]:
     """Return every setting of a run by its option: {"problem.k": 1.0, "model.width": 30, "ssbroyden.steps": 3000}."""
     parameters = {n: plain_parameter(v) for n, v in run.problem.parameters().items()}
     settings = {"problem": parameters, "model": to_plain(run.model, Model), "seed": run.seed}
-    return _flat(settings) | _flat(to_plain(run.recipe))
+    return flatten(settings) | flatten(to_plain(run.recipe))
 
 
 def setting_changes(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
     """Return the settings that differ between two recipes, by the names of their options: {"ssbroyden.steps": (3000, 9000)}."""
-    old, new = (_flat(to_plain(recipe)) for recipe in (before, after))
+    old, new = (flatten(to_plain(recipe)) for recipe in (before, after))
     return {n: (old.get(n), new.get(n)) for n in {**old, **new} if old.get(n) != new.get(n)}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by dotted names; a stage or a weighting goes by its own name."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, list) and all(isinstance(v, Mapping) and "name" in v for v in value):
-            for entry in value:
-                flat |= _flat({k: v for k, v in entry.items() if k != "name"}, f"{entry['name']}.")
-        else:
-            flat[prefix + name] = value
-    return flat

@@ -85,7 +85,7 @@ class Session:
         with signals_raise() if self.folder is not None else nullcontext():
             over = diverged or self.run.trainer.over(state)
             if self.folder is not None and (stop.at_once or (stop.is_urgent and not over)):
-                self._call_trackers("close", None)
+                self._close(None)
                 self._report_interruption(self.folder, state, stop)
                 return None
             stopped = bool(stop) and not over
@@ -132,9 +132,7 @@ class Session:
         summary = summary_of(evaluation, self.rows)
         if self.writer is not None:
             self._write_results(evaluation, summary, self.writer)
-        for follower in self._followers:
-            follower.close(summary)
-        self._call_trackers("close", summary)
+        self._close(summary)
         self._report_write_failures()
         return evaluation
 
@@ -178,6 +176,12 @@ class Session:
                     expected="a tracker whose start returns",
                     do="Mend it, or leave it out: --trackers none.",
                 ) from error
+
+    def _close(self, summary: dict[str, Any] | None) -> None:
+        """Tell all trackers of the results; None where a signal ended the run before they were computed."""
+        for follower in self._followers:
+            follower.close(summary)
+        self._call_trackers("close", summary)
 
     def _call_trackers(self, method: str, *arguments: Any) -> None:
         """Call a method of every tracker of the recipe; one that fails is left out from there on."""

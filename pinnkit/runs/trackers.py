@@ -14,7 +14,7 @@ from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.folder_writer import FolderWriter
 from pinnkit.runs.run import Run
 from pinnkit.training.state import TrainState
-from pinnkit.training.tracker import TrackedRun, Tracker
+from pinnkit.training.tracker import Tracker
 from pinnkit.training.trainer import Report
 
 CHECKPOINT_SECONDS = 30.0
@@ -92,9 +92,6 @@ class PrintedSummary(Tracker):
 
     def __init__(self, console: Console, folder: Path) -> None:
         self.console, self.folder = console, folder
-
-    def start(self, run: TrackedRun) -> None:
-        """Print nothing: results come at the end."""
 
     def log(self, report: Report, row: Mapping[str, Any]) -> None:
         """Print nothing: results come at the end."""

@@ -6,23 +6,10 @@ It holds a dataclass that derives from `Tracker`; its fields, with their docstri
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
+import sys
 
+from pinnkit.settings import classes_in
 from pinnkit.training.tracker import Tracker
 
-
-def collect_trackers() -> dict[str, type[Tracker]]:
-    """Return the trackers of this folder, by their names."""
-    trackers: dict[str, type[Tracker]] = {}
-    for file in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{file.name}")
-        for cls in vars(module).values():
-            if inspect.isclass(cls) and cls.__module__ == module.__name__ and issubclass(cls, Tracker):
-                trackers[cls.name] = cls
-    return trackers
-
-
-TRACKERS = collect_trackers()
+TRACKERS: dict[str, type[Tracker]] = {cls.name: cls for _, cls in classes_in(sys.modules[__name__], Tracker)}
 """The trackers that the command line and a run folder can name."""

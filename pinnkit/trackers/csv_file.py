@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pinnkit.errors import UsageError
+from pinnkit.settings import flatten
 from pinnkit.training.tracker import TrackedRun, Tracker
 from pinnkit.training.trainer import Report
 
@@ -42,7 +43,7 @@ class CsvFile(Tracker):
 
     def log(self, report: Report, row: Mapping[str, Any]) -> None:
         """Add a row. A number that was not measured leaves its cell empty."""
-        self._write([_flat(row)], "a")
+        self._write([flatten(row)], "a")
 
     def _write(self, rows: list[dict[str, Any]], mode: str) -> None:
         """Write rows; a number that is new adds a column, for which the file is written again."""
@@ -56,11 +57,3 @@ class CsvFile(Tracker):
             if self._columns and stream.tell() == 0:
                 writer.writeheader()
             writer.writerows(rows)
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of metrics with one entry per number: "loss", "terms.heat", "errors.u"."""
-    flat: dict[str, Any] = {}
-    for name, value in row.items():
-        flat |= {f"{name}.{k}": v for k, v in _flat(value).items()} if isinstance(value, Mapping) else {name: value}
-    return flat

@@ -7,23 +7,20 @@ theory (`HasTheory`) is optional. See `pinnkit/neural_operators/model.py`.
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import inspect
-import pkgutil
+import sys
+from typing import cast
 
 from pinnkit.neural_operators.model import GridModel
+from pinnkit.settings import classes_in
 
 
 def collect_networks() -> dict[str, type[GridModel]]:
     """Return the networks of this folder by the name of their file, or of their class where the two differ."""
     networks: dict[str, type[GridModel]] = {}
-    for file in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{file.name}")
-        for cls in vars(module).values():
-            own = inspect.isclass(cls) and cls.__module__ == module.__name__ and dataclasses.is_dataclass(cls)
-            if own and issubclass(cls, GridModel):
-                word = cls.__name__.lower()
-                networks[file.name if file.name.replace("_", "") == word else word] = cls
+    for file, network in classes_in(sys.modules[__name__], GridModel):
+        word = network.__name__.lower()
+        if dataclasses.is_dataclass(network):
+            networks[file if file.replace("_", "") == word else word] = cast(type[GridModel], network)
     return networks
 
 

@@ -5,23 +5,10 @@ Its options, with their docstrings, become options of the command line. See `pin
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
+import sys
 
+from pinnkit.settings import classes_in
 from pinnkit.training.schedule import Schedule
 
-
-def collect_schedules() -> dict[str, type[Schedule]]:
-    """Return the schedules of this folder, by their names."""
-    schedules: dict[str, type[Schedule]] = {}
-    for file in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{file.name}")
-        for cls in vars(module).values():
-            if inspect.isclass(cls) and cls.__module__ == module.__name__ and issubclass(cls, Schedule):
-                schedules[cls.name] = cls
-    return schedules
-
-
-SCHEDULES = collect_schedules()
+SCHEDULES: dict[str, type[Schedule]] = {cls.name: cls for _, cls in classes_in(sys.modules[__name__], Schedule)}
 """The schedules that the command line and a run folder can name."""
