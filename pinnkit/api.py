@@ -7,7 +7,7 @@ from pinnkit.exporting.stablehlo import StableHLO
 from pinnkit.models import MLP, Model, ModifiedMLP, PirateNet, ResNet, Transformer
 from pinnkit.neural_operators import Autoencoder, DenseED, NeuralOperator
 from pinnkit.objective.collocation import Sampling
-from pinnkit.optim import LBFGS, SOAP, Adam, Auto, LevenbergMarquardt, Muon, Optax, Optimiser, SSBroyden
+from pinnkit.optim import LBFGS, SOAP, Adam, Auto, LevenbergMarquardt, Muon, Optax, Optimiser, SSBroyden, Tangent
 from pinnkit.parallel.devices import use_all_cores
 from pinnkit.problem import (
     Box,
@@ -83,6 +83,7 @@ __all__ = [
     "Solution",
     "StableHLO",
     "Surface",
+    "Tangent",
     "Tracker",
     "Transformer",
     "UsageError",

@@ -15,10 +15,11 @@ from pinnkit.errors import UsageError
 from pinnkit.fields import BatchFunction, Features, TrialSolution
 from pinnkit.models import AxisScale, Embedding, LayeredModel, Model, Transformer, set_params, split
 from pinnkit.models.base import Network
+from pinnkit.models.linearised import evaluate, plain_part
 from pinnkit.problem import Problem
 
 Parameters = dict[str, Any]
-"""{"network": nested arrays, "unknowns": {name: scalar}}"""
+"""{"network": nested arrays, or a `Linearised` of them, "unknowns": {name: scalar}}"""
 
 
 class FieldNetwork:
@@ -67,8 +68,8 @@ class FieldNetwork:
         self._compiled = jax.jit(lambda params, X: self.fields(params)(X))
 
     def module(self, params: Parameters) -> Network:
-        """The `flax.nnx` module with these parameters, for access to its layers."""
-        return set_params(self._initial_module(), params["network"])
+        """The `flax.nnx` module with these parameters, for access to its layers; with frozen ones where it is linearised."""
+        return set_params(self._initial_module(), plain_part(params["network"]))
 
     def _initial_module(self) -> Network:
         """The module with its initial weights, which the seed determines."""
@@ -115,9 +116,9 @@ class FieldNetwork:
         # In 16 bits only from the first product to the last: coordinates and their embedding need more digits, and so do
         # the residuals, which are differences of the derivatives.
         if self.working == self.dtype:
-            return lambda X: self.apply(params["network"], self.embedding(X))
+            return lambda X: evaluate(self.apply, params["network"], self.embedding(X))
         short = jax.tree.map(lambda a: a.astype(self.working), params["network"])
-        return lambda X: self.apply(short, self.embedding(X).astype(self.working)).astype(self.dtype)
+        return lambda X: evaluate(self.apply, short, self.embedding(X).astype(self.working)).astype(self.dtype)
 
     def in_trained_region(self, params: Parameters, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
         """Mask of the points in the trained region, (points,): all of them."""

@@ -19,6 +19,7 @@ from pinnkit.optim.second_order import LBFGS, LevenbergMarquardt, SSBroyden
 from pinnkit.optim.self_scaled_broyden import self_scaled_broyden
 from pinnkit.optim.soap import scale_by_soap
 from pinnkit.optim.stored_value import invalidate, value_and_grad
+from pinnkit.optim.tangent import Tangent
 
 __all__ = [
     "LBFGS",
@@ -31,6 +32,7 @@ __all__ = [
     "Optax",
     "Optimiser",
     "SSBroyden",
+    "Tangent",
     "invalidate",
     "levenberg_marquardt",
     "scale_by_soap",

@@ -13,6 +13,7 @@ from pinnkit.optim.first_order import SOAP, Adam, Muon
 from pinnkit.optim.optimiser import Optimiser
 from pinnkit.optim.second_order import LBFGS, LevenbergMarquardt, SSBroyden
 from pinnkit.optim.self_scaled_broyden import matrix_bytes
+from pinnkit.optim.tangent import Tangent
 
 QUICK = 256 * 1024**2
 """Largest inverse Hessian [bytes] with which `Auto` chooses self-scaled Broyden.
@@ -52,6 +53,6 @@ class Auto(Optimiser):
 
 
 STAGES: dict[str, type[Optimiser]] = {
-    cls.name: cls for cls in (Auto, Adam, SOAP, Muon, LBFGS, SSBroyden, LevenbergMarquardt)
+    cls.name: cls for cls in (Auto, Adam, SOAP, Muon, LBFGS, SSBroyden, LevenbergMarquardt, Tangent)
 }
 """The optimisers by the name that the command line and a run folder use."""

@@ -6,7 +6,7 @@ advection problem, two cores) the rows take 4 ms, value and gradient of the loss
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -96,17 +96,34 @@ def gram_matrix(blocks: Blocks, params: PyTree) -> Matrix:
     return jnp.concatenate([jnp.pad(c, ((lower[0].shape[0] - c.shape[0], 0), (0, 0))) for c in lower], axis=1)
 
 
-def rows_of(block: Block, params: PyTree, tile: PyTree) -> tuple[Rows, Float[Array, " rows"]]:
-    """Return the rows of J and the residuals of one tile: point by point, the terms of each point one after the other."""
+def rows_of(
+    block: Block, params: PyTree, tile: PyTree, trained: Sequence[bool] | None = None
+) -> tuple[Rows, Float[Array, " rows"]]:
+    """Return the rows of J and the residuals of one tile: point by point, the terms of each point one after the other.
+
+    Args:
+        block: The residuals.
+        params: The parameters.
+        tile: Arrays of one tile.
+        trained: For each array of the parameters, whether J has columns for it; None for all.
+    """
+    leaves, structure = jax.tree.flatten(params)
+    chosen = [leaf for leaf, mark in zip(leaves, trained or [True] * len(leaves), strict=True) if mark]
+
+    def with_chosen(values: Sequence[Array]) -> PyTree:
+        following = iter(values)
+        marks = trained or [True] * len(leaves)
+        return structure.unflatten([next(following) if m else leaf for leaf, m in zip(leaves, marks, strict=True)])
+
     if not block.pointwise:
-        return _dense(lambda q: block.residuals(q, tile).reshape(-1), params)
+        return _dense(lambda q: block.residuals(with_chosen(q), tile).reshape(-1), chosen)
 
     def one(arrays: PyTree) -> tuple[PyTree, Float[Array, " terms"]]:
-        def residuals(q: PyTree) -> tuple[Float[Array, " terms"], Float[Array, " terms"]]:
-            (terms,) = block.residuals(q, jax.tree.map(lambda a: a[None], arrays))
+        def residuals(q: Sequence[Array]) -> tuple[Float[Array, " terms"], Float[Array, " terms"]]:
+            (terms,) = block.residuals(with_chosen(q), jax.tree.map(lambda a: a[None], arrays))
             return terms, terms  # the second as auxiliary output: jacrev gives no values
 
-        return jax.jacrev(residuals, has_aux=True)(params)
+        return jax.jacrev(residuals, has_aux=True)(chosen)
 
     # A point has few terms and depends on all parameters: rows are cheap by reverse mode, columns would not be.
     slopes, residuals = jax.vmap(one)(tile)

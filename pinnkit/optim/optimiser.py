@@ -88,6 +88,11 @@ class Optimiser(Setting, ABC):
         """Whether the optimiser can make no more progress on the current collocation points, as a boolean scalar."""
         return jnp.asarray(False)
 
+    def explain_stall(self, state: OptimiserState) -> str:
+        """Return why `stalls` is true, in words that follow "ended at step 100: "."""
+        del state
+        return "no further decrease is possible"
+
     def require_count(self, option: str, least: int) -> None:
         """Raise UsageError unless the option is a whole number, at least `least`."""
         self.require(option, whole=True, least=least)

@@ -10,19 +10,22 @@ import time
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
+from pinnkit.models.linearised import linearise
 from pinnkit.objective import AnyObjective, InitialHistory, Parameters, PointSets, SolutionNetwork
-from pinnkit.objective.collocation import point_sampler
+from pinnkit.objective.collocation import Sampler, Sampling, point_sampler
 from pinnkit.objective.loss import residual_rms
-from pinnkit.optim import Optimiser, invalidate
+from pinnkit.optim import Optimiser, Tangent, invalidate
 from pinnkit.parallel.devices import replicate
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Reached
+from pinnkit.training.solve import compile_solves, sampling_of_solve
 from pinnkit.training.state import BestPlace, GoodPlace, TrainState, all_finite
 from pinnkit.training.step import LONGEST, Chunk, ChunkResult, Init, compile_chunk
 from pinnkit.training.trainer import Ending, Report, Trainer
@@ -89,7 +92,7 @@ class Loop(Trainer):
         self.objective, self.recipe, self.seed, self.reached = objective, recipe, seed, reached
         # Replicated, as all arrays of a state: arguments placed otherwise would compile a second program, with other sums.
         self.history, self.initial_parameters = replicate(history), objective.network.initial_parameters
-        self.sampler = point_sampler(objective, recipe.sampling)
+        self._samplers: dict[Sampling, Sampler] = {}
         self.weigher = weigher(objective, recipe.weighting)
         self.key = jax.random.key(seed)
         self._mean_squares = jax.jit(objective.mean_squares)
@@ -135,21 +138,26 @@ class Loop(Trainer):
 
     def start(self) -> TrainState:
         """Return the state before the first step."""
-        counters = ("step", "drawn", "stage", "stage_step", "rescues", "stage_rescues", "without_progress")
+        return self._enter_stage(self._before(0), 0)
+
+    def _before(self, stage: int) -> TrainState:
+        """Return a state with the initial parameters in the form of a stage, and points of the stage, evenly distributed."""
+        counters = ("step", "drawn", "stage_step", "rescues", "stage_rescues", "without_progress")
         zero: dict[str, Any] = dict.fromkeys(counters, np.asarray(0))
-        zero |= {"fresh_loss": np.asarray(np.inf), "over": np.asarray(False)}
+        zero |= {"fresh_loss": np.asarray(np.inf), "over": np.asarray(False), "stage": np.asarray(stage)}
         clock = dict.fromkeys(("seconds", "compile_seconds"), np.asarray(0.0))
         params = replicate(self.initial_parameters)
-        weighting, points = replicate(
-            self.weigher.init(params, replicate(self.sampler.init(self._key(0), self.history)))
-        )
+        for earlier in self.recipe.stages[: stage + 1]:
+            params = _in_form_of(earlier, params)
+        sampled = self._sampler(self.recipe.stages[stage]).init(self._key(0), self.history)
+        weighting, points = replicate(self.weigher.init(params, replicate(sampled)))
         good = GoodPlace(params, points, weighting, zero["step"], zero["stage_step"], np.asarray(np.inf))
         best = BestPlace(params, zero["step"], np.asarray(np.inf))
-        return self._enter_stage(TrainState(params, (), points, weighting, good, best, **zero, **clock), 0)
+        return TrainState(params, (), points, weighting, good, best, **zero, **clock)
 
     def like(self, stage: int) -> TrainState:
         """Return a state of the given stage with the right shapes, for reading a checkpoint into."""
-        return self._with_new_optimiser(self.start().with_counters(stage=stage))
+        return self._with_new_optimiser(self._before(stage))
 
     def over(self, state: TrainState) -> bool:
         """Return whether all stages are done."""
@@ -201,7 +209,7 @@ class Loop(Trainer):
         if not _have_same_shapes(jax.eval_shape(self._program(state).init, state.params), state.optimiser):
             state = self._with_new_optimiser(state)
         if another_sampling:
-            points = replicate(self.sampler.init(self._key(step), self.history))
+            points = replicate(self._sampler(stage).init(self._key(step), self.history))
             weighting, points = replicate(self.weigher.init(state.params, points))
             state = replace(state, points=points, weighting=weighting).with_counters(drawn=step).with_good_place(np.inf)
         elif over and step:
@@ -218,7 +226,9 @@ class Loop(Trainer):
 
     def held_out_points(self, count: int) -> list[PointSets]:
         """Return draws of points that no training of this seed uses, each with as many points as in training."""
-        return [self.sampler.init(self._key(HELD_OUT_DRAW + i), self.history) for i in range(count)]
+        # As many as the recipe's own stages use, also for a stage of solves: uniform, whatever the stage.
+        sampler = self._sampler_of(self.recipe.sampling)
+        return [sampler.init(self._key(HELD_OUT_DRAW + i), self.history) for i in range(count)]
 
     def sample_like_training(self, state: TrainState, count: int) -> list[PointSets]:
         """Return draws of held-out points, sampled and weighted as in training: more of them where the residual is large."""
@@ -276,11 +286,15 @@ class Loop(Trainer):
                 return Report(renewed, stage.name, losses, squares, loss)
             reason = Ending.NO_PROGRESS
         following = len(self.recipe.stages) if reason is Ending.ACCURATE else int(state.stage) + 1
-        state = self._enter_stage(state, following)
+        before, state = state, self._enter_stage(state, following)
         event = f"stage '{stage.name}' ended at step {int(state.step)}"
-        event += f": {reason.value.format(patience=stage.patience)}" if reason.value else ""
+        event += (
+            f": {reason.value.format(patience=stage.patience, stall=stage.explain_stall(before.optimiser))}"
+            if reason.value
+            else ""
+        )
         if not self.over(state):
-            state = self._renew(state, draw) if due else state
+            state = self._renew(state, draw) if due and state.points is before.points else state
         elif reason is not Ending.ACCURATE and (better := self.better(state)) is not state:
             event += f"; on held-out points the parameters of step {int(state.best.step)} are better: they are taken"
             state = self._with_new_optimiser(better)
@@ -346,6 +360,15 @@ class Loop(Trainer):
         started = state.with_counters(
             stage=following, stage_step=0, stage_rescues=0, fresh_loss=np.inf, without_progress=0
         )
+        form, params = partial(_in_form_of, stages[following]), _in_form_of(stages[following], state.params)
+        started = replace(started, params=params, best=replace(state.best, params=form(state.best.params)))
+        if self._sampling(stages[following]) != self._sampling(self._stage(state)):
+            began, step = time.perf_counter(), int(state.step)
+            weighting, points = replicate(self._resample(started, self._key(step), self.weigher.due(step)))
+            started = replace(started, weighting=weighting, points=points)
+            # Points of this number are sampled once: nearly all of the time goes into compiling the program.
+            spent = float(state.compile_seconds) + time.perf_counter() - began
+            started = started.with_counters(drawn=step, compile_seconds=spent)
         return self._with_new_optimiser(started).with_good_place(np.inf)
 
     def _with_new_optimiser(self, state: TrainState) -> TrainState:
@@ -388,7 +411,8 @@ class Loop(Trainer):
 
     def _resample(self, state: TrainState, key: Key[Array, ""], due: tuple[bool, ...]) -> StatesAndPoints:
         """Return the weightings' states, and new points with their weights."""
-        points = replicate(self.sampler.update(key, state.params, state.points, self.history))
+        sampler = self._sampler(self._stage(state))
+        points = replicate(sampler.update(key, state.params, state.points, self.history))
         return self.weigher.update(state.weighting, state.params, points, due, True)
 
     def _key(self, step: int) -> Key[Array, ""]:
@@ -406,13 +430,35 @@ class Loop(Trainer):
         # Made on demand, and for each scale of the steps: a learning rate is a constant of its program.
         stage, scale = key = int(state.stage), state.step_scale
         if key not in self.programs:
-            self.programs[key] = _Program(*compile_chunk(self.objective, self.recipe.stages[stage], scale))
+            optimiser = self.recipe.stages[stage]
+            compiled = (
+                compile_solves(self.objective, optimiser)
+                if isinstance(optimiser, Tangent)
+                else compile_chunk(self.objective, optimiser, scale)
+            )
+            self.programs[key] = _Program(*compiled)
         return self.programs[key]
+
+    def _sampling(self, stage: Optimiser) -> Sampling:
+        """Return how the points of a stage are sampled."""
+        return (
+            sampling_of_solve(self.objective, stage, self.recipe.sampling)
+            if isinstance(stage, Tangent)
+            else self.recipe.sampling
+        )
+
+    def _sampler(self, stage: Optimiser) -> Sampler:
+        return self._sampler_of(self._sampling(stage))
+
+    def _sampler_of(self, sampling: Sampling) -> Sampler:
+        if sampling not in self._samplers:
+            self._samplers[sampling] = point_sampler(self.objective, sampling)
+        return self._samplers[sampling]
 
     def _redraw(self, stage: Optimiser) -> int:
         """Return the number of steps of a stage between two resamplings; 0 for never."""
         # A step of Levenberg-Marquardt does the work of many first-order ones: points are resampled as often per unit of work.
-        every = self.recipe.sampling.redraw
+        every = 0 if isinstance(stage, Tangent) else self.recipe.sampling.redraw
         return max(1, every // stage.weight_of_a_step) if every else 0
 
     def _room(self, state: TrainState) -> int:
@@ -420,7 +466,8 @@ class Loop(Trainer):
         # Multiples of an interval, not steps since the last event: then a resumed or rescued run has them at the same steps.
         intervals = (SNAPSHOT, self._redraw(self._stage(state)), *self.weigher.intervals)
         room = [every - int(state.step) % every for every in intervals if every]
-        return min(LONGEST, self._stage(state).steps - int(state.stage_step), *room)
+        longest = 1 if isinstance(self._stage(state), Tangent) else LONGEST
+        return min(longest, self._stage(state).steps - int(state.stage_step), *room)
 
     def _warm_up(self, state: TrainState) -> TrainState:
         """Compile what the state needs, if that has not been done, by a chunk of zero steps, which changes nothing."""
@@ -438,6 +485,13 @@ class Loop(Trainer):
         # Waits for the result: JAX returns before a program has ended, and the length of the next chunk follows from the time.
         result = self._program(state).chunk(state.params, state.optimiser, state.points, count)
         return jax.block_until_ready(result), self.mean_squares(result.params, state.points)
+
+
+def _in_form_of(stage: Optimiser, params: Parameters) -> Parameters:
+    """Return parameters in the form in which a stage trains them; they stay the same function."""
+    if not isinstance(stage, Tangent) or stage.steps == 0:
+        return params
+    return replicate({**params, "network": linearise(params["network"])})
 
 
 def _have_same_shapes(one: PyTree, other: PyTree) -> bool:

@@ -23,7 +23,7 @@ class Ending(Enum):
 
     ALL_STEPS = ""
     LOSS_IS_LOW = "the loss is low enough"
-    NO_DECREASE = "no further decrease is possible"
+    NO_DECREASE = "{stall}"
     NO_PROGRESS = "no progress on held-out points in {patience} resamplings"
     ACCURATE = "the requested accuracy is reached"
 

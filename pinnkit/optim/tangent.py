@@ -1,0 +1,65 @@
+"""The tangent stage: the network is frozen, and the coefficients of its tangent functions solve a linear least-squares problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+from pinnkit.optim.optimiser import Optimiser, OptimiserState
+
+
+class TangentState(NamedTuple):
+    """The state between solves.
+
+    value, held_out: the loss on the points of the solve and on points left out of it. damping: mu over the Frobenius norm of J.
+    stalled: whether another solve would not help. evaluations: number of solves of the damped problem so far.
+    """
+
+    count: Int[Array, ""]  # type: ignore[assignment]  # the name that optax gives it, and tuple has a method so named
+    value: Float[Array, ""]
+    held_out: Float[Array, ""]
+    damping: Float[Array, ""]
+    stalled: Bool[Array, ""]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tangent(Optimiser):
+    """Gauss-Newton in the tangent space of the network: u = A[N(p) + dN/dp(p) c], with p frozen.
+
+    A step is one least-squares problem by QR: one for linear equations, two or three for nonlinear ones. It is taken where the
+    loss falls on points that are held out of it; otherwise the stage ends and leaves the network as it was.
+    """
+
+    name: ClassVar[str] = "tangent"
+    steps: int = 3
+    """Maximum number of solves."""
+    rows: float = 6.0
+    """Number of residuals per parameter, a seventh of which are held out."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("rows", least=1.5)
+
+    def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
+        """Raise RuntimeError: `solve` trains this stage."""
+        raise RuntimeError("internal: the tangent stage is no transformation")
+
+    def stalls(self, state: OptimiserState) -> Bool[Array, ""]:
+        """Whether another solve would not help."""
+        return state.stalled
+
+    def explain_stall(self, state: OptimiserState) -> str:
+        """Return whether the last solve was taken and exhausted the tangent space, or was not."""
+        if float(state.damping) == 0:
+            return "a solve would not lower the loss on the points that are held out of it: the network stays as it was"
+        return "another solve would change no more"
+
+    def init(self, dtype: jnp.dtype) -> TangentState:
+        """Return the state before the first solve."""
+        infinite = jnp.asarray(jnp.inf, dtype)
+        no = jnp.asarray(False)
+        return TangentState(jnp.asarray(0, jnp.int32), infinite, infinite, jnp.zeros((), dtype), no)
