@@ -32,6 +32,7 @@ from pinnkit.figures.terminal import number, table
 from pinnkit.init.quantisation import SATURATED, tail
 from pinnkit.models import LayeredModel
 from pinnkit.models.layered import LayeredModule
+from pinnkit.models.linearised import Linearised
 from pinnkit.objective import FieldNetwork
 
 if TYPE_CHECKING:
@@ -101,6 +102,13 @@ def quantise(evaluation: Evaluation) -> QuantisedSolution:
             do="Export it without --int8: any solution has a StableHLO program.",
         )
     params = evaluation.state.params
+    if isinstance(params["network"], Linearised):
+        raise UsageError(
+            "This solution cannot be written in eight bits: the stage 'tangent' has made it a sum of the network's derivatives,"
+            " with coefficients whose effects cancel to many digits.",
+            expected="a solution that is the network itself",
+            do="Export it without --int8, or train it with --tangent.steps 0.",
+        )
     exact, about = contents(network, params)
     entries = [layer.entry for layer in model.layers(network.embedding.features, len(problem.fields))]
     arrays = dict(exact)

@@ -6,6 +6,7 @@ network can only reach along a bent path, the sum of these functions reaches in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +38,16 @@ class Linearised:
 
 
 def linearise(network: Any) -> Linearised:
-    """Return the parameters of the linearised network that is the same function; those of one that is linearised as they are."""
+    """Return the parameters of the linearised network that is the same function; it may be linearised already."""
     if isinstance(network, Linearised):
         return network
     return Linearised(network, jax.tree.map(jnp.zeros_like, network))
+
+
+def alike(networks: Sequence[Any]) -> list[Any]:
+    """Return parameters of several networks in one form: linearised where at least one of them is."""
+    linearised = any(isinstance(network, Linearised) for network in networks)
+    return [linearise(network) if linearised else network for network in networks]
 
 
 def evaluate(apply: Apply, network: Any, X: Float[Array, "points features"]) -> Float[Array, "points outputs"]:
@@ -64,7 +71,7 @@ def plain_part(network: Any) -> Params:
 
 
 def trained_leaves(params: Any) -> list[bool]:
-    """Return, for each array of any pytree of parameters, whether it is trained: all but those at which a network is linearised."""
+    """Return, for each array of a pytree of parameters, whether it is trained: not where it is that of a frozen network."""
 
     def mark(node: Any) -> Any:
         if isinstance(node, Linearised):

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from pinnkit.fields import Points
 from pinnkit.fields.user_calls import Residuals
+from pinnkit.models.linearised import trained_part, with_trained_part
 from pinnkit.objective.collocation import sample_points
 from pinnkit.objective.loss import Objective, PointSets
 from pinnkit.objective.network import Parameters
@@ -47,7 +48,7 @@ def residual_rows(objective: Objective, group: Group) -> Jacobian:
     names = tuple(network.problem.unknowns())
 
     def rows(params: Parameters, points: Points) -> Rows:
-        weights, restore = ravel_pytree(params["network"])
+        weights, restore = ravel_pytree(trained_part(params["network"]))
         values = [jnp.asarray(params["unknowns"][name], weights.dtype)[None] for name in names]
         flat = jnp.concatenate([weights, *values])
         arrays, structure = jax.tree.flatten(points)
@@ -55,7 +56,8 @@ def residual_rows(objective: Objective, group: Group) -> Jacobian:
         def residuals_and_jacobian(subset: Points) -> Rows:
             def residuals(z: Float[Array, " parameters"]) -> Residuals:
                 unknowns = {name: z[len(weights) + i] for i, name in enumerate(names)}
-                tree = {"network": restore(z[: len(weights)]), "unknowns": unknowns}
+                network_params = with_trained_part(params["network"], restore(z[: len(weights)]))
+                tree = {"network": network_params, "unknowns": unknowns}
                 return equations.evaluate(network.bound(tree), network.fields(tree), group, subset)
 
             return residuals(flat), jax.jacrev(residuals)(flat)

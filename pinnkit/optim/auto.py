@@ -24,7 +24,7 @@ Up to this size one pass over the matrix takes less time than the loss at a few 
 
 @dataclass(frozen=True, kw_only=True)
 class Auto(Optimiser):
-    """Self-scaled Broyden where its matrix is small enough, else SOAP followed by L-BFGS.
+    """Self-scaled Broyden and then the tangent stage, where their matrices are small enough; else SOAP followed by L-BFGS.
 
     Each stage ends when it makes no more progress: after `patience` resamplings without a decrease of the loss, or when the
     line search finds no decrease above rounding, even on new collocation points.
@@ -42,7 +42,8 @@ class Auto(Optimiser):
         if jnp.dtype(dtype).itemsize < 4:
             return (SOAP(steps=self.steps, patience=self.patience, loss_below=self.loss_below),)
         if matrix_bytes(parameters, dtype) <= QUICK:
-            return (SSBroyden(steps=self.steps, patience=self.patience, loss_below=self.loss_below),)
+            broyden = SSBroyden(steps=self.steps, patience=self.patience, loss_below=self.loss_below)
+            return broyden, Tangent(loss_below=self.loss_below)
         first = SOAP(steps=min(self.steps // 4, 3000), patience=self.patience, loss_below=self.loss_below)
         rest = self.steps - first.steps
         return first, LBFGS(steps=rest, patience=self.patience, loss_below=self.loss_below)

@@ -113,7 +113,8 @@ def rows_of(
     def with_chosen(values: Sequence[Array]) -> PyTree:
         following = iter(values)
         marks = trained or [True] * len(leaves)
-        return structure.unflatten([next(following) if m else leaf for leaf, m in zip(leaves, marks, strict=True)])
+        joined = [next(following) if m else leaf for leaf, m in zip(leaves, marks, strict=True)]
+        return jax.tree.unflatten(structure, joined)
 
     if not block.pointwise:
         return _dense(lambda q: block.residuals(with_chosen(q), tile).reshape(-1), chosen)

@@ -1,4 +1,4 @@
-"""The tangent stage: the network is frozen, and the coefficients of its tangent functions solve a linear least-squares problem."""
+"""The tangent stage: the network is frozen, and coefficients of its tangent functions solve least-squares problems."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from pinnkit.optim.optimiser import Optimiser, OptimiserState
+
+MATRICES = 14
+"""Memory of a solve, in matrices of P by P: the triangle, a panel of 3 P rows, both joined, and the copies of LAPACK."""
 
 
 class TangentState(NamedTuple):
@@ -35,6 +39,7 @@ class Tangent(Optimiser):
     """
 
     name: ClassVar[str] = "tangent"
+    wants_residuals: ClassVar[bool] = True
     steps: int = 3
     """Maximum number of solves."""
     rows: float = 6.0
@@ -57,6 +62,10 @@ class Tangent(Optimiser):
         if float(state.damping) == 0:
             return "a solve would not lower the loss on the points that are held out of it: the network stays as it was"
         return "another solve would change no more"
+
+    def memory(self, parameters: int, dtype: DTypeLike) -> int:
+        """Return the memory [bytes] of its matrices, for a number of trained parameters."""
+        return int(MATRICES * parameters**2 * jnp.dtype(dtype).itemsize)
 
     def init(self, dtype: jnp.dtype) -> TangentState:
         """Return the state before the first solve."""

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from pinnkit.evaluation.accuracy import FieldError
+from pinnkit.models.linearised import trained_part
 from pinnkit.objective import AnyObjective
 from pinnkit.optim.loss_scaling import describe_scale
 from pinnkit.runs.run import Run
@@ -65,7 +66,8 @@ def gradient_norms(objective: AnyObjective, params: Any, points: Any) -> dict[st
     slopes = jax.jacrev(lambda p: objective.mean_squares(p, points))(params)
     norms = {}
     for term, slope in slopes.items():
-        layers = slope["network"].get("layers", [slope["network"]])
+        own = trained_part(slope["network"])
+        layers = own.get("layers", [own])
         squares = [sum(jnp.sum(g**2) for g in jax.tree.leaves(layer)) for layer in layers]
         norms[term] = {f"layer {i + 1}": objective.weights[term] * jnp.sqrt(s) for i, s in enumerate(squares)}
     return norms

@@ -7,17 +7,15 @@ the bit. So whatever changes a run happens at exact steps, from the state alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from pinnkit.models.linearised import linearise
 from pinnkit.objective import AnyObjective, InitialHistory, Parameters, PointSets, SolutionNetwork
 from pinnkit.objective.collocation import Sampler, Sampling, point_sampler
 from pinnkit.objective.loss import residual_rms
@@ -25,7 +23,7 @@ from pinnkit.optim import Optimiser, Tangent, invalidate
 from pinnkit.parallel.devices import replicate
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Reached
-from pinnkit.training.solve import compile_solves, sampling_of_solve
+from pinnkit.training.solve import compile_solves, final_form, sampling_of_solve
 from pinnkit.training.state import BestPlace, GoodPlace, TrainState, all_finite
 from pinnkit.training.step import LONGEST, Chunk, ChunkResult, Init, compile_chunk
 from pinnkit.training.trainer import Ending, Report, Trainer
@@ -147,8 +145,7 @@ class Loop(Trainer):
         zero |= {"fresh_loss": np.asarray(np.inf), "over": np.asarray(False), "stage": np.asarray(stage)}
         clock = dict.fromkeys(("seconds", "compile_seconds"), np.asarray(0.0))
         params = replicate(self.initial_parameters)
-        for earlier in self.recipe.stages[: stage + 1]:
-            params = _in_form_of(earlier, params)
+        params = replicate(_in_form_of(self.recipe.stages[: stage + 1], params))
         sampled = self._sampler(self.recipe.stages[stage]).init(self._key(0), self.history)
         weighting, points = replicate(self.weigher.init(params, replicate(sampled)))
         good = GoodPlace(params, points, weighting, zero["step"], zero["stage_step"], np.asarray(np.inf))
@@ -360,8 +357,8 @@ class Loop(Trainer):
         started = state.with_counters(
             stage=following, stage_step=0, stage_rescues=0, fresh_loss=np.inf, without_progress=0
         )
-        form, params = partial(_in_form_of, stages[following]), _in_form_of(stages[following], state.params)
-        started = replace(started, params=params, best=replace(state.best, params=form(state.best.params)))
+        params, best = (replicate(_in_form_of(stages[: following + 1], p)) for p in (state.params, state.best.params))
+        started = replace(started, params=params, best=replace(state.best, params=best))
         if self._sampling(stages[following]) != self._sampling(self._stage(state)):
             began, step = time.perf_counter(), int(state.step)
             weighting, points = replicate(self._resample(started, self._key(step), self.weigher.due(step)))
@@ -487,11 +484,9 @@ class Loop(Trainer):
         return jax.block_until_ready(result), self.mean_squares(result.params, state.points)
 
 
-def _in_form_of(stage: Optimiser, params: Parameters) -> Parameters:
-    """Return parameters in the form in which a stage trains them; they stay the same function."""
-    if not isinstance(stage, Tangent) or stage.steps == 0:
-        return params
-    return replicate({**params, "network": linearise(params["network"])})
+def _in_form_of(stages: Sequence[Optimiser], params: Parameters) -> Parameters:
+    """Return parameters in the form in which the last of these stages trains them; they stay the same function."""
+    return {**params, "network": final_form(stages, params["network"])}
 
 
 def _have_same_shapes(one: PyTree, other: PyTree) -> bool:

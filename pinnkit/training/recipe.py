@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from pinnkit import compilation
 from pinnkit.errors import UsageError
 from pinnkit.objective.collocation import Sampling
-from pinnkit.optim import Auto, Optimiser
+from pinnkit.optim import Auto, Optimiser, Tangent
 from pinnkit.settings import Several
 from pinnkit.training.schedule import Schedule
 from pinnkit.training.tracker import Tracker
@@ -63,6 +63,13 @@ class Recipe(SingleOptions):
                         "Wrap an optax transformation as pk.Optax(transform=..., steps=...).")  # fmt: skip
         if not stages:
             _refuse("stages is empty: nothing would be trained", "at least one optimiser", "Write stages=(pk.Auto(),).")
+        solves = [isinstance(stage, Tangent) for stage in stages]
+        if solves != sorted(solves):
+            following = stages[solves.index(True) + 1 :]
+            name = next(stage.name for stage in following if not isinstance(stage, Tangent))
+            _refuse(
+                f"the stage '{name}' follows 'tangent'", "'tangent' last: it freezes the network that the others train"
+            )
         object.__setattr__(self, "stages", tuple(stages))
         if not isinstance(self.sampling, Sampling):
             _refuse(f"sampling is {self.sampling!r}", "pk.Sampling(interior=2000), say")

@@ -14,7 +14,7 @@ from pinnkit.memory import largest_that_fits, require_memory
 from pinnkit.models import LayeredModel, Model, Transformer
 from pinnkit.objective import Equations
 from pinnkit.objective.collocation import CANDIDATES, Sampling
-from pinnkit.optim import LBFGS, Optimiser, SSBroyden
+from pinnkit.optim import LBFGS, Optimiser, SSBroyden, Tangent
 from pinnkit.optim.self_scaled_broyden import matrix_bytes
 from pinnkit.problem import Problem
 from pinnkit.training.recipe import Recipe
@@ -68,6 +68,10 @@ def require_memory_of_stages(stages: Sequence[Optimiser], parameters: int, dtype
                 "--lbfgs.memory",
                 partial(_pairs_in, pair, stage.memory),
             )
+        elif isinstance(stage, Tangent) and stage.steps:
+            instead = "Use a smaller network, or leave the stage out: --tangent.steps 0."
+            what = f"Least squares in the tangent functions of {parameters} parameters"
+            require_memory(stage.memory(parameters, dtype), what, "--model.width", lambda free: None, do=instead)
         elif isinstance(stage, SSBroyden):
             stage.fits(parameters, dtype)  # what no machine may ask for
             needed = 2 * matrix_bytes(parameters, dtype)  # the matrix, and the one that an update makes of it

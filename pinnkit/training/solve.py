@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from pinnkit.models.linearised import trained_leaves
+from pinnkit.models.linearised import linearise, trained_leaves
 from pinnkit.objective import AnyObjective, Parameters, PointSets
 from pinnkit.objective.collocation import Sampling
+from pinnkit.optim import Optimiser, Tangent
 from pinnkit.optim.jacobian import rows_of
-from pinnkit.optim.tangent import Tangent, TangentState
+from pinnkit.optim.tangent import TangentState
 from pinnkit.optim.triangle import Triangle
 from pinnkit.parallel.devices import replicate
 from pinnkit.parallel.residual_blocks import Block, map_over_blocks
@@ -44,6 +45,11 @@ def compile_solves(objective: AnyObjective, stage: Tangent) -> tuple[Init, Chunk
     """Return `init` and the chunk of a stage of solves, as `compile_chunk` does for one of steps."""
     solver = _Solver(objective)
     return lambda params: stage.init(objective.network.dtype), solver.chunk
+
+
+def final_form(stages: Sequence[Optimiser], network: Any) -> Any:
+    """Return the parameters of a network in the form that some stages leave them in; they stay the same function."""
+    return linearise(network) if any(isinstance(s, Tangent) and s.steps for s in stages) else network
 
 
 def sampling_of_solve(objective: AnyObjective, stage: Tangent, sampling: Sampling) -> Sampling:
@@ -94,8 +100,8 @@ class _Solver:
             params, state = self._solve(params, state, fit, left_out)
             failed, done = not np.isfinite(losses[number]), bool(state.stalled)
             number += not failed
-        result: Any = (np.asarray(number), losses, np.asarray(failed), np.asarray(done))
-        return ChunkResult(params, state, *result, params)
+        flags = jnp.asarray(failed), jnp.asarray(done)
+        return ChunkResult(params, state, jnp.asarray(number), jnp.asarray(losses), *flags, params)
 
     def _solve(
         self, params: Parameters, state: TangentState, fit: PointSets, left_out: PointSets
@@ -116,8 +122,9 @@ class _Solver:
                 break
         after = float(self._loss(best, fit))
         over = damping == 0 or after > ENOUGH * before or after < LINEAR * promised
-        numbers = (jnp.asarray(x, self.dtype) for x in (after, lowest, damping))
-        return best, replicate(TangentState(state.count + 1, *numbers, jnp.asarray(over)))
+        numbers = [jnp.asarray(x, self.dtype) for x in (after, lowest, damping)]
+        new_state = TangentState(state.count + 1, numbers[0], numbers[1], numbers[2], jnp.asarray(over))
+        return best, replicate(new_state)
 
     def _triangle(self, params: Parameters, points: PointSets, *, warm_up: bool = False) -> Triangle:
         """Return the triangular factor of all rows of J; for a warm-up of a few of each group."""
@@ -164,4 +171,4 @@ def _moved(params: Parameters, d: Array) -> Parameters:
         change = np.asarray(d[at : at + leaf.size]).reshape(leaf.shape) if trained else 0.0
         moved.append(np.asarray(leaf) + change if trained else leaf)
         at += leaf.size if trained else 0
-    return structure.unflatten(moved)
+    return jax.tree.unflatten(structure, moved)

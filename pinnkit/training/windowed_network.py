@@ -29,6 +29,7 @@ from pinnkit.fields import (
 )
 from pinnkit.models import Model
 from pinnkit.models.base import Params
+from pinnkit.models.linearised import alike
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Equations, FieldNetwork, Parameters
 from pinnkit.objective.tiles import map_over_points, rows_of_a_tile
@@ -200,7 +201,8 @@ class WindowedNetwork:
         first, *others = networks
         # Padded with zeros to the number of all windows: arrays of one shape, hence one compiled program.
         empty = [jax.tree.map(jnp.zeros_like, self.initial(1))] * (self.cut.count - 1 - len(networks))
-        stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *others, *empty) if self.cut.count > 2 else None
+        alike_networks = alike([*others, *empty])
+        stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *alike_networks) if self.cut.count > 2 else None
         return WindowHistory(np.asarray(len(networks)), first, stacked, self)
 
     def network_after(self, history: WindowHistory) -> FieldNetwork:
@@ -242,7 +244,7 @@ class WindowedNetwork:
                 return total + jnp.where(t < starts[k], 0.0, part), None
 
             beginning = jnp.where(t < starts[1], self.own_fields(0, first)(X), self.continuation(0, first)(X))
-            stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *others)
+            stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *alike(others))
             return jax.lax.scan(add, beginning, (jnp.arange(1, last + 1), stacked))[0]
 
         return fields

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from pinnkit.errors import UsageError, advice, location
 from pinnkit.objective import Equations, Objective, Parameters, PointSets, SolutionNetwork
-from pinnkit.optim import Optimiser
+from pinnkit.optim import Optimiser, Tangent
 from pinnkit.problem import Problem, Unknown
 from pinnkit.problem.axes import require_resolution
 from pinnkit.training.loop import Loop
@@ -58,7 +58,9 @@ class Curriculum(Schedule):
 
     def easier(self, stages: Sequence[Optimiser]) -> tuple[Optimiser, ...]:
         """Return the stages of a training with an easier value: those of the recipe, with fewer steps."""
-        return tuple(replace(stage, steps=min(stage.steps, self.steps)) for stage in stages)
+        # Without solves: the next phase trains the network itself, which a solve leaves where it was.
+        counts = [0 if isinstance(stage, Tangent) else min(stage.steps, self.steps) for stage in stages]
+        return tuple(replace(stage, steps=count) for stage, count in zip(stages, counts, strict=True))
 
     def values(self, problem: Problem) -> tuple[float, ...]:
         """Return the values of the parameter. Raises UsageError where the problem has no such number."""

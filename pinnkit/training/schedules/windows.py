@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pinnkit.errors import UsageError
+from pinnkit.models.linearised import plain_part
 from pinnkit.objective import AnyObjective, Equations, FieldNetwork, Objective, Parameters
 from pinnkit.optim import Optimiser
 from pinnkit.parallel.devices import replicate
@@ -21,6 +22,7 @@ from pinnkit.training.loop import Loop
 from pinnkit.training.phase_sequence import PhaseSequence
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Reached, Schedule
+from pinnkit.training.solve import final_form
 from pinnkit.training.state import TrainState
 from pinnkit.training.windowed_network import WindowedNetwork, WindowHistory
 from pinnkit.validation import require_number
@@ -76,7 +78,8 @@ class WindowTrainer(PhaseSequence):
         k = min(stage // self.stages, self.count - 1)
         # On all cores, as those of a training are: a checkpoint is read into these arrays. `keep=False`, since they are
         # placeholders: a loop that stayed would continue from untrained networks.
-        params = replicate({"network": tuple(self.network.initial(i) for i in range(k + 1))})
+        over = [final_form(self._phase_recipe.stages, self.network.initial(i)) for i in range(k)]
+        params = replicate({"network": (*over, self.network.initial(k))})
         return self._outer(self.loop(k, params, keep=False).like(stage - k * self.stages), params, k)
 
     def adopt(self, state: TrainState, before: Recipe) -> TrainState:
@@ -88,7 +91,9 @@ class WindowTrainer(PhaseSequence):
                 expected="a run that is not over, or one without windows",
                 do="Train anew with more steps for each window: pinnkit train.",
             )
-        return super().adopt(state, before)
+        k, stages = self.phase(state), self._phase_recipe.stages
+        networks = (*(final_form(stages, n) for n in state.params["network"][:k]), *state.params["network"][k:])
+        return super().adopt(replace(state, params={**state.params, "network": networks}), before)
 
     def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
         """Return the RMS of each term over the windows that have begun: on the training points, and on held-out ones.
@@ -122,7 +127,8 @@ class WindowTrainer(PhaseSequence):
             # A good start is the network before, where both stand for the same: the change since the start of their window.
             # Without hard initial conditions the first network stands for the field itself.
             if k > 1 or self.network.cut.hard_start:
-                start = jax.tree.map(jnp.asarray, _params_of_window(params, k - 1))
+                before = _params_of_window(params, k - 1)
+                start = jax.tree.map(jnp.asarray, {**before, "network": plain_part(before["network"])})
             loop = self._later_loop(history).with_history(
                 history, start, self._accuracy_test_after(params["network"][:k])
             )
