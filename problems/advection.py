@@ -31,4 +31,4 @@ class Advection(pk.Problem):
         return jnp.sin(x - self.c * t)
 
     model = pk.MLP(width=20, depth=2, activation="sin")
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=5000),), sampling=pk.Sampling(interior=1500))
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=500), pk.Tangent()), sampling=pk.Sampling(interior=1500))

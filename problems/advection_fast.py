@@ -29,5 +29,5 @@ class AdvectionFast(pk.Problem):
     def exact(self, t, x):
         return jnp.sin(x - self.c * t)
 
-    model = pk.MLP(width=24, depth=2, activation="sin")
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=2500),), sampling=pk.Sampling(interior=1500), schedule=pk.Windows(5))
+    model = pk.MLP(width=40, depth=2, activation="sin")
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=3000), pk.Tangent()), sampling=pk.Sampling(interior=1500))

@@ -34,7 +34,7 @@ class AllenCahn(pk.Problem):
     def kink(self, t, x):
         """|s| as diffusion alone smooths it; s is the distance to the periodic ends, where the initial slope jumps."""
         s = 2 / jnp.pi * jnp.cos(jnp.pi * x / 2)
-        width = jnp.sqrt(4 * self.d * (t + 1e-6))
+        width = jnp.sqrt(4 * self.d * (t + 1e-10))
         return s * erf(s / width) + width / jnp.sqrt(jnp.pi) * jnp.exp(-((s / width) ** 2))
 
     def reference(self, t, x):
@@ -43,9 +43,9 @@ class AllenCahn(pk.Problem):
     def reference_error(self):
         return allen_cahn.converged(self.d).estimated_error.relative_l2
 
-    model = pk.MLP(width=20, depth=4)
+    model = pk.MLP(width=30, depth=4)
     recipe = pk.Recipe(
-        stages=(pk.SSBroyden(steps=20000),),
+        stages=(pk.SSBroyden(steps=3000), pk.Tangent(rows=8)),
         sampling=pk.Sampling(interior=3000, initial=400),
         weights={"bump_at_start": 100.0},
     )

@@ -36,5 +36,7 @@ class Burgers(pk.Problem):
 
     reference_error = 2e-14
 
-    model = pk.MLP(width=20, depth=4)
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=14000),), sampling=pk.Sampling(interior=5000))
+    model = pk.MLP(width=30, depth=4)
+    recipe = pk.Recipe(
+        stages=(pk.SSBroyden(steps=2500), pk.Tangent()), sampling=pk.Sampling(interior=4000, adaptive=0.8)
+    )

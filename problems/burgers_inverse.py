@@ -42,4 +42,4 @@ class BurgersInverse(pk.Problem):
     reference_error = 2e-14
 
     model = pk.MLP(width=20, depth=4)
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=3000),), sampling=pk.Sampling(interior=6000))
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=3000), pk.Tangent()), sampling=pk.Sampling(interior=6000))

@@ -34,4 +34,4 @@ class Heat(pk.Problem):
         return jnp.exp(-self.alpha * jnp.pi**2 * t) * jnp.sin(jnp.pi * x)
 
     model = pk.MLP(width=20, depth=2)
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=3000),), sampling=pk.Sampling(interior=1500))
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=500), pk.Tangent()), sampling=pk.Sampling(interior=1500))

@@ -35,4 +35,4 @@ class Helmholtz(pk.Problem):
         return jnp.sin(self.a1 * jnp.pi * x) * jnp.sin(self.a2 * jnp.pi * y)
 
     model = pk.MLP(width=40, depth=2, activation="sin")
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=15000),), sampling=pk.Sampling(interior=2000))
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=1000), pk.Tangent()), sampling=pk.Sampling(interior=2000))

@@ -43,9 +43,9 @@ class Kovasznay(pk.Problem):
             "p": -0.5 * growth**2,
         }
 
-    model = pk.MLP(width=25, depth=2)
+    model = pk.MLP(width=40, depth=2, activation="sin")
     recipe = pk.Recipe(
-        stages=(pk.SSBroyden(steps=15000),),
+        stages=(pk.SSBroyden(steps=1500), pk.Tangent()),
         sampling=pk.Sampling(interior=2000, boundary=400),
         weights={"inflow_and_outflow": 10.0},
     )

@@ -23,9 +23,9 @@ class Poisson10D(pk.Problem):
     def exact(self, x1, x2, x3, x4, x5, x6, x7, x8, x9, x10):
         return x1 * x2 + x3 * x4 + x5 * x6 + x7 * x8 + x9 * x10
 
-    model = pk.MLP(width=20, depth=2)
+    model = pk.MLP(width=40, depth=2)
     recipe = pk.Recipe(
-        stages=(pk.SSBroyden(steps=3000),),
+        stages=(pk.SSBroyden(steps=2000), pk.Tangent(rows=8)),
         sampling=pk.Sampling(interior=1000, boundary=1000),
         weights={"known_faces": 100.0},
     )

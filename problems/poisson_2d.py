@@ -26,4 +26,4 @@ class Poisson2D(pk.Problem):
         return jnp.sin(jnp.pi * x) * jnp.sin(jnp.pi * y)
 
     model = pk.MLP(width=20, depth=2, activation="sin")
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=2500),), sampling=pk.Sampling(interior=1500))
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=500), pk.Tangent()), sampling=pk.Sampling(interior=1500))

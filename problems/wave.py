@@ -40,7 +40,7 @@ class Wave(pk.Problem):
 
     model = pk.MLP(width=40, depth=2, activation="sin")
     recipe = pk.Recipe(
-        stages=(pk.SSBroyden(steps=16000),),
+        stages=(pk.SSBroyden(steps=3000), pk.Tangent()),
         sampling=pk.Sampling(interior=2000),
         # The residual is of the size of u_tt, some hundred times u.
         weights={"plucked": 1000.0, "at_rest": 10.0},

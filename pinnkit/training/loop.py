@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
+from pinnkit.models.linearised import plain_part
 from pinnkit.objective import AnyObjective, InitialHistory, Parameters, PointSets, SolutionNetwork
 from pinnkit.objective.collocation import Sampler, Sampling, point_sampler
 from pinnkit.objective.loss import residual_rms
@@ -188,6 +189,8 @@ class Loop(Trainer):
             state: The state to go on from.
             before: The recipe with which the state was made; its stages are the first of this recipe's.
         """
+        if (back := _stage_to_go_back_to(state, before, self.recipe)) is not None:
+            return self._back_in_stage(state, back, before.stages[back].steps)
         over, step = bool(state.over), int(state.step)
         # Ended before its steps were done (patience, a low loss, a stall, the accuracy). With more steps from the start it would
         # have ended there too: there is no run that it has to equal, and patience begins anew.
@@ -220,6 +223,23 @@ class Loop(Trainer):
             state = replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._with_new_optimiser(state)
         # A run that is continued by hand after its patience ended gets it anew: otherwise it would end at the next resampling.
         return state.with_counters(without_progress=0) if 0 < stage.patience <= int(state.without_progress) else state
+
+    def _back_in_stage(self, state: TrainState, stage: int, stage_step: int) -> TrainState:
+        """Return the state in an earlier stage, of which so many steps are done: the network is no longer linearised."""
+        params = replicate({**state.params, "network": plain_part(state.params["network"])})
+        points = self._sampler(self.recipe.stages[stage]).init(self._key(int(state.step)), self.history)
+        weighting, points = replicate(self.weigher.init(params, replicate(points)))
+        best = BestPlace(params, state.step, np.asarray(np.inf))
+        freed = replace(state, params=params, points=points, weighting=weighting, best=best).with_counters(
+            stage=stage,
+            stage_step=stage_step,
+            drawn=int(state.step),
+            over=False,
+            stage_rescues=0,
+            without_progress=0,
+            fresh_loss=np.inf,
+        )
+        return self._with_new_optimiser(freed).with_good_place(np.inf)
 
     def held_out_points(self, count: int) -> list[PointSets]:
         """Return draws of points that no training of this seed uses, each with as many points as in training."""
@@ -482,6 +502,16 @@ class Loop(Trainer):
         # Waits for the result: JAX returns before a program has ended, and the length of the next chunk follows from the time.
         result = self._program(state).chunk(state.params, state.optimiser, state.points, count)
         return jax.block_until_ready(result), self.mean_squares(result.params, state.points)
+
+
+def _stage_to_go_back_to(state: TrainState, before: Recipe, after: Recipe) -> int | None:
+    """Return the stage that trains a network which is linearised by now, where it is given more steps; else None."""
+    present = int(state.stage)
+    if not isinstance(before.stages[present], Tangent):
+        return None
+    pairs = list(zip(before.stages, after.stages, strict=False))[:present]
+    longer = [i for i, (old, new) in enumerate(pairs) if new.steps > old.steps and not isinstance(new, Tangent)]
+    return longer[-1] if longer else None
 
 
 def _in_form_of(stages: Sequence[Optimiser], params: Parameters) -> Parameters:

@@ -1,0 +1,275 @@
+"""The tangent stage: what it reaches, what it refuses to make worse, and how it fits into runs, windows and curricula."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import SMALL, Rod, objective, random_parameters, refused
+from jax.flatten_util import ravel_pytree
+from resuming import assert_resumes
+from tiny import Decay
+
+import pinnkit as pk
+from pinnkit.models.linearised import Linearised, linearise, trained_leaves
+from pinnkit.objective.collocation import point_sampler
+from pinnkit.optim.jacobian import jacobian, rows_of
+from pinnkit.optim.tangent import Tangent
+from pinnkit.parallel.residual_blocks import map_over_blocks
+from pinnkit.runs.run import Run
+from pinnkit.training.solve import compile_solves, sampling_of_solve, split_held_out
+
+POINTS = pk.Sampling(interior=64, boundary=1, redraw=50)
+RECIPE = pk.Recipe(stages=(pk.SSBroyden(steps=120), pk.Tangent()), sampling=POINTS)
+
+
+class Growth(Decay):
+    """u_x = -k u^2: its residual is quadratic in the field."""
+
+    @pk.interior
+    def decay(self, u, u_x):
+        return u_x + self.k * u**2
+
+    def exact(self, x):
+        return 1.0 / (1.0 + self.k * x)
+
+
+class Sensed(Decay):
+    """The rate is unknown, and the field is known at one point."""
+
+    k: float = pk.unknown(0.5, bounds=(0.1, 3.0))
+
+    @pk.at(x=1.0)
+    def end(self, u):
+        return u - jnp.exp(-1.7)
+
+    exact = None
+
+
+def trained(problem, recipe=RECIPE, seed=0, model=None):
+    run = Run(problem, model or pk.MLP(width=8, depth=1), recipe, seed=seed)
+    return run, list(run.trainer.run(run.trainer.start()))
+
+
+def error(run, report):
+    return run.accuracy.errors(report.state.params)["u"].relative_l2
+
+
+def test_one_solve_of_a_linear_equation_reaches_what_training_does_not():
+    run, reports = trained(Decay())
+    before, after = (error(run, r) for r in (reports[-2], reports[-1]))
+    assert before > 1e-8
+    assert after < 1e-12
+    assert reports[-1].event == "stage 'tangent' ended at step 121: another solve would change no more"
+
+
+def test_a_quadratic_equation_takes_a_second_solve_for_the_square_of_the_first_error():
+    recipe = replace(RECIPE, stages=(pk.SSBroyden(steps=40), pk.Tangent()))
+    run, reports = trained(Growth(), recipe)
+    start, first, last = (error(run, r) for r in (reports[-3], reports[-2], reports[-1]))
+    assert reports[-2].stage == reports[-1].stage == "tangent"
+    # The first solve leaves what its linear model neglects, of the order of the square of the start's error.
+    assert first < 30 * start**2
+    assert last < 1e-3 * first
+
+
+def test_the_network_itself_stays_where_it_was():
+    _, reports = trained(Decay())
+    before, after = reports[-2].state.params["network"], reports[-1].state.params["network"]
+    assert isinstance(after, Linearised) and any(np.any(leaf) for leaf in jax.tree.leaves(after.along))
+    assert jax.tree.all(jax.tree.map(np.array_equal, after.at, before.at))
+
+
+def test_a_solve_that_does_not_help_is_not_taken():
+    # The second stage of solves finds the tangent space exhausted: nothing is left but rounding.
+    recipe = replace(RECIPE, stages=(pk.SSBroyden(steps=120), pk.Tangent(), pk.Tangent()))
+    run, reports = trained(Decay(), recipe)
+    ends = [r for r in reports if r.event and "tangent" in r.event]
+    if "stays as it was" in ends[-1].event:
+        assert jax.tree.all(
+            jax.tree.map(np.array_equal, ends[-1].state.params["network"], ends[0].state.params["network"])
+        )
+    assert run.trainer.held_out_loss(ends[-1].state.params) <= 1.5 * run.trainer.held_out_loss(ends[0].state.params)
+
+
+def test_too_few_points_are_noticed_on_the_held_out_ones(monkeypatch):
+    # With fewer residuals than coefficients the loss on the points of the solve says nothing.
+    run, reports = trained(Decay(), replace(RECIPE, stages=(pk.SSBroyden(steps=20), pk.Tangent(rows=1.5))))
+    before, after = (run.trainer.held_out_loss(r.state.params) for r in (reports[-2], reports[-1]))
+    assert after <= before
+
+
+def test_an_unknown_parameter_is_solved_for_beside_the_coefficients():
+    run, reports = trained(Sensed(), replace(RECIPE, stages=(pk.SSBroyden(steps=200), pk.Tangent())))
+    unknown = run.problem.unknowns()["k"]
+    before, after = (
+        abs(float(unknown.value(r.state.params["unknowns"]["k"])) - 1.7) for r in (reports[-3], reports[-1])
+    )
+    assert reports[-1].stage == "tangent"
+    assert after < 1e-9 < before
+
+
+def test_rows_have_columns_for_the_trained_parameters_alone():
+    found = objective(Rod())
+    points = point_sampler(found, pk.Sampling(interior=20, initial=6, boundary=6)).init(jax.random.key(0))
+    plain = random_parameters(found.network)
+    linear = {**plain, "network": linearise(plain["network"])}
+    blocks, marks = found.residual_vector(points).blocks, trained_leaves(linear)
+    tiles = map_over_blocks(blocks, lambda b, p, t: rows_of(b, p, t, marks), linear, [b.tiles for b in blocks])
+    rows = np.concatenate([J.reshape(-1, J.shape[-1]) for J, _ in tiles])
+    # Where the coefficients are zero, their columns are those of the network's own parameters.
+    expected, _ = jacobian(blocks, plain)
+    assert rows.shape == (len(rows), ravel_pytree(plain)[0].size)
+    assert np.allclose(rows, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_first_step_is_the_minimum_of_the_linear_model():
+    # Against a dense least-squares solution by NumPy, for a linear equation.
+    found = objective(Rod(), SMALL)
+    params = random_parameters(found.network)
+    linear = {**params, "network": linearise(params["network"])}
+    stage = Tangent(rows=12)
+    points = point_sampler(found, sampling_of_solve(found, stage, pk.Sampling())).init(jax.random.key(0))
+    init, chunk = compile_solves(found, stage)
+    result = chunk(linear, init(linear), points, 1)
+    fit, _ = split_held_out(found, points)
+    J, rho = jacobian(found.residual_vector(fit).blocks, params)
+    squares = np.linalg.lstsq(np.asarray(J), -np.asarray(rho), rcond=1e-15)[1]
+    loss = float(found.loss(result.params, fit))
+    least = float(squares[0]) if squares.size else 0.0
+    assert least <= loss * 1.001
+    assert loss < 3 * max(least, 1e-25)
+
+
+def test_held_out_points_are_no_points_of_the_solve():
+    found = objective(Rod())
+    points = point_sampler(found, pk.Sampling(interior=70, initial=21, boundary=8)).init(jax.random.key(0))
+    fit, left_out = split_held_out(found, points)
+    for group in found.equations.groups:
+        both = np.concatenate([fit[group.name].X, left_out[group.name].X])
+        assert len(fit[group.name].X) > 4 * len(left_out[group.name].X) > 0 or len(points[group.name].X) < 14
+        if len(points[group.name].X) >= 14:
+            assert np.array_equal(np.unique(both, axis=0), np.unique(points[group.name].X, axis=0))
+            assert len(both) == len(points[group.name].X)
+
+
+def test_held_out_points_lie_everywhere():
+    found = objective(Rod())
+    points = point_sampler(found, pk.Sampling(interior=700)).init(jax.random.key(0))
+    left_out = np.asarray(split_held_out(found, points)[1]["interior"].X)
+    for column in left_out.T:  # each eighth of an axis has its share
+        counts = np.histogram(column, bins=8, range=(0, 1))[0]
+        assert counts.min() > 0.6 * len(left_out) / 8
+
+
+def test_the_number_of_points_follows_from_that_of_the_parameters():
+    small, large = (objective(Rod(), pk.MLP(width=w, depth=2)) for w in (5, 20))
+    sampling = pk.Sampling(interior=100, initial=50, boundary=500)
+    few, many = (sampling_of_solve(o, Tangent(), sampling) for o in (small, large))
+    assert few.interior == 6 * small.network.count() and many.interior == 6 * large.network.count()
+    assert (many.initial, many.boundary) == (-(-many.interior // 10), 500)
+
+
+def test_tangent_is_the_last_stage():
+    refused(lambda: pk.Recipe(stages=(pk.Tangent(), pk.SSBroyden())), "'ssbroyden' follows 'tangent'")
+
+
+def test_half_precision_is_refused():
+    recipe = replace(RECIPE, stages=(pk.Tangent(),), precision="bfloat16")
+    refused(lambda: Run(Decay(), pk.MLP(width=8, depth=1), recipe), "tangent")
+
+
+def test_a_matrix_that_does_not_fit_is_refused_before_training():
+    refused(
+        lambda: Run(Decay(), pk.MLP(width=1200, depth=2), replace(RECIPE, stages=(pk.Tangent(),))),
+        "Least squares in the tangent functions",
+        "--tangent.steps 0",
+    )
+
+
+@pytest.mark.slow
+def test_it_resumes_to_the_bit(tmp_path):
+    def make_run():
+        return Run(Growth(), pk.MLP(width=6, depth=1), replace(RECIPE, stages=(pk.SSBroyden(steps=25), pk.Tangent())))
+
+    run = make_run()
+    reports = list(run.trainer.run(run.trainer.start()))
+    solves = [i for i, r in enumerate(reports) if r.stage == "tangent"]
+    # Before the first solve, and between two of them.
+    assert len(solves) >= 2
+    for place in (solves[0] - 1, solves[0]):
+        assert_resumes(make_run, reports, place, tmp_path / str(place))
+
+
+class Spread(pk.Problem):
+    """u_t = a u_xx, periodic."""
+
+    domain = pk.Box(t=(0.0, 1.0), x=pk.Periodic(0.0, 1.0))
+
+    @pk.interior
+    def heat(self, u_t, u_xx):
+        return u_t - 0.05 * u_xx
+
+    @pk.initial(hard=True)
+    def bump(self, u, x):
+        return u - jnp.cos(2 * jnp.pi * x)
+
+    def exact(self, t, x):
+        return jnp.exp(-0.05 * (2 * jnp.pi) ** 2 * t) * jnp.cos(2 * jnp.pi * x)
+
+
+@pytest.mark.slow
+def test_each_window_of_time_ends_with_it(tmp_path):
+    recipe = pk.Recipe(
+        stages=(pk.SSBroyden(steps=150), pk.Tangent()), sampling=pk.Sampling(interior=200), schedule=pk.Windows(3)
+    )
+
+    def make_run():
+        return Run(Spread(), pk.MLP(width=16, depth=2), recipe)
+
+    run = make_run()
+    reports = list(run.trainer.run(run.trainer.start()))
+    assert error(run, reports[-1]) < 1e-6
+    networks = reports[-1].state.params["network"]
+    assert len(networks) == 3 and all(isinstance(n, Linearised) for n in networks)
+    # Resumed in the second window, whose network is not linearised yet while that of the first one is.
+    ends = [i for i, r in enumerate(reports) if r.event]
+    place = ends[1] + 1
+    assert [isinstance(n, Linearised) for n in reports[place].state.params["network"]] == [True, False]
+    assert_resumes(make_run, reports, place, tmp_path)
+
+
+@pytest.mark.slow
+def test_an_easier_phase_of_a_curriculum_ends_without_it():
+    recipe = replace(RECIPE, schedule=pk.Curriculum(parameter="k", multiples=(0.5,), steps=50))
+    run, reports = trained(Decay(), recipe)
+    assert [r.stage for r in reports if r.stage == "tangent"] == ["tangent"]
+    assert error(run, reports[-1]) < 1e-12
+
+
+@pytest.mark.slow
+def test_more_steps_of_the_stage_before_free_the_network_again():
+    before, after = (replace(RECIPE, stages=(pk.SSBroyden(steps=n), pk.Tangent())) for n in (40, 80))
+    _, reports = trained(Decay(), before)
+    longer = Run(Decay(), pk.MLP(width=8, depth=1), after)
+    state = longer.trainer.adopt(reports[-1].state, before)
+    assert not isinstance(state.params["network"], Linearised) and int(state.stage_step) == 40
+    stages = [(r.stage, int(r.state.step)) for r in longer.trainer.run(state)]
+    assert [name for name, _ in stages][-1] == "tangent"
+    assert stages[-1][1] == int(reports[-1].state.step) + 41
+
+
+@pytest.mark.slow
+def test_intervals_of_unknowns_are_those_of_the_tangent_space_of_the_network():
+    from pinnkit.objective.jacobians import jacobians
+
+    found = objective(Sensed())
+    plain = random_parameters(found.network)
+    linear = {**plain, "network": linearise(plain["network"])}
+    points = point_sampler(found, pk.Sampling(interior=10, boundary=1)).init(jax.random.key(0))
+    for name, rows in jacobians(found).items():
+        (r, J), (r_linear, J_linear) = rows(plain, points[name]), rows(linear, points[name])
+        for term in J:
+            assert np.allclose(J[term], J_linear[term], rtol=1e-9, atol=1e-12)
+            assert np.allclose(r[term], r_linear[term])
