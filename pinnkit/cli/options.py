@@ -28,7 +28,7 @@ from pinnkit.errors import UsageError
 from pinnkit.models import MLP
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import ProblemEquations
-from pinnkit.optim import STAGES, Auto, Optimiser
+from pinnkit.optim import STAGES, Auto, Stage
 from pinnkit.problem import Problem, same_parameters
 from pinnkit.problem.lines import line_of
 from pinnkit.runs.kinds import AnyModel, equations_of, network_classes
@@ -76,7 +76,7 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
 def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
     """Read options whose defaults are what `own` says: those of a problem, or of a run that goes on."""
     problem, recipe, further = own.problem, own.recipe, own.further
-    optimisers, weighters = choices(STAGES, type(problem), Optimiser), choices(WEIGHTINGS, type(problem), Weighting)
+    optimisers, weighters = choices(STAGES, type(problem), Stage), choices(WEIGHTINGS, type(problem), Weighting)
     model, arguments = take_model(arguments, own.model, type(problem))
     chosen, rest = take_names(arguments, "--stages", "optimiser", optimisers)
     stages = tuple(setting_by_name(name, recipe.stages, optimisers) for name in chosen) if chosen else recipe.stages
@@ -92,7 +92,7 @@ def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
     terms = [term for group in equations.groups for term in equations.terms(group)]
     description = (type(problem).__doc__ or "").strip()
 
-    def parse_with(stages: Sequence[Optimiser], words: Sequence[str]) -> Any:
+    def parse_with(stages: Sequence[Stage], words: Sequence[str]) -> Any:
         kind = _options_type(replace(own, model=model), stages, weightings, trackers, terms)
         return parse(kind, words, command, description, (tyro.conf.SuppressFixed,))
 
@@ -110,8 +110,8 @@ def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
 
 
 def _resolve_stages(
-    equations: ProblemEquations, model: AnyModel, recipe: Recipe, stages: Sequence[Optimiser]
-) -> tuple[Optimiser, ...]:
+    equations: ProblemEquations, model: AnyModel, recipe: Recipe, stages: Sequence[Stage]
+) -> tuple[Stage, ...]:
     """Return the stages, each automatic one replaced by what it stands for with this network and precision."""
     plain = replace(model, init="he") if isinstance(model, MLP) and model.init == AUTO else model
     network = equations.network(plain, dtype=recipe.dtype, seed=0, working=recipe.working)
@@ -121,7 +121,7 @@ def _resolve_stages(
 def _assemble_options(
     parsed: Any,
     recipe: Recipe,
-    stages: Sequence[Optimiser],
+    stages: Sequence[Stage],
     weightings: Sequence[Weighting],
     trackers: Sequence[Tracker],
     further: Any,
@@ -168,7 +168,7 @@ def _with_defaults(cls: type[Problem]) -> Problem:
 
 def _options_type(
     own: Options,
-    stages: Sequence[Optimiser],
+    stages: Sequence[Stage],
     weightings: Sequence[Weighting],
     trackers: Sequence[Tracker],
     terms: Sequence[str],
@@ -248,7 +248,7 @@ def _option(name: str, kind: Any, default: Any, meaning: str) -> tuple[str, Any,
     return name, Annotated[kind, tyro.conf.arg(help=meaning)], field(default=default)
 
 
-def _labels(stages: Sequence[Optimiser]) -> list[str]:
+def _labels(stages: Sequence[Stage]) -> list[str]:
     """Return the labels of stages: `adam`, `ssbroyden`; a second stage of the same optimiser is `adam2`."""
     labels: list[str] = []
     for stage in stages:

@@ -18,6 +18,7 @@ from pinnkit.optim.optimiser import Optax, Optimiser
 from pinnkit.optim.second_order import LBFGS, LevenbergMarquardt, SSBroyden
 from pinnkit.optim.self_scaled_broyden import self_scaled_broyden
 from pinnkit.optim.soap import scale_by_soap
+from pinnkit.optim.stage import Stage
 from pinnkit.optim.stored_value import invalidate, value_and_grad
 from pinnkit.optim.tangent import Tangent
 
@@ -32,6 +33,7 @@ __all__ = [
     "Optax",
     "Optimiser",
     "SSBroyden",
+    "Stage",
     "Tangent",
     "invalidate",
     "levenberg_marquardt",

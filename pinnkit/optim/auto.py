@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import jax.numpy as jnp
-import optax
 from jax.typing import DTypeLike
 
 from pinnkit.optim.first_order import SOAP, Adam, Muon
-from pinnkit.optim.optimiser import Optimiser
 from pinnkit.optim.second_order import LBFGS, LevenbergMarquardt, SSBroyden
 from pinnkit.optim.self_scaled_broyden import matrix_bytes
+from pinnkit.optim.stage import Stage
 from pinnkit.optim.tangent import Tangent
 
 QUICK = 256 * 1024**2
@@ -21,9 +20,12 @@ QUICK = 256 * 1024**2
 Up to this size one pass over the matrix takes less time than the loss at a few thousand collocation points.
 """
 
+SOLVABLE = 4000
+"""Largest number of parameters with which `Auto` ends with the tangent stage: a solve takes ten seconds and 2 GiB."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Auto(Optimiser):
+class Auto(Stage):
     """Self-scaled Broyden and then the tangent stage, where their matrices are small enough; else SOAP followed by L-BFGS.
 
     Each stage ends when it makes no more progress: after `patience` resamplings without a decrease of the loss, or when the
@@ -36,24 +38,20 @@ class Auto(Optimiser):
     patience: int = 5
     """Stop an optimiser after this many consecutive resamplings without a decrease of the loss; 0: never."""
 
-    def resolve(self, parameters: int, dtype: DTypeLike) -> tuple[Optimiser, ...]:
+    def resolve(self, parameters: int, dtype: DTypeLike) -> tuple[Stage, ...]:
         """Return the stages for a network of this size: SOAP alone in half precision."""
         # Quasi-Newton updates are differences of gradients, whose leading digits cancel: 16 bits leave none.
         if jnp.dtype(dtype).itemsize < 4:
             return (SOAP(steps=self.steps, patience=self.patience, loss_below=self.loss_below),)
         if matrix_bytes(parameters, dtype) <= QUICK:
             broyden = SSBroyden(steps=self.steps, patience=self.patience, loss_below=self.loss_below)
-            return broyden, Tangent(loss_below=self.loss_below)
+            return (broyden, Tangent(loss_below=self.loss_below)) if parameters <= SOLVABLE else (broyden,)
         first = SOAP(steps=min(self.steps // 4, 3000), patience=self.patience, loss_below=self.loss_below)
         rest = self.steps - first.steps
         return first, LBFGS(steps=rest, patience=self.patience, loss_below=self.loss_below)
 
-    def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
-        """Raise RuntimeError: `resolve` replaces this stage by others before training."""
-        raise RuntimeError("internal: an automatic stage is trained before it was resolved")
 
-
-STAGES: dict[str, type[Optimiser]] = {
+STAGES: dict[str, type[Stage]] = {
     cls.name: cls for cls in (Auto, Adam, SOAP, Muon, LBFGS, SSBroyden, LevenbergMarquardt, Tangent)
 }
-"""The optimisers by the name that the command line and a run folder use."""
+"""The stages by the name that the command line and a run folder use."""

@@ -13,8 +13,9 @@ from jaxtyping import Array, Bool
 from pinnkit.errors import UsageError
 from pinnkit.optim.damped import Form, choose_form
 from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
-from pinnkit.optim.optimiser import Optimiser, OptimiserState
+from pinnkit.optim.optimiser import Optimiser
 from pinnkit.optim.self_scaled_broyden import Variant, matrix_bytes, self_scaled_broyden
+from pinnkit.optim.stage import OptimiserState
 from pinnkit.parallel.devices import ROWS
 
 MATRIX_BOUND = 2 * 1024**3

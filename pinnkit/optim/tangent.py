@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
-import optax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from pinnkit.optim.optimiser import Optimiser, OptimiserState
+from pinnkit.optim.stage import OptimiserState, Stage
 
 MATRICES = 14
 """Memory of a solve, in matrices of P by P: the triangle, a panel of 3 P rows, both joined, and the copies of LAPACK."""
@@ -31,7 +30,7 @@ class TangentState(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tangent(Optimiser):
+class Tangent(Stage):
     """Gauss-Newton in the tangent space of the network: u = A[N(p) + dN/dp(p) c], with p frozen.
 
     A step is one least-squares problem by QR: one for linear equations, two or three for nonlinear ones. It is taken where the
@@ -48,10 +47,6 @@ class Tangent(Optimiser):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require("rows", least=1.5)
-
-    def transformation(self, step_scale: float = 1.0) -> optax.GradientTransformation:
-        """Raise RuntimeError: `solve` trains this stage."""
-        raise RuntimeError("internal: the tangent stage is no transformation")
 
     def stalls(self, state: OptimiserState) -> Bool[Array, ""]:
         """Whether another solve would not help."""

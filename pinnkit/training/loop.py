@@ -20,7 +20,7 @@ from pinnkit.models.linearised import plain_part
 from pinnkit.objective import AnyObjective, InitialHistory, Parameters, PointSets, SolutionNetwork
 from pinnkit.objective.collocation import Sampler, Sampling, point_sampler
 from pinnkit.objective.loss import residual_rms
-from pinnkit.optim import Optimiser, Tangent, invalidate
+from pinnkit.optim import Optimiser, Stage, Tangent, invalidate
 from pinnkit.parallel.devices import replicate
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Reached
@@ -319,7 +319,7 @@ class Loop(Trainer):
             loss = self._loss(squares)
         return Report(state, stage.name, losses, squares, loss, event=event)
 
-    def _ending(self, state: TrainState, stage: Optimiser, *, low: bool, stalled: bool, drawn: bool) -> Ending | None:
+    def _ending(self, state: TrainState, stage: Stage, *, low: bool, stalled: bool, drawn: bool) -> Ending | None:
         """Return the reason why the stage is over at this step; None where it continues."""
         if low:
             return Ending.LOSS_IS_LOW
@@ -437,7 +437,7 @@ class Loop(Trainer):
         # Not a key that is split in each draw: it would be another part of the state, and a rescue would have to set it back.
         return jax.random.fold_in(self.key, step)
 
-    def _stage(self, state: TrainState) -> Optimiser:
+    def _stage(self, state: TrainState) -> Stage:
         return self.recipe.stages[int(state.stage)]
 
     def _loss(self, squares: dict[str, float]) -> float:
@@ -447,16 +447,17 @@ class Loop(Trainer):
         # Made on demand, and for each scale of the steps: a learning rate is a constant of its program.
         stage, scale = key = int(state.stage), state.step_scale
         if key not in self.programs:
-            optimiser = self.recipe.stages[stage]
-            compiled = (
-                compile_solves(self.objective, optimiser)
-                if isinstance(optimiser, Tangent)
-                else compile_chunk(self.objective, optimiser, scale)
-            )
+            match self.recipe.stages[stage]:
+                case Tangent() as solves:
+                    compiled = compile_solves(self.objective, solves)
+                case Optimiser() as optimiser:
+                    compiled = compile_chunk(self.objective, optimiser, scale)
+                case other:
+                    raise RuntimeError(f"internal: the stage '{other.name}' is trained before it was resolved")
             self.programs[key] = _Program(*compiled)
         return self.programs[key]
 
-    def _sampling(self, stage: Optimiser) -> Sampling:
+    def _sampling(self, stage: Stage) -> Sampling:
         """Return how the points of a stage are sampled."""
         return (
             sampling_of_solve(self.objective, stage, self.recipe.sampling)
@@ -464,7 +465,7 @@ class Loop(Trainer):
             else self.recipe.sampling
         )
 
-    def _sampler(self, stage: Optimiser) -> Sampler:
+    def _sampler(self, stage: Stage) -> Sampler:
         return self._sampler_of(self._sampling(stage))
 
     def _sampler_of(self, sampling: Sampling) -> Sampler:
@@ -472,11 +473,9 @@ class Loop(Trainer):
             self._samplers[sampling] = point_sampler(self.objective, sampling)
         return self._samplers[sampling]
 
-    def _redraw(self, stage: Optimiser) -> int:
+    def _redraw(self, stage: Stage) -> int:
         """Return the number of steps of a stage between two resamplings; 0 for never."""
-        # A step of Levenberg-Marquardt does the work of many first-order ones: points are resampled as often per unit of work.
-        every = 0 if isinstance(stage, Tangent) else self.recipe.sampling.redraw
-        return max(1, every // stage.weight_of_a_step) if every else 0
+        return stage.resampling_interval(self.recipe.sampling.redraw)
 
     def _room(self, state: TrainState) -> int:
         """Return the number of steps to the next event: a resampling, new weights, a snapshot, the stage's end."""
@@ -514,7 +513,7 @@ def _stage_to_go_back_to(state: TrainState, before: Recipe, after: Recipe) -> in
     return longer[-1] if longer else None
 
 
-def _in_form_of(stages: Sequence[Optimiser], params: Parameters) -> Parameters:
+def _in_form_of(stages: Sequence[Stage], params: Parameters) -> Parameters:
     """Return parameters in the form in which the last of these stages trains them; they stay the same function."""
     return {**params, "network": final_form(stages, params["network"])}
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from pinnkit import compilation
 from pinnkit.errors import UsageError
 from pinnkit.objective.collocation import Sampling
-from pinnkit.optim import Auto, Optimiser, Tangent
+from pinnkit.optim import Auto, Stage, Tangent
 from pinnkit.settings import Several
 from pinnkit.training.schedule import Schedule
 from pinnkit.training.tracker import Tracker
@@ -40,7 +40,7 @@ class SingleOptions:
 class Recipe(SingleOptions):
     """A list of stages, with the collocation points, the weights of the terms and the precision."""
 
-    stages: Several[Optimiser] = (Auto(),)  # type: ignore[assignment]
+    stages: Several[Stage] = (Auto(),)  # type: ignore[assignment]
     """Optimisers, one after the other."""
     sampling: Sampling = field(default_factory=Sampling)
     """Collocation points."""
@@ -55,11 +55,11 @@ class Recipe(SingleOptions):
     """Followers of the training besides the run folder and the terminal; they change no number of it."""
 
     def __post_init__(self) -> None:
-        stages = (self.stages,) if isinstance(self.stages, Optimiser) else self.stages
+        stages = (self.stages,) if isinstance(self.stages, Stage) else self.stages
         for stage in stages if isinstance(stages, (tuple, list)) else [stages]:
-            if not isinstance(stage, Optimiser):
+            if not isinstance(stage, Stage):
                 _refuse(f"{stage!r} is no stage", "pk.Adam(...), pk.LBFGS(...), pk.SSBroyden(...), "
-                        "pk.LevenbergMarquardt(...) or pk.Optax(transform=...)",
+                        "pk.LevenbergMarquardt(...), pk.Tangent() or pk.Optax(transform=...)",
                         "Wrap an optax transformation as pk.Optax(transform=..., steps=...).")  # fmt: skip
         if not stages:
             _refuse("stages is empty: nothing would be trained", "at least one optimiser", "Write stages=(pk.Auto(),).")

@@ -14,7 +14,7 @@ from pinnkit.memory import largest_that_fits, require_memory
 from pinnkit.models import LayeredModel, Model, Transformer
 from pinnkit.objective import Equations
 from pinnkit.objective.collocation import CANDIDATES, Sampling
-from pinnkit.optim import LBFGS, Optimiser, SSBroyden, Tangent
+from pinnkit.optim import LBFGS, SSBroyden, Stage, Tangent
 from pinnkit.optim.self_scaled_broyden import matrix_bytes
 from pinnkit.problem import Problem
 from pinnkit.training.recipe import Recipe
@@ -57,7 +57,7 @@ def require_memory_for(equations: Equations, model: Model, recipe: Recipe) -> No
         )
 
 
-def require_memory_of_stages(stages: Sequence[Optimiser], parameters: int, dtype: DTypeLike) -> None:
+def require_memory_of_stages(stages: Sequence[Stage], parameters: int, dtype: DTypeLike) -> None:
     """Raise UsageError where the state of an optimiser would not fit into the free memory."""
     for stage in stages:
         if isinstance(stage, LBFGS):

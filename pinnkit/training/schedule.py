@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pinnkit.objective import Objective, Parameters
-from pinnkit.optim import Optimiser
+from pinnkit.optim import Stage
 from pinnkit.settings import Setting
 
 if TYPE_CHECKING:
@@ -48,5 +48,5 @@ class Schedule(Setting, ABC):
         """
 
     @abstractmethod
-    def total_steps(self, stages: Sequence[Optimiser]) -> int:
+    def total_steps(self, stages: Sequence[Stage]) -> int:
         """Return the largest number of steps that stages take, all phases together."""

@@ -15,7 +15,7 @@ from jaxtyping import Array
 from pinnkit.models.linearised import linearise, trained_leaves
 from pinnkit.objective import AnyObjective, Parameters, PointSets
 from pinnkit.objective.collocation import Sampling
-from pinnkit.optim import Optimiser, Tangent
+from pinnkit.optim import Stage, Tangent
 from pinnkit.optim.jacobian import rows_of
 from pinnkit.optim.tangent import TangentState
 from pinnkit.optim.triangle import Triangle
@@ -47,7 +47,7 @@ def compile_solves(objective: AnyObjective, stage: Tangent) -> tuple[Init, Chunk
     return lambda params: stage.init(objective.network.dtype), solver.chunk
 
 
-def final_form(stages: Sequence[Optimiser], network: Any) -> Any:
+def final_form(stages: Sequence[Stage], network: Any) -> Any:
     """Return the parameters of a network in the form that some stages leave them in; they stay the same function."""
     return linearise(network) if any(isinstance(s, Tangent) and s.steps for s in stages) else network
 

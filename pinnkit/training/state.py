@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, PyTree
 
 from pinnkit.objective import Parameters, PointSets
-from pinnkit.optim.optimiser import OptimiserState
+from pinnkit.optim.stage import OptimiserState
 from pinnkit.weighting.weigher import States
 
 Counter: TypeAlias = np.ndarray

@@ -14,7 +14,7 @@ from pinnkit.compilation import jit_once
 from pinnkit.objective import AnyObjective, Parameters, PointSets
 from pinnkit.optim import Optimiser, stored_value
 from pinnkit.optim.loss_scaling import scale_loss
-from pinnkit.optim.optimiser import OptimiserState
+from pinnkit.optim.stage import OptimiserState
 from pinnkit.training.state import all_finite
 
 LONGEST = 500

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from pinnkit.errors import UsageError, advice, location
 from pinnkit.objective import Equations, Objective, Parameters, PointSets, SolutionNetwork
-from pinnkit.optim import Optimiser, Tangent
+from pinnkit.optim import Stage, Tangent
 from pinnkit.problem import Problem, Unknown
 from pinnkit.problem.axes import require_resolution
 from pinnkit.training.loop import Loop
@@ -52,11 +52,11 @@ class Curriculum(Schedule):
         """Return the trainer. Raises UsageError where the problem has no such parameter, or does not fit one of its values."""
         return CurriculumTrainer(objective, recipe, self, seed=seed, reached=reached)
 
-    def total_steps(self, stages: Sequence[Optimiser]) -> int:
+    def total_steps(self, stages: Sequence[Stage]) -> int:
         """Return the number of steps with the parameter's own value and with the easier ones."""
         return sum(s.steps for s in stages) + len(self.multiples) * sum(s.steps for s in self.easier(stages))
 
-    def easier(self, stages: Sequence[Optimiser]) -> tuple[Optimiser, ...]:
+    def easier(self, stages: Sequence[Stage]) -> tuple[Stage, ...]:
         """Return the stages of a training with an easier value: those of the recipe, with fewer steps."""
         # Without solves: the next phase trains the network itself, which a solve leaves where it was.
         counts = [0 if isinstance(stage, Tangent) else min(stage.steps, self.steps) for stage in stages]

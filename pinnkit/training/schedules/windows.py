@@ -16,7 +16,7 @@ import numpy as np
 from pinnkit.errors import UsageError
 from pinnkit.models.linearised import plain_part
 from pinnkit.objective import AnyObjective, Equations, FieldNetwork, Objective, Parameters
-from pinnkit.optim import Optimiser
+from pinnkit.optim import Stage
 from pinnkit.parallel.devices import replicate
 from pinnkit.training.loop import Loop
 from pinnkit.training.phase_sequence import PhaseSequence
@@ -47,7 +47,7 @@ class Windows(Schedule):
         """Return the trainer. Raises UsageError for a problem that cannot be cut."""
         return WindowTrainer(objective, recipe, self.count, seed=seed, reached=reached)
 
-    def total_steps(self, stages: Sequence[Optimiser]) -> int:
+    def total_steps(self, stages: Sequence[Stage]) -> int:
         """Return the number of steps of all windows."""
         return self.count * sum(stage.steps for stage in stages)
 
