@@ -81,7 +81,7 @@ class Network:
     options: tuple[str, ...] = ()
 
 
-DEEP = ("--stages", "adam", "--adam.steps", "1000", "--model.width", "32")
+DEEP = ("--stages", "adam", "--adam.steps", "1000", "--model.width", "32", "--model.activation", "tanh")
 SHORT = ("--stages", "ssbroyden", "--ssbroyden.steps", "3000")
 FASTER = ("--problem.c", "30", *SHORT)
 SMALL = (*SHORT, "--model.width", "20")

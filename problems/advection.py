@@ -2,8 +2,8 @@
 
 Domain t in [0, 1], x in [0, 2 pi]; u(0, x) = sin x. The initial value is met exactly. Exact:
 u = sin(x - c t).
-Expected: relative L2 error about 5e-10 in 5 s after compilation on two CPU cores. A wave that passes its own length more than
-once wants time in windows: see advection_fast.
+Expected: relative L2 error about 1e-13 in 1 s after compilation on two CPU cores. A wave that passes its own length more than
+once: see advection_fast.
 """
 
 import jax.numpy as jnp

@@ -24,7 +24,7 @@ from pinnkit.optim import Optimiser, Stage, Tangent, invalidate
 from pinnkit.parallel.devices import replicate
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Reached
-from pinnkit.training.solve import compile_solves, final_form, sampling_of_solve
+from pinnkit.training.solve import announcement, compile_solves, final_form, sampling_of_solve
 from pinnkit.training.state import BestPlace, GoodPlace, TrainState, all_finite
 from pinnkit.training.step import LONGEST, Chunk, ChunkResult, Init, compile_chunk
 from pinnkit.training.trainer import Ending, Report, Trainer
@@ -312,6 +312,9 @@ class Loop(Trainer):
         )
         if not self.over(state):
             state = self._renew(state, draw) if due and state.points is before.points else state
+            following_stage = self._stage(state)
+            if isinstance(following_stage, Tangent):
+                event += f"; {announcement(self.objective, following_stage, state.points)}"
         elif reason is not Ending.ACCURATE and (better := self.better(state)) is not state:
             event += f"; on held-out points the parameters of step {int(state.best.step)} are better: they are taken"
             state = self._with_new_optimiser(better)

@@ -66,6 +66,15 @@ def sampling_of_solve(objective: AnyObjective, stage: Tangent, sampling: Samplin
     )
 
 
+def announcement(objective: AnyObjective, stage: Tangent, points: PointSets) -> str:
+    """Return what a stage of solves is going to do and the memory that it takes, in words, before it begins."""
+    groups = objective.equations.groups
+    rows = sum(len(points[group.name].X) * len(objective.equations.terms(group)) for group in groups)
+    count = objective.network.count()
+    memory = stage.memory(count, objective.network.dtype) / 2**30
+    return f"'{stage.name}' solves {rows} residuals for {count} coefficients, in {memory:.2g} GiB"
+
+
 def split_held_out(objective: AnyObjective, points: PointSets) -> tuple[PointSets, PointSets]:
     """Split the points of each region into those of a solve, and those that are held out; rows of data are in both."""
     fit, left_out = dict(points), dict(points)
