@@ -272,7 +272,13 @@ def report(measured: Measured, on_gpu: Measured) -> str:
     lines += [*fields_table(measured), *inverse_table(measured), *networks_table(measured)]
     if on_gpu:
         devices = sorted({run["device"] for runs in on_gpu.values() for run in runs.values()})
-        lines += ["", "## On a GPU", "", f"The same command on another machine ({'; '.join(devices)}).", ""]
+        lines += [
+            "",
+            "## On a GPU",
+            "",
+            f"The same command on another machine ({'; '.join(devices)}), with recipes that had no tangent stage yet.",
+            "",
+        ]
         lines += targets_table(on_gpu)
     return "\n".join(lines) + "\n"
 
