@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from pinnkit.compilation import jit_once
 from pinnkit.models.linearised import linearise, trained_leaves
 from pinnkit.objective import AnyObjective, Parameters, PointSets
 from pinnkit.objective.collocation import Sampling
@@ -83,10 +84,10 @@ def split_held_out(objective: AnyObjective, points: PointSets) -> tuple[PointSet
         if group.region is None or len(own.X) < 2 * EVERY:
             continue
         chosen = np.arange(len(own.X)) % EVERY == EVERY - 1
-        kept, held = np.flatnonzero(~chosen), np.flatnonzero(chosen)
-        fit[group.name] = jax.tree.map(lambda a, keep=kept: a[keep], own)
-        left_out[group.name] = jax.tree.map(lambda a, keep=held: a[keep], own)
-    return fit, left_out
+        # By NumPy: each shape of such a selection would be a program of its own for JAX to compile.
+        fit[group.name] = jax.tree.map(lambda a, keep=~chosen: jnp.asarray(np.asarray(a)[keep]), own)
+        left_out[group.name] = jax.tree.map(lambda a, keep=chosen: jnp.asarray(np.asarray(a)[keep]), own)
+    return replicate((fit, left_out))
 
 
 class _Solver:
@@ -94,7 +95,7 @@ class _Solver:
 
     def __init__(self, objective: AnyObjective) -> None:
         self.objective, self.dtype = objective, objective.network.dtype
-        self._loss = jax.jit(objective.loss)
+        self._loss = jit_once(objective.loss)
         self._rows: dict[str, Callable[..., tuple[Array, Array]]] = {}
 
     def chunk(self, params: Parameters, state: TangentState, points: PointSets, count: int) -> ChunkResult:

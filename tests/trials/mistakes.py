@@ -307,7 +307,7 @@ RECIPES = {  # what stands behind `recipe =`
     "sharpness as text": ("pk.Recipe(weighting=pk.VariationalAttention(sharpness='a'))", "variational_attention.sharpness is 'a'"),
     "an unknown precision": ("pk.Recipe(precision='float8')", "precision is 'float8'"),
     "a precision that is a type": ("pk.Recipe(precision=np.float32)", "precision is <class 'numpy.float32'>"),
-    "half precision with lbfgs": ("pk.Recipe(precision='float16', stages=pk.LBFGS())", "The optimiser 'lbfgs' needs more digits than float16 has"),
+    "half precision with lbfgs": ("pk.Recipe(precision='float16', stages=pk.LBFGS())", "The stage 'lbfgs' needs more digits than float16 has"),
     "no windows": ("pk.Recipe(schedule=pk.Windows(0))", 'windows is 0'),
     "windows that are not whole": ("pk.Recipe(schedule=pk.Windows(2.5))", 'windows is 2.5'),
     "one window": ("pk.Recipe(schedule=pk.Windows(1))", 'windows is 1'),

@@ -117,7 +117,7 @@ OPTIONS = {
     '--stages auto --soap.steps 3': "'--soap.steps' sets an optimiser that is not used",
     '--stages auto --ssbroyden.stps 3': "There is no option '--ssbroyden.stps'",
     '--stages auto --auto.steps -1': 'auto.steps is -1',
-    '--stages lbfgs --precision float16': "The optimiser 'lbfgs' needs more digits than float16 has",
+    '--stages lbfgs --precision float16': "The stage 'lbfgs' needs more digits than float16 has",
     '--stages ssbroyden --model.width 200 --model.depth 3': 'The inverse Hessian of 81001 parameters takes',
     '--sampling.interior 0': 'sampling.interior is 0',
     '--sampling.interior -5': 'sampling.interior is -5',
