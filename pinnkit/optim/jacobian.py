@@ -7,7 +7,7 @@ advection problem, two cores) the rows take 4 ms, value and gradient of the loss
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -107,15 +107,7 @@ def rows_of(
         tile: Arrays of one tile.
         trained: For each array of the parameters, whether J has columns for it; None for all.
     """
-    leaves, structure = jax.tree.flatten(params)
-    chosen = [leaf for leaf, mark in zip(leaves, trained or [True] * len(leaves), strict=True) if mark]
-
-    def with_chosen(values: Sequence[Array]) -> PyTree:
-        following = iter(values)
-        marks = trained or [True] * len(leaves)
-        joined = [next(following) if m else leaf for leaf, m in zip(leaves, marks, strict=True)]
-        return jax.tree.unflatten(structure, joined)
-
+    chosen, with_chosen = partition(params, trained)
     if not block.pointwise:
         return _dense(lambda q: block.residuals(with_chosen(q), tile).reshape(-1), chosen)
 
@@ -130,6 +122,19 @@ def rows_of(
     slopes, residuals = jax.vmap(one)(tile)
     count = residuals.size
     return jnp.concatenate([leaf.reshape(count, -1) for leaf in jax.tree.leaves(slopes)], axis=1), residuals.reshape(-1)
+
+
+def partition(params: PyTree, trained: Sequence[bool] | None) -> tuple[list[Array], Callable[[Sequence[Any]], PyTree]]:
+    """Return the trained arrays of the parameters, and the function that puts others in their place."""
+    leaves, structure = jax.tree.flatten(params)
+    marks = trained or [True] * len(leaves)
+
+    def with_others(values: Sequence[Any]) -> PyTree:
+        following = iter(values)
+        joined = [next(following) if mark else leaf for leaf, mark in zip(leaves, marks, strict=True)]
+        return jax.tree.unflatten(structure, joined)
+
+    return [leaf for leaf, mark in zip(leaves, marks, strict=True) if mark], with_others
 
 
 def _dense(residuals: Callable[[PyTree], Float[Array, " rows"]], params: PyTree) -> tuple[Rows, Float[Array, " rows"]]:

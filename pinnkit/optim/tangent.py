@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from pinnkit.optim.stage import OptimiserState, Stage
 
@@ -18,13 +18,10 @@ MATRICES = 14
 class TangentState(NamedTuple):
     """The state between solves.
 
-    value, held_out: the loss on the points of the solve and on points left out of it. damping: mu over the Frobenius norm of J.
-    stalled: whether another solve would not help. evaluations: number of solves of the damped problem so far.
+    damping: that of the last solve, over the Frobenius norm of J; 0 where none has been taken.
+    stalled: whether another solve would not help.
     """
 
-    count: Int[Array, ""]  # type: ignore[assignment]  # the name that optax gives it, and tuple has a method so named
-    value: Float[Array, ""]
-    held_out: Float[Array, ""]
     damping: Float[Array, ""]
     stalled: Bool[Array, ""]
 
@@ -64,6 +61,4 @@ class Tangent(Stage):
 
     def init(self, dtype: jnp.dtype) -> TangentState:
         """Return the state before the first solve."""
-        infinite = jnp.asarray(jnp.inf, dtype)
-        no = jnp.asarray(False)
-        return TangentState(jnp.asarray(0, jnp.int32), infinite, infinite, jnp.zeros((), dtype), no)
+        return TangentState(jnp.zeros((), dtype), jnp.asarray(False))

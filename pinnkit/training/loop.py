@@ -145,10 +145,8 @@ class Loop(Trainer):
         zero: dict[str, Any] = dict.fromkeys(counters, np.asarray(0))
         zero |= {"fresh_loss": np.asarray(np.inf), "over": np.asarray(False), "stage": np.asarray(stage)}
         clock = dict.fromkeys(("seconds", "compile_seconds"), np.asarray(0.0))
-        params = replicate(self.initial_parameters)
-        params = replicate(_in_form_of(self.recipe.stages[: stage + 1], params))
-        sampled = self._sampler(self.recipe.stages[stage]).init(self._key(0), self.history)
-        weighting, points = replicate(self.weigher.init(params, replicate(sampled)))
+        params = replicate(_in_form_of(self.recipe.stages[: stage + 1], self.initial_parameters))
+        weighting, points = self._sample_evenly(self.recipe.stages[stage], params, 0)
         good = GoodPlace(params, points, weighting, zero["step"], zero["stage_step"], np.asarray(np.inf))
         best = BestPlace(params, zero["step"], np.asarray(np.inf))
         return TrainState(params, (), points, weighting, good, best, **zero, **clock)
@@ -209,8 +207,7 @@ class Loop(Trainer):
         if not _have_same_shapes(jax.eval_shape(self._program(state).init, state.params), state.optimiser):
             state = self._with_new_optimiser(state)
         if another_sampling:
-            points = replicate(self._sampler(stage).init(self._key(step), self.history))
-            weighting, points = replicate(self.weigher.init(state.params, points))
+            weighting, points = self._sample_evenly(stage, state.params, step)
             state = replace(state, points=points, weighting=weighting).with_counters(drawn=step).with_good_place(np.inf)
         elif over and step:
             # A run that ended at this step did not resample any more; one with more steps from the start would have done so here.
@@ -227,8 +224,7 @@ class Loop(Trainer):
     def _back_in_stage(self, state: TrainState, stage: int, stage_step: int) -> TrainState:
         """Return the state in an earlier stage, of which so many steps are done: the network is no longer linearised."""
         params = replicate({**state.params, "network": plain_part(state.params["network"])})
-        points = self._sampler(self.recipe.stages[stage]).init(self._key(int(state.step)), self.history)
-        weighting, points = replicate(self.weigher.init(params, replicate(points)))
+        weighting, points = self._sample_evenly(self.recipe.stages[stage], params, int(state.step))
         best = BestPlace(params, state.step, np.asarray(np.inf))
         freed = replace(state, params=params, points=points, weighting=weighting, best=best).with_counters(
             stage=stage,
@@ -428,6 +424,12 @@ class Loop(Trainer):
         if loss < PROGRESS * lowest:
             return state.with_counters(fresh_loss=loss, without_progress=0)
         return state.with_counters(without_progress=int(state.without_progress) + 1)
+
+    def _sample_evenly(self, stage: Stage, params: Parameters, step: int) -> StatesAndPoints:
+        """Return new states of the weightings, and evenly distributed points of a stage with their weights."""
+        points = replicate(self._sampler(stage).init(self._key(step), self.history))
+        weighted: StatesAndPoints = replicate(self.weigher.init(params, points))
+        return weighted
 
     def _resample(self, state: TrainState, key: Key[Array, ""], due: tuple[bool, ...]) -> StatesAndPoints:
         """Return the weightings' states, and new points with their weights."""

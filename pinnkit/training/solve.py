@@ -17,7 +17,7 @@ from pinnkit.models.linearised import linearise, trained_leaves
 from pinnkit.objective import AnyObjective, Parameters, PointSets
 from pinnkit.objective.collocation import Sampling
 from pinnkit.optim import Stage, Tangent
-from pinnkit.optim.jacobian import rows_of
+from pinnkit.optim.jacobian import partition, rows_of
 from pinnkit.optim.tangent import TangentState
 from pinnkit.optim.triangle import Triangle
 from pinnkit.parallel.devices import replicate
@@ -106,18 +106,18 @@ class _Solver:
             self._loss(params, fit), self._loss(params, left_out)
             self._triangle(params, fit, warm_up=True)
         while number < count and not failed and not done:
-            losses[number] = self._loss(params, fit)
-            params, state = self._solve(params, state, fit, left_out)
+            losses[number] = before = float(self._loss(params, fit))
+            params, state = self._solve(params, before, fit, left_out)
             failed, done = not np.isfinite(losses[number]), bool(state.stalled)
             number += not failed
         flags = jnp.asarray(failed), jnp.asarray(done)
         return ChunkResult(params, state, jnp.asarray(number), jnp.asarray(losses), *flags, params)
 
     def _solve(
-        self, params: Parameters, state: TangentState, fit: PointSets, left_out: PointSets
+        self, params: Parameters, before: float, fit: PointSets, left_out: PointSets
     ) -> tuple[Parameters, TangentState]:
-        """Solve once, and take what lowers the loss on the held-out points most, if anything does."""
-        before, lowest = float(self._loss(params, fit)), float(self._loss(params, left_out))
+        """Solve once, from the loss `before`, and take what lowers the loss on the held-out points most, if anything does."""
+        lowest = float(self._loss(params, left_out))
         triangle = self._triangle(params, fit)
         eps = float(jnp.finfo(self.dtype).eps)
         best, damping, promised, unit = params, 0.0, before, triangle.norm()
@@ -132,14 +132,11 @@ class _Solver:
                 break
         after = float(self._loss(best, fit))
         over = damping == 0 or after > ENOUGH * before or after < LINEAR * promised
-        numbers = [jnp.asarray(x, self.dtype) for x in (after, lowest, damping)]
-        new_state = TangentState(state.count + 1, numbers[0], numbers[1], numbers[2], jnp.asarray(over))
-        return best, replicate(new_state)
+        return best, replicate(TangentState(jnp.asarray(damping, self.dtype), jnp.asarray(over)))
 
     def _triangle(self, params: Parameters, points: PointSets, *, warm_up: bool = False) -> Triangle:
         """Return the triangular factor of all rows of J; for a warm-up of a few of each group."""
-        marks = trained_leaves(params)
-        columns = sum(leaf.size for leaf, trained in zip(jax.tree.leaves(params), marks, strict=True) if trained)
+        columns = sum(leaf.size for leaf in partition(params, trained_leaves(params))[0])
         blocks = self.objective.residual_vector(points).blocks
         # Terms of a point: the residuals of one tile, of which only the shape is asked for.
         terms = [jax.eval_shape(b.residuals, params, jax.tree.map(lambda a: a[0], b.tiles)).shape[1] for b in blocks]
@@ -175,10 +172,7 @@ class _Solver:
 
 def _moved(params: Parameters, d: Array) -> Parameters:
     """Return the parameters with d added to the trained ones."""
-    leaves, structure = jax.tree.flatten(params)
-    moved, at = [], 0
-    for leaf, trained in zip(leaves, trained_leaves(params), strict=True):
-        change = np.asarray(d[at : at + leaf.size]).reshape(leaf.shape) if trained else 0.0
-        moved.append(np.asarray(leaf) + change if trained else leaf)
-        at += leaf.size if trained else 0
-    return jax.tree.unflatten(structure, moved)
+    trained, with_others = partition(params, trained_leaves(params))
+    changes = np.split(np.asarray(d), np.cumsum([leaf.size for leaf in trained])[:-1])
+    moved = [np.asarray(a) + change.reshape(a.shape) for a, change in zip(trained, changes, strict=True)]
+    return with_others([jnp.asarray(a) for a in moved])

@@ -93,7 +93,7 @@ def test_a_solve_that_does_not_help_is_not_taken():
     assert run.trainer.held_out_loss(ends[-1].state.params) <= 1.5 * run.trainer.held_out_loss(ends[0].state.params)
 
 
-def test_too_few_points_are_noticed_on_the_held_out_ones(monkeypatch):
+def test_too_few_points_are_noticed_on_the_held_out_ones():
     # With fewer residuals than coefficients the loss on the points of the solve says nothing.
     run, reports = trained(Decay(), replace(RECIPE, stages=(pk.SSBroyden(steps=20), pk.Tangent(rows=1.5))))
     before, after = (run.trainer.held_out_loss(r.state.params) for r in (reports[-2], reports[-1]))
