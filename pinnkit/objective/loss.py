@@ -132,7 +132,7 @@ class Objective(Generic[E, N]):
 
     def residual_vector(self, points: PointSets) -> ResidualVector:
         """The vector rho of all sqrt(w_i v_i / n_i) r_i as a function of the parameters; the loss is ||rho||^2."""
-        return ResidualVector(tuple(self._block(group, points[group.name]) for group in self.equations.groups))
+        return ResidualVector(tuple(self.block(group, points[group.name]) for group in self.equations.groups))
 
     def interior_energy(self, params: Parameters, points: Points) -> Float[Array, " points"]:
         """Weighted sum of squared interior residuals per point, which residual-driven sampling follows."""
@@ -177,7 +177,7 @@ class Objective(Generic[E, N]):
         squares = self._group_term_losses(group, params, points, shares)
         return sum((self.weights[t] * s for t, s in squares.items()), start=jnp.zeros((), self.network.dtype))
 
-    def _block(self, group: Group, points: Points) -> Block:
+    def block(self, group: Group, points: Points) -> Block:
         """The weighted residuals of a group, in the tiles in which its loss is accumulated."""
         tiles = split_into_tiles(points, self.tile_rows.get(group.name))
 

@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float
 
 from pinnkit.optim.stage import OptimiserState, Stage
 
-MATRICES = 14
-"""Memory of a solve, in matrices of P by P: the triangle, a panel of 3 P rows, both joined, and the copies of LAPACK."""
+MATRICES = 16
+"""Memory of a solve, in matrices of P by P: the triangle, a panel of 5 P rows, both joined, and the copies of LAPACK."""
 
 
 class TangentState(NamedTuple):
@@ -38,8 +38,8 @@ class Tangent(Stage):
     wants_residuals: ClassVar[bool] = True
     steps: int = 3
     """Maximum number of solves."""
-    rows: float = 6.0
-    """Number of residuals per parameter, a seventh of which are held out."""
+    rows: float = 4.0
+    """Number of residuals per parameter of a solve, before points are added where it needs more."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

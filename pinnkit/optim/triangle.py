@@ -8,8 +8,9 @@ J. Sci. Comput. 34, A206 (2012). J^T J instead would lose half of the digits: si
 
 from __future__ import annotations
 
-from functools import cache
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from jax.stages import Compiled
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-PANEL = 3
+PANEL = 5
 """Largest number of rows of a panel, per column. Each panel costs P rows more than it has."""
 
 Vector = Float[Array, " columns"]
@@ -45,13 +46,16 @@ class Triangle:
     """
 
     def __init__(self, columns: int, rows: int, dtype: DTypeLike) -> None:
-        self.columns = columns
+        self.columns, self._dtype = columns, jnp.dtype(dtype)
         panels = max(1, round(rows / (PANEL * columns)))
-        self._panel = -(-rows // panels)
+        # At least P + 1, the number of rows of the factor.
+        self._panel = max(-(-rows // panels), columns + 1)
         self._device = jax.devices()[0]
-        self._factor = jax.device_put(jnp.zeros((columns + 1, columns + 1), dtype), self._device)
+        self._factor: Factor | None = None
         self._waiting: list[Array] = []
-        self._add, self._solve = _compile(columns, self._panel, jnp.dtype(dtype))
+        # Compiled here, not where they are called first, since that is where training is timed.
+        _factorisation(self._panel, columns, self._dtype)
+        self._solve = _solution(columns, self._dtype)
 
     def add(self, rows: Float[Array, "rows columns"], residuals: Float[Array, " rows"]) -> None:
         """Add rows of J with their residuals."""
@@ -59,39 +63,49 @@ class Triangle:
         self._waiting.append(jax.device_put(with_residuals, self._device))
         while sum(len(part) for part in self._waiting) >= self._panel:
             joined = jnp.concatenate(self._waiting)
-            self._factor = self._add(self._factor, joined[: self._panel])
+            self._factorise(joined[: self._panel])
             self._waiting = [joined[self._panel :]]
 
     def norm(self) -> Scalar:
         """Return the Frobenius norm of J."""
-        self._finish()
-        return jnp.linalg.norm(self._factor[:, : self.columns])
+        return jnp.linalg.norm(self._finished()[:, : self.columns])
 
     def solve(self, mu: Scalar) -> Solution:
         """Return the d that minimises ||r + J d||^2 + mu^2 ||d||^2."""
-        self._finish()
-        return self._solve(self._factor, jax.device_put(mu, self._device))
+        solution: Solution = self._solve(self._finished(), jax.device_put(mu, self._device))
+        return solution
 
-    def _finish(self) -> None:
-        """Factorise the rows of the last panel, filled up with zeros: one shape, one program."""
-        if waiting := sum(len(part) for part in self._waiting):
-            last = jnp.concatenate(self._waiting)
-            self._factor = self._add(self._factor, jnp.pad(last, ((0, self._panel - waiting), (0, 0))))
+    def _finished(self) -> Factor:
+        """Return the factor of all rows; those of the last panel are filled up with zeros to one of two sizes."""
+        if (waiting := sum(len(part) for part in self._waiting)) or self._factor is None:
+            size = self.columns + 1 if self._factor is not None and waiting <= self.columns + 1 else self._panel
+            last = jnp.concatenate([*self._waiting, jnp.zeros((size - waiting, self.columns + 1), self._dtype)])
+            self._factorise(last)
             self._waiting = []
+        assert self._factor is not None
+        return self._factor
+
+    def _factorise(self, panel: Float[Array, "rows size"]) -> None:
+        """Replace the factor by that of its rows and those of a panel."""
+        matrix = panel if self._factor is None else jnp.concatenate([self._factor, panel])
+        self._factor = _factorisation(len(matrix), self.columns, self._dtype)(matrix)
 
 
 @cache
-def _compile(columns: int, panel: int, dtype: jnp.dtype) -> tuple[Compiled, Compiled]:
-    """Compile the two programs of a `Triangle`, without running them: they may take seconds."""
+def _factorisation(rows: int, columns: int, dtype: jnp.dtype) -> Compiled:
+    """Compile the factorisation of a matrix [J r], without running it."""
+    return _compile(partial(jnp.linalg.qr, mode="r"), (rows, columns + 1), dtype=dtype)
+
+
+@cache
+def _solution(columns: int, dtype: jnp.dtype) -> Compiled:
+    """Compile the solution from a factor, without running it."""
+    return _compile(_solve, (columns + 1, columns + 1), (), dtype=dtype)
+
+
+def _compile(function: Callable[..., Any], *shapes: tuple[int, ...], dtype: jnp.dtype) -> Compiled:
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    factor = jax.ShapeDtypeStruct((columns + 1, columns + 1), dtype, sharding=device)
-    rows = jax.ShapeDtypeStruct((panel, columns + 1), dtype, sharding=device)
-    mu = jax.ShapeDtypeStruct((), dtype, sharding=device)
-    return jax.jit(_add).lower(factor, rows).compile(), jax.jit(_solve).lower(factor, mu).compile()
-
-
-def _add(factor: Factor, rows: Float[Array, "rows size"]) -> Factor:
-    return jnp.linalg.qr(jnp.concatenate([factor, rows]), mode="r")
+    return jax.jit(function).lower(*[jax.ShapeDtypeStruct(s, dtype, sharding=device) for s in shapes]).compile()
 
 
 def _solve(factor: Factor, mu: Scalar) -> Solution:

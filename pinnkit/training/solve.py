@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from pinnkit.compilation import jit_once
 from pinnkit.models.linearised import linearise, trained_leaves
 from pinnkit.objective import AnyObjective, Parameters, PointSets
 from pinnkit.objective.collocation import Sampling
 from pinnkit.optim import Stage, Tangent
-from pinnkit.optim.jacobian import partition, rows_of
+from pinnkit.optim.jacobian import partition
 from pinnkit.optim.tangent import TangentState
 from pinnkit.optim.triangle import Triangle
 from pinnkit.parallel.devices import replicate
-from pinnkit.parallel.residual_blocks import Block, map_over_blocks
+from pinnkit.training.solve_points import SAMPLED, GroupResiduals, SampledGroup, share_points
 from pinnkit.training.step import LONGEST, Chunk, ChunkResult, Init
 
-EVERY = 7
-"""One of so many points is held out. Odd, since every second point of a Sobol sequence lies in the same half of the domain."""
 SIDE = 10
 """One point of each condition for so many interior points, but at least as many as the recipe has."""
 LEAST = 0.5
@@ -38,8 +35,12 @@ LINEAR = 4.0
 """A loss within this factor of what the linear model promised is not reduced by another solve."""
 ENOUGH = 0.5
 """A solve that leaves more than this part of the loss is the last one."""
-ROWS_AT_ONCE = 64 * 1024**2
-"""Size [bytes] of the rows of J that are computed by one call."""
+ROUNDS = 3
+"""Largest number of times that points are added to a solve."""
+EXCESS = 3.0
+"""Points are added where the linear model leaves so many times more on those that it has not seen."""
+VISIBLE = 0.1
+"""But only where that is at least this part of the loss on the held-out points, which may be what the linear model neglects."""
 
 
 def compile_solves(objective: AnyObjective, stage: Tangent) -> tuple[Init, Chunk]:
@@ -56,38 +57,34 @@ def final_form(stages: Sequence[Stage], network: Any) -> Any:
 def sampling_of_solve(objective: AnyObjective, stage: Tangent, sampling: Sampling) -> Sampling:
     """Return the sampling of a stage of solves: enough points for the number of parameters, dense where the residual is large."""
     equations = objective.equations
-    interior = math.ceil(stage.rows * objective.network.count() / len(equations.terms(equations.interior)))
-    side = math.ceil(interior / SIDE)
+    interior = stage.rows * objective.network.count() / len(equations.terms(equations.interior))
+    side = interior / SIDE
     return replace(
         sampling,
-        interior=interior,
-        initial=max(sampling.initial, side),
-        boundary=max(sampling.boundary, side),
+        interior=math.ceil(SAMPLED * interior),
+        initial=math.ceil(SAMPLED * max(sampling.initial, side)),
+        boundary=math.ceil(SAMPLED * max(sampling.boundary, side)),
         method="rad" if sampling.method == "r3" else sampling.method,
     )
 
 
 def announcement(objective: AnyObjective, stage: Tangent, points: PointSets) -> str:
     """Return what a stage of solves is going to do and the memory that it takes, in words, before it begins."""
-    groups = objective.equations.groups
-    rows = sum(len(points[group.name].X) * len(objective.equations.terms(group)) for group in groups)
+    shares = {group.name: share_points(len(points[group.name].X), group) for group in objective.equations.groups}
+    rows = sum(len(shares[g.name].fit) * len(objective.equations.terms(g)) for g in objective.equations.groups)
     count = objective.network.count()
     memory = stage.memory(count, objective.network.dtype) / 2**30
     return f"'{stage.name}' solves {rows} residuals for {count} coefficients, in {memory:.2g} GiB"
 
 
-def split_held_out(objective: AnyObjective, points: PointSets) -> tuple[PointSets, PointSets]:
-    """Split the points of each region into those of a solve, and those that are held out; rows of data are in both."""
-    fit, left_out = dict(points), dict(points)
-    for group in objective.equations.groups:
-        own = points[group.name]
-        if group.region is None or len(own.X) < 2 * EVERY:
-            continue
-        chosen = np.arange(len(own.X)) % EVERY == EVERY - 1
-        # By NumPy: each shape of such a selection would be a program of its own for JAX to compile.
-        fit[group.name] = jax.tree.map(lambda a, keep=~chosen: jnp.asarray(np.asarray(a)[keep]), own)
-        left_out[group.name] = jax.tree.map(lambda a, keep=chosen: jnp.asarray(np.asarray(a)[keep]), own)
-    return replicate((fit, left_out))
+class _Trial(NamedTuple):
+    """A solution d of the linear model, the parameters that it leads to, and their loss on the held-out points."""
+
+    d: Array
+    params: Parameters
+    damping: float
+    promised: float
+    held_out: float
 
 
 class _Solver:
@@ -95,79 +92,100 @@ class _Solver:
 
     def __init__(self, objective: AnyObjective) -> None:
         self.objective, self.dtype = objective, objective.network.dtype
-        self._loss = jit_once(objective.loss)
-        self._rows: dict[str, Callable[..., tuple[Array, Array]]] = {}
+        self._residuals = {g.name: GroupResiduals(objective, g) for g in objective.equations.groups}
 
     def chunk(self, params: Parameters, state: TangentState, points: PointSets, count: int) -> ChunkResult:
         """Take solves, at most `count`; none compiles the programs."""
         losses, number, failed, done = np.full(LONGEST, np.nan), 0, False, False
-        fit, left_out = split_held_out(self.objective, points)
+        groups = [SampledGroup(self._residuals[name], points[name], _columns(params)) for name in self._residuals]
         if count == 0:
-            self._loss(params, fit), self._loss(params, left_out)
-            self._triangle(params, fit, warm_up=True)
+            self._warm_up(params, groups)
         while number < count and not failed and not done:
-            losses[number] = before = float(self._loss(params, fit))
-            params, state = self._solve(params, before, fit, left_out)
+            losses[number] = before = self._loss(groups, params, "fit")
+            params, state = self._solve(groups, params, before)
             failed, done = not np.isfinite(losses[number]), bool(state.stalled)
             number += not failed
         flags = jnp.asarray(failed), jnp.asarray(done)
         return ChunkResult(params, state, jnp.asarray(number), jnp.asarray(losses), *flags, params)
 
     def _solve(
-        self, params: Parameters, before: float, fit: PointSets, left_out: PointSets
+        self, groups: Sequence[SampledGroup], params: Parameters, before: float
     ) -> tuple[Parameters, TangentState]:
         """Solve once, from the loss `before`, and take what lowers the loss on the held-out points most, if anything does."""
-        lowest = float(self._loss(params, left_out))
-        triangle = self._triangle(params, fit)
-        eps = float(jnp.finfo(self.dtype).eps)
-        best, damping, promised, unit = params, 0.0, before, triangle.norm()
-        for k in range(TRIALS):
-            relative = LEAST * eps * GROWTH**k
-            solution = triangle.solve(relative * unit)
-            trial = replicate(_moved(params, solution.d))
-            held_out, promised = float(self._loss(trial, left_out)), min(promised, float(solution.squares))
-            if held_out < lowest:
-                best, lowest, damping = trial, held_out, relative
-            elif damping > 0:
+        lowest = self._loss(groups, params, "held_out")
+        columns = _columns(params)
+        triangle = Triangle(columns, sum(len(g.shares.fit) * g.residuals.terms for g in groups), self.dtype)
+        for group in groups:
+            for J, rho in group.rows(params, group.shares.fit):
+                triangle.add(J, rho)
+        trial = self._trial(triangle, groups, params, LEAST)
+        for k in range(ROUNDS):
+            if not self._add_points(triangle, groups, params, trial, np.random.default_rng(k)):
                 break
-        after = float(self._loss(best, fit))
-        over = damping == 0 or after > ENOUGH * before or after < LINEAR * promised
+            trial = self._trial(triangle, groups, params, LEAST)
+        for k in range(1, TRIALS):
+            another = self._trial(triangle, groups, params, LEAST * GROWTH**k)
+            if not trial.held_out <= another.held_out:
+                trial = another
+            elif trial.held_out < lowest:
+                break
+        taken = trial.held_out < lowest
+        best = trial.params if taken else params
+        after = self._loss(groups, best, "fit")
+        over = not taken or after > ENOUGH * before or after < LINEAR * trial.promised
+        damping = trial.damping if taken else 0.0
         return best, replicate(TangentState(jnp.asarray(damping, self.dtype), jnp.asarray(over)))
 
-    def _triangle(self, params: Parameters, points: PointSets, *, warm_up: bool = False) -> Triangle:
-        """Return the triangular factor of all rows of J; for a warm-up of a few of each group."""
-        columns = sum(leaf.size for leaf in partition(params, trained_leaves(params))[0])
-        blocks = self.objective.residual_vector(points).blocks
-        # Terms of a point: the residuals of one tile, of which only the shape is asked for.
-        terms = [jax.eval_shape(b.residuals, params, jax.tree.map(lambda a: a[0], b.tiles)).shape[1] for b in blocks]
-        rows = sum(math.prod(b.shape) * t for b, t in zip(blocks, terms, strict=True))
-        triangle = Triangle(columns, rows, self.dtype)
-        for group, block, count in zip(self.objective.equations.groups, blocks, terms, strict=True):
-            tiles, points_per_tile = block.shape
-            per_tile = points_per_tile * count
-            fitting = ROWS_AT_ONCE // (columns * per_tile * self.dtype.itemsize)
-            # An even number: each of two cores gets its share.
-            together = min(tiles, max(fitting // 2, 1) * 2) if block.pointwise else tiles
-            for begin in range(0, tiles, together)[: 1 if warm_up else None]:
-                # The last call overlaps the one before: one shape, one program.
-                start = min(begin, tiles - together)
-                J, rho = self._rows_of(group.name, block, params, start, together)
-                known = (begin - start) * per_tile
-                triangle.add(J[known:], rho[known:])
-        return triangle
+    def _trial(self, triangle: Triangle, groups: Sequence[SampledGroup], params: Parameters, multiple: float) -> _Trial:
+        """Return the solution whose damping is a multiple of eps times the norm of J."""
+        damping = multiple * float(jnp.finfo(self.dtype).eps)
+        solution = triangle.solve(damping * triangle.norm())
+        moved = replicate(_moved(params, solution.d))
+        return _Trial(solution.d, moved, damping, float(solution.squares), self._loss(groups, moved, "held_out"))
 
-    def _rows_of(self, name: str, block: Block, params: Parameters, start: int, count: int) -> tuple[Array, Array]:
-        """Return the rows of J, and the residuals, of some tiles of a block."""
-        # One compiled function per group, made of the first block: later ones differ in their arrays alone.
-        if name not in self._rows:
-            marks = trained_leaves(params)
+    def _add_points(
+        self,
+        triangle: Triangle,
+        groups: Sequence[SampledGroup],
+        params: Parameters,
+        trial: _Trial,
+        rng: np.random.Generator,
+    ) -> bool:
+        """Add points to those of a solve where its linear model is worse on others; return whether there were any."""
+        direction, added = replicate(_moved(jax.tree.map(jnp.zeros_like, params), trial.d)), False
+        for group in groups:
+            if not len(group.shares.reserve):
+                continue
+            seen, unseen = (
+                group.squares(params, direction, points) for points in (group.shares.fit, group.shares.reserve)
+            )
+            if not np.mean(unseen) > max(EXCESS * np.mean(seen), VISIBLE * trial.held_out):
+                continue
+            # Gumbel top-k: a sample without replacement whose probability is proportional to the squared residual.
+            score = np.log(np.maximum(unseen, np.finfo(unseen.dtype).tiny)) + rng.gumbel(size=len(unseen))
+            chosen = group.shares.reserve[np.argsort(-score)[: group.piece]]
+            for J, rho in group.rows(params, chosen):
+                triangle.add(J, rho)
+            added = True
+        return added
 
-            def compute(params: Parameters, tiles: list[Array]) -> tuple[Array, Array]:
-                ((J, rho),) = map_over_blocks((block,), lambda b, p, t: rows_of(b, p, t, marks), params, [tiles])
-                return J.reshape(-1, J.shape[-1]), rho.reshape(-1)
+    def _loss(self, groups: Sequence[SampledGroup], params: Parameters, share: Literal["fit", "held_out"]) -> float:
+        """Return the loss on the points of a solve, or on those that are held out of it."""
+        zero = replicate(jax.tree.map(jnp.zeros_like, params))
+        return float(sum(np.mean(g.squares(params, zero, getattr(g.shares, share))) for g in groups))
 
-            self._rows[name] = jax.jit(compute)
-        return self._rows[name](params, jax.tree.map(lambda a: a[start : start + count], block.tiles))
+    def _warm_up(self, params: Parameters, groups: Sequence[SampledGroup]) -> None:
+        """Compile all programs."""
+        self._loss(groups, params, "fit")
+        triangle = Triangle(_columns(params), sum(len(g.shares.fit) * g.residuals.terms for g in groups), self.dtype)
+        for group in groups:
+            for J, rho in group.rows(params, group.shares.fit[: group.piece]):
+                triangle.add(J, rho)
+
+
+def _columns(params: Parameters) -> int:
+    """Return the number of trained parameters."""
+    return sum(leaf.size for leaf in partition(params, trained_leaves(params))[0])
 
 
 def _moved(params: Parameters, d: Array) -> Parameters:

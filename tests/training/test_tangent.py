@@ -18,7 +18,8 @@ from pinnkit.optim.jacobian import jacobian, rows_of
 from pinnkit.optim.tangent import Tangent
 from pinnkit.parallel.residual_blocks import map_over_blocks
 from pinnkit.runs.run import Run
-from pinnkit.training.solve import compile_solves, sampling_of_solve, split_held_out
+from pinnkit.training.solve import compile_solves, sampling_of_solve
+from pinnkit.training.solve_points import GroupResiduals, SampledGroup, share_points
 
 POINTS = pk.Sampling(interior=64, boundary=1, redraw=50)
 RECIPE = pk.Recipe(stages=(pk.SSBroyden(steps=120), pk.Tangent()), sampling=POINTS)
@@ -124,16 +125,26 @@ def test_rows_have_columns_for_the_trained_parameters_alone():
     assert np.allclose(rows, expected, rtol=1e-9, atol=1e-12)
 
 
+def chosen(points, share):
+    """The points of all groups in one share: "fit", "reserve" or "held_out"."""
+    own = {name: getattr(share_points(len(p.X), group_of(name)), share) for name, p in points.items()}
+    return {name: jax.tree.map(lambda a, at=own[name]: a[at], p) for name, p in points.items()}
+
+
+def group_of(name):
+    return next(g for g in objective(Rod()).equations.groups if g.name == name)
+
+
 def test_the_first_step_is_the_minimum_of_the_linear_model():
     # Against a dense least-squares solution by NumPy, for a linear equation.
     found = objective(Rod(), SMALL)
     params = random_parameters(found.network)
     linear = {**params, "network": linearise(params["network"])}
-    stage = Tangent(rows=12)
+    stage = Tangent(rows=10)
     points = point_sampler(found, sampling_of_solve(found, stage, pk.Sampling())).init(jax.random.key(0))
     init, chunk = compile_solves(found, stage)
     result = chunk(linear, init(linear), points, 1)
-    fit, _ = split_held_out(found, points)
+    fit = chosen(points, "fit")
     J, rho = jacobian(found.residual_vector(fit).blocks, params)
     squares = np.linalg.lstsq(np.asarray(J), -np.asarray(rho), rcond=1e-15)[1]
     loss = float(found.loss(result.params, fit))
@@ -142,33 +153,86 @@ def test_the_first_step_is_the_minimum_of_the_linear_model():
     assert loss < 3 * max(least, 1e-25)
 
 
-def test_held_out_points_are_no_points_of_the_solve():
-    found = objective(Rod())
-    points = point_sampler(found, pk.Sampling(interior=70, initial=21, boundary=8)).init(jax.random.key(0))
-    fit, left_out = split_held_out(found, points)
-    for group in found.equations.groups:
-        both = np.concatenate([fit[group.name].X, left_out[group.name].X])
-        assert len(fit[group.name].X) > 4 * len(left_out[group.name].X) > 0 or len(points[group.name].X) < 14
-        if len(points[group.name].X) >= 14:
-            assert np.array_equal(np.unique(both, axis=0), np.unique(points[group.name].X, axis=0))
-            assert len(both) == len(points[group.name].X)
+@pytest.mark.parametrize("count", [70, 71, 76, 20])
+def test_each_point_has_one_share(count):
+    shares = share_points(count, group_of("interior"))
+    assert np.array_equal(np.sort(np.concatenate(shares)), np.arange(count))
+    assert min(len(share) for share in shares) >= 2
 
 
-def test_held_out_points_lie_everywhere():
+def test_few_points_are_all_solved_for():
+    every = np.arange(13)
+    fit, reserve, held_out = share_points(13, group_of("interior"))
+    assert np.array_equal(fit, every) and np.array_equal(held_out, every) and not len(reserve)
+
+
+@pytest.mark.parametrize("share", ["fit", "reserve", "held_out"])
+def test_each_share_lies_everywhere(share):
     found = objective(Rod())
     points = point_sampler(found, pk.Sampling(interior=700)).init(jax.random.key(0))
-    left_out = np.asarray(split_held_out(found, points)[1]["interior"].X)
-    for column in left_out.T:  # each eighth of an axis has its share
+    own = np.asarray(chosen(points, share)["interior"].X)
+    for column in own.T:  # each eighth of an axis has its part
         counts = np.histogram(column, bins=8, range=(0, 1))[0]
-        assert counts.min() > 0.6 * len(left_out) / 8
+        assert counts.min() > 0.6 * len(own) / 8
+
+
+def test_squares_and_rows_of_any_points_are_those_of_the_loss():
+    found = objective(Rod(), SMALL)
+    params, other = (random_parameters(found.network, seed) for seed in (0, 1))
+    points = point_sampler(found, pk.Sampling(interior=70, initial=21, boundary=28)).init(jax.random.key(0))
+    columns = ravel_pytree(params)[0].size
+    groups = [SampledGroup(GroupResiduals(found, g), points[g.name], columns) for g in found.equations.groups]
+    zero = jax.tree.map(jnp.zeros_like, params)
+    loss = sum(np.mean(g.squares(params, zero, g.shares.fit)) for g in groups)
+    assert np.isclose(loss, float(found.loss(params, chosen(points, "fit"))), rtol=1e-12)
+    rows = [piece for g in groups for piece in g.rows(params, g.shares.fit)]
+    J, rho = (np.concatenate([piece[i] for piece in rows]) for i in (0, 1))
+    assert np.isclose(np.sum(rho**2), loss, rtol=1e-12)
+    # The linear model along a direction, by products with these rows.
+    d = ravel_pytree(other)[0]
+    model = sum(np.mean(g.squares(params, other, g.shares.fit)) for g in groups)
+    assert np.isclose(np.sum((rho + J @ d) ** 2), model, rtol=1e-9)
+
+
+class Layer(pk.Problem):
+    """e u_xx + u_x = 0: a layer of width e at x = 0."""
+
+    e: float = 0.01
+
+    domain = pk.Box(x=(0.0, 1.0))
+
+    @pk.interior
+    def flow(self, u_x, u_xx):
+        return self.e * u_xx + u_x
+
+    @pk.boundary("x", hard=True)
+    def ends(self, u, x):
+        return u - x
+
+    def exact(self, x):
+        return -jnp.expm1(-x / self.e) / -jnp.expm1(-1.0 / self.e)
+
+
+def test_points_are_added_where_those_of_a_solve_are_too_few(monkeypatch):
+    # Hardly more residuals than coefficients: they say little about the tangent functions between the points.
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=200), pk.Tangent(rows=1.5, steps=1)), sampling=POINTS)
+
+    def held_out_loss():
+        run, reports = trained(Layer(), recipe, seed=1, model=pk.MLP(width=20, depth=2))
+        return run.trainer.held_out_loss(reports[-1].state.params)
+
+    refined = held_out_loss()
+    monkeypatch.setattr("pinnkit.training.solve.ROUNDS", 0)
+    assert refined < 0.01 * held_out_loss()
 
 
 def test_the_number_of_points_follows_from_that_of_the_parameters():
     small, large = (objective(Rod(), pk.MLP(width=w, depth=2)) for w in (5, 20))
     sampling = pk.Sampling(interior=100, initial=50, boundary=500)
     few, many = (sampling_of_solve(o, Tangent(), sampling) for o in (small, large))
-    assert few.interior == 6 * small.network.count() and many.interior == 6 * large.network.count()
-    assert (many.initial, many.boundary) == (-(-many.interior // 10), 500)
+    assert few.interior == 14 * small.network.count() and many.interior == 14 * large.network.count()
+    # Two of seven sampled points are those of a solve.
+    assert (many.initial, many.boundary) == (-(-many.interior // 10), 1750)
 
 
 def test_tangent_is_the_last_stage():

@@ -1,0 +1,122 @@
+"""Points of a solve: how those of a group of conditions are shared out, and rows of J and squared residuals at any of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from pinnkit.compilation import jit_once
+from pinnkit.fields import Points
+from pinnkit.models.linearised import trained_leaves
+from pinnkit.objective import AnyObjective, Parameters
+from pinnkit.objective.residuals import Group
+from pinnkit.optim.jacobian import rows_of
+from pinnkit.parallel.devices import replicate
+from pinnkit.parallel.residual_blocks import Block, map_over_blocks
+
+CYCLE = 7
+"""Points are shared out in turns of so many. Odd, since every second point of a Sobol sequence lies in one half of the domain."""
+FIT = (0, 3)
+"""Places in a turn of the points of a solve."""
+HELD_OUT = (6,)
+"""Places in a turn of the points that no solve sees; the rest is the reserve."""
+SAMPLED = CYCLE / len(FIT)
+"""Number of points that are sampled per point of a solve."""
+ADDED = 5
+"""One point of the reserve is added for so many of a solve."""
+ROWS_AT_ONCE = 128 * 1024**2
+"""Largest size [bytes] of the rows of J that are computed by one call."""
+
+Indices = Int[np.ndarray, " chosen"]
+Rows = tuple[Float[Array, "rows columns"], Float[Array, " rows"]]
+
+
+class Shares(NamedTuple):
+    """The points of a solve, those that it may still be given, and those that are held out of it, by their indices."""
+
+    fit: Indices
+    reserve: Indices
+    held_out: Indices
+
+
+def share_points(count: int, group: Group) -> Shares:
+    """Share out the points of a group; rows of data, and few points, are both those of the solve and held out."""
+    every, none = np.arange(count), np.arange(0)
+    if group.region is None or count < 2 * CYCLE:
+        return Shares(every, none, every)
+    place = every % CYCLE
+    fit, held_out = np.isin(place, FIT), np.isin(place, HELD_OUT)
+    return Shares(every[fit], every[~fit & ~held_out], every[held_out])
+
+
+class GroupResiduals:
+    """The compiled functions of a group's residuals."""
+
+    def __init__(self, objective: AnyObjective, group: Group) -> None:
+        self.objective, self.group = objective, group
+        self.terms = len(objective.equations.terms(group))
+        self.pointwise = objective.equations.pointwise(group)
+        self.rows = jax.jit(self._rows)
+        self.squares = jit_once(self._squares)
+
+    def _rows(self, params: Parameters, points: Points, share: float) -> Rows:
+        block, marks = self.objective.block(self.group, points), trained_leaves(params)
+        ((J, rho),) = map_over_blocks((block,), lambda b, p, t: rows_of(b, p, t, marks), params, [block.tiles])
+        rows, scale = block.count * self.terms, jnp.sqrt(block.count * share)
+        return scale * J.reshape(-1, J.shape[-1])[:rows], scale * rho.reshape(-1)[:rows]
+
+    def _squares(self, params: Parameters, direction: Parameters, points: Points) -> Float[Array, " points"]:
+        block = self.objective.block(self.group, points)
+
+        def squares(block: Block, whole: tuple[Parameters, Parameters], tile: list[Array]) -> Float[Array, " rows"]:
+            values, changes = jax.jvp(lambda p: block.residuals(p, tile), whole[:1], whole[1:])
+            return jnp.sum((values + changes) ** 2, axis=1)
+
+        (by_tile,) = map_over_blocks((block,), squares, (params, direction), [block.tiles])
+        return by_tile.reshape(-1)[: block.count] * block.count
+
+
+class SampledGroup:
+    """A group at its sampled points.
+
+    Args:
+        residuals: The group's residuals.
+        points: All of its sampled points.
+        columns: Number of columns of J, which bounds how many rows are computed at once.
+    """
+
+    def __init__(self, residuals: GroupResiduals, points: Points, columns: int) -> None:
+        self.residuals = residuals
+        self._points = points
+        self.shares = share_points(len(self._points.X), residuals.group)
+        fitting = ROWS_AT_ONCE // (columns * residuals.terms * self._points.X.dtype.itemsize)
+        self.piece = max(1, min(fitting, math.ceil(len(self.shares.fit) / ADDED)))
+        """Number of points of one call, and of those that are added at once."""
+
+    def rows(self, params: Parameters, chosen: Indices) -> Iterator[Rows]:
+        """Yield the rows of J, and the residuals, at chosen points: parts of a mean over the points of the solve."""
+        for points, known in self._pieces(chosen):
+            J, rho = self.residuals.rows(params, points, 1 / len(self.shares.fit))
+            rows = known * self.residuals.terms
+            yield J[:rows], rho[:rows]
+
+    def squares(self, params: Parameters, direction: Parameters, chosen: Indices) -> Float[np.ndarray, " chosen"]:
+        """Return the weighted sum of squared residuals at chosen points, in the linear model along a direction."""
+        parts = [np.asarray(self.residuals.squares(params, direction, p))[:n] for p, n in self._pieces(chosen)]
+        return np.concatenate(parts)
+
+    def _pieces(self, chosen: Indices) -> Iterator[tuple[Points, int]]:
+        """Yield chosen points in pieces of one size, for which a program is compiled once, and how many are not repeated."""
+        # Residuals that depend on all points of a group are computed together.
+        size = self.piece if self.residuals.pointwise else len(chosen)
+        for start in range(0, len(chosen), size):
+            piece = chosen[start : start + size]
+            filled = np.resize(piece, size)
+            # By NumPy: each shape of a selection would be a program of its own for JAX to compile.
+            yield replicate(jax.tree.map(lambda a, at=filled: jnp.asarray(np.asarray(a)[at]), self._points)), len(piece)
