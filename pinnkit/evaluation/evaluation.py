@@ -37,6 +37,8 @@ class Evaluation:
     residuals: dict[str, float]
     """RMS of each term on held-out points."""
     unknowns: dict[str, Estimate]
+    estimated_errors: dict[str, float] | None
+    """Relative L2 error of each field as it is estimated without a truth; None where it is not."""
     diverged: bool
     interrupted: bool
     short: HalfPrecisionCost | None = None
@@ -104,6 +106,8 @@ def _sentences(e: Evaluation) -> Iterator[str]:
             yield f"These are the parameters of step {int(best.step)}: on held-out points they are better than the last ones."
     if e.worst_error is None:
         yield "The error is not verified: the problem has no exact solution and no reference."
+        if e.estimated_errors is not None:
+            yield f"It is estimated at {max(e.estimated_errors.values()):.0e} (relative L2), from the last solve alone."
         if wanted is not None:
             yield f"The requested accuracy of {wanted:.1e} cannot be verified."
     else:

@@ -52,9 +52,13 @@ def call(evaluation: Evaluation) -> str:
 def tables(evaluation: Evaluation) -> list[Table]:
     """Return errors by field and unknown parameters where there are any, and residuals by term."""
     sections: list[Table] = []
+    estimates = evaluation.estimated_errors
     if evaluation.errors:
         errors = [[name, f"{e.relative_l2:.2e}", f"{e.max_abs:.2e}"] for name, e in evaluation.errors.items()]
         sections.append([["field", "relative L2 error", "largest error"], *errors])
+    elif estimates:
+        estimated = [[name, f"{estimate:.0e}"] for name, estimate in estimates.items()]
+        sections.append([["field", "estimated relative L2 error"], *estimated])
     if evaluation.unknowns:
         unknowns = [[name, f"{u.value:.6g}", interval(u)] for name, u in evaluation.unknowns.items()]
         sections.append([["unknown", "value", "95% interval"], *unknowns])

@@ -65,12 +65,22 @@ def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> No
     for term, value in summary["residuals"].items():
         residuals.add_row(term, number(summary["training_residuals"][term]), number(value))
     console.print(residuals)
+    # Runs of earlier versions have no estimate.
+    estimates = summary.get("estimated_errors")
     if summary["errors"]:
-        errors = table("", "field", "relative L2 error", "largest error")
+        errors = table(
+            "", "field", "relative L2 error", "largest error", *(["estimated without the truth"] if estimates else [])
+        )
         for field, error in summary["errors"].items():
             absolute = " (absolute)" if error.get("absolute") else ""
-            errors.add_row(field, number(error["relative_l2"]) + absolute, number(error["max_abs"]))
+            estimate = [number(estimates[field], ".0e")] if estimates else []
+            errors.add_row(field, number(error["relative_l2"]) + absolute, number(error["max_abs"]), *estimate)
         console.print(errors)
+    elif estimates:
+        estimated = table("", "field", "estimated relative L2 error")
+        for field, estimate in estimates.items():
+            estimated.add_row(field, number(estimate, ".0e"))
+        console.print(estimated)
     for name, u in summary["unknowns"].items():
         console.print(f"  {name} = {number(u['value'], '.6g')}, {estimate_of(u)}", highlight=False, markup=False)
     if "loss_scale" in summary.get("short", {}):

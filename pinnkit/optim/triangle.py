@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.stages import Compiled
 from jax.typing import DTypeLike
@@ -74,6 +75,13 @@ class Triangle:
         """Return the d that minimises ||r + J d||^2 + mu^2 ||d||^2."""
         solution: Solution = self._solve(self._finished(), jax.device_put(mu, self._device))
         return solution
+
+    def solve_leading(self, mu: Scalar, columns: int) -> Vector:
+        """Return the d that minimises it with the first columns alone, fewer than all; the others stay where they are."""
+        # The leading part of a triangle is that of the leading columns.
+        part = self._finished()[: columns + 1, np.r_[:columns, self.columns]]
+        d: Vector = _solution(columns, self._dtype)(part, jax.device_put(mu, self._device)).d
+        return jnp.pad(d, (0, self.columns - columns))
 
     def _finished(self) -> Factor:
         """Return the factor of all rows; those of the last panel are filled up with zeros to one of two sizes."""

@@ -12,6 +12,7 @@ from pinnkit.checking.check import Checked
 from pinnkit.checking.recommendation import recommendation
 from pinnkit.errors import UsageError
 from pinnkit.evaluation.accuracy import Accuracy
+from pinnkit.evaluation.estimate import estimated_errors
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.evaluation.half_precision import cost_of_half_precision
 from pinnkit.evaluation.uncertainty import Estimate, Tick, estimate_without_interval, estimates, number_of_draws
@@ -121,6 +122,7 @@ class Run:
             training_residuals=training,
             residuals=held_out,
             unknowns=known,
+            estimated_errors=estimated_errors(self.accuracy, state),
             diverged=diverged,
             interrupted=interrupted,
             short=short,

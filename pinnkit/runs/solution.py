@@ -73,6 +73,11 @@ class Solution:
         return self.evaluation.errors
 
     @property
+    def estimated_errors(self) -> dict[str, float] | None:
+        """Relative L2 error of each field as the last solve of the tangent stage estimates it; None without such a solve."""
+        return self.evaluation.estimated_errors
+
+    @property
     def residuals(self) -> dict[str, float]:
         """RMS of each term on held-out points."""
         return self.evaluation.residuals

@@ -43,6 +43,7 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[st
         "problem": evaluation.problem.name,
         "verdict": evaluation.verdict,
         "errors": {f: dataclasses.asdict(e) for f, e in errors.items()} if errors else None,
+        "estimated_errors": evaluation.estimated_errors,
         "reference_error": evaluation.reference_error,
         "requested_accuracy": evaluation.requested,
         "residuals": evaluation.residuals,

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from pinnkit.models.linearised import linearise, trained_leaves
+from pinnkit.models.linearised import linearise, trained_leaves, trained_part
 from pinnkit.objective import AnyObjective, Parameters, PointSets
 from pinnkit.objective.collocation import Sampling
 from pinnkit.optim import Stage, Tangent
@@ -20,7 +20,7 @@ from pinnkit.optim.jacobian import partition
 from pinnkit.optim.tangent import TangentState
 from pinnkit.optim.triangle import Triangle
 from pinnkit.parallel.devices import replicate
-from pinnkit.training.solve_points import SAMPLED, GroupResiduals, SampledGroup, share_points
+from pinnkit.training.solve_points import SAMPLED, GroupResiduals, Indices, SampledGroup, share_points
 from pinnkit.training.step import LONGEST, Chunk, ChunkResult, Init
 
 SIDE = 10
@@ -35,6 +35,8 @@ LINEAR = 4.0
 """A loss within this factor of what the linear model promised is not reduced by another solve."""
 ENOUGH = 0.5
 """A solve that leaves more than this part of the loss is the last one."""
+LEFT_OUT = 0.1
+"""Part of the tangent functions without which the solve is repeated: how far that moves the answer says how good it is."""
 ROUNDS = 3
 """Largest number of times that points are added to a solve."""
 EXCESS = 3.0
@@ -46,7 +48,7 @@ VISIBLE = 0.1
 def compile_solves(objective: AnyObjective, stage: Tangent) -> tuple[Init, Chunk]:
     """Return `init` and the chunk of a stage of solves, as `compile_chunk` does for one of steps."""
     solver = _Solver(objective)
-    return lambda params: stage.init(objective.network.dtype), solver.chunk
+    return lambda params: stage.init(_trained(params)), solver.chunk
 
 
 def final_form(stages: Sequence[Stage], network: Any) -> Any:
@@ -97,27 +99,27 @@ class _Solver:
     def chunk(self, params: Parameters, state: TangentState, points: PointSets, count: int) -> ChunkResult:
         """Take solves, at most `count`; none compiles the programs."""
         losses, number, failed, done = np.full(LONGEST, np.nan), 0, False, False
-        groups = [SampledGroup(self._residuals[name], points[name], _columns(params)) for name in self._residuals]
+        columns = sum(a.size for a in _trained(params))
+        groups = [SampledGroup(self._residuals[name], points[name], columns) for name in self._residuals]
         if count == 0:
             self._warm_up(params, groups)
         while number < count and not failed and not done:
             losses[number] = before = self._loss(groups, params, "fit")
-            params, state = self._solve(groups, params, before)
+            params, state = self._solve(groups, params, state, before)
             failed, done = not np.isfinite(losses[number]), bool(state.stalled)
             number += not failed
         flags = jnp.asarray(failed), jnp.asarray(done)
         return ChunkResult(params, state, jnp.asarray(number), jnp.asarray(losses), *flags, params)
 
     def _solve(
-        self, groups: Sequence[SampledGroup], params: Parameters, before: float
+        self, groups: Sequence[SampledGroup], params: Parameters, state: TangentState, before: float
     ) -> tuple[Parameters, TangentState]:
         """Solve once, from the loss `before`, and take what lowers the loss on the held-out points most, if anything does."""
-        lowest = self._loss(groups, params, "held_out")
-        columns = _columns(params)
-        triangle = Triangle(columns, sum(len(g.shares.fit) * g.residuals.terms for g in groups), self.dtype)
+        lowest, order = self._loss(groups, params, "held_out"), column_order(params)
+        triangle = Triangle(len(order), sum(len(g.shares.fit) * g.residuals.terms for g in groups), self.dtype)
         for group in groups:
             for J, rho in group.rows(params, group.shares.fit):
-                triangle.add(J, rho)
+                triangle.add(J[:, order], rho)
         trial = self._trial(triangle, groups, params, LEAST)
         for k in range(ROUNDS):
             if not self._add_points(triangle, groups, params, trial, np.random.default_rng(k)):
@@ -129,12 +131,20 @@ class _Solver:
                 trial = another
             elif trial.held_out < lowest:
                 break
-        taken = trial.held_out < lowest
-        best = trial.params if taken else params
-        after = self._loss(groups, best, "fit")
-        over = not taken or after > ENOUGH * before or after < LINEAR * trial.promised
-        damping = trial.damping if taken else 0.0
-        return best, replicate(TangentState(jnp.asarray(damping, self.dtype), jnp.asarray(over)))
+        if not trial.held_out < lowest:
+            return params, replicate(state._replace(damping=jnp.zeros_like(state.damping), stalled=jnp.asarray(True)))
+        after = self._loss(groups, trial.params, "fit")
+        over = after > ENOUGH * before or after < LINEAR * trial.promised
+        fewer = triangle.solve_leading(trial.damping * triangle.norm(), math.ceil((1 - LEFT_OUT) * len(order)))
+        return trial.params, replicate(
+            TangentState(
+                damping=jnp.asarray(trial.damping, self.dtype),
+                stalled=jnp.asarray(over),
+                reduction=jnp.asarray(math.sqrt(trial.held_out / lowest), self.dtype),
+                before=_trained(params),
+                reduced=_trained(_moved(params, fewer)),
+            )
+        )
 
     def _trial(self, triangle: Triangle, groups: Sequence[SampledGroup], params: Parameters, multiple: float) -> _Trial:
         """Return the solution whose damping is a multiple of eps times the norm of J."""
@@ -165,7 +175,7 @@ class _Solver:
             score = np.log(np.maximum(unseen, np.finfo(unseen.dtype).tiny)) + rng.gumbel(size=len(unseen))
             chosen = group.shares.reserve[np.argsort(-score)[: group.piece]]
             for J, rho in group.rows(params, chosen):
-                triangle.add(J, rho)
+                triangle.add(J[:, column_order(params)], rho)
             added = True
         return added
 
@@ -177,20 +187,34 @@ class _Solver:
     def _warm_up(self, params: Parameters, groups: Sequence[SampledGroup]) -> None:
         """Compile all programs."""
         self._loss(groups, params, "fit")
-        triangle = Triangle(_columns(params), sum(len(g.shares.fit) * g.residuals.terms for g in groups), self.dtype)
+        order = column_order(params)
+        triangle = Triangle(len(order), sum(len(g.shares.fit) * g.residuals.terms for g in groups), self.dtype)
         for group in groups:
             for J, rho in group.rows(params, group.shares.fit[: group.piece]):
-                triangle.add(J, rho)
+                triangle.add(J[:, order], rho)
 
 
-def _columns(params: Parameters) -> int:
-    """Return the number of trained parameters."""
-    return sum(leaf.size for leaf in partition(params, trained_leaves(params))[0])
+def column_order(params: Parameters) -> Indices:
+    """Return the trained parameters in the order of the columns: those that are unknown first, the network's in random order.
+
+    So the tangent functions that are left out for the estimate of the error are a random part of them.
+    """
+    # JAX sorts the keys of a dict: "network", "unknowns".
+    network = sum(leaf.size for leaf in jax.tree.leaves(trained_part(params["network"])))
+    unknown = range(network, sum(leaf.size for leaf in _trained(params)))
+    return np.concatenate([np.array(unknown, int), np.random.default_rng(0).permutation(network)])
+
+
+def _trained(params: Parameters) -> list[Array]:
+    """Return the trained arrays of the parameters."""
+    return partition(params, trained_leaves(params))[0]
 
 
 def _moved(params: Parameters, d: Array) -> Parameters:
-    """Return the parameters with d added to the trained ones."""
+    """Return the parameters with d, in the order of the columns, added to the trained ones."""
     trained, with_others = partition(params, trained_leaves(params))
-    changes = np.split(np.asarray(d), np.cumsum([leaf.size for leaf in trained])[:-1])
-    moved = [np.asarray(a) + change.reshape(a.shape) for a, change in zip(trained, changes, strict=True)]
+    change = np.zeros(len(d), np.asarray(d).dtype)
+    change[column_order(params)] = np.asarray(d)
+    changes = np.split(change, np.cumsum([leaf.size for leaf in trained])[:-1])
+    moved = [np.asarray(a) + own.reshape(a.shape) for a, own in zip(trained, changes, strict=True)]
     return with_others([jnp.asarray(a) for a in moved])

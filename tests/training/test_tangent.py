@@ -9,6 +9,7 @@ import pytest
 from cases import SMALL, Rod, objective, random_parameters, refused
 from jax.flatten_util import ravel_pytree
 from resuming import assert_resumes
+from solvable import Growth, Layer, Sensed
 from tiny import Decay
 
 import pinnkit as pk
@@ -23,29 +24,6 @@ from pinnkit.training.solve_points import GroupResiduals, SampledGroup, share_po
 
 POINTS = pk.Sampling(interior=64, boundary=1, redraw=50)
 RECIPE = pk.Recipe(stages=(pk.SSBroyden(steps=120), pk.Tangent()), sampling=POINTS)
-
-
-class Growth(Decay):
-    """u_x = -k u^2: its residual is quadratic in the field."""
-
-    @pk.interior
-    def decay(self, u, u_x):
-        return u_x + self.k * u**2
-
-    def exact(self, x):
-        return 1.0 / (1.0 + self.k * x)
-
-
-class Sensed(Decay):
-    """The rate is unknown, and the field is known at one point."""
-
-    k: float = pk.unknown(0.5, bounds=(0.1, 3.0))
-
-    @pk.at(x=1.0)
-    def end(self, u):
-        return u - jnp.exp(-1.7)
-
-    exact = None
 
 
 def trained(problem, recipe=RECIPE, seed=0, model=None):
@@ -192,25 +170,6 @@ def test_squares_and_rows_of_any_points_are_those_of_the_loss():
     d = ravel_pytree(other)[0]
     model = sum(np.mean(g.squares(params, other, g.shares.fit)) for g in groups)
     assert np.isclose(np.sum((rho + J @ d) ** 2), model, rtol=1e-9)
-
-
-class Layer(pk.Problem):
-    """e u_xx + u_x = 0: a layer of width e at x = 0."""
-
-    e: float = 0.01
-
-    domain = pk.Box(x=(0.0, 1.0))
-
-    @pk.interior
-    def flow(self, u_x, u_xx):
-        return self.e * u_xx + u_x
-
-    @pk.boundary("x", hard=True)
-    def ends(self, u, x):
-        return u - x
-
-    def exact(self, x):
-        return -jnp.expm1(-x / self.e) / -jnp.expm1(-1.0 / self.e)
 
 
 def test_points_are_added_where_those_of_a_solve_are_too_few(monkeypatch):

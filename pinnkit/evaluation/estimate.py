@@ -1,0 +1,40 @@
+"""An estimate of the error without a truth, from the last solve of the tangent stage.
+
+Two numbers, both of which a solve gives nearly for free; the larger one is the estimate:
+
+* how far the solve moved the fields, times the ratio by which it reduced the residual on held-out points. The error before the
+  solve is what it moved them by, and error and residual fall alike;
+* how far the fields move where a tenth of the tangent functions, taken at random, is left out: the price of a smaller space,
+  as in p-refinement of finite elements.
+
+How it compares with true errors is measured on the shipped problems: docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+from pinnkit.evaluation.accuracy import Accuracy, field_errors
+from pinnkit.models.linearised import Linearised, trained_leaves
+from pinnkit.optim.jacobian import partition
+from pinnkit.optim.tangent import TangentState
+from pinnkit.training.state import TrainState
+
+
+def estimated_errors(accuracy: Accuracy, state: TrainState) -> dict[str, float] | None:
+    """Return the estimated relative L2 error of each field; None where no solve of the tangent stage was taken at last.
+
+    A field that is zero everywhere has no relative error: the estimate is then the root mean square, in the units of the field.
+    With windows of time it is None: the last solve knows its own window alone.
+    """
+    solve = state.optimiser
+    if not isinstance(solve, TangentState) or not isinstance(state.params["network"], Linearised):
+        return None
+    reduction = float(solve.reduction)
+    if not reduction < 1:
+        return None
+    _, with_others = partition(state.params, trained_leaves(state.params))
+    values = accuracy.fields(state.params)
+    problem = accuracy.network.problem
+    moved, fewer = (
+        field_errors(problem, accuracy.fields(with_others(other)), values) for other in (solve.before, solve.reduced)
+    )
+    return {name: max(reduction * moved[name].relative_l2, fewer[name].relative_l2) for name in moved}
