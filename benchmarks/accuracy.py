@@ -69,6 +69,23 @@ ROWS = {
 }
 
 
+def untrained(problem: str, width: int, scale: float, *options: str) -> Row:
+    """A row of the tangent stage alone: least squares in the tangent functions of a network that nothing has trained."""
+    model = ("--model.bias_scale", "1", "--model.init_scale", f"{scale:g}", "--model.width", f"{width}")
+    return Row(problem, 1e-10, 3, ("--stages", "tangent", *model, *options))
+
+
+UNTRAINED = {
+    "heat, untrained": untrained("heat", 20, 0.5),
+    "poisson_2d, untrained": untrained("poisson_2d", 20, 0.5),
+    "advection, untrained": untrained("advection", 20, 0.5),
+    "wave, untrained": untrained("wave", 40, 0.5),
+    "helmholtz, untrained": untrained("helmholtz", 40, 1.0),
+    "poisson_10d, untrained": untrained("poisson_10d", 150, 0.003, "--model.depth", "1"),
+}
+ROWS |= UNTRAINED
+
+
 @dataclass(frozen=True)
 class Network:
     """A network on a problem, beside others on the same one.
@@ -189,7 +206,7 @@ def write() -> None:
     REPORT.write_text(report(measured_on("cpu"), measured_on("gpu")))
     PLOTS.mkdir(exist_ok=True)
     for name, runs in measured_on("cpu").items():
-        if name not in ROWS:
+        if name not in ROWS or name in UNTRAINED:  # which have one point in time
             continue
         plot(name, runs).savefig(PLOTS / f"{file_name(name)}.png", dpi=80)
 
@@ -212,6 +229,7 @@ def told_by(folder: Path) -> dict[str, Any]:
     metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     kept = (
         "errors",
+        "estimated_errors",
         "unknowns",
         "steps",
         "parameters",
@@ -269,7 +287,7 @@ def report(measured: Measured, on_gpu: Measured) -> str:
         "",
         *targets_table(measured),
     ]
-    lines += [*fields_table(measured), *inverse_table(measured), *networks_table(measured)]
+    lines += [*estimates_table(measured), *fields_table(measured), *inverse_table(measured), *networks_table(measured)]
     if on_gpu:
         devices = sorted({run["device"] for runs in on_gpu.values() for run in runs.values()})
         lines += [
@@ -322,6 +340,34 @@ def fields_table(measured: Measured) -> list[str]:
             errors = ", ".join(f"{run['errors'][field]['relative_l2']:.1e}" for _, run in sorted(runs.items()))
             lines.append(f"| {name} | {field} | {errors} |")
     return lines if systems else []
+
+
+def estimates_table(measured: Measured) -> list[str]:
+    """The error as a run estimates it without the truth, over the true one."""
+    lines, ratios = [], []
+    for name, runs in measured.items():
+        estimates = {seed: run["estimated_errors"] for seed, run in sorted(runs.items()) if run.get("estimated_errors")}
+        if not estimates:
+            continue
+        of_row = [max(e.values()) / max_error(runs[seed]) for seed, e in estimates.items()]
+        ratios += of_row
+        worst = ", ".join(f"{max(e.values()):.0e}" for e in estimates.values())
+        lines.append(f"| {name} | {worst} | {', '.join(f'{ratio:.2g}' for ratio in of_row)} |")
+    if not lines:
+        return []
+    low, high = sum(ratio < 1 for ratio in ratios), max(ratios)
+    return [
+        "",
+        "## The estimate of the error",
+        "",
+        "What a run says of its own error without the truth ([how](decisions/tangent.md)), beside the true one. Over all of these",
+        f"{len(ratios)} runs the estimate is {min(ratios):.2g} to {high:.2g} times the error, in the median {median(ratios):.2g} times; in {low} of them",
+        "the error is larger than the estimate.",
+        "",
+        "| problem | estimate, by seed | estimate / error |",
+        "|---|---|---|",
+        *lines,
+    ]
 
 
 def inverse_table(measured: Measured) -> list[str]:

@@ -45,7 +45,7 @@ class AllenCahn(pk.Problem):
 
     model = pk.MLP(width=30, depth=4)
     recipe = pk.Recipe(
-        stages=(pk.SSBroyden(steps=3000), pk.Tangent(rows=8)),
+        stages=(pk.SSBroyden(steps=3000), pk.Tangent()),
         sampling=pk.Sampling(interior=3000, initial=400),
         weights={"bump_at_start": 100.0},
     )

@@ -25,7 +25,7 @@ class Poisson10D(pk.Problem):
 
     model = pk.MLP(width=40, depth=2)
     recipe = pk.Recipe(
-        stages=(pk.SSBroyden(steps=2000), pk.Tangent(rows=8)),
+        stages=(pk.SSBroyden(steps=2000), pk.Tangent()),
         sampling=pk.Sampling(interior=1000, boundary=1000),
         weights={"known_faces": 100.0},
     )

@@ -44,7 +44,7 @@ def recommendation(objective: Objective) -> tuple[str, str]:
     def worst(candidate: tuple[str, str]) -> float:
         variant = replace(model, init=candidate[0], gain=candidate[1], init_scale=1.0, fourier_features=0)  # type: ignore[arg-type]
         phi, layers = activation(model.activation).function, terms_and_variances(objective, variant)
-        each = [forward_moments(phi, channels, e, *layers) for e in inputs]
+        each = [forward_moments(phi, channels, e, *layers, model.bias_scale**2) for e in inputs]
         if None in each:
             return math.inf
         sizes = np.mean([np.diag(f[-1]) for f in each if f is not None], axis=0)

@@ -27,6 +27,8 @@ from pinnkit.diagnostics.signal import NAME as SIGNAL
 from pinnkit.diagnostics.signal import signal
 from pinnkit.diagnostics.sparsity import NAME as SPARSITY
 from pinnkit.diagnostics.sparsity import sparsity
+from pinnkit.diagnostics.tangent_space import NAME as TANGENT_SPACE
+from pinnkit.diagnostics.tangent_space import tangent_space
 from pinnkit.diagnostics.width_study import NAME as WIDTH_STUDY
 from pinnkit.diagnostics.width_study import width_study
 from pinnkit.errors import UsageError
@@ -47,6 +49,7 @@ FURTHER: dict[str, Diagnostic] = {
     GATES: gates,
     NORMALISATION: normalisation,
     ATTENTION: attention,
+    TANGENT_SPACE: tangent_space,
 }
 
 

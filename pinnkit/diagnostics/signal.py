@@ -101,7 +101,10 @@ def predict_signal(
     phi, layers = activation(model.activation).function, terms_and_variances(objective, model)
     value = np.zeros((1, len(channels)))
     value[0, 0] = 1.0
-    each = [predict(phi, channels, e, value, *layers) for e in input_channels(objective, channels, points)]
+    each = [
+        predict(phi, channels, e, value, *layers, model.bias_scale**2)
+        for e in input_channels(objective, channels, points)
+    ]
     return None if None in each else np.mean([_diagonals(p) for p in each if p is not None], axis=0)
 
 
@@ -112,7 +115,10 @@ def forward_variances(
     if not predictable(model):
         return None
     phi, layers = activation(model.activation).function, terms_and_variances(objective, model)
-    each = [forward_moments(phi, channels, e, *layers) for e in input_channels(objective, channels, points)]
+    each = [
+        forward_moments(phi, channels, e, *layers, model.bias_scale**2)
+        for e in input_channels(objective, channels, points)
+    ]
     return None if None in each else np.stack([[np.diag(S) for S in f] for f in each if f is not None])
 
 

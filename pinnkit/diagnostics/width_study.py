@@ -154,7 +154,8 @@ def predictions_of(objective: Objective, model: LayeredModel, op: Operator, poin
     terms, variances = model.terms(*sizes), model.variances(*sizes)
     phi = activation(model.activation).function
     predictions = [
-        predict(phi, op.channels, e, c, terms, variances) for e, c in zip(features, op.coefficients, strict=True)
+        predict(phi, op.channels, e, c, terms, variances, model.bias_scale**2)
+        for e, c in zip(features, op.coefficients, strict=True)
     ]
     return [p for p in predictions if p is not None] if None not in predictions else None
 

@@ -14,25 +14,29 @@ from __future__ import annotations
 
 from pinnkit.evaluation.accuracy import Accuracy, field_errors
 from pinnkit.models.linearised import Linearised, trained_leaves
+from pinnkit.objective import Parameters
 from pinnkit.optim.jacobian import partition
 from pinnkit.optim.tangent import TangentState
-from pinnkit.training.state import TrainState
 
 
-def estimated_errors(accuracy: Accuracy, state: TrainState) -> dict[str, float] | None:
+def estimated_errors(accuracy: Accuracy, params: Parameters, solve: object) -> dict[str, float] | None:
     """Return the estimated relative L2 error of each field; None where no solve of the tangent stage was taken at last.
 
     A field that is zero everywhere has no relative error: the estimate is then the root mean square, in the units of the field.
     With windows of time it is None: the last solve knows its own window alone.
+
+    Args:
+        accuracy: The fields of the network at points, and how errors are measured; a truth is not needed.
+        params: The parameters after the last solve.
+        solve: The state of the last stage.
     """
-    solve = state.optimiser
-    if not isinstance(solve, TangentState) or not isinstance(state.params["network"], Linearised):
+    if not isinstance(solve, TangentState) or not isinstance(params["network"], Linearised):
         return None
     reduction = float(solve.reduction)
     if not reduction < 1:
         return None
-    _, with_others = partition(state.params, trained_leaves(state.params))
-    values = accuracy.fields(state.params)
+    _, with_others = partition(params, trained_leaves(params))
+    values = accuracy.fields(params)
     problem = accuracy.network.problem
     moved, fewer = (
         field_errors(problem, accuracy.fields(with_others(other)), values) for other in (solve.before, solve.reduced)

@@ -60,6 +60,7 @@ def predict(
     coefficients: Float[np.ndarray, "fields channels"],
     fan_in: Sequence[float],
     variances: Sequence[float],
+    bias: float = 0.0,
 ) -> Prediction | None:
     """Predict the moments of a multilayer perceptron, for a residual that is linear in its outputs' channels.
 
@@ -70,6 +71,7 @@ def predict(
         coefficients: The c of the residual r = sum over fields and channels of c_a u_a at the same point, (fields, channels).
         fan_in: n_in of each layer, readout included.
         variances: sigma2 of each layer.
+        bias: Variance of each bias, which adds to that of the value alone.
 
     Returns:
         The prediction, or None where the quadrature would need more than `MOST_NODES`.
@@ -77,7 +79,7 @@ def predict(
     if _node_count(channels) > MOST_NODES:
         return None
     gains = [n * v for n, v in zip(fan_in, variances, strict=True)]
-    forward, moments = _forward(activation, channels, features, gains)
+    forward, moments = _forward(activation, channels, features, gains, bias)
     backward = [coefficients.T @ coefficients]
     for layer in range(len(gains) - 2, -1, -1):
         backward.insert(0, _backward_moments(activation, channels, forward[layer], gains[layer + 1] * backward[0]))
@@ -91,21 +93,27 @@ def forward_moments(
     features: Float[np.ndarray, "channels features"],
     fan_in: Sequence[float],
     variances: Sequence[float],
+    bias: float = 0.0,
 ) -> tuple[Matrix, ...] | None:
     """Return E[z_a z_b] of each layer's pre-activations, as in `Prediction.forward`, without the backward pass."""
     if _node_count(channels) > MOST_NODES:
         return None
     gains = [n * v for n, v in zip(fan_in, variances, strict=True)]
-    return tuple(_forward(activation, channels, features, gains)[0])
+    return tuple(_forward(activation, channels, features, gains, bias)[0])
 
 
 def _forward(
-    activation: Elementwise, channels: tuple[MultiIndex, ...], features: Float[np.ndarray, ...], gains: Sequence[float]
+    activation: Elementwise,
+    channels: tuple[MultiIndex, ...],
+    features: Float[np.ndarray, ...],
+    gains: Sequence[float],
+    bias: float,
 ) -> tuple[list[Matrix], list[Matrix]]:
     """Return E[z_a z_b] of each layer, and E[h_a h_b] of the layer below it."""
     forward, moments = [], [features @ features.T / features.shape[1]]
     for layer, gain2 in enumerate(gains):
         forward.append(gain2 * moments[-1])
+        forward[-1][0, 0] += bias  # the first channel is the value
         if layer < len(gains) - 1:
             moments.append(_moments(activation, channels, forward[-1]))
     return forward, moments

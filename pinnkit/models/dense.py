@@ -12,12 +12,12 @@ from pinnkit.init.initialisers import float_dtype
 from pinnkit.init.parametrisations import Parametrised
 from pinnkit.models.sparse import Connectivity
 
-_PLACES = 2
-"""Number that makes the random key of the connectivity mask differ from that of the weights."""
+_PLACES, _BIAS = 2, 3
+"""Numbers that make the random keys of the connectivity mask and of the biases differ from that of the weights."""
 
 
 class Dense(nnx.Module):
-    """A dense layer y = x W + b, with b = 0 at initialisation; the parametrisation determines W and leaves the bias alone.
+    """A dense layer y = x W + b; the parametrisation determines W and leaves the bias alone.
 
     Args:
         n_in: Number of inputs.
@@ -26,6 +26,7 @@ class Dense(nnx.Module):
         rngs: Random numbers; `params` gives the key.
         dtype: Dtype of all stored arrays.
         connectivity: The weights that the layer has; None for all. The others are zero for good and no parameters.
+        bias_scale: Standard deviation of b at initialisation.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Dense(nnx.Module):
         rngs: nnx.Rngs,
         dtype: DTypeLike,
         connectivity: Connectivity | None = None,
+        bias_scale: float = 0.0,
     ) -> None:
         key = rngs.params()
         stored = parametrisation.draw(key, (n_in, n_out), dtype)
@@ -47,7 +49,10 @@ class Dense(nnx.Module):
             stored["kernel"] = stored["kernel"].ravel()[places]
         for name, value in stored.items():
             setattr(self, name, nnx.Param(value))
-        self.bias = nnx.Param(jnp.zeros((n_out,), float_dtype(dtype)))
+        bias = jnp.zeros((n_out,), float_dtype(dtype))
+        if bias_scale:  # from a key of its own: the weights are those of the same seed without biases
+            bias += bias_scale * jax.random.normal(jax.random.fold_in(key, _BIAS), bias.shape, bias.dtype)
+        self.bias = nnx.Param(bias)
         self.places = None if places is None else nnx.Variable(places)
         self.stored = tuple(stored)
         self.weights = parametrisation.weights

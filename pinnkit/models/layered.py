@@ -65,6 +65,9 @@ class LayeredModel(ABC):
     """Quantity whose size gain2 preserves from layer to layer: the signal or its derivatives; for he and orthogonal."""
     init_scale: float = 1.0
     """Factor of the standard deviation of every weight at initialisation."""
+    bias_scale: float = 0.0
+    """Standard deviation of every bias at initialisation. With zero an untrained network of tanh or sine is odd, and so are
+    half of its tangent functions: 1 where `tangent` is the first stage."""
     parametrisation: Literal["standard", "ntk", "rwf", "weight_norm"] = "standard"
     """Trained quantities: the weights (standard), the weights over their standard deviation (ntk), weights and one factor per
     unit (rwf, random weight factorisation), or directions and lengths (weight_norm)."""
@@ -83,6 +86,7 @@ class LayeredModel(ABC):
         for option, valid in (
             ("fourier_scale", {"above": 0}),
             ("init_scale", {"least": 0}),
+            ("bias_scale", {"least": 0}),
             ("keep", {"above": 0, "most": 1}),
         ):
             require_number(getattr(self, option), f"{name}.{option}", where=f"{name}.{option}", **valid)  # type: ignore[arg-type]
@@ -221,6 +225,7 @@ class LayeredModule(nnx.Module):
                 rngs=rngs,
                 dtype=dtype,
                 connectivity=c,
+                bias_scale=config.bias_scale,
             )
             for x, c in zip(sizes, config.connectivity(features, outputs), strict=True)
         ]

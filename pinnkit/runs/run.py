@@ -122,7 +122,7 @@ class Run:
             training_residuals=training,
             residuals=held_out,
             unknowns=known,
-            estimated_errors=estimated_errors(self.accuracy, state),
+            estimated_errors=estimated_errors(self.accuracy, state.params, state.optimiser),
             diverged=diverged,
             interrupted=interrupted,
             short=short,

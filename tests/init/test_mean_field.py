@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import pinnkit as pk
 from pinnkit.init import gain
 from pinnkit.init.mean_field import activation_channels, channel_closure, predict, quadrature_nodes, second_moments
 from pinnkit.models import ACTIVATIONS
@@ -106,3 +107,30 @@ def test_the_value_gain_keeps_the_value():
     features = np.array([[np.sqrt(1 / gain2)] * 2, [1.0, 0.0]])
     found = predict(jnp.tanh, channel_closure([(0,)]), features, np.array([[1.0, 0.0]]), *he(64, 12, gain2))
     np.testing.assert_allclose([S[0, 0] for S in found.forward], 1.0, rtol=1e-9)
+
+
+def test_biases_add_their_variance_to_the_value_of_each_layer():
+    """Sine in closed form: E sin^2 z = (1 - exp(-2q)) / 2 and E cos^2 z = (1 + exp(-2q)) / 2, q with the bias."""
+    gain2, bias = 1.3, 0.6
+    found = predict(jnp.sin, channel_closure([(0,)]), POINT, np.array([[1.0, 0.0]]), *he(50, 3, gain2), bias)
+    q = gain2 * np.mean(POINT[0] ** 2) + bias
+    slope = gain2 * np.mean(POINT[1] ** 2)
+    np.testing.assert_allclose(np.diag(found.forward[0]), [q, slope], rtol=1e-12)
+    second = gain2 * (1 - np.exp(-2 * q)) / 2 + bias
+    assert found.forward[1][0, 0] == pytest.approx(second, rel=1e-10)
+    assert found.backward[1][0, 0] == pytest.approx(gain2 * (1 + np.exp(-2 * second)) / 2, rel=1e-10)
+
+
+@pytest.mark.slow
+def test_a_network_with_biases_has_the_predicted_size():
+    from flax import nnx
+
+    model, X = pk.MLP(width=400, depth=2, bias_scale=0.8), jnp.asarray(POINT[:1])
+    squares = [
+        np.mean(np.square(z))
+        for seed in range(60)
+        for z in model.build(2, 1, rngs=nnx.Rngs(params=seed), dtype=jnp.float64).preactivations(X)[1:2]
+    ]
+    terms, variances = model.terms(2, 1), model.variances(2, 1)
+    found = predict(jnp.tanh, ((),), POINT[:1], np.array([[1.0]]), terms, variances, model.bias_scale**2)
+    assert np.mean(squares) == pytest.approx(found.forward[1][0, 0], rel=0.03)

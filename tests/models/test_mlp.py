@@ -138,6 +138,7 @@ def test_every_field_has_its_help(capsys):
         ({"depth": 0}, ["MLP.depth is 0", "from 1 to 1000"]),
         ({"fourier_features": -1}, ["MLP.fourier_features is -1", "0 or more"]),
         ({"fourier_scale": 0.0}, ["MLP.fourier_scale", "positive"]),
+        ({"bias_scale": -1.0}, ["MLP.bias_scale is -1.0", "0 or more"]),
         ({"fourier_scale": math.nan}, ["MLP.fourier_scale is nan", "positive"]),
         ({"activation": "tahn"}, ["no activation called 'tahn'", "did you mean 'tanh'", "MLP.activation"]),
         ({"init": "xavier"}, ["no initialisation called 'xavier'", "glorot, he, lecun, orthogonal", "MLP.init"]),
