@@ -355,13 +355,13 @@ def estimates_table(measured: Measured) -> list[str]:
         lines.append(f"| {name} | {worst} | {', '.join(f'{ratio:.2g}' for ratio in of_row)} |")
     if not lines:
         return []
-    low, high = sum(ratio < 1 for ratio in ratios), max(ratios)
+    span = f"{min(ratios):.2g} to {max(ratios):.2g} times the error, in the median {median(ratios):.2g} times"
     return [
         "",
         "## The estimate of the error",
         "",
-        "What a run says of its own error without the truth ([how](decisions/tangent.md)), beside the true one. Over all of these",
-        f"{len(ratios)} runs the estimate is {min(ratios):.2g} to {high:.2g} times the error, in the median {median(ratios):.2g} times; in {low} of them",
+        "What a run says of its own error without the truth ([how](decisions/tangent.md)), beside the true one. Over all",
+        f"{len(ratios)} runs the estimate is {span}. In {sum(ratio < 1 for ratio in ratios)} of them",
         "the error is larger than the estimate.",
         "",
         "| problem | estimate, by seed | estimate / error |",
