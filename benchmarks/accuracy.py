@@ -79,8 +79,8 @@ UNTRAINED = {
     "heat, untrained": untrained("heat", 20, 0.5),
     "poisson_2d, untrained": untrained("poisson_2d", 20, 0.5),
     "advection, untrained": untrained("advection", 20, 0.5),
-    "wave, untrained": untrained("wave", 40, 0.5),
-    "helmholtz, untrained": untrained("helmholtz", 40, 1.0),
+    "wave, untrained": untrained("wave", 45, 1.0),
+    "helmholtz, untrained": untrained("helmholtz", 40, 0.7),
     "poisson_10d, untrained": untrained("poisson_10d", 150, 0.003, "--model.depth", "1"),
 }
 ROWS |= UNTRAINED
