@@ -80,6 +80,11 @@ class Evaluation:
         return self.worst_error is not None and max(self.worst_error, self.reference_error or 0.0) <= wanted
 
     @property
+    def fitted_to_data(self) -> bool:
+        """Whether the fields are fitted to measured values, whose noise no residual shows."""
+        return any(group.data is not None for group in self.equations.groups)
+
+    @property
     def overfitted(self) -> dict[str, float]:
         """Terms whose residual is much larger on held-out points than on the training points, with the ratio."""
         ratios = {t: v / max(self.training_residuals[t], 1e-300) for t, v in self.residuals.items()}
@@ -107,7 +112,10 @@ def _sentences(e: Evaluation) -> Iterator[str]:
     if e.worst_error is None:
         yield "The error is not verified: the problem has no exact solution and no reference."
         if e.estimated_errors is not None:
-            yield f"It is estimated at {max(e.estimated_errors.values()):.0e} (relative L2), from the last solve alone."
+            yield (
+                f"It is estimated at {max(e.estimated_errors.values()):.0e} (relative L2), from the last solve alone"
+                + (", without what noise in the data does to it." if e.fitted_to_data else ".")
+            )
         if wanted is not None:
             yield f"The requested accuracy of {wanted:.1e} cannot be verified."
     else:

@@ -115,11 +115,9 @@ class _Solver:
         self, groups: Sequence[SampledGroup], params: Parameters, state: TangentState, before: float
     ) -> tuple[Parameters, TangentState]:
         """Solve once, from the loss `before`, and take what lowers the loss on the held-out points most, if anything does."""
-        lowest, order = self._loss(groups, params, "held_out"), column_order(params)
-        triangle = Triangle(len(order), sum(len(g.shares.fit) * g.residuals.terms for g in groups), self.dtype)
+        lowest, triangle = self._loss(groups, params, "held_out"), self._triangle(groups, params)
         for group in groups:
-            for J, rho in group.rows(params, group.shares.fit):
-                triangle.add(J[:, order], rho)
+            _add_rows(triangle, group, params, group.shares.fit)
         trial = self._trial(triangle, groups, params, LEAST)
         for k in range(ROUNDS):
             if not self._add_points(triangle, groups, params, trial, np.random.default_rng(k)):
@@ -135,7 +133,7 @@ class _Solver:
             return params, replicate(state._replace(damping=jnp.zeros_like(state.damping), stalled=jnp.asarray(True)))
         after = self._loss(groups, trial.params, "fit")
         over = after > ENOUGH * before or after < LINEAR * trial.promised
-        fewer = triangle.solve_leading(trial.damping * triangle.norm(), math.ceil((1 - LEFT_OUT) * len(order)))
+        fewer = triangle.solve_leading(trial.damping * triangle.norm(), math.ceil((1 - LEFT_OUT) * triangle.columns))
         return trial.params, replicate(
             TangentState(
                 damping=jnp.asarray(trial.damping, self.dtype),
@@ -164,7 +162,8 @@ class _Solver:
         """Add points to those of a solve where its linear model is worse on others; return whether there were any."""
         direction, added = replicate(_moved(jax.tree.map(jnp.zeros_like, params), trial.d)), False
         for group in groups:
-            if not len(group.shares.reserve):
+            # A choice among points on which a residual depends together would be another mean.
+            if not (group.residuals.pointwise and len(group.shares.reserve)):
                 continue
             seen, unseen = (
                 group.squares(params, direction, points) for points in (group.shares.fit, group.shares.reserve)
@@ -174,8 +173,7 @@ class _Solver:
             # Gumbel top-k: a sample without replacement whose probability is proportional to the squared residual.
             score = np.log(np.maximum(unseen, np.finfo(unseen.dtype).tiny)) + rng.gumbel(size=len(unseen))
             chosen = group.shares.reserve[np.argsort(-score)[: group.piece]]
-            for J, rho in group.rows(params, chosen):
-                triangle.add(J[:, column_order(params)], rho)
+            _add_rows(triangle, group, params, chosen)
             added = True
         return added
 
@@ -187,11 +185,20 @@ class _Solver:
     def _warm_up(self, params: Parameters, groups: Sequence[SampledGroup]) -> None:
         """Compile all programs."""
         self._loss(groups, params, "fit")
-        order = column_order(params)
-        triangle = Triangle(len(order), sum(len(g.shares.fit) * g.residuals.terms for g in groups), self.dtype)
+        triangle = self._triangle(groups, params)
         for group in groups:
-            for J, rho in group.rows(params, group.shares.fit[: group.piece]):
-                triangle.add(J[:, order], rho)
+            _add_rows(triangle, group, params, group.shares.fit[: group.piece])
+
+    def _triangle(self, groups: Sequence[SampledGroup], params: Parameters) -> Triangle:
+        """Return an empty triangle for the rows of a solve."""
+        rows = sum(len(g.shares.fit) * g.residuals.terms for g in groups)
+        return Triangle(len(column_order(params)), rows, self.dtype)
+
+
+def _add_rows(triangle: Triangle, group: SampledGroup, params: Parameters, chosen: Indices) -> None:
+    """Add the rows of J, and the residuals, at chosen points of a group."""
+    for J, rho in group.rows(params, chosen):
+        triangle.add(J[:, column_order(params)], rho)
 
 
 def column_order(params: Parameters) -> Indices:

@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from cases import evaluation_of
 from rich.console import Console
@@ -95,3 +96,21 @@ def test_each_field_has_its_own():
     assert set(e.estimated_errors) == {"u", "v"}
     for name, error in e.errors.items():
         assert 0.1 * error.relative_l2 < e.estimated_errors[name] < 100 * max(error.relative_l2, 4e-16)
+
+
+def test_noise_in_data_is_no_part_of_it(tmp_path):
+    file = tmp_path / "sensors.csv"
+    rng = np.random.default_rng(0)
+    x = np.linspace(0.1, 0.9, 9)
+    rows = [f"{a},{b}" for a, b in zip(x, np.exp(-x) + 0.01 * rng.normal(size=9), strict=True)]
+    file.write_text("\n".join(["x,y", *rows]))
+
+    class Measured(Decay):
+        @pk.data(str(file))
+        def sensors(self, u, y):
+            return u - y
+
+        exact = None
+
+    e = evaluated(Measured())
+    assert "without what noise in the data does to it." in e.verdict
