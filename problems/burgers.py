@@ -2,7 +2,7 @@
 
 Domain t in [0, 1], x in [-1, 1]; u(0, x) = -sin(pi x), u = 0 at both ends; nu = 0.01 / pi: a shock 0.005 wide.
 Reference: Cole-Hopf transform, quadrature in float64.
-Expected: relative L2 error about 2e-9 in 60 s after compilation on two CPU cores.
+Expected: relative L2 error about 2e-11 in 60 s after compilation on two CPU cores.
 """
 
 import jax.numpy as jnp

@@ -3,7 +3,7 @@
 Domain t in [0, 1], x in [-1, 1]; the truth is nu = 0.01 / pi = 0.0031831, the noise 1% of max |u| = 0.01. Half of the
 values are from within 0.02 of the shock, the only place where viscosity shows. Initial and boundary values are known. The
 answer is nu with a 95% interval.
-Expected: nu within 0.5%, a 95% interval of 1% either way, u within 1e-3, in 55 s after compilation on two CPU cores.
+Expected: nu within 0.5%, a 95% interval of 1% either way, u within 1e-3, in 25 s after compilation on two CPU cores.
 """
 
 import jax.numpy as jnp
