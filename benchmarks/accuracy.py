@@ -26,6 +26,8 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
+from pinnkit.evaluation.evaluation import AT_THE_FLOOR
+
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = {platform: ROOT / "docs" / f"results{name}.json" for platform, name in (("cpu", ""), ("gpu", "_gpu"))}
 REPORT = ROOT / "docs" / "results.md"
@@ -348,7 +350,9 @@ def estimates_table(measured: Measured) -> list[str]:
     for name, runs in measured.items():
         # An error below the reference's own says nothing of an estimate.
         known = {
-            seed: run for seed, run in sorted(runs.items()) if max_error(run) > 3 * (run["reference_error"] or 0.0)
+            seed: run
+            for seed, run in sorted(runs.items())
+            if max_error(run) > AT_THE_FLOOR * (run["reference_error"] or 0.0)
         }
         estimates = {seed: run["estimated_errors"] for seed, run in known.items() if run.get("estimated_errors")}
         if not estimates:

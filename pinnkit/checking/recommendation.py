@@ -28,10 +28,10 @@ def input_channels(objective: Objective, channels: tuple[MultiIndex, ...], point
     return np.stack([np.asarray(derivatives[c]) * unit_factor(objective, c) for c in channels], axis=1)
 
 
-def terms_and_variances(objective: Objective, model: MLP) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Number of terms per output and variance of the weights, of each layer."""
+def moments_of_layers(objective: Objective, model: MLP) -> tuple[tuple[float, ...], tuple[float, ...], float]:
+    """Number of terms per output and variance of the weights, of each layer; variance of the biases."""
     features, outputs = objective.network.embedding.features, len(objective.network.problem.fields)
-    return model.terms(features, outputs), model.variances(features, outputs)
+    return model.terms(features, outputs), model.variances(features, outputs), model.bias_scale**2
 
 
 def recommendation(objective: Objective) -> tuple[str, str]:
@@ -43,8 +43,8 @@ def recommendation(objective: Objective) -> tuple[str, str]:
 
     def worst(candidate: tuple[str, str]) -> float:
         variant = replace(model, init=candidate[0], gain=candidate[1], init_scale=1.0, fourier_features=0)  # type: ignore[arg-type]
-        phi, layers = activation(model.activation).function, terms_and_variances(objective, variant)
-        each = [forward_moments(phi, channels, e, *layers, model.bias_scale**2) for e in inputs]
+        phi, layers = activation(model.activation).function, moments_of_layers(objective, variant)
+        each = [forward_moments(phi, channels, e, *layers) for e in inputs]
         if None in each:
             return math.inf
         sizes = np.mean([np.diag(f[-1]) for f in each if f is not None], axis=0)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pinnkit.checking.recommendation import input_channels, recommendation, terms_and_variances
+from pinnkit.checking.recommendation import input_channels, moments_of_layers, recommendation
 from pinnkit.checking.start_signal import BACK, bound_of_order, mean_squares
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
@@ -98,13 +98,10 @@ def predict_signal(
     """Return the mean squares by mean-field theory, averaged over the points; None without theory or at too high a cost."""
     if not predictable(model):
         return None
-    phi, layers = activation(model.activation).function, terms_and_variances(objective, model)
+    phi, layers = activation(model.activation).function, moments_of_layers(objective, model)
     value = np.zeros((1, len(channels)))
     value[0, 0] = 1.0
-    each = [
-        predict(phi, channels, e, value, *layers, model.bias_scale**2)
-        for e in input_channels(objective, channels, points)
-    ]
+    each = [predict(phi, channels, e, value, *layers) for e in input_channels(objective, channels, points)]
     return None if None in each else np.mean([_diagonals(p) for p in each if p is not None], axis=0)
 
 
@@ -114,11 +111,8 @@ def forward_variances(
     """Return E z_c^2 of each layer's pre-activations at each point, in scaled coordinates; None as in `predict_signal`."""
     if not predictable(model):
         return None
-    phi, layers = activation(model.activation).function, terms_and_variances(objective, model)
-    each = [
-        forward_moments(phi, channels, e, *layers, model.bias_scale**2)
-        for e in input_channels(objective, channels, points)
-    ]
+    phi, layers = activation(model.activation).function, moments_of_layers(objective, model)
+    each = [forward_moments(phi, channels, e, *layers) for e in input_channels(objective, channels, points)]
     return None if None in each else np.stack([[np.diag(S) for S in f] for f in each if f is not None])
 
 

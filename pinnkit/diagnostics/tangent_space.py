@@ -13,6 +13,7 @@ import numpy as np
 from pinnkit.diagnostics.finding import Finding, Report, Settings
 from pinnkit.evaluation.accuracy import Accuracy
 from pinnkit.evaluation.estimate import estimated_errors
+from pinnkit.models import LayeredModel
 from pinnkit.models.linearised import linearise
 from pinnkit.objective import Objective
 from pinnkit.objective.collocation import Sampling, point_sampler
@@ -26,7 +27,8 @@ NAME = "tangent space"
 
 def tangent_space(objective: Objective, settings: Settings, seed: int) -> Report:
     """Solve once in the tangent functions of the untrained network, and say how much of the residual that leaves."""
-    network, stage = objective.network, Tangent(steps=1)
+    network, model, stage = objective.network, objective.network.model, Tangent(steps=1)
+    assert isinstance(model, LayeredModel)
     about = "what one solve in the tangent functions of the untrained network reaches (--stages tangent)"
     if network.count() > SOLVABLE:
         return Report((), about, note=f"Not measured: {network.count()} parameters, more than {SOLVABLE}.")
@@ -54,6 +56,6 @@ def tangent_space(objective: Objective, settings: Settings, seed: int) -> Report
     size = f"{max(errors.values()):.0e}" if errors else ""
     note = f"The relative L2 error after it is estimated at {size}." if errors else "The solve would not help."
     advice = ""
-    if not getattr(network.model, "bias_scale", 1.0):
+    if not model.bias_scale:
         advice = "With --model.bias_scale 1 the tangent functions are neither odd nor even, and represent more."
     return Report(tuple(findings), about, curves={"estimated_errors": errors}, note=note, advice=advice)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from pinnkit.checking.recommendation import moments_of_layers
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Interval, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.diagnostics.operator import Operator, operator
@@ -150,13 +151,8 @@ def predictions_of(objective: Objective, model: LayeredModel, op: Operator, poin
     embedding = objective.network.embedding
     channels = partial_derivatives(embedding, jnp.asarray(points.X, jnp.float64), op.channels)
     features = np.stack([np.asarray(channels[c]) for c in op.channels], axis=1)
-    sizes = (embedding.features, len(objective.network.problem.fields))
-    terms, variances = model.terms(*sizes), model.variances(*sizes)
-    phi = activation(model.activation).function
-    predictions = [
-        predict(phi, op.channels, e, c, terms, variances, model.bias_scale**2)
-        for e, c in zip(features, op.coefficients, strict=True)
-    ]
+    phi, layers = activation(model.activation).function, moments_of_layers(objective, model)
+    predictions = [predict(phi, op.channels, e, c, *layers) for e, c in zip(features, op.coefficients, strict=True)]
     return [p for p in predictions if p is not None] if None not in predictions else None
 
 

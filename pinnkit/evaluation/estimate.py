@@ -7,7 +7,7 @@ Two numbers, both of which a solve gives nearly for free; the larger one is the 
 * how far the fields move where a tenth of the tangent functions, taken at random, is left out: the price of a smaller space,
   as in p-refinement of finite elements.
 
-How it compares with true errors is measured on the shipped problems: docs/reliability.md.
+How it compares with true errors is measured on the shipped problems: docs/results.md.
 """
 
 from __future__ import annotations
