@@ -54,7 +54,11 @@ def tangent_space(objective: Objective, settings: Settings, seed: int) -> Report
         )
     errors = estimated_errors(Accuracy(network, None), solved.params, solved.optimiser)
     size = f"{max(errors.values()):.0e}" if errors else ""
-    note = f"The relative L2 error after it is estimated at {size}." if errors else "The solve would not help."
+    note = (
+        f"The relative L2 error after it is estimated at {size}."
+        if errors
+        else "Its error is not estimated: too much is left."
+    )
     advice = ""
     if not model.bias_scale:
         advice = "With --model.bias_scale 1 the tangent functions are neither odd nor even, and represent more."

@@ -74,6 +74,27 @@ def test_without_a_solve_there_is_none():
     assert evaluation_of(run).estimated_errors is None
 
 
+def test_a_large_one_is_not_stated():
+    # A spring that oscillates sixteen times, and functions too smooth for it: the initial condition alone is off by 0.8.
+    class Spring(pk.Problem):
+        """y'' + y' + 400 y = 0."""
+
+        fields = ("y",)
+        domain = pk.Box(t=(0.0, 5.0))
+
+        @pk.interior
+        def newton(self, y, y_t, y_tt):
+            return y_tt + y_t + 400.0 * y
+
+        @pk.initial
+        def released(self, y, y_t):
+            return {"place": y - 1.0, "speed": y_t}
+
+    e = evaluated(Spring(), replace(RECIPE, stages=(pk.Tangent(steps=1),)), pk.MLP(width=12, depth=2, bias_scale=1.0))
+    assert e.residuals["released.place"] > 0.1
+    assert e.estimated_errors is None and "estimated" not in e.verdict
+
+
 def test_each_field_has_its_own():
     class Turning(pk.Problem):
         """u_x = v, v_x = -u."""
