@@ -12,7 +12,6 @@ import numpy as np
 
 from pinnkit.diagnostics.finding import Finding, Report, Settings
 from pinnkit.evaluation.accuracy import Accuracy
-from pinnkit.evaluation.estimate import estimated_errors
 from pinnkit.models import LayeredModel
 from pinnkit.models.linearised import linearise
 from pinnkit.objective import Objective
@@ -20,6 +19,7 @@ from pinnkit.objective.collocation import Sampling, point_sampler
 from pinnkit.optim.auto import SOLVABLE
 from pinnkit.optim.tangent import Tangent
 from pinnkit.parallel.devices import replicate
+from pinnkit.training.estimate import estimated_errors
 from pinnkit.training.solve import compile_solves, sampling_of_solve
 
 NAME = "tangent space"
@@ -52,7 +52,7 @@ def tangent_space(objective: Objective, settings: Settings, seed: int) -> Report
                 message=f"{term}: RMS {rms[0]:.3g} at the start, {rms[1]:.3g} after one solve",
             )
         )
-    errors = estimated_errors(Accuracy(network, None), solved.params, solved.optimiser)
+    errors = estimated_errors(network.problem, Accuracy(network, None).fields, solved.params, solved.optimiser)
     size = f"{max(errors.values()):.0e}" if errors else ""
     note = (
         f"The relative L2 error after it is estimated at {size}."

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from pinnkit.errors import UsageError, location
 from pinnkit.evaluation.truth import Truth
+from pinnkit.fields.field_errors import FieldError, field_errors
 from pinnkit.objective import Parameters, SolutionNetwork
 from pinnkit.objective.sobol import sobol
 from pinnkit.problem import Problem
@@ -18,19 +17,6 @@ SIDE = {1: 2001, 2: 201}
 """Number of points per axis of the evaluation grid, by number of axes."""
 SCATTERED = 2**15
 """Number of evaluation points where a grid would be too large (three axes or more)."""
-
-
-@dataclass(frozen=True)
-class FieldError:
-    """Error of one field: ||u - truth|| / ||truth|| over the evaluation points, and the largest |u - truth|.
-
-    Both are infinite where the field is not finite. Where the truth is zero everywhere there is no relative error: the first
-    is then the root mean square of u - truth, in the units of the field, and `absolute` is True.
-    """
-
-    relative_l2: float
-    max_abs: float
-    absolute: bool = False
 
 
 def evaluation_points(problem: Problem, truth: Truth | None = None) -> np.ndarray:
@@ -92,19 +78,3 @@ class Accuracy:
         if self.expected is None or trained.all():
             return self.errors(params)
         return field_errors(self.network.problem, self.fields(params, self.points[trained]), self.expected[trained])
-
-
-def field_errors(problem: Problem, values: np.ndarray, expected: np.ndarray) -> dict[str, FieldError]:
-    """Return errors by field of (points, fields) arrays."""
-    errors = {}
-    for i, name in enumerate(problem.fields):
-        a, b = values[:, i], expected[:, i]
-        if name in problem.up_to_constant:
-            a, b = a - a.mean(), b - b.mean()
-        norm, difference = np.linalg.norm(b), np.linalg.norm(a - b)
-        largest = np.max(np.abs(a - b))
-        known = np.isfinite(difference)  # NaN would compare as neither good nor bad
-        size = difference / norm if norm else difference / len(b) ** 0.5
-        relative, most = (float(v) if known else np.inf for v in (size, largest))
-        errors[name] = FieldError(relative, most, absolute=not norm)
-    return errors

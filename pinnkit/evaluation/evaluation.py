@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pinnkit.evaluation.accuracy import Accuracy, FieldError
+from pinnkit.evaluation.accuracy import Accuracy
 from pinnkit.evaluation.half_precision import HalfPrecisionCost
 from pinnkit.evaluation.uncertainty import Estimate
+from pinnkit.fields.field_errors import FieldError
 from pinnkit.problem import Problem
 from pinnkit.training.state import TrainState
 

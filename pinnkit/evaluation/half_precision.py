@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pinnkit.evaluation.accuracy import Accuracy, FieldError
+from pinnkit.evaluation.accuracy import Accuracy
 from pinnkit.fields.derivatives import partial_derivatives
+from pinnkit.fields.field_errors import FieldError
 from pinnkit.models import LayeredModel
 from pinnkit.models.layered import LayeredModule
 from pinnkit.multi_index import MultiIndex

@@ -24,10 +24,10 @@ from jaxtyping import Float
 from scipy.fft import dct
 
 from pinnkit.errors import UsageError
-from pinnkit.evaluation.accuracy import FieldError, field_errors
 from pinnkit.exporting import reader
 from pinnkit.exporting.exporter import Exported, Exporter
 from pinnkit.exporting.reader import LEVELS, WALKS, Int8Solution
+from pinnkit.fields.field_errors import FieldError, field_errors
 from pinnkit.figures.terminal import number, table
 from pinnkit.init.quantisation import SATURATED, tail
 from pinnkit.models import LayeredModel

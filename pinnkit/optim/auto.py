@@ -37,6 +37,9 @@ class Auto(Stage):
     """Maximum number of steps of all stages together."""
     patience: int = 5
     """Stop an optimiser after this many consecutive resamplings without a decrease of the loss; 0: never."""
+    enough: float = 1e-8
+    """Estimated relative L2 error of every field at which training ends, where the tangent stage follows: it is attempted after
+    500, 2000 and 8000 steps. 0: never."""
 
     def resolve(self, parameters: int, dtype: DTypeLike) -> tuple[Stage, ...]:
         """Return the stages for a network of this size: SOAP alone in half precision."""
@@ -45,7 +48,9 @@ class Auto(Stage):
             return (SOAP(steps=self.steps, patience=self.patience, loss_below=self.loss_below),)
         if matrix_bytes(parameters, dtype) <= QUICK:
             broyden = SSBroyden(steps=self.steps, patience=self.patience, loss_below=self.loss_below)
-            return (broyden, Tangent(loss_below=self.loss_below)) if parameters <= SOLVABLE else (broyden,)
+            if parameters > SOLVABLE:
+                return (broyden,)
+            return broyden, Tangent(loss_below=self.loss_below, enough=self.enough)
         first = SOAP(steps=min(self.steps // 4, 3000), patience=self.patience, loss_below=self.loss_below)
         rest = self.steps - first.steps
         return first, LBFGS(steps=rest, patience=self.patience, loss_below=self.loss_below)

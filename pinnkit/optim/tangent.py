@@ -15,6 +15,11 @@ from pinnkit.optim.stage import OptimiserState, Stage
 MATRICES = 16
 """Memory of a solve, in matrices of P by P: the triangle, a panel of 5 P rows, both joined, and the copies of LAPACK."""
 
+FIRST_ATTEMPT = 500
+"""Number of steps of the stage before after which the solves are attempted first."""
+LATER = 4
+"""Factor from one attempt to the next: all that fail together take less time than the steps between them."""
+
 
 class TangentState(NamedTuple):
     """The state between solves, with what the last one that was taken says of the error.
@@ -47,10 +52,21 @@ class Tangent(Stage):
     """Maximum number of solves."""
     rows: float = 4.0
     """Number of residuals per parameter of a solve, before points are added where it needs more."""
+    enough: float = 0.0
+    """Estimated relative L2 error of every field at which the stage before ends early: the solves are attempted after 500, 2000
+    and 8000 of its steps. 0: never."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require("rows", least=1.5)
+        self.require("enough", least=0, below=1)
+
+    def next_attempt(self, step: int) -> int:
+        """Return the number of steps of the stage before after which the solves are attempted next, later than `step`."""
+        attempt = FIRST_ATTEMPT
+        while attempt <= step:
+            attempt *= LATER
+        return attempt
 
     def stalls(self, state: OptimiserState) -> Bool[Array, ""]:
         """Whether another solve would not help."""

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from pinnkit.evaluation.accuracy import FieldError
+from pinnkit.fields.field_errors import FieldError
 from pinnkit.models.linearised import trained_part
 from pinnkit.objective import AnyObjective
 from pinnkit.optim.loss_scaling import describe_scale

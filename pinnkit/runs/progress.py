@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from pinnkit.evaluation.accuracy import FieldError
+from pinnkit.fields.field_errors import FieldError
 from pinnkit.runs.history import History
 from pinnkit.training.tracker import Tracker
 from pinnkit.training.trainer import Report

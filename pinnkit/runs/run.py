@@ -12,7 +12,6 @@ from pinnkit.checking.check import Checked
 from pinnkit.checking.recommendation import recommendation
 from pinnkit.errors import UsageError
 from pinnkit.evaluation.accuracy import Accuracy
-from pinnkit.evaluation.estimate import estimated_errors
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.evaluation.half_precision import cost_of_half_precision
 from pinnkit.evaluation.uncertainty import Estimate, Tick, estimate_without_interval, estimates, number_of_draws
@@ -23,6 +22,7 @@ from pinnkit.problem import Problem
 from pinnkit.problem.axes import require_resolution
 from pinnkit.problem.lines import line_of
 from pinnkit.runs.kinds import AnyModel, is_model, kind_of, require_model
+from pinnkit.training.estimate import estimated_errors
 from pinnkit.training.loop import Loop
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.requirements import require_memory_of_stages
@@ -122,7 +122,7 @@ class Run:
             training_residuals=training,
             residuals=held_out,
             unknowns=known,
-            estimated_errors=estimated_errors(self.accuracy, state.params, state.optimiser),
+            estimated_errors=estimated_errors(self.problem, self.accuracy.fields, state.params, state.optimiser),
             diverged=diverged,
             interrupted=interrupted,
             short=short,

@@ -16,9 +16,9 @@ from pinnkit.checking.check import Checked
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import Diagnosis
 from pinnkit.errors import UsageError, display_path
-from pinnkit.evaluation.accuracy import FieldError
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.evaluation.uncertainty import Estimate, estimate_of
+from pinnkit.fields.field_errors import FieldError
 from pinnkit.figures.overview import as_html, as_text
 from pinnkit.figures.terminal import print_check
 from pinnkit.problem import Problem

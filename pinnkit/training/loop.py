@@ -22,6 +22,7 @@ from pinnkit.objective.collocation import Sampler, Sampling, point_sampler
 from pinnkit.objective.loss import residual_rms
 from pinnkit.optim import Optimiser, Stage, Tangent, invalidate
 from pinnkit.parallel.devices import replicate
+from pinnkit.training.estimate import estimated_errors
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Reached
 from pinnkit.training.solve import announcement, compile_solves, final_form, sampling_of_solve
@@ -95,6 +96,7 @@ class Loop(Trainer):
         self.weigher = weigher(objective, recipe.weighting)
         self.key = jax.random.key(seed)
         self._mean_squares = jax.jit(objective.mean_squares)
+        self._fields = jax.jit(lambda params, points: objective.network.fields(params, points.trial)(points.X))
         self._slopes = jax.jit(jax.jacrev(lambda p, points: (objective.mean_squares(p, points),) * 2, has_aux=True))
         self.programs: dict[tuple[int, float], _Program] = {}
         """The compiled functions by stage and scale of its steps."""
@@ -255,9 +257,15 @@ class Loop(Trainer):
 
         What happens at a step depends on the state alone, never on how the steps were cut into chunks.
         """
-        length = FIRST
+        length, attempted = FIRST, -1
         while not self.over(state):
             state = self._warm_up(state)
+            if self._attempt_is_due(state) and int(state.step) != attempted:
+                attempted = int(state.step)
+                reports = self._attempt_solves(state)
+                yield from reports
+                state = reports[-1].state
+                continue
             began, compiling = time.perf_counter(), float(state.compile_seconds)
             result, squares = self._chunk(state, min(length, self._room(state)))
             stepping = time.perf_counter() - began
@@ -272,6 +280,51 @@ class Loop(Trainer):
                 return
             # After an event the speed is unknown: another optimiser, or another scale of the steps.
             length = FIRST if report.event else next_chunk_length(length, int(result.steps), stepping)
+
+    def _attempt_is_due(self, state: TrainState) -> bool:
+        """Return whether the solves of the next stage are attempted at this step, since they may be all that is missing."""
+        step, solves = int(state.stage_step), self._solves_after(state)
+        return solves is not None and step == solves.next_attempt(step - 1)
+
+    def _solves_after(self, state: TrainState) -> Tangent | None:
+        """Return the stage of solves that follows the present one, where it is attempted before that one is over."""
+        following = self.recipe.stages[int(state.stage) + 1 :][:1]
+        return next((s for s in following if isinstance(s, Tangent) and s.steps and s.enough), None)
+
+    def _attempt_solves(self, state: TrainState) -> list[Report]:
+        """Return the reports of the next stage, where the error after it is estimated as small enough; else one report alone.
+
+        The state of the last report is the one to go on from: in the second case it is the present one.
+        """
+        solves, name = self._solves_after(state), self._stage(state).name
+        assert solves is not None
+        ahead = self._enter_stage(state, int(state.stage) + 1)
+        squares = self.mean_squares(ahead.params, ahead.points)
+        opening = Report(ahead, name, np.array([]), squares, self._loss(squares))
+        reports = list(self.run(ahead))
+        after = reports[-1].state
+        errors = self._estimated_errors(after)
+        size = max(errors.values()) if errors and not reports[-1].diverged else np.inf
+        step, limit = int(state.step), min(solves.enough, self.recipe.accuracy or np.inf)
+        if size <= limit:
+            event = f"stage '{name}' ended at step {step}: the error after '{solves.name}' is estimated at {size:.0e}"
+            event += f"; {announcement(self.objective, solves, ahead.points)}"
+            return [replace(opening, event=event), *reports]
+        state = state.with_counters(seconds=float(after.seconds), compile_seconds=float(after.compile_seconds))
+        known = f"its error would be {size:.0e}" if np.isfinite(size) else "its error could not be estimated"
+        event = f"'{solves.name}' was attempted at step {step}: {known}, '{name}' goes on"
+        squares = self.mean_squares(state.params, state.points)
+        return [Report(state, name, np.array([]), squares, self._loss(squares), event=event)]
+
+    def _estimated_errors(self, state: TrainState) -> dict[str, float] | None:
+        """Return the estimated error of each field after a stage of solves, over held-out points."""
+        points = self.held_out_points(1)[0][self.objective.equations.interior.name]
+        problem = self.network.problem
+
+        def fields(params: Parameters) -> np.ndarray:
+            return np.asarray(self._fields(params, points), np.float64).reshape(-1, len(problem.fields))
+
+        return estimated_errors(problem, fields, state.params, state.optimiser)
 
     def _finish_chunk(self, state: TrainState, result: ChunkResult, squares: dict[str, float]) -> Report:
         """Return the report of a chunk without NaN, with the next stage, new points or new weights where they are due."""
@@ -487,6 +540,8 @@ class Loop(Trainer):
         # Multiples of an interval, not steps since the last event: then a resumed or rescued run has them at the same steps.
         intervals = (SNAPSHOT, self._redraw(self._stage(state)), *self.weigher.intervals)
         room = [every - int(state.step) % every for every in intervals if every]
+        if (solves := self._solves_after(state)) is not None:
+            room.append(solves.next_attempt(int(state.stage_step)) - int(state.stage_step))
         longest = 1 if isinstance(self._stage(state), Tangent) else LONGEST
         return min(longest, self._stage(state).steps - int(state.stage_step), *room)
 

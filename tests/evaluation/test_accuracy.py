@@ -10,8 +10,9 @@ from cases import evaluation_of, refused
 from tiny import Decay
 
 import pinnkit as pk
-from pinnkit.evaluation.accuracy import FieldError, evaluation_points, field_errors
+from pinnkit.evaluation.accuracy import evaluation_points
 from pinnkit.evaluation.truth import Truth
+from pinnkit.fields.field_errors import FieldError, field_errors
 from pinnkit.objective.loss import residual_rms
 from pinnkit.runs.run import Run
 from pinnkit.runs.summary import summary_of

@@ -156,7 +156,7 @@ def test_the_command_line_can_name_every_stage_but_optax():
 def test_auto_stands_for_what_suits_the_size_and_the_precision():
     broyden, tangent = pk.Auto(steps=900, patience=3, loss_below=1e-9).resolve(1000, jnp.float64)
     assert broyden == pk.SSBroyden(steps=900, patience=3, loss_below=1e-9)
-    assert tangent == pk.Tangent(loss_below=1e-9)
+    assert tangent == pk.Tangent(loss_below=1e-9, enough=pk.Auto().enough)
     assert [stage.name for stage in pk.Auto().resolve(5000, jnp.float64)] == ["ssbroyden"]
     soap, lbfgs = pk.Auto(steps=900).resolve(50_000, jnp.float64)
     assert (soap.name, lbfgs.name, soap.steps + lbfgs.steps) == ("soap", "lbfgs", 900)
@@ -183,9 +183,9 @@ def options_with(*given):
 
 def test_options_of_the_optimiser_that_an_automatic_stage_stands_for_reach_it():
     stages = options_with("--ssbroyden.steps", "6000", "--sampling.interior", "50").stages
-    assert stages == (pk.SSBroyden(steps=6000, patience=pk.Auto().patience), pk.Tangent())
+    assert stages == (pk.SSBroyden(steps=6000, patience=pk.Auto().patience), pk.Tangent(enough=pk.Auto().enough))
     stages = options_with("--auto.patience", "7", "--ssbroyden.steps=6000", "--tangent.steps", "0").stages
-    assert stages == (pk.SSBroyden(steps=6000, patience=7), pk.Tangent(steps=0))
+    assert stages == (pk.SSBroyden(steps=6000, patience=7), pk.Tangent(steps=0, enough=pk.Auto().enough))
     (stage,) = options_with("--precision", "float16", "--soap.every", "5").stages
     assert stage == pk.SOAP(steps=pk.Auto().steps, patience=pk.Auto().patience, every=5)
     assert options_with("--auto.steps", "30").stages == (pk.Auto(steps=30),)

@@ -12,28 +12,40 @@ How it compares with true errors is measured on the shipped problems: docs/resul
 
 from __future__ import annotations
 
-from pinnkit.evaluation.accuracy import Accuracy, field_errors
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+from pinnkit.fields.field_errors import field_errors
 from pinnkit.models.linearised import Linearised, trained_leaves
 from pinnkit.objective import Parameters
 from pinnkit.optim.jacobian import partition
 from pinnkit.optim.tangent import TangentState
+from pinnkit.problem import Problem
 
 LARGEST = 1e-3
 """Larger estimates are not stated: none has been compared with a true error but for these. A stiff spring that had not begun to
 move was estimated at 5e-2, and its initial condition alone was off by 0.8."""
 
+FieldValues = Callable[[Parameters], Float[np.ndarray, "points fields"]]
+"""The fields at some points."""
 
-def estimated_errors(accuracy: Accuracy, params: Parameters, solve: object) -> dict[str, float] | None:
+
+def estimated_errors(
+    problem: Problem, fields: FieldValues, params: Parameters, solve: object
+) -> dict[str, float] | None:
     """Return the estimated relative L2 error of each field; None where no solve of the tangent stage was taken at last.
 
     It is None too where it would be larger than `LARGEST`.
 
     A field that is zero everywhere has no relative error: the estimate is then the root mean square, in the units of the field.
-    With windows of time it is None: the last solve knows its own window alone.
 
     Args:
-        accuracy: The fields of the network at points, and how errors are measured; a truth is not needed.
-        params: The parameters after the last solve.
+        problem: The problem whose fields these are.
+        fields: The fields at the points over which the error is estimated.
+        params: The parameters after the last solve. With windows of time these are no network's, and the estimate is None: the
+            last solve knows its own window alone.
         solve: The state of the last stage.
     """
     if not isinstance(solve, TangentState) or not isinstance(params["network"], Linearised):
@@ -42,10 +54,7 @@ def estimated_errors(accuracy: Accuracy, params: Parameters, solve: object) -> d
     if not reduction < 1:
         return None
     _, with_others = partition(params, trained_leaves(params))
-    values = accuracy.fields(params)
-    problem = accuracy.network.problem
-    moved, fewer = (
-        field_errors(problem, accuracy.fields(with_others(other)), values) for other in (solve.before, solve.reduced)
-    )
+    values = fields(params)
+    moved, fewer = (field_errors(problem, fields(with_others(p)), values) for p in (solve.before, solve.reduced))
     errors = {name: max(reduction * moved[name].relative_l2, fewer[name].relative_l2) for name in moved}
     return errors if max(errors.values()) <= LARGEST else None
