@@ -13,6 +13,8 @@ if "PINNKIT_CACHE" not in os.environ:
     os.environ["PINNKIT_CACHE"] = tempfile.mkdtemp(prefix="pinnkit-tests-")
 CACHE = os.environ["PINNKIT_CACHE"]
 os.environ["MPLBACKEND"] = "Agg"
+# Two workers share the cores, and the number of threads with which LAPACK rounds must not follow from that.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Most programs here run for less time than they take to compile.
 flags = ["--xla_backend_optimization_level=0"]
 if tuple(int(n) for n in version("jaxlib").split(".")[:2]) < (0, 11):

@@ -20,6 +20,7 @@ from pinnkit.optim.jacobian import partition
 from pinnkit.optim.tangent import TangentState
 from pinnkit.optim.triangle import Triangle
 from pinnkit.parallel.devices import replicate
+from pinnkit.parallel.lapack import choose_threads
 from pinnkit.training.solve_points import SAMPLED, GroupResiduals, Indices, SampledGroup, share_points
 from pinnkit.training.step import LONGEST, Chunk, ChunkResult, Init
 
@@ -47,8 +48,12 @@ VISIBLE = 0.1
 
 def compile_solves(objective: AnyObjective, stage: Tangent) -> tuple[Init, Chunk]:
     """Return `init` and the chunk of a stage of solves, as `compile_chunk` does for one of steps."""
-    solver = _Solver(objective)
-    return lambda params: stage.init(_trained(params)), solver.chunk
+
+    def init(params: Parameters) -> TangentState:
+        choose_threads()
+        return stage.init(_trained(params))
+
+    return init, _Solver(objective).chunk
 
 
 def final_form(stages: Sequence[Stage], network: Any) -> Any:

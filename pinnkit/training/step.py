@@ -15,6 +15,8 @@ from pinnkit.objective import AnyObjective, Parameters, PointSets
 from pinnkit.optim import Optimiser, stored_value
 from pinnkit.optim.loss_scaling import scale_loss
 from pinnkit.optim.stage import OptimiserState
+from pinnkit.parallel.devices import cores
+from pinnkit.parallel.lapack import choose_threads
 from pinnkit.training.state import all_finite
 
 LONGEST = 500
@@ -106,4 +108,11 @@ def compile_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float) 
 
     # No donated buffers. Parameters and points are also those of the place to which a rescue goes back, the session keeps the
     # state before the chunk for a second Ctrl-C, and the warm-up of zero steps passes a state that is needed afterwards.
-    return jit_once(optimiser.init), jax.jit(chunk)
+    compiled_init = jit_once(optimiser.init)
+
+    def init(params: Parameters) -> OptimiserState:
+        if stage.wants_residuals:  # a program is replicated: each device factorises
+            choose_threads(at_once=len(jax.devices()) if cores() else 1)
+        return compiled_init(params)
+
+    return init, jax.jit(chunk)

@@ -1,0 +1,57 @@
+"""The number of threads with which LAPACK factorises: one per core, or one where other programs use the cores too.
+
+OpenBLAS, from which JAX takes LAPACK on a CPU, waits for all of its threads hundreds of times in each factorisation, and does not
+sleep meanwhile. Where one of them has to wait for its core, so do all the others each time: a QR of 4000 x 941 then takes
+15 s with two threads and 0.5 s with one. On idle cores larger matrices gain: docs/decisions/tangent.md.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import cache
+
+import jax
+import numpy as np
+from scipy.linalg import lapack
+from threadpoolctl import threadpool_info, threadpool_limits
+
+VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Environment variables by which a user sets the number of threads; it is then left as it is."""
+ROWS, COLUMNS = 600, 150
+"""Size of the matrix that is factorised as a probe: 2 ms with one thread."""
+SHARED = 3.0
+"""Threads that take this many times as long as one of them wait for cores that others use."""
+
+
+def choose_threads(at_once: int = 1) -> None:
+    """Let LAPACK have one thread where the cores are shared with other programs at this moment, else one for each core.
+
+    Args:
+        at_once: Number of factorisations that run at the same time, each on cores of its own.
+    """
+    if jax.default_backend() != "cpu" or any(name in os.environ for name in VARIABLES):
+        return
+    threads = max(1, _all_threads() // at_once)
+    if threads > 1 and _time_of(threads) > SHARED * _time_of(1):
+        threads = 1
+    threadpool_limits(limits=threads, user_api="blas")
+
+
+@cache
+def _all_threads() -> int:
+    """Return the number of threads that BLAS began with."""
+    # Cached: later it is the number that was chosen last.
+    return max((library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"), default=1)
+
+
+def _time_of(threads: int) -> float:
+    """Return the time [s] of the probe with a number of threads: the shorter one of two, the first of which may start threads."""
+    matrix = np.asfortranarray(np.random.default_rng(0).normal(size=(ROWS, COLUMNS)))
+    times = []
+    with threadpool_limits(limits=threads, user_api="blas"):
+        for _ in range(2):
+            began = time.perf_counter()
+            lapack.dgeqrf(matrix)
+            times.append(time.perf_counter() - began)
+    return min(times)
