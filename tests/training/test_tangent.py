@@ -296,3 +296,23 @@ def test_intervals_of_unknowns_are_those_of_the_tangent_space_of_the_network():
         for term in J:
             assert np.allclose(J[term], J_linear[term], rtol=1e-9, atol=1e-12)
             assert np.allclose(r[term], r_linear[term])
+
+
+def test_the_network_itself_could_not_take_the_step():
+    # The linear model is solved exactly; the network at p + c is far from it, since the map from p to the fields bends.
+    run, reports = trained(Growth(), replace(RECIPE, stages=(pk.SSBroyden(steps=40), pk.Tangent())))
+    solved = reports[-1].state.params
+    network = solved["network"]
+    moved = {**solved, "network": jax.tree.map(jnp.add, network.at, network.along)}
+    assert run.trainer.held_out_loss(solved) < 1e-6 * run.trainer.held_out_loss(moved)
+
+
+@pytest.mark.slow
+def test_more_tangent_functions_gain_more_than_longer_training():
+    def after(width, steps):
+        recipe = replace(RECIPE, stages=(pk.SSBroyden(steps=steps), pk.Tangent()))
+        run, reports = trained(Layer(e=0.05), recipe, model=pk.MLP(width=width, depth=2))
+        return error(run, reports[-1])
+
+    small, longer, wider = after(4, 100), after(4, 400), after(8, 100)
+    assert wider < 0.1 * min(small, longer)
