@@ -86,7 +86,7 @@ UNTRAINED = {
     "advection, untrained": untrained("advection", 20, 0.5),
     "wave, untrained": untrained("wave", 45, 1.0),
     "helmholtz, untrained": untrained("helmholtz", 40, 0.7),
-    "poisson_10d, untrained": untrained("poisson_10d", 150, 0.003, "--model.depth", "1", error=1e-7, seconds=60),
+    "poisson_10d, untrained": untrained("poisson_10d", 150, 0.001, "--model.depth", "1", error=1e-9, seconds=60),
 }
 ROWS |= UNTRAINED
 ROWS |= {
