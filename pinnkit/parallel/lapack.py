@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 
 import jax
 import numpy as np
 from scipy.linalg import lapack
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables by which a user sets the number of threads; it is then left as it is."""
@@ -24,32 +25,37 @@ SHARED = 3.0
 """Threads that take this many times as long as one of them wait for cores that others use."""
 
 
-def choose_threads(at_once: int = 1) -> None:
-    """Let LAPACK have one thread where the cores are shared with other programs at this moment, else one for each core.
+def best_threads(at_once: int = 1) -> int | None:
+    """Return one where the cores are shared with other programs at this moment, else a thread for each core.
+
+    None leaves the number as it is: on an accelerator, and where the user has set it.
 
     Args:
         at_once: Number of factorisations that run at the same time, each on cores of its own.
     """
     if jax.default_backend() != "cpu" or any(name in os.environ for name in VARIABLES):
-        return
-    threads = max(1, _all_threads() // at_once)
-    if threads > 1 and _time_of(threads) > SHARED * _time_of(1):
-        threads = 1
-    threadpool_limits(limits=threads, user_api="blas")
+        return None
+    libraries = _libraries().select(user_api="blas").info()
+    threads = max(1, max((library["num_threads"] for library in libraries), default=1) // at_once)
+    return 1 if threads > 1 and _time_of(threads) > SHARED * _time_of(1) else threads
+
+
+def lapack_threads(threads: int | None) -> AbstractContextManager[object]:
+    """Return a context in which LAPACK has a number of threads, and after which it has as many as before; None: as many as it has."""
+    return nullcontext() if threads is None else _libraries().limit(limits=threads, user_api="blas")
 
 
 @cache
-def _all_threads() -> int:
-    """Return the number of threads that BLAS began with."""
-    # Cached: later it is the number that was chosen last.
-    return max((library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"), default=1)
+def _libraries() -> ThreadpoolController:
+    # Once: to look for them takes as long as a short solve. scipy's is loaded by the import above.
+    return ThreadpoolController()
 
 
 def _time_of(threads: int) -> float:
     """Return the time [s] of the probe with a number of threads: the shorter one of two, the first of which may start threads."""
     matrix = np.asfortranarray(np.random.default_rng(0).normal(size=(ROWS, COLUMNS)))
     times = []
-    with threadpool_limits(limits=threads, user_api="blas"):
+    with lapack_threads(threads):
         for _ in range(2):
             began = time.perf_counter()
             lapack.dgeqrf(matrix)

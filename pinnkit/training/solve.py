@@ -20,7 +20,7 @@ from pinnkit.optim.jacobian import partition
 from pinnkit.optim.tangent import TangentState
 from pinnkit.optim.triangle import Triangle
 from pinnkit.parallel.devices import replicate
-from pinnkit.parallel.lapack import choose_threads
+from pinnkit.parallel.lapack import best_threads, lapack_threads
 from pinnkit.training.solve_points import SAMPLED, GroupResiduals, Indices, SampledGroup, share_points
 from pinnkit.training.step import LONGEST, Chunk, ChunkResult, Init
 
@@ -48,12 +48,17 @@ VISIBLE = 0.1
 
 def compile_solves(objective: AnyObjective, stage: Tangent) -> tuple[Init, Chunk]:
     """Return `init` and the chunk of a stage of solves, as `compile_chunk` does for one of steps."""
+    solver = _Solver(objective)
 
     def init(params: Parameters) -> TangentState:
-        choose_threads()
+        solver.threads = best_threads()
         return stage.init(_trained(params))
 
-    return init, _Solver(objective).chunk
+    def chunk(params: Parameters, state: TangentState, points: PointSets, count: int) -> ChunkResult:
+        with lapack_threads(solver.threads):
+            return solver.chunk(params, state, points, count)
+
+    return init, chunk
 
 
 def final_form(stages: Sequence[Stage], network: Any) -> Any:
@@ -99,6 +104,8 @@ class _Solver:
 
     def __init__(self, objective: AnyObjective) -> None:
         self.objective, self.dtype = objective, objective.network.dtype
+        self.threads: int | None = None
+        """Number of threads of LAPACK, which is chosen at the start of each stage."""
         self._residuals = {g.name: GroupResiduals(objective, g) for g in objective.equations.groups}
 
     def chunk(self, params: Parameters, state: TangentState, points: PointSets, count: int) -> ChunkResult:

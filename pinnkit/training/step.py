@@ -16,7 +16,7 @@ from pinnkit.optim import Optimiser, stored_value
 from pinnkit.optim.loss_scaling import scale_loss
 from pinnkit.optim.stage import OptimiserState
 from pinnkit.parallel.devices import cores
-from pinnkit.parallel.lapack import choose_threads
+from pinnkit.parallel.lapack import best_threads, lapack_threads
 from pinnkit.training.state import all_finite
 
 LONGEST = 500
@@ -108,11 +108,14 @@ def compile_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float) 
 
     # No donated buffers. Parameters and points are also those of the place to which a rescue goes back, the session keeps the
     # state before the chunk for a second Ctrl-C, and the warm-up of zero steps passes a state that is needed afterwards.
-    compiled_init = jit_once(optimiser.init)
+    compiled_init, compiled_chunk = jit_once(optimiser.init), jax.jit(chunk)
+    if not stage.wants_residuals:
+        return compiled_init, compiled_chunk
+    # The program is replicated: each device factorises, at the same time.
+    threads = best_threads(at_once=len(jax.devices()) if cores() else 1)
 
-    def init(params: Parameters) -> OptimiserState:
-        if stage.wants_residuals:  # a program is replicated: each device factorises
-            choose_threads(at_once=len(jax.devices()) if cores() else 1)
-        return compiled_init(params)
+    def factorising_chunk(params: Parameters, state: OptimiserState, points: PointSets, count: int) -> ChunkResult:
+        with lapack_threads(threads):
+            return jax.block_until_ready(compiled_chunk(params, state, points, count))
 
-    return init, jax.jit(chunk)
+    return compiled_init, factorising_chunk

@@ -1,23 +1,21 @@
 """The number of threads of LAPACK: one where the cores are shared, unless the user has chosen."""
 
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from pinnkit.parallel import lapack
 
 
 @pytest.fixture
-def machine(monkeypatch):
-    """Four cores, and a user who has set nothing; returns a function that says how long the probe takes by threads."""
+def four_cores(monkeypatch):
+    """Four cores, and a user who has set nothing."""
     for name in lapack.VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(lapack, "_all_threads", lambda: 4)
-    with threadpool_limits(limits=2, user_api="blas"):
-        yield lambda times: monkeypatch.setattr(lapack, "_time_of", times.__getitem__)
+    with lapack.lapack_threads(4):
+        yield
 
 
 def threads():
-    (number,) = {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+    (number,) = {library["num_threads"] for library in lapack._libraries().select(user_api="blas").info()}
     return number
 
 
@@ -31,18 +29,23 @@ def threads():
         ({}, 4, 1),
     ],
 )
-def test_cores_that_are_shared_leave_one_thread(machine, times, at_once, expected):
-    machine(times)
-    lapack.choose_threads(at_once)
-    assert threads() == expected
+def test_cores_that_are_shared_leave_one_thread(four_cores, monkeypatch, times, at_once, expected):
+    monkeypatch.setattr(lapack, "_time_of", times.__getitem__)
+    assert lapack.best_threads(at_once) == expected
 
 
 @pytest.mark.parametrize("name", lapack.VARIABLES)
-def test_what_the_user_has_set_stays(machine, monkeypatch, name):
+def test_what_the_user_has_set_stays(four_cores, monkeypatch, name):
     monkeypatch.setenv(name, "2")
-    machine({1: 1.0, 4: 900.0})
-    lapack.choose_threads()
-    assert threads() == 2
+    assert lapack.best_threads() is None
+    with lapack.lapack_threads(None):
+        assert threads() == 4
+
+
+def test_other_code_keeps_its_threads(four_cores):
+    with lapack.lapack_threads(1):
+        assert threads() == 1
+    assert threads() == 4
 
 
 def test_the_probe_is_a_factorisation_with_that_number_of_threads(monkeypatch):
