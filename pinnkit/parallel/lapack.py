@@ -41,7 +41,7 @@ def best_threads(at_once: int = 1) -> int | None:
 
 
 def lapack_threads(threads: int | None) -> AbstractContextManager[object]:
-    """Return a context in which LAPACK has a number of threads, and after which it has as many as before; None: as many as it has."""
+    """Return a context in which LAPACK has a number of threads, and after which as many as before; None changes nothing."""
     return nullcontext() if threads is None else _libraries().limit(limits=threads, user_api="blas")
 
 
