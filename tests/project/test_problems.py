@@ -23,7 +23,7 @@ SHORT = {
     "burgers_inverse": (16, 3, 1200, 2500, 5e-2),
     "helmholtz": (16, 2, 1000, 800, 2e-2),
     "poisson_10d": (10, 2, 600, 600, 2e-1),
-    "kdv": (16, 3, 1200, 1500, 5e-1),
+    "kdv": (16, 3, 500, 1500, 5e-1),
     # Chaos, and a flow far from the Stokes flow: seconds do not suffice. That nothing runs away is all that is tested.
     "kuramoto_sivashinsky": (16, 3, 300, 1000, 1.5),
     "lid_driven_cavity": (16, 2, 600, 600, 1.5),
