@@ -26,7 +26,7 @@ from pinnkit.training.loop import Loop
 from pinnkit.training.trainer import Report
 
 MANY = 10**6
-STAGES: dict[str, tuple[tuple[pk.LevenbergMarquardt | pk.SSBroyden | pk.Adam | pk.LBFGS, ...], int]] = {
+STAGES: dict[str, tuple[tuple[pk.Optimiser, ...], int]] = {
     "ssbroyden": ((pk.SSBroyden(steps=MANY),), 500),
     "adam 500, ssbroyden": ((pk.Adam(steps=500), pk.SSBroyden(steps=MANY)), 500),
     "lm": ((pk.LevenbergMarquardt(steps=MANY),), 500),
@@ -34,6 +34,8 @@ STAGES: dict[str, tuple[tuple[pk.LevenbergMarquardt | pk.SSBroyden | pk.Adam | p
     "lm 20, ssbroyden": ((pk.LevenbergMarquardt(steps=20), pk.SSBroyden(steps=MANY)), 500),
     "lm sketch": ((pk.LevenbergMarquardt(steps=MANY, form="sketch", sketch_rows=300, cg_iterations=20),), 500),
     "adam 500, lbfgs": ((pk.Adam(steps=500), pk.LBFGS(steps=MANY)), 500),
+    "soap 500, lbfgs": ((pk.SOAP(steps=500), pk.LBFGS(steps=MANY)), 500),
+    "spring": ((pk.SPRING(steps=MANY),), 500),
 }
 """Name: the stages, and the steps between two draws of points."""
 PARTS = (8, 4, 2, 1)
@@ -42,11 +44,11 @@ PARTS = (8, 4, 2, 1)
 class Runner:
     """One optimiser's run: the time it has used, and its errors on the way."""
 
-    def __init__(self, problem: pk.Problem, name: str, seconds: float, seed: int) -> None:
+    def __init__(self, problem: pk.Problem, name: str, seconds: float, seed: int, size: dict[str, int]) -> None:
         stages, redraw = STAGES[name]
         recipe = problem.recipe or pk.Recipe()
         recipe = replace(recipe, stages=stages, sampling=replace(recipe.sampling, redraw=redraw))
-        objective, recipe = build_objective(problem, problem.model or pk.MLP(), recipe, seed)
+        objective, recipe = build_objective(problem, replace(problem.model or pk.MLP(), **size), recipe, seed)
         loop = Loop(objective, recipe, seed=seed)
         self.name, self.accuracy = name, Accuracy(objective.network, truth_of(problem))
         self.reports: Iterator[Report] = loop.run(loop.start())
@@ -81,11 +83,14 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=30.0, help="for each optimiser")
     options.add_argument("--only", nargs="+", choices=list(STAGES), default=list(STAGES))
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--width", type=int, help="units per layer, in place of the problem's own")
+    options.add_argument("--depth", type=int, help="hidden layers, in place of the problem's own")
     given = options.parse_args()
     jax.config.update("jax_enable_x64", True)
     use_all_cores()
     problem = problem_class(given.problem)()
-    runners = [Runner(problem, name, given.seconds, given.seed) for name in given.only]
+    size = {name: value for name in ("width", "depth") if (value := getattr(given, name))}
+    runners = [Runner(problem, name, given.seconds, given.seed, size) for name in given.only]
     while going := [r for r in runners if not r.over]:
         min(going, key=lambda r: r.used).advance()
     times = [f"{mark:.0f} s" for mark in runners[0].marks]

@@ -7,7 +7,19 @@ from pinnkit.exporting.stablehlo import StableHLO
 from pinnkit.models import MLP, Model, ModifiedMLP, PirateNet, ResNet, Transformer
 from pinnkit.neural_operators import Autoencoder, DenseED, NeuralOperator
 from pinnkit.objective.collocation import Sampling
-from pinnkit.optim import LBFGS, SOAP, Adam, Auto, LevenbergMarquardt, Muon, Optax, Optimiser, SSBroyden, Tangent
+from pinnkit.optim import (
+    LBFGS,
+    SOAP,
+    SPRING,
+    Adam,
+    Auto,
+    LevenbergMarquardt,
+    Muon,
+    Optax,
+    Optimiser,
+    SSBroyden,
+    Tangent,
+)
 from pinnkit.parallel.devices import use_all_cores
 from pinnkit.problem import (
     Box,
@@ -48,6 +60,7 @@ __all__ = [
     "MLP",
     "NTK",
     "SOAP",
+    "SPRING",
     "Adam",
     "Auto",
     "Autoencoder",

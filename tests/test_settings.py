@@ -166,7 +166,7 @@ def test_a_choice_of_a_problem_file_is_made_by_its_name():
     run = restore_run(RunFolder(Path("run")))
     assert [s.name for s in run.recipe.stages] == ["adam", "signdescent"] and run.model.width == 3
     assert run.recipe.stages[1].rate == 2e-3, "the problem's own setting"
-    status, out, err = pinnkit("train", "decay.py", "--stages", "sign")
+    status, out, err = pinnkit("train", "decay.py", "--stages", "signdesc")
     assert status == 2 and "Did you mean 'signdescent'?" in err, err
 
 

@@ -70,7 +70,7 @@ class OperatorKind:
             ),
             (
                 any(stage.wants_residuals for stage in recipe.stages),
-                "an optimiser of residuals (lm, tangent)",
+                "an optimiser of residuals (lm, spring, tangent)",
                 "the Jacobian would have a row per cell of each sample",
             ),
             (

@@ -41,7 +41,8 @@ class Sampling:
     boundary: int = 200
     """Number of points on each named boundary (shared among its faces), and on each @pk.at."""
     redraw: int = 500
-    """Number of steps between two resamplings; 0 for none, which risks overfitting the points. Steps of lm count twentyfold."""
+    """Number of steps between two resamplings; 0 for none, which risks overfitting the points. Steps of lm count twentyfold, of
+    spring fiftyfold."""
     method: Method = "rad"
     """How interior points are resampled: all uniformly (sobol), a share where the residual is large (rad), or all except those
     where it is larger than its mean (r3)."""

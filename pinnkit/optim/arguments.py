@@ -94,6 +94,25 @@ def require_arguments(optimiser: str, params: optax.Params | None, **arguments: 
         )
 
 
+def require_residuals(optimiser: str, params: Any, residual_fn: Any) -> None:
+    """Validate what `update` receives where it needs no value and no gradient: parameters and residuals.
+
+    Raises:
+        UsageError: A missing argument, or residuals that cannot be called.
+    """
+    place, call = f"update of the optimiser '{optimiser}'", "update(grad, state, params, residual_fn=residual_fn)"
+    missing = [name for name, given in {"params": params, "residual_fn": residual_fn}.items() if given is None]
+    if missing:
+        raise UsageError(
+            f"The optimiser '{optimiser}' needs {' and '.join(missing)}.",
+            where=place,
+            expected=call,
+            do=f"Write: updates, state = optimiser.{call}",
+        )
+    if not callable(residual_fn):
+        raise UsageError(f"residual_fn is {residual_fn!r}.", where=place, expected="a function of the parameters")
+
+
 def bind_extra(function: Callable[..., Any], extra: dict[str, Any]) -> Callable[..., Any]:
     """Bind to the function those extra arguments of `update` that appear in its own signature."""
     names = inspect.signature(function).parameters if extra else {}

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from pinnkit.optim.first_order import SOAP, Adam, Muon
-from pinnkit.optim.second_order import LBFGS, LevenbergMarquardt, SSBroyden
+from pinnkit.optim.second_order import LBFGS, SPRING, LevenbergMarquardt, SSBroyden
 from pinnkit.optim.self_scaled_broyden import matrix_bytes
 from pinnkit.optim.stage import Stage
 from pinnkit.optim.tangent import Tangent
@@ -57,6 +57,6 @@ class Auto(Stage):
 
 
 STAGES: dict[str, type[Stage]] = {
-    cls.name: cls for cls in (Auto, Adam, SOAP, Muon, LBFGS, SSBroyden, LevenbergMarquardt, Tangent)
+    cls.name: cls for cls in (Auto, Adam, SOAP, Muon, LBFGS, SSBroyden, LevenbergMarquardt, SPRING, Tangent)
 }
 """The stages by the name that the command line and a run folder use."""

@@ -187,7 +187,7 @@ OPTIONS = {
     "none beside others": (["--weighting", "none", "ntk"], ("'none' beside others",)),
     "causality without time": (["--weighting", "causality"], ("no axis 't'", "Remove causality")),
     "unknown method": (["--sampling.method", "rar"], ("rar", "sobol")),
-    "no stage": (["--stages"], ("names no optimiser", "auto, adam, soap, muon, lbfgs, ssbroyden, lm")),
+    "no stage": (["--stages"], ("names no optimiser", "auto, adam, soap, muon, lbfgs, ssbroyden, lm, spring")),
     "share above one": (["--sampling.adaptive", "2"], ("sampling.adaptive is 2.0", "from 0 to 1")),
     "bad weight": (["--weights.start", "-1"], ("weight of 'start' is -1.0", "positive")),
     "matrix too large": (

@@ -96,7 +96,9 @@ def test_a_step_with_overflow_is_left_out_and_the_factor_halved():
     assert float(scaled.update(good, after, params, grad=good, **given)[1].scale) == LARGEST
 
 
-@pytest.mark.parametrize("stage", [pk.SSBroyden(), pk.LBFGS(), pk.LevenbergMarquardt()], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "stage", [pk.SSBroyden(), pk.LBFGS(), pk.LevenbergMarquardt(), pk.SPRING()], ids=lambda s: s.name
+)
 def test_what_needs_more_digits_is_told(stage):
     recipe = pk.Recipe(stages=(stage,), precision="bfloat16")
     refused(lambda: Run(Rod(), pk.MLP(width=4, depth=1), recipe), "needs more digits than bfloat16", "--stages adam")

@@ -149,7 +149,7 @@ def test_bad_values_are_refused(make, words):
 
 
 def test_the_command_line_can_name_every_stage_but_optax():
-    assert set(STAGES) == {"auto", "adam", "soap", "muon", "lbfgs", "ssbroyden", "lm", "tangent"}
+    assert set(STAGES) == {"auto", "adam", "soap", "muon", "lbfgs", "ssbroyden", "lm", "spring", "tangent"}
     assert all(replace(make(), steps=7).steps == 7 for make in STAGES.values())
 
 

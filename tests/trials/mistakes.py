@@ -267,6 +267,8 @@ RECIPES = {  # what stands behind `recipe =`
     "damping of zero": ("pk.Recipe(stages=pk.LevenbergMarquardt(initial_damping=0))", 'lm.initial_damping is 0'),
     "no trials": ("pk.Recipe(stages=pk.LevenbergMarquardt(max_trials=0))", 'lm.max_trials is 0'),
     "corrections below zero": ("pk.Recipe(stages=pk.LevenbergMarquardt(corrections=-1))", 'lm.corrections is -1'),
+    "no rows": ("pk.Recipe(stages=pk.SPRING(rows=0))", 'spring.rows is 0'),
+    "momentum of one": ("pk.Recipe(stages=pk.SPRING(momentum=1.0))", 'spring.momentum is 1.0'),
     "an eigenbasis never": ("pk.Recipe(stages=pk.SOAP(every=0))", 'soap.every is 0'),
     "a transformation that is none": ("pk.Recipe(stages=pk.Optax(transform=3))", 'optax.transform is 3'),
     "half a point": ("pk.Recipe(sampling=pk.Sampling(interior=100.5))", 'sampling.interior is 100.5'),

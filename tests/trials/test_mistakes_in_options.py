@@ -114,6 +114,8 @@ OPTIONS = {
     '--stages lm --lm.max_trials 0': 'lm.max_trials is 0',
     '--stages lm --lm.initial_damping 0': 'lm.initial_damping is 0.0',
     '--stages lm --lm.corrections -1': 'lm.corrections is -1',
+    '--stages spring --spring.rows 0': 'spring.rows is 0',
+    '--stages spring --spring.momentum 1': 'spring.momentum is 1.0',
     '--stages auto --soap.steps 3': "'--soap.steps' sets an optimiser that is not used",
     '--stages auto --ssbroyden.stps 3': "There is no option '--ssbroyden.stps'",
     '--stages auto --auto.steps -1': 'auto.steps is -1',
