@@ -62,6 +62,7 @@ def test_an_attempt_that_fails_changes_nothing_but_the_clock():
     assert seconds == sorted(seconds)
 
 
+@pytest.mark.slow
 def test_a_requested_accuracy_asks_more_of_it():
     _, reports = trained(recipe(600, 1e-2, accuracy=1e-300))
     assert any("attempted" in r.event for r in reports)
@@ -77,6 +78,7 @@ def test_attempts_are_rarer_later():
         pk.Tangent(enough=1.0)
 
 
+@pytest.mark.slow
 def test_it_is_not_attempted_where_the_solves_are_left_out():
     stages = (pk.SSBroyden(steps=510, patience=0), pk.Tangent(enough=1e-8, steps=0))
     _, reports = trained(replace(recipe(510, 0.0), stages=stages))
@@ -84,6 +86,7 @@ def test_it_is_not_attempted_where_the_solves_are_left_out():
     assert not any("attempted" in r.event for r in reports)
 
 
+@pytest.mark.slow
 def test_an_unknown_parameter_is_found_by_an_attempt():
     run, reports = trained(recipe(600, 1e-8), Sensed())
     assert int(reports[-1].state.step) < 510
@@ -91,6 +94,7 @@ def test_an_unknown_parameter_is_found_by_an_attempt():
     assert abs(float(unknown.value(reports[-1].state.params["unknowns"]["k"])) - 1.7) < 1e-8
 
 
+@pytest.mark.slow
 def test_each_window_of_time_may_end_early():
     class Fading(pk.Problem):
         """u_t = -u."""
@@ -116,6 +120,7 @@ def test_each_window_of_time_may_end_early():
     assert run.accuracy.errors(reports[-1].state.params)["u"].relative_l2 < 1e-8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("enough", [1e-8, 1e-300])
 def test_it_resumes_to_the_bit(tmp_path, enough):
     def make_run():
@@ -129,6 +134,7 @@ def test_it_resumes_to_the_bit(tmp_path, enough):
         assert_resumes(make_run, reports, place, tmp_path / str(place))
 
 
+@pytest.mark.slow
 def test_more_steps_go_on_from_the_network():
     before, after = recipe(600, 1e-8), recipe(620, 1e-8)
     _, reports = trained(before)

@@ -19,6 +19,7 @@ from pinnkit.optim.jacobian import jacobian, rows_of
 from pinnkit.optim.tangent import Tangent
 from pinnkit.parallel.residual_blocks import map_over_blocks
 from pinnkit.runs.run import Run
+from pinnkit.training import solve
 from pinnkit.training.solve import compile_solves, sampling_of_solve
 from pinnkit.training.solve_points import GroupResiduals, SampledGroup, share_points
 
@@ -172,17 +173,30 @@ def test_squares_and_rows_of_any_points_are_those_of_the_loss():
     assert np.isclose(np.sum((rho + J @ d) ** 2), model, rtol=1e-9)
 
 
-def test_points_are_added_where_those_of_a_solve_are_too_few(monkeypatch):
-    # Hardly more residuals than coefficients: they say little about the tangent functions between the points.
-    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=200), pk.Tangent(rows=1.5, steps=1)), sampling=POINTS)
+@pytest.mark.parametrize(("beyond", "added"), [(100.0, True), (2.0, False)])
+def test_points_are_added_where_the_linear_model_is_worse_on_others(monkeypatch, beyond, added):
+    # The squares that the linear model leaves are given: one at the points of the solve, more at other points near the left end.
+    found = objective(Layer(), pk.MLP(width=8, depth=1))
+    stage = Tangent(rows=8)
+    points = point_sampler(found, sampling_of_solve(found, stage, pk.Sampling())).init(jax.random.key(0))
+    params = {**found.network.initial_parameters, "network": linearise(found.network.initial_parameters["network"])}
+    solver = solve._Solver(found)
+    group = SampledGroup(solver._residuals["interior"], points["interior"], found.network.count())
+    x = np.asarray(points["interior"].X)[:, 0]
 
-    def held_out_loss():
-        run, reports = trained(Layer(), recipe, seed=1, model=pk.MLP(width=20, depth=2))
-        return run.trainer.held_out_loss(reports[-1].state.params)
+    def squares(self, params, direction, chosen):
+        return np.where(np.isin(chosen, group.shares.fit), 1.0, np.where(x[chosen] < 0.2, 5 * beyond, 1e-9))
 
-    refined = held_out_loss()
-    monkeypatch.setattr("pinnkit.training.solve.ROUNDS", 0)
-    assert refined < 0.01 * held_out_loss()
+    chosen = []
+    monkeypatch.setattr(SampledGroup, "squares", squares)
+    monkeypatch.setattr(solve, "_add_rows", lambda triangle, group, params, at: chosen.extend(at))
+    trial = solve._Trial(jnp.zeros(found.network.count()), params, 1e-16, 1.0, 1.0)
+    assert solver._add_points(None, [group], params, trial, np.random.default_rng(0)) == added
+    if added:
+        near = group.shares.reserve[x[group.shares.reserve] < 0.2]
+        assert len(chosen) == len(set(chosen)) == group.piece
+        assert set(chosen) <= set(group.shares.reserve)
+        assert len(set(chosen) & set(near)) == min(len(near), group.piece)
 
 
 def test_the_number_of_points_follows_from_that_of_the_parameters():
