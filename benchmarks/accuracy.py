@@ -298,6 +298,10 @@ def report(measured: Measured, on_gpu: Measured) -> str:
         "| steps | of all stages; a solve of `tangent` counts as one |",
         "| load | the machine's, before each run; 2 is a busy machine |",
         "",
+        "Rows named `auto` have the default stages in place of the recipe's (`--stages auto`), which end training after the first",
+        "solve that is good enough. `float32`: `--precision float32`. `untrained`: the stage `tangent` alone. `larger`:",
+        f"`{' '.join(LARGER)}`.",
+        "",
         *targets_table(measured),
     ]
     lines += [*estimates_table(measured), *fields_table(measured), *inverse_table(measured), *networks_table(measured)]
