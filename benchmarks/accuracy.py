@@ -68,9 +68,9 @@ ROWS = {
     "helmholtz": Row("helmholtz", 1e-12, 60),
     "poisson_10d": Row("poisson_10d", 1e-7, 60),
     "kovasznay": Row("kovasznay", 1e-10, 30),
-    "kuramoto_sivashinsky": Row("kuramoto_sivashinsky", 1e-2, 1800),
-    "lid_driven_cavity": Row("lid_driven_cavity", 1e-2, 1800),
-    "burgers_inverse": Row("burgers_inverse", 1e-2, 120),
+    "kuramoto_sivashinsky": Row("kuramoto_sivashinsky", 1e-6, 1800),
+    "lid_driven_cavity": Row("lid_driven_cavity", 1e-3, 600),
+    "burgers_inverse": Row("burgers_inverse", 5e-3, 30),
 }
 
 
