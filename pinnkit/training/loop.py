@@ -100,6 +100,8 @@ class Loop(Trainer):
         self._slopes = jax.jit(jax.jacrev(lambda p, points: (objective.mean_squares(p, points),) * 2, has_aux=True))
         self.programs: dict[tuple[int, float], _Program] = {}
         """The compiled functions by stage and scale of its steps."""
+        # The samplings of stages that have been entered: their programs have been compiled.
+        self._sampled: set[Sampling] = set()
         # Renewals whose programs have been compiled: False for weights alone, True for points too.
         self._renewals: set[bool] = set()
         for stage in recipe.stages:
@@ -298,7 +300,10 @@ class Loop(Trainer):
         """
         solves, name = self._solves_after(state), self._stage(state).name
         assert solves is not None
+        began = time.perf_counter()
         ahead = self._enter_stage(state, int(state.stage) + 1)
+        sampling = time.perf_counter() - began - (float(ahead.compile_seconds) - float(state.compile_seconds))
+        ahead = ahead.with_counters(seconds=float(ahead.seconds) + sampling)
         squares = self.mean_squares(ahead.params, ahead.points)
         opening = Report(ahead, name, np.array([]), squares, self._loss(squares))
         reports = list(self.run(ahead))
@@ -435,9 +440,12 @@ class Loop(Trainer):
             began, step = time.perf_counter(), int(state.step)
             weighting, points = replicate(self._resample(started, self._key(step), self.weigher.due(step)))
             started = replace(started, weighting=weighting, points=points)
-            # Points of this number are sampled once: nearly all of the time goes into compiling the program.
-            spent = float(state.compile_seconds) + time.perf_counter() - began
-            started = started.with_counters(drawn=step, compile_seconds=spent)
+            started = started.with_counters(drawn=step)
+            if (sampling := self._sampling(stages[following])) not in self._sampled:
+                # The first time nearly all of it goes into compiling the program. Later windows tabulate their history here.
+                self._sampled.add(sampling)
+                spent = float(state.compile_seconds) + time.perf_counter() - began
+                started = started.with_counters(compile_seconds=spent)
         return self._with_new_optimiser(started).with_good_place(np.inf)
 
     def _with_new_optimiser(self, state: TrainState) -> TrainState:
