@@ -204,12 +204,12 @@ def _step_length(squares: Callable[[Scalar], Scalar], start: Scalar, dtype: Any,
         value = squares(length)
         # `<` is False for NaN, so that a length with such a value is never accepted.
         better = value < lengths.value
-        found = lengths.length > 0
+        accepted = lengths.length > 0
         return _Lengths(
             lengths.number + 1,
             jnp.where(better, length, lengths.length),
             jnp.where(better, value, lengths.value),
-            better | ~found,
+            better | ~accepted,
         )
 
     first = _Lengths(jnp.asarray(0, jnp.int32), jnp.zeros((), dtype), start, jnp.asarray(True))
