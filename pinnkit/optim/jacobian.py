@@ -78,6 +78,11 @@ class Products(NamedTuple):
         return [(b.tiles, u) for b, u in zip(self.blocks, others, strict=True)]
 
 
+def sum_of_squares(residuals: list[TileRows]) -> Float[Array, ""]:
+    """Return the sum of squares of residuals in the layout of `Products`."""
+    return jnp.sum(jnp.stack([jnp.sum(r * r) for r in residuals]))
+
+
 def jacobian(blocks: Blocks, params: PyTree) -> tuple[Rows, Float[Array, " rows"]]:
     """Return J, (rows, parameters), and rho, (rows,); rows that pad the last tiles are zero."""
     tiles = map_over_blocks(blocks, rows_of, params, [b.tiles for b in blocks])

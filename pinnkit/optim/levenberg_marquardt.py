@@ -29,7 +29,7 @@ from jaxtyping import Array, Bool, Int
 from pinnkit.errors import UsageError, advice
 from pinnkit.optim.arguments import bind_extra, require_arguments, require_parameters
 from pinnkit.optim.damped import Form, Linear, Solver, linear_problem
-from pinnkit.optim.jacobian import Products
+from pinnkit.optim.jacobian import Products, sum_of_squares
 from pinnkit.optim.line_search import Now, Scalar, ValueAndGrad, Vector, flat_value_and_grad
 from pinnkit.parallel.residual_blocks import ResidualVector, blocks_of
 
@@ -271,7 +271,7 @@ def _step(
 
 def _constant_factor(value: Scalar, rho: list[Any]) -> Scalar:
     """Return the value over the sum of squares: 1/2 or 1/N for losses written so; 1 where only rounding differs."""
-    factor = value / jnp.sum(jnp.stack([jnp.sum(r * r) for r in rho]))
+    factor = value / sum_of_squares(rho)
     return jnp.where((jnp.abs(factor - 1) > ROUNDING) & jnp.isfinite(factor) & (factor > 0), factor, 1.0)
 
 

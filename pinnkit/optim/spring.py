@@ -29,7 +29,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from pinnkit.optim.arguments import bind_extra, require_parameters, require_residuals
 from pinnkit.optim.damped import residuals_in, sample
-from pinnkit.optim.jacobian import Products, TileRows, Vector
+from pinnkit.optim.jacobian import Products, TileRows, Vector, sum_of_squares
 from pinnkit.parallel.devices import cores
 from pinnkit.parallel.residual_blocks import Block, Blocks, ResidualVector, blocks_of
 
@@ -125,9 +125,9 @@ def spring(
         direction = _direction(products, rho, momentum * ravel_pytree(state.direction)[0], damping)
 
         def squares(length: Scalar) -> Scalar:
-            return _squares(products.residuals(unravel(x + length * direction)))
+            return sum_of_squares(products.residuals(unravel(x + length * direction)))
 
-        length = _step_length(squares, _squares(rho), x.dtype, max_trials)
+        length = _step_length(squares, sum_of_squares(rho), x.dtype, max_trials)
         # Where no length helps, the old direction misleads: the next step starts without it.
         kept = jnp.where(length > 0, direction, 0.0)
         return unravel(length * kept), SpringState(optax.safe_increment(state.count), unravel(kept), length)
@@ -179,12 +179,8 @@ def _sample_block(block: Block, key: Key[Array, ""], count: int) -> Block:
 def _direction(products: Products, rho: list[TileRows], prior: Vector, damping: float) -> Vector:
     """Return the phi that minimises ||rho + J phi||^2 + mu ||phi - prior||^2."""
     linear = sample(products)
-    mu = jnp.maximum(damping * _squares(rho), linear.least)
+    mu = jnp.maximum(damping * sum_of_squares(rho), linear.least)
     return prior - linear.solver(mu)(jax.tree.map(jnp.add, rho, products.times(prior)))
-
-
-def _squares(rho: list[TileRows]) -> Scalar:
-    return jnp.sum(jnp.stack([jnp.sum(r * r) for r in rho]))
 
 
 class _Lengths(NamedTuple):
