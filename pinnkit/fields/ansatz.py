@@ -1,15 +1,17 @@
-"""Hard conditions: an ansatz u = G + D N that meets them exactly, derived from the conditions themselves.
+"""The ansatz u = G + s D N in the scales of the fields, which meets hard conditions exactly, derived from them.
 
-G takes the prescribed values on the hard faces, D vanishes there, N is the network. A condition A u + b is solved for
-the field, pointwise; a small linear system where it ties several fields. Faces are joined axis by axis:
-G <- G + sum over ends of w_end (g_end - G at that end), the Boolean sum of transfinite interpolation (Gordon and Hall
-1973). Values and, at the start of time, first time derivatives can be hard. Other derivatives cannot, by choice: the
-ansatz for a Neumann end exists but has not been needed.
+N is the network, s the size of a field. Without hard conditions G is the offset of the field, and D is 1.
+With them G takes the prescribed values on the hard faces, and D vanishes there. A condition A u + b is solved for the field,
+pointwise; a small linear system where it ties several fields. Faces are joined axis by axis: G <- G + sum over ends of
+w_end (g_end - G at that end), the Boolean sum of transfinite interpolation (Gordon and Hall 1973). Values and, at the start of
+time, first time derivatives can be hard. Other derivatives cannot, by choice: the ansatz for a Neumann end exists but has not
+been needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import jax
@@ -24,6 +26,7 @@ from pinnkit.fields.derivatives import BatchFunction
 from pinnkit.fields.names import Coordinate, NormalComponent, Partial, Request
 from pinnkit.fields.user_calls import evaluate_condition
 from pinnkit.problem import Box, Condition, Problem, Region
+from pinnkit.problem.scales import FieldScale
 
 Batch = Float[Array, "points dim"]
 SOFT = "Remove hard=True: the condition is then met as a term of the loss."
@@ -88,31 +91,43 @@ class HardFace:
 
 
 class Ansatz:
-    """Trial solution u = G + D N that meets the hard conditions for any network N; the identity where there are none."""
+    """Trial solution u = G + s D N that meets the hard conditions for any network N."""
 
     def __init__(self, problem: Problem, catalogue: Catalogue, hard: Sequence[tuple[Condition, Region]]) -> None:
         self.box: Box = problem.domain
+        self.fields = tuple(problem.fields)
         self.faces = [face for condition, region in hard for face in _faces(problem, catalogue, condition, region)]
         self.axes = sorted(
             {f.axis for f in self.faces}, key=lambda a: (a != self.box.time, a)
         )  # time first, for `_lift`
+        self.scales = (FieldScale(),) * len(problem.fields)
+        """Offset and size of each field."""
         self._refuse_overlaps(problem)
+
+    def scaled(self, scales: Mapping[str, FieldScale]) -> Ansatz:
+        """The same ansatz with scales of the fields, by name; 0 and 1 for those that are not named."""
+        other = copy(self)
+        other.scales = tuple(scales.get(name, FieldScale()) for name in self.fields)
+        return other
 
     def __call__(self, problem: Problem, network: BatchFunction) -> BatchFunction:
         """The fields, a function (points, dim) -> (points, fields), for a bound problem and the network's outputs."""
-        if not self.faces:
+        unscaled = all(scale == FieldScale() for scale in self.scales)
+        if not self.faces and unscaled:
             return network
 
         def fields(X: Batch) -> Float[Array, "points fields"]:
             lift = jnp.stack(self._lift(problem, X, len(self.axes)), axis=1)
-            return lift + self._vanishing(X, len(problem.fields)) * network(X)
+            outputs = network(X) if unscaled else jnp.array([[s.size for s in self.scales]], X.dtype) * network(X)
+            return lift + (self._vanishing(X, len(problem.fields)) * outputs if self.faces else outputs)
 
         return fields
 
     def _lift(self, problem: Problem, X: Batch, stages: int) -> list[Float[Array, " points"]]:
         """G of each field after the first `stages` axes have been joined."""
         if stages == 0:
-            return [jnp.zeros_like(X[:, 0])] * len(problem.fields)
+            # A hard value takes the place of the offset, since weights of the ends of an axis add up to one.
+            return [jnp.full_like(X[:, 0], scale.offset) for scale in self.scales]
         G = self._lift(problem, X, stages - 1)
         for face in self.faces:
             if face.axis != self.axes[stages - 1]:

@@ -19,9 +19,10 @@ from pinnkit.fields.user_calls import Residuals, by_name, call_user_method
 from pinnkit.multi_index import MultiIndex
 from pinnkit.neural_operators.network import OperatorNetwork
 from pinnkit.neural_operators.problem import NeuralOperator, validate_operator
-from pinnkit.objective.residuals import Group
+from pinnkit.objective.group import Group
 from pinnkit.problem import Problem
 from pinnkit.problem.conditions import method_arguments
+from pinnkit.problem.scales import Scales
 
 LEAST = 3
 """Number of samples in the first test of `draw`."""
@@ -36,6 +37,8 @@ class OperatorEquations:
             Group("samples", None, None, problem.conditions(), {}, sample_inputs=self.sample),
         )
         self.hard: tuple[Group, ...] = ()
+        # Inputs and fields of a map are of the user's own making: `draw` and `compose` scale them.
+        self.scales = Scales()
         self.highest_order = 0
         jax.eval_shape(lambda: self.sample(jax.random.key(0), LEAST, jnp.zeros(()).dtype).X)  # raises its errors early
 

@@ -2,10 +2,11 @@
 
 from pinnkit.fields import evaluate_condition
 from pinnkit.fields.user_calls import Residuals
+from pinnkit.objective.group import Group
 from pinnkit.objective.loss import AnyObjective, InitialHistory, Objective, PointSets
 from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.protocols import ProblemEquations, SolutionNetwork
-from pinnkit.objective.residuals import Equations, Group
+from pinnkit.objective.residuals import Equations
 
 __all__ = [
     "AnyObjective",

@@ -14,20 +14,17 @@ from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from pinnkit.errors import UsageError, advice
 from pinnkit.fields import Points
+from pinnkit.objective.group import Density, Group, sample_points
 from pinnkit.objective.loss import AnyObjective, InitialHistory, PointSets
 from pinnkit.objective.network import Parameters
-from pinnkit.objective.residuals import Group
-from pinnkit.objective.sobol import sobol
 from pinnkit.problem import Box
 from pinnkit.validation import require_number
 
 Method = Literal["sobol", "rad", "r3"]
-Density = Literal["uniform", "chebyshev"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,33 +143,6 @@ def point_sampler(objective: AnyObjective, sampling: Sampling) -> Sampler:
 
     # Compiled as a whole: every operation of a resampling would else be compiled, and dispatched, by itself.
     return Sampler(jax.jit(init), jax.jit(update))
-
-
-def sample_points(
-    key: Key[Array, ""], group: Group, count: int, dtype: DTypeLike, density: Density = "uniform"
-) -> Points:
-    """Sample a group's region by Sobol points, with normals on a boundary; the rows of a data file are returned as they are.
-
-    Args:
-        key: Random key.
-        group: The conditions that share the points.
-        count: Number of points; that of a data file is its own.
-        dtype: The dtype of the points.
-        density: Density along the axes of space.
-    """
-    if group.sample_inputs is not None:
-        return group.sample_inputs(key, count, dtype)
-    if group.region is None:
-        return jax.tree.map(lambda a: jnp.asarray(a, dtype), group.data)
-    region = group.region
-    unit = sobol(key, region.size(count), len(region.free), dtype)
-    if density == "chebyshev":
-        walled = [a in region.domain.space and region.domain.axes[a].kind == "interval" for a in region.free]
-        # (1 - cos(pi s)) / 2 without cancellation, and never 1: the cube is open.
-        dense = jnp.minimum(jnp.sin(0.5 * jnp.pi * unit) ** 2, 1.0 - jnp.finfo(unit.dtype).eps)
-        unit = jnp.where(jnp.array(walled)[None, :], dense, unit)
-    X, normals = region.place(unit, count)
-    return Points(X, normals if group.kind == "boundary" else None)
 
 
 def residual_driven_points(

@@ -1,4 +1,4 @@
-"""Residuals with their Jacobian, one row per collocation point, for tangent kernels and confidence intervals."""
+"""Relative residuals with their Jacobian, one row per collocation point, for tangent kernels and confidence intervals."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from jaxtyping import Array, Float
 from pinnkit.fields import Points
 from pinnkit.fields.user_calls import Residuals
 from pinnkit.models.linearised import trained_part, with_trained_part
-from pinnkit.objective.collocation import sample_points
+from pinnkit.objective.group import Group, sample_points
 from pinnkit.objective.loss import Objective, PointSets
 from pinnkit.objective.network import Parameters
-from pinnkit.objective.residuals import Group
 
 Rows: TypeAlias = tuple[Residuals, dict[str, Float[Array, "points parameters"]]]
 """Residuals {term: (points,)}, and their Jacobian {term: (points, parameters)}."""
@@ -58,7 +57,7 @@ def residual_rows(objective: Objective, group: Group) -> Jacobian:
                 unknowns = {name: z[len(weights) + i] for i, name in enumerate(names)}
                 network_params = with_trained_part(params["network"], restore(z[: len(weights)]))
                 tree = {"network": network_params, "unknowns": unknowns}
-                return equations.evaluate(network.bound(tree), network.fields(tree), group, subset)
+                return objective.group_residuals(group, tree, subset)
 
             return residuals(flat), jax.jacrev(residuals)(flat)
 

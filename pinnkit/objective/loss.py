@@ -17,9 +17,10 @@ from pinnkit.errors import UsageError, advice
 from pinnkit.fields import Points
 from pinnkit.fields.user_calls import Residuals
 from pinnkit.multi_index import MultiIndex
+from pinnkit.objective.group import Group
 from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.protocols import ProblemEquations, SolutionNetwork
-from pinnkit.objective.residuals import Equations, Group
+from pinnkit.objective.residuals import Equations
 from pinnkit.objective.tiles import (
     Sum,
     map_over_points,
@@ -57,7 +58,8 @@ N = TypeVar("N", bound=SolutionNetwork, default=FieldNetwork, covariant=True)
 class Objective(Generic[E, N]):
     """Residuals, term losses and the loss of one problem with one network.
 
-    The loss is L = sum_i w_i mean(v_i r_i^2), with a weight w_i per term and weights v_i per point, 1 where there are none.
+    The loss is L = sum_i w_i mean(v_i r_i^2), with a weight w_i per term and weights v_i per point, 1 where there are none. All
+    residuals r_i here are relative: they are divided by their own size (`sizes`, in the units of the equations).
     Means are accumulated tile by tile (`tiles.py`).
 
     Args:
@@ -73,6 +75,8 @@ class Objective(Generic[E, N]):
         self.equations, self.network = equations, network
         self.terms: tuple[str, ...] = tuple(t for g in equations.groups for t in equations.terms(g))
         self.weights = self._term_weights(weights)
+        self.sizes: dict[str, float] = {term: equations.scales.size(term) for term in self.terms}
+        """Size of each residual in the units of its equation, by which it is divided."""
         pointwise = [g for g in equations.groups if equations.pointwise(g)]
         self.tile_rows = {g.name: rows_of_a_tile(network, 1 + equations.channels(g)) for g in pointwise}
         """Number of points per tile, by group; groups whose points are coupled are not among them."""
@@ -82,10 +86,10 @@ class Objective(Generic[E, N]):
         }
 
     def residuals(self, params: Parameters, points: PointSets) -> Residuals:
-        """Residuals of all terms, {term: (points,)}, in the units of the equations."""
+        """Relative residuals of all terms, {term: (points,)}."""
         residuals: Residuals = {}
         for group in self.equations.groups:
-            residuals |= self._group_residuals(group, params, points[group.name])
+            residuals |= self.group_residuals(group, params, points[group.name])
         return residuals
 
     def prepare(self, group: Group, points: Points, history: InitialHistory | None) -> Points:
@@ -93,7 +97,7 @@ class Objective(Generic[E, N]):
         return points if history is None else history.prepare(points, self.equations.derivatives(group))
 
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, Float[Array, ""]]:
-        """Mean squared residual of each term, {term: ()}, without any weights."""
+        """Mean squared relative residual of each term, {term: ()}, without any weights."""
         parts: dict[str, Sum] = {g.name: partial(self._group_mean_squares, g) for g in self.equations.groups}
         by_group = sum_over_points(parts, self.tile_rows, params, points)
         return {term: value for squares in by_group.values() for term, value in squares.items()}
@@ -116,7 +120,7 @@ class Objective(Generic[E, N]):
         """Residuals as `residuals` returns them, tile by tile: memory does not grow with the number of points."""
         residuals: Residuals = {}
         for group in self.equations.groups:
-            evaluate, group_points = partial(self._group_residuals, group), points[group.name]
+            evaluate, group_points = partial(self.group_residuals, group), points[group.name]
             rows = self.tile_rows.get(group.name)
             residuals |= (
                 map_over_points(evaluate, rows, params, group_points) if rows else evaluate(params, group_points)
@@ -139,7 +143,7 @@ class Objective(Generic[E, N]):
         inside = self.equations.interior
 
         def energy(params: Parameters, points: Points) -> Float[Array, " points"]:
-            squares = self._group_residuals(inside, params, points).items()
+            squares = self.group_residuals(inside, params, points).items()
             return sum(
                 (self.weights[term] * _square_per_point(r) for term, r in squares), start=jnp.zeros_like(points.X[:, 0])
             )
@@ -148,11 +152,16 @@ class Objective(Generic[E, N]):
             return energy(params, points)
         return map_over_points(energy, self.tile_rows[inside.name], params, points)
 
-    def _group_residuals(self, group: Group, params: Parameters, points: Points) -> Residuals:
-        """Residuals of one group, {term: (points,)}."""
+    def group_residuals(self, group: Group, params: Parameters, points: Points) -> Residuals:
+        """Relative residuals of one group, {term: (points,)}."""
         # Windows replace the ansatz near their points by one whose initial history is expanded there once, not in each step.
         fields = self.network.fields(params, points.trial)
-        return self.equations.evaluate(self.network.bound(params), fields, group, points)
+        residuals = self.equations.evaluate(self.network.bound(params), fields, group, points)
+        return {term: r / self.sizes[term] if self.sizes[term] != 1 else r for term, r in residuals.items()}
+
+    def in_units(self, rms: Mapping[str, float]) -> dict[str, float]:
+        """Sizes of relative residuals, {term: size}, in the units of the equations."""
+        return {term: self.sizes[term] * value for term, value in rms.items()}
 
     def _group_mean_squares(
         self, group: Group, params: Parameters, points: Points, shares: Float[Array, " points"]
@@ -160,14 +169,14 @@ class Objective(Generic[E, N]):
         """Mean squared residuals of a group's terms, without any weights."""
         return {
             term: jnp.sum(shares * _square_per_point(r))
-            for term, r in self._group_residuals(group, params, points).items()
+            for term, r in self.group_residuals(group, params, points).items()
         }
 
     def _group_term_losses(
         self, group: Group, params: Parameters, points: Points, shares: Float[Array, " points"]
     ) -> dict[str, Float[Array, ""]]:
         """Mean squared residuals of a group's terms, with the weights of the points."""
-        residuals = self._group_residuals(group, params, points)
+        residuals = self.group_residuals(group, params, points)
         return {t: jnp.sum(_own_shares(points, t, shares) * _square_per_point(r)) for t, r in residuals.items()}
 
     def _group_loss(
@@ -187,7 +196,7 @@ class Objective(Generic[E, N]):
             return jnp.stack(
                 [
                     jnp.sqrt(self.weights[term] * _own_shares(tile_points, term, shares)) * r
-                    for term, r in self._group_residuals(group, params, tile_points).items()
+                    for term, r in self.group_residuals(group, params, tile_points).items()
                 ],
                 axis=1,
             )

@@ -11,9 +11,9 @@ from jaxtyping import Array, Float
 
 from pinnkit.compilation import jit_once
 from pinnkit.fields import Points
-from pinnkit.objective.collocation import sample_points
+from pinnkit.objective.group import Group, sample_points
 from pinnkit.objective.loss import Objective
-from pinnkit.objective.residuals import Equations, Group
+from pinnkit.objective.residuals import Equations
 
 POINTS = 1024
 

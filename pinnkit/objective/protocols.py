@@ -16,9 +16,10 @@ from jaxtyping import Bool, Float
 from pinnkit.fields import BatchFunction, Points, TrialSolution
 from pinnkit.fields.user_calls import Residuals
 from pinnkit.multi_index import MultiIndex
+from pinnkit.objective.group import Group
 from pinnkit.objective.network import Parameters
-from pinnkit.objective.residuals import Group
 from pinnkit.problem import Problem
+from pinnkit.problem.scales import Scales
 
 
 class SolutionNetwork(Protocol):
@@ -99,6 +100,11 @@ class ProblemEquations(Protocol):
     @property
     def problem(self) -> Problem:
         """The problem to which the equations belong."""
+        ...
+
+    @property
+    def scales(self) -> Scales:
+        """Scales of the fields, and the size of each residual."""
         ...
 
     @property

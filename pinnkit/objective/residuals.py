@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from pinnkit.compilation import jit_once
 from pinnkit.csv_columns import line_of, read_columns
@@ -22,35 +21,16 @@ from pinnkit.fields.names import FieldFunction
 from pinnkit.fields.user_calls import Residuals
 from pinnkit.models import Model
 from pinnkit.multi_index import MultiIndex, closure
+from pinnkit.objective.find_scales import find_scales
+from pinnkit.objective.group import Group
 from pinnkit.objective.network import FieldNetwork
 from pinnkit.objective.principal import PrincipalPart, principal_part
 from pinnkit.problem import Condition, Problem, Region, validate
+from pinnkit.problem.lines import line_of as line_of_member
+from pinnkit.problem.scales import FieldScale, Scales, scales_of
 
 HIGHEST_ORDER = 12
 """Highest order of derivatives that is accepted: compile time multiplies with each order."""
-
-
-# Compared and hashed by identity (eq=False), since arrays are not hashable: `probe_points.points_of` caches by group.
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Conditions that share points: those of one region, or of one data file."""
-
-    name: str
-    region: Region | None
-    data: Points | None
-    conditions: tuple[Condition, ...]
-    requests: Mapping[str, Request]
-    sample_inputs: Callable[[Key[Array, ""], int, DTypeLike], Points] | None = None
-    """Sampler (key, count, dtype) -> points of a group without a region: the random inputs of a neural operator."""
-
-    @property
-    def kind(self) -> str:
-        """Kind of the conditions: `interior`, `initial`, `boundary`, `at` or `data`."""
-        return self.conditions[0].mark.kind
-
-    def condition(self, term: str) -> Condition:
-        """The condition to which a term belongs."""
-        return next(c for c in self.conditions if c.name == term.partition(".")[0])
 
 
 class Equations:
@@ -69,13 +49,38 @@ class Equations:
         self.catalogue = Catalogue(problem)
         conditions = problem.conditions()
         hard = [(c, self._region(c)) for c in conditions if c.mark.hard]
-        self.ansatz = Ansatz(problem, self.catalogue, hard)
+        self._unscaled_ansatz = Ansatz(problem, self.catalogue, hard)
         self._halves: dict[str, tuple[Residuals, Residuals]] = {}
         self.groups = self._groups_of([c for c in conditions if not c.mark.hard])
         self.hard = self._groups_of([c for c, _ in hard])
         self._refuse_idle_fields()
         self._refuse_high_orders()
         self._principal: dict[str, PrincipalPart] = {}
+
+    @cached_property
+    def scales(self) -> Scales:
+        """The scales of the fields and residuals: those that the problem sets, and found ones for the others.
+
+        Raises UsageError for a scale of an unknown name, or one that is no size.
+        """
+        asked, fields = self.problem.scales, self.problem.fields
+        terms = [t for g in self.groups for t in self.terms(g)]
+        if asked is None:
+            return Scales(dict.fromkeys(fields, FieldScale()), dict.fromkeys(terms, 1.0))
+        given = scales_of(asked, fields, terms, line_of_member(type(self.problem), "scales"))
+        if {*fields, *terms} <= {*given.fields, *given.terms}:
+            return given
+        return find_scales(self.problem, (*self.groups, *self.hard), self._evaluate_at_guess, given)
+
+    @cached_property
+    def ansatz(self) -> Ansatz:
+        """The trial solution, which meets the hard conditions, in the scales of the fields."""
+        return self._unscaled_ansatz.scaled(self.scales.fields)
+
+    def _evaluate_at_guess(self, f: BatchFunction, group: Group, points: Points) -> Residuals:
+        """Residuals for the first guesses of unknown parameters."""
+        bound = self.problem.bound({n: u.initial for n, u in self.problem.unknowns().items()})
+        return self.evaluate(bound, f, group, points)
 
     def network(self, model: Model, **options: Any) -> FieldNetwork:
         """The network of a model for this problem, with further options of `FieldNetwork`."""

@@ -21,6 +21,7 @@ from pinnkit.problem.computed_domain import domain_member
 from pinnkit.problem.conditions import MARK, Condition, Mark, method_arguments
 from pinnkit.problem.domain import Box
 from pinnkit.problem.lines import line_of
+from pinnkit.problem.scales import AUTO
 from pinnkit.problem.unknown import Unknown, unknown
 
 NUMBERS = (float, int, "float", "int")
@@ -44,6 +45,9 @@ class Problem(metaclass=ProblemType):
             field; optional.
         reference: Method like `exact` but in numpy, or the name of a CSV or npz file; optional.
         reference_error: Relative L2 error of the reference, a number or a method that returns it; optional.
+        scales: Sizes of the fields and of the residuals, by which training sees numbers near one: "auto" for those that are
+            found from what the problem prescribes, None for none, or a dict that sets some: offset and size of a field, size
+            of an equation, in their own units, `{"T": (293.0, 40.0), "heat": 6.6e4}`.
         files: Names of further files that the problem reads, from its own folder, which a run keeps; optional, since files
             that Python opens while the problem file is imported are recorded automatically.
     """
@@ -57,6 +61,7 @@ class Problem(metaclass=ProblemType):
     exact: Any = None
     reference: Any = None
     reference_error: Any = None
+    scales: Any = AUTO
     files: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -120,6 +125,12 @@ class Problem(metaclass=ProblemType):
         twin = copy.copy(self)
         object.__setattr__(twin, "domain", domain)
         object.__setattr__(twin, "_own_conditions", tuple(conditions))
+        return twin
+
+    def with_scales(self, scales: Mapping[str, Any] | None) -> Problem:
+        """A copy with other scales, for a part of a training or for a run that is read from its folder."""
+        twin = copy.copy(self)
+        object.__setattr__(twin, "scales", scales)
         return twin
 
     def conditions(self) -> tuple[Condition, ...]:

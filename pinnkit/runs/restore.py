@@ -41,7 +41,10 @@ def restore_problem(folder: RunFolder) -> Problem:
         specs: dict[str, Any] = {spec.name: spec.default for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
         if strange := set(parameters) - set(specs):
             raise KeyError(min(strange))
-        return cls(**{name: from_plain(value, Any, like=specs[name]) for name, value in parameters.items()})
+        problem = cls(**{name: from_plain(value, Any, like=specs[name]) for name, value in parameters.items()})
+        # Those with which the network was trained, whatever the problem file or this version would choose today; runs of
+        # versions without scales have none.
+        return problem.with_scales(config.get("scales"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _description_error(folder, error) from None
 

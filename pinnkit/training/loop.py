@@ -124,16 +124,16 @@ class Loop(Trainer):
         return [(self.objective, state.params)]
 
     def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
-        """Return the RMS of each term on the training points, and over a number of draws of held-out points."""
-        training = residual_rms(self.mean_squares, state.params, [state.points])
+        """Return the RMS of each term on the training points, and over a number of draws of held-out points, in its units."""
+        training = self.objective.in_units(residual_rms(self.mean_squares, state.params, [state.points]))
         return training, self.held_out_residuals(state.params, draws)
 
     def held_out_residuals(self, params: Parameters, draws: int) -> dict[str, float]:
-        """Return the RMS of each term on points that no training of this seed uses."""
-        return residual_rms(self.mean_squares, params, self.held_out_points(draws))
+        """Return the RMS of each term on points that no training of this seed uses, in the units of its equation."""
+        return self.objective.in_units(residual_rms(self.mean_squares, params, self.held_out_points(draws)))
 
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, float]:
-        """Return the mean squared residual of each term, in the order of the problem."""
+        """Return the mean squared relative residual of each term, in the order of the problem."""
         # Without the points' weights, so that losses can be compared from one update of the weights to the next. In the order of
         # the problem, since JAX sorts the keys of a dict that a program returns.
         squares = self._mean_squares(params, drop_weights(points))

@@ -15,7 +15,7 @@ from pinnkit.compilation import jit_once
 from pinnkit.fields import Points
 from pinnkit.models.linearised import trained_leaves
 from pinnkit.objective import AnyObjective, Parameters
-from pinnkit.objective.residuals import Group
+from pinnkit.objective.group import Group
 from pinnkit.optim.jacobian import rows_of
 from pinnkit.parallel.devices import replicate
 from pinnkit.parallel.residual_blocks import Block, map_over_blocks

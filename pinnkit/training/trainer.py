@@ -38,7 +38,7 @@ class Report:
     losses: np.ndarray
     """Loss before each step of the chunk, as the optimiser saw it."""
     mean_squares: dict[str, float]
-    """Mean squared residual of each term, on the points of the chunk."""
+    """Mean squared relative residual of each term, on the points of the chunk."""
     loss: float
     """Loss after the chunk, without the points' own weights: it can be compared from one update of them to the next."""
     seconds: float = 0.0
@@ -97,7 +97,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
-        """Return the RMS of each term on the training points, and over a number of draws of held-out points."""
+        """Return the RMS of each term on the training points, and over draws of held-out points, in the equations' units."""
 
     @abstractmethod
     def sample_like_training(self, state: TrainState, count: int) -> list[PointSets]:

@@ -286,7 +286,7 @@ class TimeCut:
     """A problem's time cut into equal windows. Raises UsageError where that cannot be done."""
 
     def __init__(self, equations: Equations, count: int) -> None:
-        self.problem, self.count = equations.problem, count
+        self.problem, self.scales, self.count = equations.problem, equations.scales, count
         _refuse_uncuttable(self.problem)
         self.time = int(self.problem.domain.time)
         axis = self.problem.domain.axes[self.time]
@@ -320,7 +320,9 @@ class TimeCut:
         conditions = [c for c in self.problem.conditions() if k == 0 or c.mark.kind != "initial"]
         axes = dict(zip(self.problem.domain.names, self.problem.domain.axes, strict=True))
         axes[TIME] = replace(axes[TIME], lower=float(self.starts[k]), upper=float(self.starts[k + 1]))
-        return self.problem.on(Box(**axes), conditions)
+        # In the scales of the whole: what one window hands over means the same to the next.
+        scales = self.scales.among({c.name for c in conditions})
+        return self.problem.on(Box(**axes), conditions).with_scales(scales.plain())
 
 
 def _time_orders(catalogue: Catalogue, requests: Iterable[Request], time: int) -> dict[str, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -148,7 +148,10 @@ class CurriculumTrainer(PhaseSequence):
 
     def _problem(self, k: int) -> Problem:
         """Return the problem with the k-th value, on the domain that belongs to it."""
-        return dataclasses.replace(self._objective.network.problem, **{self._parameter: self.values[k]})  # type: ignore[type-var]
+        own: Any = self._objective.network.problem
+        problem = dataclasses.replace(own, **{self._parameter: self.values[k]})
+        # In the same scales: the network that is handed on means the same fields.
+        return problem.with_scales(self._objective.equations.scales.plain())
 
     def _equations_by_value(self) -> dict[int, Equations]:
         """Return the equations by number of the value, where the domain is computed from parameters; {} where it is fixed.

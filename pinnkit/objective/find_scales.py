@@ -1,0 +1,293 @@
+"""The scales of a problem, found from what it prescribes: `u = offset + size * network`, and the size of each residual.
+
+Waves of the fields are put through the user's own methods. A field is as large as prescribed values are, or as the forcing makes
+it; a residual is as large as it is for waves of all fields. See docs/decisions/scales.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinnkit.compilation import jit_once
+from pinnkit.fields import BatchFunction, Points
+from pinnkit.fields.user_calls import Residuals
+from pinnkit.objective.group import Group, sample_points
+from pinnkit.problem import Axis, Problem
+from pinnkit.problem.scales import FieldScale, Scales
+
+POINTS = 128
+"""Number of points per group."""
+WAVES = 16
+"""Number of random plane waves, over which sizes are averaged."""
+WAVE_NUMBERS = (0.6, 1.4)
+"""Range of the wave numbers, relative to that of half a wave along the axis, so that no equation holds for all waves."""
+CASES = 8
+"""Number of sizes of the fields that are evaluated at a time."""
+DECADES = 40
+"""Sizes of fields from 10^-DECADES to 10^DECADES are tried."""
+STEP = 1e-4
+"""Distance of two points at which forcing is compared for its wave number, relative to the length of the axis."""
+ROUNDING = 1e-9
+"""Differences smaller than this part of the values are rounding."""
+
+Values: TypeAlias = Float[np.ndarray, "cases points"]
+
+
+def find_scales(
+    problem: Problem,
+    groups: Sequence[Group],
+    evaluate: Callable[[BatchFunction, Group, Points], Residuals],
+    given: Scales,
+) -> Scales:
+    """The scales of a problem.
+
+    Args:
+        problem: The problem.
+        groups: All its conditions, hard ones too.
+        evaluate: Residuals {term: (points,)} of a group for given fields.
+        given: The scales that are known already; those of the fields decide the others too.
+    """
+    return _Search(_Waves(problem, groups, evaluate), given).scales()
+
+
+class _Waves:
+    """Residuals of fields that are constants plus plane waves, at points of each group; compiled once."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        groups: Sequence[Group],
+        evaluate: Callable[[BatchFunction, Group, Points], Residuals],
+    ) -> None:
+        self.problem, self.groups = problem, groups
+        dtype = jnp.zeros(()).dtype
+        keys = jax.random.split(jax.random.key(1), len(groups))
+        sample = jit_once(lambda keys: [_points(k, g, dtype) for k, g in zip(keys, groups, strict=True)])
+        self.points: list[Points] = sample(keys)
+        rng, shape = np.random.default_rng(0), (WAVES, len(problem.fields))
+        self.numbers = rng.uniform(*WAVE_NUMBERS, (*shape, problem.domain.dim)) * rng.choice([-1.0, 1.0], (*shape, 1))
+        self.phases = rng.uniform(0.0, 2.0 * np.pi, shape)
+        origin = jnp.asarray([[axis.lower for axis in problem.domain.axes]])
+
+        def residuals(offset: Array, size: Array, numbers: Array, phase: Array, points: list[Points]) -> Residuals:
+            def fields(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+                waves = jnp.cos((X - origin) @ numbers.T + phase[None, :])
+                return offset[None, :] + math.sqrt(2.0) * size[None, :] * waves
+
+            parts = [evaluate(fields, group, p) for group, p in zip(groups, points, strict=True)]
+            return {term: r for part in parts for term, r in part.items()}
+
+        self._residuals = jit_once(jax.vmap(residuals, in_axes=(0, 0, 0, 0, None)))
+
+    def residuals(
+        self,
+        offset: Float[np.ndarray, " fields"],
+        sizes: Float[np.ndarray, "cases fields"],
+        wave_numbers: Float[np.ndarray, " dim"],
+        points: list[Points] | None = None,
+    ) -> dict[str, Values]:
+        """Residuals of each term, {term: (cases, waves * points)}, for several sizes of the fields' waves."""
+        waves = jnp.tile(self.numbers * wave_numbers, (CASES, 1, 1)), jnp.tile(self.phases, (CASES, 1))
+        parts: dict[str, list[np.ndarray]] = {}
+        # Always as many cases, the last ones repeated: one compiled program.
+        for start in range(0, len(sizes), CASES):
+            chosen = sizes[np.minimum(np.arange(start, start + CASES), len(sizes) - 1)]
+            arrays = self._residuals(
+                jnp.tile(offset, (CASES * WAVES, 1)),
+                jnp.repeat(chosen, WAVES, axis=0),
+                *waves,
+                self.points if points is None else points,
+            )
+            for term, r in arrays.items():
+                parts.setdefault(term, []).append(np.asarray(r, np.float64).reshape(CASES, -1))
+        return {term: np.concatenate(r)[: len(sizes)] for term, r in parts.items()}
+
+
+@dataclass(frozen=True)
+class _Prescribed:
+    """The values that conditions and data prescribe for a field."""
+
+    lower: float
+    upper: float
+
+    @property
+    def middle(self) -> float:
+        return 0.5 * (self.lower + self.upper)
+
+    @property
+    def half(self) -> float:
+        half = 0.5 * (self.upper - self.lower)
+        return half if half > ROUNDING * abs(self.middle) else 0.0
+
+
+class _Search:
+    """The search for the scales of a problem."""
+
+    def __init__(self, waves: _Waves, given: Scales) -> None:
+        self.waves, self.given, self.names = waves, given, tuple(waves.problem.fields)
+
+    def scales(self) -> Scales:
+        """Find the scales."""
+        prescribed, given = self._prescribed_values(), self.given.fields
+        offset = np.array([prescribed[n].middle if n in prescribed else 0.0 for n in self.names])
+        size = np.array([prescribed[n].half if n in prescribed else 0.0 for n in self.names])
+        numbers = self._wave_numbers(offset)
+        forced = self._forced(offset, numbers)
+        for i, name in enumerate(self.names):
+            reach = max(size[i], forced[i])
+            if name in prescribed and abs(offset[i]) <= 2.0 * reach:
+                # A range that reaches near zero: the field is what it is, without an offset.
+                size[i], offset[i] = max(abs(prescribed[name].lower), abs(prescribed[name].upper)), 0.0
+        offset = np.array([given[n].offset if n in given else o for n, o in zip(self.names, offset, strict=True)])
+        # At the offsets that remain, since the forcing of a field without an offset is another one.
+        numbers = self._wave_numbers(offset)
+        size = np.maximum(size, self._forced(offset, numbers))
+        size = np.array([given[n].size if n in given else s for n, s in zip(self.names, size, strict=True)])
+        size = self._driven(offset, size, numbers)
+        fields = {n: given.get(n) or _rounded(o, s or 1.0) for n, o, s in zip(self.names, offset, size, strict=True)}
+        offset, size = (np.array([getattr(f, name) for f in fields.values()]) for name in ("offset", "size"))
+        waves = self.waves.residuals(offset, size[None], numbers)
+        soft = [c.name for g in self.waves.groups for c in g.conditions if not c.mark.hard]
+        sizes = {t: _leading(_rms(r[0]), 2) for t, r in waves.items() if t.partition(".")[0] in soft}
+        return Scales(fields, {t: s or 1.0 for t, s in sizes.items()} | dict(self.given.terms))
+
+    def _prescribed_values(self) -> dict[str, _Prescribed]:
+        """Values of fields for which conditions hold, taken as constant: all derivatives are zero."""
+        count = len(self.names)
+        still = np.zeros((1, count))
+        numbers = np.zeros(self.waves.problem.domain.dim)
+
+        def residuals(constants: np.ndarray) -> dict[str, Values]:
+            return self.waves.residuals(constants, still, numbers)
+
+        zero = residuals(np.zeros(count))
+        one, two = ([residuals(c * row) for row in np.eye(count)] for c in (1.0, 2.0))
+        values: dict[str, list[np.ndarray]] = {}
+        for group, points in zip(self.waves.groups, self.waves.points, strict=True):
+            if group.kind == "interior":
+                continue
+            for term in [t for t in zero if t.partition(".")[0] in {c.name for c in group.conditions}]:
+                n = len(points.X)
+                r0 = zero[term][0, :n]
+                slopes = [one[i][term][0, :n] - r0 for i in range(count)]
+                of_field = [i for i, s in enumerate(slopes) if np.any(np.abs(s) > ROUNDING * np.abs(r0))]
+                if len(of_field) != 1:
+                    continue  # it ties several fields together, or none
+                (i,) = of_field
+                slope = slopes[i]
+                affine = np.abs(two[i][term][0, :n] - r0 - 2.0 * slope) <= 1e-6 * (np.abs(slope) + np.abs(r0))
+                usable = np.isfinite(r0) & affine & (np.abs(slope) > 1e-6 * np.nanmax(np.abs(slope)))
+                if usable.any():
+                    values.setdefault(self.names[i], []).append(-r0[usable] / slope[usable])
+        return {n: _Prescribed(min(v.min() for v in vs), max(v.max() for v in vs)) for n, vs in values.items()}
+
+    def _forcing(self, offset: np.ndarray, points: list[Points] | None = None) -> dict[str, np.ndarray]:
+        """Residuals of constant fields at each point."""
+        still, numbers = np.zeros((1, len(self.names))), np.zeros(self.waves.problem.domain.dim)
+        every = self.waves.residuals(offset, still, numbers, points)
+        return {term: r[0, : r.shape[1] // WAVES] for term, r in every.items()}
+
+    def _wave_numbers(self, offset: np.ndarray) -> Float[np.ndarray, " dim"]:
+        """Wave number along each axis: half a wave over its length, or that of the forcing where it is larger."""
+        domain = self.waves.problem.domain
+        numbers = np.array([np.pi / axis.length for axis in domain.axes])
+        here = self._forcing(offset)
+        groups = {c.name: g for g in self.waves.groups for c in g.conditions}
+        for k, axis in enumerate(domain.axes):
+            distance = STEP * axis.length
+            there = self._forcing(offset, [_moved(p, k, distance, axis) for p in self.waves.points])
+            for term, values in here.items():
+                group = groups[term.partition(".")[0]]
+                if group.region is None or (group.region.faces and k not in group.region.free):
+                    continue  # measured values belong to their points
+                change, size = _rms(there[term] - values), _rms(values)
+                if change > ROUNDING * size:
+                    numbers[k] = max(numbers[k], change / (distance * size))
+        return numbers
+
+    def _forced(self, offset: np.ndarray, numbers: np.ndarray) -> Float[np.ndarray, " fields"]:
+        """Size of each field for which its waves are as large as the forcing; 0 where there is none."""
+        none = np.zeros(len(self.names))
+        return np.array([self._balance(i, offset, none, numbers) for i in range(len(self.names))])
+
+    def _driven(self, offset: np.ndarray, size: np.ndarray, numbers: np.ndarray) -> Float[np.ndarray, " fields"]:
+        """Sizes, those that are zero from the other fields, by the same comparison."""
+        size = size.copy()
+        for _ in self.names:
+            balanced = {i: self._balance(i, offset, size, numbers) for i in range(len(size)) if size[i] == 0}
+            if not any(balanced.values()):
+                break
+            for i, value in balanced.items():
+                size[i] = value
+        return size
+
+    def _balance(self, i: int, offset: np.ndarray, size: np.ndarray, numbers: np.ndarray) -> float:
+        """Size of field i for which its waves change a residual by as much as there is without them; the largest of all terms.
+
+        Equations inside the domain decide; conditions only where none of these does.
+        """
+        others = size.copy()
+        others[i] = 0.0
+        exponents = np.arange(-DECADES, DECADES + 1, dtype=float)
+        tried = np.tile(others, (len(exponents) + 1, 1))
+        tried[1:, i] = 10.0**exponents
+        with np.errstate(all="ignore"):
+            of_terms = self.waves.residuals(offset, tried, numbers)
+        interior = {c.name for g in self.waves.groups if g.kind == "interior" for c in g.conditions}
+        balanced: dict[bool, float] = {True: 0.0, False: 0.0}
+        for term, r in of_terms.items():
+            drive = _rms(r[0])
+            own = np.array([_rms(case - r[0]) if np.isfinite(case).mean() > 0.5 else np.inf for case in r[1:]])
+            usable = np.isfinite(own) & (own > ROUNDING * drive)
+            if not drive > 0 or not math.isfinite(drive) or usable.sum() < 2 or own[usable].max() < drive:
+                continue
+            # The residual grows with the field, so that the balance is found by interpolation between two decades.
+            at = float(np.interp(math.log10(drive), np.log10(own[usable]), exponents[usable]))
+            inside = term.partition(".")[0] in interior
+            balanced[inside] = max(balanced[inside], 10.0**at)
+        return balanced[True] or balanced[False]
+
+
+def _points(key: Any, group: Group, dtype: Any) -> Points:
+    """Points of a group; of a data file, rows that are equally spaced in their order."""
+    points = sample_points(key, group, POINTS, dtype)
+    count = points.X.shape[0]
+    chosen = np.unique(np.linspace(0, count - 1, min(POINTS, count)).round().astype(int))
+    return jax.tree.map(lambda a: a[chosen], points)
+
+
+def _moved(points: Points, k: int, distance: float, axis: Axis) -> Points:
+    """Points moved along an axis, towards its middle so that none leaves the domain, and within the boundary they lie on."""
+    X = jnp.asarray(points.X)
+    towards = jnp.where(X[:, k] > axis.lower + 0.5 * axis.length, -distance, distance)
+    direction = jnp.zeros_like(X).at[:, k].set(1.0)
+    if points.normals is not None:
+        direction = direction - points.normals[:, k, None] * points.normals
+    return replace(points, X=X + towards[:, None] * direction)
+
+
+def _rms(values: np.ndarray) -> float:
+    """Root mean square of the values that are finite; of none it is 0."""
+    finite = values[np.isfinite(values)]
+    largest = float(np.max(np.abs(finite), initial=0.0))
+    return largest * float(np.sqrt(np.mean(np.square(finite / largest)))) if largest else 0.0
+
+
+def _leading(value: float, digits: int = 1) -> float:
+    """The value with so many digits."""
+    return float(f"{value:.{digits - 1}e}")
+
+
+def _rounded(offset: float, size: float) -> FieldScale:
+    """A scale with one digit of the size, and an offset to a tenth of it."""
+    size = _leading(size)
+    decade = 10.0 ** (math.floor(math.log10(size)) - 1)
+    return FieldScale(float(f"{round(offset / decade) * decade:.12g}"), size)
