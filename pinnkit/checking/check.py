@@ -17,6 +17,7 @@ from pinnkit.fields.names import Partial
 from pinnkit.models import Model, max_useful_derivative
 from pinnkit.objective import Equations, Objective
 from pinnkit.objective.probe_points import points_of
+from pinnkit.problem.scales import Scales
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,13 +33,15 @@ class Checked:
     edges: tuple[Place, ...] = ()
     """Edges where hard conditions meet and contradict an equation inside."""
     initial_rms: dict[str, float] = field(default_factory=dict)
-    """Root mean square of each term at step 0."""
+    """Root mean square of each term's relative residual at step 0."""
     channels: dict[str, float] = field(default_factory=dict)
     """Root mean square of the fields and their derivatives at step 0, in scaled coordinates (`pinnkit.diagnostics.signal`)."""
     oversights: tuple[str, ...] = ()
     """Probable mistakes in the problem or the network's initial state, one sentence each."""
     notes: tuple[str, ...] = ()
     """Possible improvements of the problem or the network's initial state, one sentence each."""
+    scales: Scales | None = None
+    """Scales of the fields, and sizes by which residuals are divided; None where a problem has none."""
 
     def __repr__(self) -> str:
         kinds = {"warning": self.warnings, "note": self.notes}
@@ -95,6 +98,7 @@ def check(objective: Objective) -> Checked:
         channels,
         oversights,
         tuple(notes),
+        None if problem.scales is None else equations.scales,
     )
 
 

@@ -23,7 +23,10 @@ HIGH = 3
 
 
 def sizes_at_start(objective: Objective) -> dict[str, float]:
-    """Root mean square of each term at step 0. Raises UsageError for NaN, Inf, and terms that no parameter changes."""
+    """Root mean square of each term's relative residual at step 0.
+
+    Raises UsageError for NaN, Inf, and terms that no parameter changes.
+    """
     params = objective.network.initial_parameters
     dtype = objective.network.dtype
     points = {g.name: jax.tree.map(lambda a: jnp.asarray(a, dtype), points_of(g)) for g in objective.equations.groups}
@@ -115,7 +118,7 @@ def _order(equations: Equations, term: str) -> int:
 
 
 def _zero_network(objective: Objective, terms: Sequence[str]) -> dict[str, float]:
-    """Root mean square of terms for a zero network: what is left is forcing, prescribed values and hard conditions."""
+    """Relative root mean square of terms for a zero network: what is left is forcing, prescribed values and hard conditions."""
     equations = objective.equations
     problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
     f = equations.ansatz(problem, lambda X: jnp.zeros((X.shape[0], len(problem.fields)), X.dtype))
@@ -124,7 +127,8 @@ def _zero_network(objective: Objective, terms: Sequence[str]) -> dict[str, float
     by_group = jit_once(lambda ps: [equations.evaluate(problem, f, g, p) for g, p in zip(groups, ps, strict=True)])(
         points
     )
-    return {t: float(np.sqrt(np.mean(np.square(r)))) for residuals in by_group for t, r in residuals.items()}
+    sizes = objective.sizes
+    return {t: float(np.sqrt(np.mean(np.square(r)))) / sizes[t] for part in by_group for t, r in part.items()}
 
 
 def _finite(tree: Any) -> bool:

@@ -17,6 +17,12 @@ from pinnkit.training.state import TrainState
 
 OVERFITTED = 3.0
 """Residuals on held-out points this many times those on the training points mean that the points were over-fitted."""
+UNSOLVED = 0.1
+"""A condition or an equation whose residual is more than this part of its own size is not solved."""
+UNFITTED = 0.5
+"""The same for measured values, which noise keeps from being met."""
+RIGHT = 0.05
+"""A solution with a measured error below this is not called unsolved: its residual is large in a small place."""
 AT_THE_FLOOR = 3.0
 """A measured error below this many times the reference's own says more of the reference than of the network."""
 
@@ -35,8 +41,11 @@ class Evaluation:
     state: TrainState
     errors: dict[str, FieldError] | None
     training_residuals: dict[str, float]
+    """RMS of each term on the training points, in the units of its equation."""
     residuals: dict[str, float]
-    """RMS of each term on held-out points."""
+    """RMS of each term on held-out points, in the units of its equation."""
+    sizes: dict[str, float]
+    """Size of each residual for fields that do not solve anything, by which it is divided in training; {} without scales."""
     unknowns: dict[str, Estimate]
     estimated_errors: dict[str, float] | None
     """Relative L2 error of each field as it is estimated without a truth; None where it is not."""
@@ -86,6 +95,17 @@ class Evaluation:
         return any(group.data is not None for group in self.equations.groups)
 
     @property
+    def unsolved(self) -> dict[str, float]:
+        """Terms whose residual on held-out points is a large part of its own size, with that part, the worst first."""
+        if self.worst_error is not None and self.worst_error <= RIGHT:
+            return {}
+        data = {t for g in self.equations.groups if g.data is not None for t in self.equations.terms(g)}
+        parts = {t: v / self.sizes[t] for t, v in self.residuals.items() if t in self.sizes}
+        # NaN is unsolved too.
+        large = {t: p for t, p in parts.items() if not p <= (UNFITTED if t in data else UNSOLVED)}
+        return dict(sorted(large.items(), key=lambda item: -item[1]))
+
+    @property
     def overfitted(self) -> dict[str, float]:
         """Terms whose residual is much larger on held-out points than on the training points, with the ratio."""
         ratios = {t: v / max(self.training_residuals[t], 1e-300) for t, v in self.residuals.items()}
@@ -97,8 +117,8 @@ class Evaluation:
         return " ".join(_sentences(self))
 
     def exit_status(self) -> int:
-        """Return 0 for an accurate solution, 1 where a requested accuracy is missed or not verifiable, 3 after divergence."""
-        return 3 if self.diverged else 0 if self.accurate else 1
+        """Return 0 for a solution, 1 where it is none or a requested accuracy is missed or not verifiable, 3 after divergence."""
+        return 3 if self.diverged else 0 if self.accurate and not self.unsolved else 1
 
 
 def _sentences(e: Evaluation) -> Iterator[str]:
@@ -110,6 +130,7 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         best = e.state.best
         if e.state.params is best.params and int(best.step) != int(e.state.step):
             yield f"These are the parameters of step {int(best.step)}: on held-out points they are better than the last ones."
+    yield from _unsolved_sentences(e)
     if e.worst_error is None:
         yield "The error is not verified: the problem has no exact solution and no reference."
         if e.estimated_errors is not None:
@@ -143,6 +164,36 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         yield f"The residual of '{worst}' is {much}."
     for name, u in e.unknowns.items():
         yield f"{name} = {u.value:.6g}, {u}."
+
+
+MOST_NAMED = 3
+"""Number of terms that a sentence names."""
+
+
+def _unsolved_sentences(e: Evaluation) -> Iterator[str]:
+    """Yield that the problem is not solved, and which terms say so."""
+    if not e.unsolved:
+        return
+    missed = [f"{_missing(e, term)} by {_percent(part)} of its own size" for term, part in e.unsolved.items()]
+    yield "Not solved: " + ", ".join(missed[:MOST_NAMED]) + (", and others." if len(missed) > MOST_NAMED else ".")
+    if "initial" in (kinds := {_kind(e, term) for term in e.unsolved}):
+        yield "The answer does not begin where it should."
+    elif "interior" not in kinds:
+        yield "The answer obeys the equations, and is not the one that the conditions ask for."
+    if e.estimated_errors is not None:
+        yield "The estimate below holds for the equations as far as they are solved."
+
+
+def _kind(e: Evaluation, term: str) -> str:
+    return str(next(g.kind for g in e.equations.groups if term in e.equations.terms(g)))
+
+
+def _missing(e: Evaluation, term: str) -> str:
+    return f"'{term}' is " + {"interior": "violated", "data": "missed"}.get(_kind(e, term), "missed")
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.0f} %" if part < 10 else f"{part:.0f} times" if np.isfinite(part) else "an infinite part"
 
 
 def _times(ratio: float) -> str:

@@ -31,13 +31,21 @@ def table(title: str, *columns: str) -> Table:
 def print_check(console: Console, checked: Checked) -> None:
     """Print the findings of a check that refused nothing."""
     misfits = {p.term: p for p in checked.exact or ()}
-    shown = table(
-        "check", "equation or condition", "RMS at step 0", *(["residual of the exact solution"] if misfits else [])
-    )
+    scales = checked.scales
+    divisor = [] if scales is None else ["divided by"]
+    exact = ["residual of the exact solution"] if misfits else []
+    shown = table("check", "equation or condition", *divisor, "RMS at step 0", *exact)
     for term in dict.fromkeys([*checked.initial_rms, *misfits]):
-        size = f"{checked.initial_rms[term]:.2e}" if term in checked.initial_rms else "met exactly"
-        shown.add_row(term, size, *([f"{misfits[term].size:.1e}" if term in misfits else ""] if misfits else []))
+        trained = term in checked.initial_rms
+        size = [] if checked.scales is None else [f"{checked.scales.size(term):.2g}" if trained else ""]
+        start = f"{checked.initial_rms[term]:.2g}" if trained else "met exactly"
+        shown.add_row(
+            term, *size, start, *([f"{misfits[term].size:.1e}" if term in misfits else ""] if misfits else [])
+        )
     console.print(shown)
+    if scales is not None and scales.fields:
+        fields = ", ".join(f"{name} = {scale}" for name, scale in scales.fields.items())
+        console.print(Text(f"  Scales: {fields} (N: the network's output, near one)", style="dim"))
     if checked.channels:
         # No space within: a name and its number stay on one line.
         sizes = ", ".join(f"{name}={size:.2g}" for name, size in checked.channels.items())
@@ -61,9 +69,13 @@ def print_conclusion(console: Console, checked: Checked) -> None:
 
 def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> None:
     """Print residuals, errors, unknown parameters, time, and the verdict."""
-    residuals = table(str(summary["problem"]), "residual (RMS)", "training points", "held-out points")
+    # Runs of earlier versions have no sizes.
+    sizes = summary.get("sizes") or {}
+    relative = ["relative to its size"] if sizes else []
+    residuals = table(str(summary["problem"]), "residual (RMS)", "training points", "held-out points", *relative)
     for term, value in summary["residuals"].items():
-        residuals.add_row(term, number(summary["training_residuals"][term]), number(value))
+        part = [number(value and value / sizes[term], ".0e")] if sizes else []
+        residuals.add_row(term, number(summary["training_residuals"][term]), number(value), *part)
     console.print(residuals)
     # Runs of earlier versions have no estimate.
     estimates = summary.get("estimated_errors")

@@ -121,6 +121,7 @@ class Run:
             errors=errors,
             training_residuals=training,
             residuals=held_out,
+            sizes={} if self.problem.scales is None else dict(self.equations.scales.terms),
             unknowns=known,
             estimated_errors=estimated_errors(self.problem, self.accuracy.fields, state.params, state.optimiser),
             diverged=diverged,

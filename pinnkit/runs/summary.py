@@ -48,6 +48,7 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[st
         "requested_accuracy": evaluation.requested,
         "residuals": evaluation.residuals,
         "training_residuals": evaluation.training_residuals,
+        "sizes": evaluation.sizes,
         "unknowns": {n: dataclasses.asdict(u) for n, u in evaluation.unknowns.items()},
         "steps": int(state.step),
         "parameters": evaluation.network.count(),
