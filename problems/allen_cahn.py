@@ -47,5 +47,4 @@ class AllenCahn(pk.Problem):
     recipe = pk.Recipe(
         stages=(pk.SSBroyden(steps=3000), pk.Tangent()),
         sampling=pk.Sampling(interior=3000, initial=400),
-        weights={"bump_at_start": 100.0},
     )

@@ -47,5 +47,4 @@ class Kovasznay(pk.Problem):
     recipe = pk.Recipe(
         stages=(pk.SSBroyden(steps=1500), pk.Tangent()),
         sampling=pk.Sampling(interior=2000, boundary=400),
-        weights={"inflow_and_outflow": 10.0},
     )

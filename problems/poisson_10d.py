@@ -27,5 +27,4 @@ class Poisson10D(pk.Problem):
     recipe = pk.Recipe(
         stages=(pk.SSBroyden(steps=2000), pk.Tangent()),
         sampling=pk.Sampling(interior=1000, boundary=1000),
-        weights={"known_faces": 100.0},
     )

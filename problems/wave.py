@@ -43,5 +43,4 @@ class Wave(pk.Problem):
         stages=(pk.SSBroyden(steps=3000), pk.Tangent()),
         sampling=pk.Sampling(interior=2000),
         # The residual is of the size of u_tt, some hundred times u.
-        weights={"plucked": 1000.0, "at_rest": 10.0},
     )

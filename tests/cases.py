@@ -99,7 +99,8 @@ def evaluation(kind):
 
 def evaluation_of(run, **values):
     """An evaluation of the untrained network of a run, with these values in place of measured ones."""
-    nothing = {"errors": None, "estimated_errors": None, "training_residuals": {}, "residuals": {}, "unknowns": {}}
+    nothing = {"errors": None, "estimated_errors": None, "training_residuals": {}, "residuals": {}}
+    nothing |= {"sizes": {}, "unknowns": {}}
     options = {t: run.recipe.sampling.option(g) for g in run.equations.groups for t in run.equations.terms(g)}
     given = {"problem": run.problem, "equations": run.equations, "accuracy": run.accuracy, "point_options": options}
     given |= {"requested": run.recipe.accuracy, "state": run.trainer.start(), "diverged": False, "interrupted": False}

@@ -60,7 +60,8 @@ def by_definition(problem):
                 found.network.bound(unravel(x)), found.network.fields(unravel(x)), group, points[group.name]
             )
             scaled = [
-                jnp.sqrt(found.weights[t] * own.get(t, jnp.ones(count)) / count) * r for t, r in residuals.items()
+                jnp.sqrt(found.weights[t] * own.get(t, jnp.ones(count)) / count) * r / found.sizes[t]
+                for t, r in residuals.items()
             ]
             parts.append(jnp.stack(scaled, axis=1).reshape(-1))
         return jnp.concatenate(parts)

@@ -55,7 +55,9 @@ def find_scales(
         evaluate: Residuals {term: (points,)} of a group for given fields.
         given: The scales that are known already; those of the fields decide the others too.
     """
-    return _Search(_Waves(problem, groups, evaluate), given).scales()
+    # Waves may be far too large for an equation, whose residual then overflows: those are left out.
+    with np.errstate(all="ignore"):
+        return _Search(_Waves(problem, groups, evaluate), given).scales()
 
 
 class _Waves:
@@ -239,8 +241,7 @@ class _Search:
         exponents = np.arange(-DECADES, DECADES + 1, dtype=float)
         tried = np.tile(others, (len(exponents) + 1, 1))
         tried[1:, i] = 10.0**exponents
-        with np.errstate(all="ignore"):
-            of_terms = self.waves.residuals(offset, tried, numbers)
+        of_terms = self.waves.residuals(offset, tried, numbers)
         interior = {c.name for g in self.waves.groups if g.kind == "interior" for c in g.conditions}
         balanced: dict[bool, float] = {True: 0.0, False: 0.0}
         for term, r in of_terms.items():

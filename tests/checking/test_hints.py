@@ -127,6 +127,7 @@ class Robertson(pk.Problem):
 
     fields = ("a", "b", "c")
     domain = pk.Box(t=(0.0, 40.0))
+    scales = None  # with them no term would dominate
 
     @pk.interior
     def rates(self, a, b, c, a_t, b_t, c_t):

@@ -80,7 +80,8 @@ def test_gradients_are_those_of_each_network_by_itself():
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_a_sound_start_has_the_exponents_of_the_theory(activation):
-    report = width_study(objective(Advection(), replace(SMALL, activation=activation)), QUICK, 0)
+    made = objective(Advection(), replace(SMALL, activation=activation))
+    report = width_study(made, QUICK, 0)
     assert set(verdicts(report).values()) == {"fit"}
     by = {(f.parametrisation, f.subject): f for f in report.findings}
     assert [s for p, s in by if p == "ntk"] == ["first layer", "layer 2", "readout", "all layers"]
@@ -90,8 +91,11 @@ def test_a_sound_start_has_the_exponents_of_the_theory(activation):
         assert f.measured == pytest.approx(f.predicted, rel=0.35)
         assert f.interval[0] < f.measured < f.interval[1]
         assert f.exponent_interval[0] < f.exponent < f.exponent_interval[1]
-    if activation == "relu":  # closed form: (L + 1)(1 + c^2) |v|^2 in coordinates scaled by sqrt(12)
-        assert by["ntk", "all layers"].predicted == pytest.approx(3 * 2 * 12, rel=1e-6)
+    if (
+        activation == "relu"
+    ):  # closed form: (L + 1)(1 + c^2) |v|^2 s^2 in coordinates scaled by sqrt(12), s the field's size
+        size = made.equations.scales.fields["u"].size
+        assert by["ntk", "all layers"].predicted == pytest.approx(3 * 2 * 12 * size**2, rel=1e-6)
 
 
 @pytest.mark.slow
@@ -209,7 +213,8 @@ def test_traces_and_eigenvalues_are_those_of_the_kernel():
 
                 def residual(p, one=one, term=term, group=group):
                     problem, f = made.network.bound(p), made.network.fields(p)
-                    return made.equations.evaluate(problem, f, group, one[group.name])[term][0]
+                    residual = made.equations.evaluate(problem, f, group, one[group.name])[term][0]
+                    return residual / made.sizes[term]
 
                 rows.append(np.concatenate([np.ravel(g) for g in jax.tree.leaves(jax.grad(residual)(params))]))
             K = np.array(rows) @ np.array(rows).T / len(rows)

@@ -26,6 +26,7 @@ class Line(pk.Problem):
     b: float = pk.unknown(0.0)
 
     domain = pk.Box(x=(0.0, 1.0))
+    scales = None  # weights are those of residuals as they are written
 
     @pk.interior
     def slope(self, u_x):

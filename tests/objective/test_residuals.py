@@ -91,9 +91,14 @@ def test_the_loss_by_hand():
         )
 
     residual, square, loss, energy = found(params, points)
-    expected = 10 * np.mean(heat**2) + np.mean((u - np.sin(np.pi * X[:, 1])) ** 2) + 0.5 * np.mean(u**2)
+    heat, warm, cold = (
+        heat / made.sizes["heat"],
+        (u - np.sin(np.pi * X[:, 1])) / made.sizes["warm_start"],
+        u / made.sizes["cold_ends"],
+    )
+    expected = 10 * np.mean(heat**2) + np.mean(warm**2) + 0.5 * np.mean(cold**2)
     np.testing.assert_allclose(residual, heat, rtol=1e-11)
-    np.testing.assert_allclose(square, np.mean(u**2), rtol=1e-12)
+    np.testing.assert_allclose(square, np.mean(cold**2), rtol=1e-12)
     np.testing.assert_allclose(loss, expected, rtol=1e-12)
     np.testing.assert_allclose(energy, 10 * heat**2, rtol=1e-11)
 
@@ -144,7 +149,7 @@ def test_unknown_parameters_reach_the_method_and_are_trained():
     loss, slopes = jax.jit(jax.value_and_grad(made.loss))(params, points)
     np.testing.assert_allclose(loss, jax.jit(with_known.loss)(network, points), rtol=1e-12)
     _, u_t, u_xx = second_order(made.network.fields(params))
-    slope = np.mean(-2 * (u_t - 0.3 * u_xx) * u_xx) * 0.3  # alpha = exp(z)
+    slope = np.mean(-2 * (u_t - 0.3 * u_xx) * u_xx) * 0.3 / made.sizes["heat"] ** 2  # alpha = exp(z)
     np.testing.assert_allclose(slopes["unknowns"]["alpha"], slope, rtol=1e-9)
 
 
@@ -245,7 +250,7 @@ def test_an_integral_is_a_residual(decorator, integral):
     points = {g.name: sample_points(jax.random.key(0), g, 10, jnp.float64) for g in made.equations.groups}
     x = np.linspace(0.0, 1.0, 2001)
     u = made.network.values(params, np.stack([0 * x, x], axis=1))[:, 0]
-    square = (np.trapezoid(u, x) - 1.0) ** 2
+    square = ((np.trapezoid(u, x) - 1.0) / made.sizes["mass"]) ** 2
 
     @jax.jit
     def measured(params, points):

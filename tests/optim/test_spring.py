@@ -136,7 +136,7 @@ def test_few_residuals_per_step_train_all():
     for _ in range(60):
         params, state, loss = step(params, state)
         losses.append(float(loss))
-    assert losses[-1] < 1e-3 * losses[0]
+    assert losses[-1] < 1e-2 * losses[0]
 
 
 ON_CORES = """
