@@ -51,6 +51,8 @@ class Evaluation:
     """Relative L2 error of each field as it is estimated without a truth; None where it is not."""
     diverged: bool
     interrupted: bool
+    ending: str = ""
+    """How training ended, as a sentence; nothing where it was interrupted or diverged."""
     short: HalfPrecisionCost | None = None
     """The cost of half precision; None where no product has 16 bits."""
     point_options: Mapping[str, str] = field(default_factory=dict)
@@ -125,6 +127,8 @@ def _sentences(e: Evaluation) -> Iterator[str]:
     wanted = e.requested
     if e.diverged:
         yield "Training diverged and could not be rescued; this is the last good state."
+    elif e.ending:
+        yield e.ending
     if e.interrupted:
         yield "Training was interrupted before the recipe was over."
         best = e.state.best

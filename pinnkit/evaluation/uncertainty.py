@@ -36,6 +36,8 @@ DETERMINED = 1e-12
 """Share of an unknown's effect (squared) that the network must be unable to imitate."""
 
 
+NEGLIGIBLE = 1e-3
+"""Changes of a parameter by less than this part of it are nothing to wait for, however small its standard deviation is."""
 EXPLAINED = 2.0
 """Residuals of an equation up to this many times what noise in the data explains are put down to the noise."""
 
@@ -74,6 +76,7 @@ class Estimate:
 
 
 UNDETERMINED = "nothing determines it"
+UNCONVERGED = "training has not converged: the next step would move it farther than its standard deviation"
 RAN_TO_BOUND = "it ran to its {} bound: not found"
 
 
@@ -137,13 +140,13 @@ def estimates(
     if not all(np.isfinite(t.r).all() and np.isfinite(t.J).all() for t in terms):
         values = {name: float(u.value(params["unknowns"][name])) for name, u in unknowns.items()}
         return {n: estimate_without_interval(u, values[n], "residuals are not finite") for n, u in unknowns.items()}
-    covariance, freedom = _covariance(terms, len(unknowns), float(np.finfo(objective.network.dtype).eps) ** 0.5)
+    covariance, rest, freedom = _covariance(terms, len(unknowns), float(np.finfo(objective.network.dtype).eps) ** 0.5)
     tick(1.0)
     share = (1 + LEVEL) / 2
     # Student's t with the degrees of freedom of the noise; the normal distribution without data.
     quantile = float(special.stdtrit(freedom, share) if np.isfinite(freedom) else special.ndtri(share))
     result = {}
-    for (name, u), variance in zip(unknowns.items(), np.diag(covariance), strict=True):
+    for (name, u), variance, step in zip(unknowns.items(), np.diag(covariance), rest, strict=True):
         z = params["unknowns"][name]
         # The Jacobian is per unit of the trained number z; the chain rule brings it to the parameter's own units.
         value, slope = float(u.value(z)), abs(float(jax.grad(u.value)(z)))
@@ -151,16 +154,24 @@ def estimates(
             result[name] = estimate_without_interval(u, value, RAN_TO_BOUND.format(end))
             continue
         # A deviation beyond every number: nothing determines the parameter, also where the slope is zero.
-        deviation = float(np.sqrt(variance)) * slope if np.isfinite(variance) else np.inf
+        noise = float(np.sqrt(variance)) * slope if np.isfinite(variance) else np.inf
+        # Where training has not quite converged, the remaining Gauss-Newton step counts as well.
+        remaining = abs(step) * slope
+        deviation = math.hypot(noise, remaining)
         reach = quantile * deviation
         result[name] = Estimate(value, deviation, max(value - reach, u.lower), min(value + reach, u.upper))
         if not np.isfinite(deviation):
             result[name] = estimate_without_interval(u, value, UNDETERMINED)
+        elif remaining > max(noise, NEGLIGIBLE * abs(value)):
+            result[name] = estimate_without_interval(u, value, UNCONVERGED)
     return result
 
 
-def _covariance(terms: Sequence[_Term], unknowns: int, cut: float) -> tuple[np.ndarray, float]:
-    """Return the covariance of the unknowns (in units of z), and the degrees of freedom that the noise was measured with."""
+def _covariance(terms: Sequence[_Term], unknowns: int, cut: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the covariance of the unknowns in units of z, the Gauss-Newton step that remains, and the degrees of freedom.
+
+    These are the ones with which the noise was measured.
+    """
     R = np.asarray(np.linalg.qr(np.concatenate([t.J for t in terms]), mode="r"))
     own = R[:, -unknowns:]
     Q, T, order = linalg.qr(R[:, :-unknowns], mode="economic", pivoting=True)
@@ -193,11 +204,10 @@ def _covariance(terms: Sequence[_Term], unknowns: int, cut: float) -> tuple[np.n
         # What the linear model still takes away belongs to the rest of the way, below.
         moved, size = term.J @ Z, np.sum((term.r - g @ ahead) ** 2)
         noise += max(0.0, size - EXPLAINED * np.sum((g.T @ g) * explaining)) * moved.T @ moved
-    # Where training has not converged, the remaining Gauss-Newton step counts as well.
     rest = inverse @ sum(Z.T @ (t.J.T @ t.r) for t in terms)
-    covariance = inverse @ noise @ inverse + np.outer(rest, rest)
+    covariance = inverse @ noise @ inverse
     covariance[~determined, ~determined] = np.inf
-    return covariance, float(freedom) if any(t.data for t in terms) else np.inf
+    return covariance, rest, float(freedom) if any(t.data for t in terms) else np.inf
 
 
 def _root(S: np.ndarray) -> np.ndarray:

@@ -126,10 +126,17 @@ class Run:
             estimated_errors=estimated_errors(self.problem, self.accuracy.fields, state.params, state.optimiser),
             diverged=diverged,
             interrupted=interrupted,
+            ending=self._ending(state) if self.trainer.over(state) and not diverged else "",
             short=short,
             arguments=self.kind.arguments(self.problem),
             point_options={term: self.recipe.sampling.option(group) for term, group in terms},
         )
+
+    def _ending(self, state: TrainState) -> str:
+        """Return how training ended, as a sentence."""
+        if self.recipe.accuracy is not None and self._accurate(state.params):
+            return "Trained until the requested accuracy was reached."
+        return self.trainer.ending(state)
 
     def _estimates(self, state: TrainState, tick: Tick) -> dict[str, Estimate]:
         """Return the unknown parameters with their intervals; without these where Ctrl-C was pressed."""

@@ -163,6 +163,15 @@ class Loop(Trainer):
         """Return whether all stages are done."""
         return bool(state.over)
 
+    def ending(self, state: TrainState) -> str:
+        """Return how a training that is over has ended, as a sentence."""
+        stage = self._stage(state)
+        if isinstance(stage, Tangent) or int(state.stage_step) >= stage.steps:
+            return "Trained to the end."
+        if 0 < stage.patience <= int(state.without_progress):
+            return "Training ended without further progress on held-out points."
+        return "Training ended before its last step, where the loss was low enough or decreased no further."
+
     def better(self, state: TrainState) -> TrainState:
         """Return the state, with its best parameters so far where these are clearly better than its last ones.
 

@@ -50,6 +50,11 @@ class PhaseSequence(Trainer):
         """Return whether all stages of all phases are done."""
         return bool(state.over)
 
+    def ending(self, state: TrainState) -> str:
+        """Return how the last phase has ended, as a sentence."""
+        k = self.phase(state)
+        return self.loop(k, state.params).ending(self._inner(state, k))
+
     def better(self, state: TrainState) -> TrainState:
         """Return the state, with the best parameters of its phase where these are clearly better than the last ones."""
         k = self.phase(state)

@@ -74,6 +74,10 @@ class Trainer(ABC):
         """Return whether nothing is left to train."""
 
     @abstractmethod
+    def ending(self, state: TrainState) -> str:
+        """Return how a training that is over has ended, as a sentence."""
+
+    @abstractmethod
     def like(self, stage: int) -> TrainState:
         """Return a state of the given stage with the right shapes, for reading a checkpoint into."""
 
