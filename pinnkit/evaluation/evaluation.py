@@ -17,7 +17,7 @@ from pinnkit.training.state import TrainState
 
 OVERFITTED = 3.0
 """Residuals on held-out points this many times those on the training points mean that the points were over-fitted."""
-UNSOLVED = 0.1
+UNSOLVED = 0.05
 """A condition or an equation whose residual is more than this part of its own size is not solved."""
 UNFITTED = 0.5
 """The same for measured values, which noise keeps from being met."""
@@ -51,6 +51,8 @@ class Evaluation:
     """Relative L2 error of each field as it is estimated without a truth; None where it is not."""
     diverged: bool
     interrupted: bool
+    untrained: str = ""
+    """The part of the domain that no training has reached, such as "t > 0.3"; the errors are those of the rest."""
     ending: str = ""
     """How training ended, as a sentence; nothing where it was interrupted or diverged."""
     short: HalfPrecisionCost | None = None
@@ -120,7 +122,8 @@ class Evaluation:
 
     def exit_status(self) -> int:
         """Return 0 for a solution, 1 where it is none or a requested accuracy is missed or not verifiable, 3 after divergence."""
-        return 3 if self.diverged else 0 if self.accurate and not self.unsolved else 1
+        solved = self.accurate and not self.unsolved and not self.untrained
+        return 3 if self.diverged else 0 if solved else 1
 
 
 def _sentences(e: Evaluation) -> Iterator[str]:
@@ -134,6 +137,8 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         best = e.state.best
         if e.state.params is best.params and int(best.step) != int(e.state.step):
             yield f"These are the parameters of step {int(best.step)}: on held-out points they are better than the last ones."
+    if e.untrained:
+        yield f"Nothing has been trained at {e.untrained}: what follows is about the rest."
     yield from _unsolved_sentences(e)
     if e.worst_error is None:
         yield "The error is not verified: the problem has no exact solution and no reference."

@@ -108,7 +108,8 @@ class Run:
         if interrupted:
             state = self.trainer.better(state)
         training, held_out = self.trainer.residuals(state, HELD_OUT)
-        errors = self.accuracy.errors(state.params)
+        untrained = self.trainer.untrained(state)
+        errors = (self.accuracy.errors_so_far if untrained else self.accuracy.errors)(state.params)
         known = dict(unknowns or {}) or self._estimates(state, tick)
         short = cost_of_half_precision(self.trainer.objectives(state), self.accuracy, state.params)
         terms = [(term, group) for group in self.equations.groups for term in self.equations.terms(group)]
@@ -126,6 +127,7 @@ class Run:
             estimated_errors=estimated_errors(self.problem, self.accuracy.fields, state.params, state.optimiser),
             diverged=diverged,
             interrupted=interrupted,
+            untrained=untrained,
             ending=self._ending(state) if self.trainer.over(state) and not diverged else "",
             short=short,
             arguments=self.kind.arguments(self.problem),

@@ -130,7 +130,11 @@ class Loop(Trainer):
 
     def held_out_residuals(self, params: Parameters, draws: int) -> dict[str, float]:
         """Return the RMS of each term on points that no training of this seed uses, in the units of its equation."""
-        return self.objective.in_units(residual_rms(self.mean_squares, params, self.held_out_points(draws)))
+        return self.objective.in_units(self.held_out_relative_residuals(params, draws))
+
+    def held_out_relative_residuals(self, params: Parameters, draws: int) -> dict[str, float]:
+        """Return the RMS of each term's relative residual on points that no training of this seed uses."""
+        return residual_rms(self.mean_squares, params, self.held_out_points(draws))
 
     def mean_squares(self, params: Parameters, points: PointSets) -> dict[str, float]:
         """Return the mean squared relative residual of each term, in the order of the problem."""

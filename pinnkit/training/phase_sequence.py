@@ -38,6 +38,16 @@ class PhaseSequence(Trainer):
     def title(self, k: int) -> str:
         """Return the words that events of phase k begin with."""
 
+    def failure(self, k: int, state: TrainState) -> str:
+        """Return why nothing can be built upon phase k, which is over, in words that follow "; "; "" where that is no matter.
+
+        Args:
+            k: Number of the phase.
+            state: The state of the whole training.
+        """
+        del k, state
+        return ""
+
     @abstractmethod
     def is_compiled(self, k: int) -> bool:
         """Return whether the programs of phase k have been compiled before it begins."""
@@ -88,7 +98,11 @@ class PhaseSequence(Trainer):
                 state, event = self._outer(report.state, before, k), report.event
                 # Opened before the report is passed on: a checkpoint of the loop's own state would say that training is over.
                 if loop.over(report.state) and k + 1 < self.count:
-                    state = self._open(state, k + 1)
+                    # A state that is over in phase k: training can go on there, with more steps.
+                    if failure := self.failure(k, state):
+                        event += "; " + failure
+                    else:
+                        state = self._open(state, k + 1)
                 yield replace(report, state=state, event=event and f"{self.title(k)}: {event}")
                 if report.diverged:
                     return

@@ -77,6 +77,11 @@ class Trainer(ABC):
     def ending(self, state: TrainState) -> str:
         """Return how a training that is over has ended, as a sentence."""
 
+    def untrained(self, state: TrainState) -> str:
+        """Return the part of the domain that no training has reached, such as "t > 0.3"; "" where there is none."""
+        del state
+        return ""
+
     @abstractmethod
     def like(self, stage: int) -> TrainState:
         """Return a state of the given stage with the right shapes, for reading a checkpoint into."""

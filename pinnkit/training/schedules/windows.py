@@ -18,6 +18,7 @@ from pinnkit.models.linearised import plain_part
 from pinnkit.objective import AnyObjective, Equations, FieldNetwork, Objective, Parameters
 from pinnkit.optim import Stage
 from pinnkit.parallel.devices import replicate
+from pinnkit.problem.axes import TIME
 from pinnkit.training.loop import Loop
 from pinnkit.training.phase_sequence import PhaseSequence
 from pinnkit.training.recipe import Recipe
@@ -26,6 +27,9 @@ from pinnkit.training.solve import final_form
 from pinnkit.training.state import TrainState
 from pinnkit.training.windowed_network import WindowedNetwork, WindowHistory
 from pinnkit.validation import require_number
+
+FAILED = 0.1
+"""A window whose residual on held-out points is more than this part of its own size is no start for the next one."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class WindowTrainer(PhaseSequence):
 
     def adopt(self, state: TrainState, before: Recipe) -> TrainState:
         """Return the state of a run with another recipe, adopted by the present window. Raises UsageError where all are over."""
-        if self.over(state):
+        if self.over(state) and self.phase(state) + 1 == self.count:
             raise UsageError(
                 "A run in windows of time that is over cannot go on: each window is built on the end of the one before.",
                 where="command line",
@@ -94,6 +98,27 @@ class WindowTrainer(PhaseSequence):
         k, stages = self.phase(state), self._phase_recipe.stages
         networks = (*(final_form(stages, n) for n in state.params["network"][:k]), *state.params["network"][k:])
         return super().adopt(replace(state, params={**state.params, "network": networks}), before)
+
+    def failure(self, k: int, state: TrainState) -> str:
+        """Return why no later window can be built upon window k: a term that is not solved at all."""
+        if self._objective.network.problem.scales is None:
+            return ""
+        loop = self.loop(k, state.params)
+        parts = loop.held_out_relative_residuals(self._inner(state, k).params, 1)
+        worst = max(parts, key=lambda term: np.nan_to_num(parts[term], nan=np.inf))
+        if parts[worst] <= FAILED:
+            return ""
+        return (
+            f"'{worst}' is missed by {100 * parts[worst]:.0f} % of its own size there: later windows would be built on that, "
+            "so training ends. Give each window more steps, or make the windows shorter"
+        )
+
+    def untrained(self, state: TrainState) -> str:
+        """Return the times that no window which is over has reached."""
+        k, cut = self.phase(state), self.network.cut
+        if self.over(state) and k + 1 == self.count:
+            return ""
+        return f"{TIME} > {cut.starts[max(1, k)]:.4g}"  # the first window counts as soon as it has begun
 
     def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
         """Return the RMS of each term over the windows that have begun: on the training points, and on held-out ones.

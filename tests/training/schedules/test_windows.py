@@ -95,8 +95,8 @@ def test_a_window_follows_the_one_before_and_nothing_else():
             break
     readout = state.params["network"][0]["layers"][-1]
     before = loop.network.values({"network": state.params["network"][:1], "unknowns": {}}, np.array([[0.5]]))[0, 0]
-    # The factor of N is 1 at the end of the window.
-    readout["bias"] = readout["bias"] + 2 * before
+    # The factor of N is the size of the field at the end of the window.
+    readout["bias"] = readout["bias"] + 2 * before / run.equations.scales.fields["u"].size
     loop.loops.clear()  # they go on from the network as it was
     for report in loop.run(state):
         state = report.state
@@ -287,3 +287,44 @@ def test_what_cannot_be_cut(problem, words):
 @pytest.mark.parametrize("count", [0, 1, 2.0, True])
 def test_bad_numbers_of_windows(count):
     refused(lambda: pk.Windows(count), f"windows is {count}.", "2 or more")
+
+
+BRIEF = pk.Recipe(stages=(pk.SSBroyden(steps=1),), sampling=pk.Sampling(interior=32), schedule=pk.Windows(3))
+
+
+def test_nothing_is_built_on_a_window_that_failed():
+    run = Run(Growth(), recipe=BRIEF)
+    *_, last = run.trainer.run(run.trainer.start())
+    assert "window 1 of 3" in last.event and "'growth' is missed by" in last.event and "training ends" in last.event
+    assert run.trainer.over(last.state) and len(last.state.params["network"]) == 1
+    evaluation = run.evaluate(last.state)
+    assert "Nothing has been trained at t > 0.5" in evaluation.verdict and evaluation.exit_status() == 1
+    # The error is that of the trained part: where nothing is trained it is far larger.
+    X = run.accuracy.points
+    early = X[:, 0] <= 0.5
+    u, exact = run.accuracy.fields(last.state.params)[:, 0], np.exp(X[:, 0])
+    error = np.linalg.norm(u[early] - exact[early]) / np.linalg.norm(exact[early])
+    assert evaluation.errors["u"].relative_l2 == pytest.approx(error)
+    # With more steps training goes on in that window, and then in the others.
+    longer = Run(Growth(), recipe=replace(BRIEF, stages=(pk.SSBroyden(steps=60),)))
+    adopted = longer.trainer.adopt(last.state, BRIEF)
+    *_, end = longer.trainer.run(adopted)
+    assert len(end.state.params["network"]) == 3
+    assert longer.evaluate(end.state).errors["u"].relative_l2 < 1e-3
+
+
+def test_without_scales_no_window_fails():
+    class Unscaled(Growth):
+        scales = None
+
+    run = Run(Unscaled(), recipe=BRIEF)
+    *_, last = run.trainer.run(run.trainer.start())
+    assert len(last.state.params["network"]) == 3 and run.trainer.untrained(last.state) == ""
+
+
+def test_the_verdict_on_an_interrupted_run_is_on_the_trained_part(trained):
+    run, reports, _ = trained
+    in_third = next(r for r in reports if len(r.state.params["network"]) == 3)
+    evaluation = run.evaluate(in_third.state, interrupted=True)
+    assert "Nothing has been trained at t > 1:" in evaluation.verdict
+    assert evaluation.errors["u"].relative_l2 < 1e-3
