@@ -20,6 +20,7 @@ from pinnkit.training.recipe import Recipe
 
 EQUATIONS = """class Decay(pk.Problem):
     domain = pk.Box(x=(0.0, 1.0))
+    scales = None  # no verdict on a few steps
 
     @pk.interior
     def decay(self, u, u_x):

@@ -126,7 +126,7 @@ def growing(tmp_path, monkeypatch):
         "    def start(self, run):\n        self.file = run.folder / 'diary.txt'\n\n"
         "    def log(self, report, row):\n"
         "        with self.file.open('a') as stream:\n            print(self.word, row['step'], file=stream)\n\n\n"
-        "class Growing(pk.Problem):\n    domain = pk.Box(t=(0.0, 1.0))\n\n"
+        "class Growing(pk.Problem):\n    domain = pk.Box(t=(0.0, 1.0))\n    scales = None\n\n"
         "    @pk.interior\n    def growth(self, u, u_t):\n        return u_t - u\n\n"
         "    @pk.initial\n    def start(self, u):\n        return u - 1.0\n\n"
         "    def exact(self, t):\n        return jnp.exp(t)\n\n"
