@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -35,6 +36,8 @@ DECADES = 40
 """Sizes of fields from 10^-DECADES to 10^DECADES are tried."""
 STEP = 1e-4
 """Distance of two points at which forcing is compared for its wave number, relative to the length of the axis."""
+AFFINE = 1e-6
+"""Largest deviation from an affine function, relative to its values."""
 ROUNDING = 1e-9
 """Differences smaller than this part of the values are rounding."""
 
@@ -91,26 +94,35 @@ class _Waves:
 
     def residuals(
         self,
-        offset: Float[np.ndarray, " fields"],
+        offsets: Float[np.ndarray, "cases fields"],
         sizes: Float[np.ndarray, "cases fields"],
         wave_numbers: Float[np.ndarray, " dim"],
-        points: list[Points] | None = None,
     ) -> dict[str, Values]:
-        """Residuals of each term, {term: (cases, waves * points)}, for several sizes of the fields' waves."""
+        """Residuals of each term, {term: (cases, waves * points)}, for several offsets and sizes of the fields' waves."""
         waves = jnp.tile(self.numbers * wave_numbers, (CASES, 1, 1)), jnp.tile(self.phases, (CASES, 1))
         parts: dict[str, list[np.ndarray]] = {}
         # Always as many cases, the last ones repeated: one compiled program.
         for start in range(0, len(sizes), CASES):
-            chosen = sizes[np.minimum(np.arange(start, start + CASES), len(sizes) - 1)]
-            arrays = self._residuals(
-                jnp.tile(offset, (CASES * WAVES, 1)),
-                jnp.repeat(chosen, WAVES, axis=0),
-                *waves,
-                self.points if points is None else points,
-            )
+            chosen = np.minimum(np.arange(start, start + CASES), len(sizes) - 1)
+            offset, size = (jnp.repeat(a[chosen], WAVES, axis=0) for a in (offsets, sizes))
+            arrays = self._residuals(offset, size, *waves, self.points)
             for term, r in arrays.items():
                 parts.setdefault(term, []).append(np.asarray(r, np.float64).reshape(CASES, -1))
         return {term: np.concatenate(r)[: len(sizes)] for term, r in parts.items()}
+
+    def of_constants(
+        self, constants: Float[np.ndarray, "cases fields"], points: list[Points] | None = None
+    ) -> dict[str, Values]:
+        """Residuals of constant fields, {term: (cases, points)}, at these points of the groups or at their own."""
+        still = np.zeros_like(constants), np.zeros(self.problem.domain.dim)
+        here = self if points is None else self._at(points)
+        return {term: r[:, : r.shape[1] // WAVES] for term, r in here.residuals(constants, *still).items()}
+
+    def _at(self, points: list[Points]) -> _Waves:
+        """The same waves at other points, with the same program."""
+        other = copy(self)
+        other.points = points
+        return other
 
 
 @dataclass(frozen=True)
@@ -156,56 +168,44 @@ class _Search:
         size = self._driven(offset, size, numbers)
         fields = {n: given.get(n) or _rounded(o, s or 1.0) for n, o, s in zip(self.names, offset, size, strict=True)}
         offset, size = (np.array([getattr(f, name) for f in fields.values()]) for name in ("offset", "size"))
-        waves = self.waves.residuals(offset, size[None], numbers)
+        waves = self.waves.residuals(offset[None], size[None], numbers)
         soft = [c.name for g in self.waves.groups for c in g.conditions if not c.mark.hard]
         sizes = {t: _leading(_rms(r[0]), 2) for t, r in waves.items() if t.partition(".")[0] in soft}
         return Scales(fields, {t: s or 1.0 for t, s in sizes.items()} | dict(self.given.terms))
 
     def _prescribed_values(self) -> dict[str, _Prescribed]:
         """Values of fields for which conditions hold, taken as constant: all derivatives are zero."""
-        count = len(self.names)
-        still = np.zeros((1, count))
-        numbers = np.zeros(self.waves.problem.domain.dim)
-
-        def residuals(constants: np.ndarray) -> dict[str, Values]:
-            return self.waves.residuals(constants, still, numbers)
-
-        zero = residuals(np.zeros(count))
-        one, two = ([residuals(c * row) for row in np.eye(count)] for c in (1.0, 2.0))
+        count, inside = len(self.names), self._interior()
+        sizes = 10.0 ** np.arange(-DECADES, DECADES + 1)
+        # Twice each: a residual that is affine changes by twice as much.
+        constants = [np.concatenate([np.zeros((1, count)), *(np.outer(c * sizes, row) for c in (1.0, 2.0))])
+                     for row in np.eye(count)]  # fmt: skip
+        by_field = [self.waves.of_constants(c) for c in constants]
         values: dict[str, list[np.ndarray]] = {}
-        for group, points in zip(self.waves.groups, self.waves.points, strict=True):
-            if group.kind == "interior":
+        for term in by_field[0]:
+            if term.partition(".")[0] in inside:
                 continue
-            for term in [t for t in zero if t.partition(".")[0] in {c.name for c in group.conditions}]:
-                n = len(points.X)
-                r0 = zero[term][0, :n]
-                slopes = [one[i][term][0, :n] - r0 for i in range(count)]
-                of_field = [i for i, s in enumerate(slopes) if np.any(np.abs(s) > ROUNDING * np.abs(r0))]
-                if len(of_field) != 1:
-                    continue  # it ties several fields together, or none
-                (i,) = of_field
-                slope = slopes[i]
-                affine = np.abs(two[i][term][0, :n] - r0 - 2.0 * slope) <= 1e-6 * (np.abs(slope) + np.abs(r0))
-                usable = np.isfinite(r0) & affine & (np.abs(slope) > 1e-6 * np.nanmax(np.abs(slope)))
-                if usable.any():
-                    values.setdefault(self.names[i], []).append(-r0[usable] / slope[usable])
-        return {n: _Prescribed(min(v.min() for v in vs), max(v.max() for v in vs)) for n, vs in values.items()}
+            solutions = [_affine_solution(sizes, r[term][0], *np.split(r[term][1:], 2)) for r in by_field]
+            of_field = [i for i, solution in enumerate(solutions) if solution is not None]
+            if len(of_field) == 1:  # others tie several fields together, or ask for derivatives alone
+                solution = solutions[of_field[0]]
+                values.setdefault(self.names[of_field[0]], []).append(solution)  # type: ignore[arg-type]
+        known = {n: np.concatenate(v) for n, v in values.items()}
+        return {n: _Prescribed(float(v.min()), float(v.max())) for n, v in known.items() if v.size}
 
-    def _forcing(self, offset: np.ndarray, points: list[Points] | None = None) -> dict[str, np.ndarray]:
-        """Residuals of constant fields at each point."""
-        still, numbers = np.zeros((1, len(self.names))), np.zeros(self.waves.problem.domain.dim)
-        every = self.waves.residuals(offset, still, numbers, points)
-        return {term: r[0, : r.shape[1] // WAVES] for term, r in every.items()}
+    def _interior(self) -> set[str]:
+        """Names of the methods that hold inside the domain."""
+        return {c.name for g in self.waves.groups if g.kind == "interior" for c in g.conditions}
 
     def _wave_numbers(self, offset: np.ndarray) -> Float[np.ndarray, " dim"]:
         """Wave number along each axis: half a wave over its length, or that of the forcing where it is larger."""
         domain = self.waves.problem.domain
         numbers = np.array([np.pi / axis.length for axis in domain.axes])
-        here = self._forcing(offset)
+        here = self.waves.of_constants(offset[None])
         groups = {c.name: g for g in self.waves.groups for c in g.conditions}
         for k, axis in enumerate(domain.axes):
             distance = STEP * axis.length
-            there = self._forcing(offset, [_moved(p, k, distance, axis) for p in self.waves.points])
+            there = self.waves.of_constants(offset[None], [_moved(p, k, distance, axis) for p in self.waves.points])
             for term, values in here.items():
                 group = groups[term.partition(".")[0]]
                 if group.region is None or (group.region.faces and k not in group.region.free):
@@ -221,13 +221,14 @@ class _Search:
         return np.array([self._balance(i, offset, none, numbers) for i in range(len(self.names))])
 
     def _driven(self, offset: np.ndarray, size: np.ndarray, numbers: np.ndarray) -> Float[np.ndarray, " fields"]:
-        """Sizes, those that are zero from the other fields, by the same comparison."""
+        """Sizes, those that are zero (or rounding) from the other fields, by the same comparison."""
         size = size.copy()
         for _ in self.names:
-            balanced = {i: self._balance(i, offset, size, numbers) for i in range(len(size)) if size[i] == 0}
-            if not any(balanced.values()):
+            balanced = {i: self._balance(i, offset, size, numbers) for i in range(len(size))}
+            driven = {i: value for i, value in balanced.items() if size[i] < ROUNDING * value}
+            if not driven:
                 break
-            for i, value in balanced.items():
+            for i, value in driven.items():
                 size[i] = value
         return size
 
@@ -241,8 +242,8 @@ class _Search:
         exponents = np.arange(-DECADES, DECADES + 1, dtype=float)
         tried = np.tile(others, (len(exponents) + 1, 1))
         tried[1:, i] = 10.0**exponents
-        of_terms = self.waves.residuals(offset, tried, numbers)
-        interior = {c.name for g in self.waves.groups if g.kind == "interior" for c in g.conditions}
+        of_terms = self.waves.residuals(np.tile(offset, (len(tried), 1)), tried, numbers)
+        interior = self._interior()
         balanced: dict[bool, float] = {True: 0.0, False: 0.0}
         for term, r in of_terms.items():
             drive = _rms(r[0])
@@ -251,10 +252,43 @@ class _Search:
             if not drive > 0 or not math.isfinite(drive) or usable.sum() < 2 or own[usable].max() < drive:
                 continue
             # The residual grows with the field, so that the balance is found by interpolation between two decades.
-            at = float(np.interp(math.log10(drive), np.log10(own[usable]), exponents[usable]))
+            growing = np.maximum.accumulate(own[usable])
+            at = float(np.interp(math.log10(drive), np.log10(growing), exponents[usable]))
             inside = term.partition(".")[0] in interior
             balanced[inside] = max(balanced[inside], 10.0**at)
         return balanced[True] or balanced[False]
+
+
+def _affine_solution(
+    sizes: Float[np.ndarray, " cases"],
+    zero: Float[np.ndarray, " points"],
+    once: Float[np.ndarray, "cases points"],
+    twice: Float[np.ndarray, "cases points"],
+) -> Float[np.ndarray, " points"] | None:
+    """Values of a constant field for which a residual is zero, at the points where it is affine in them.
+
+    Args:
+        sizes: The constants that were tried.
+        zero: Residuals of the constant zero.
+        once: Residuals of these constants.
+        twice: Residuals of their doubles.
+
+    Returns:
+        The values, () where there are none; None where the residual does not depend on the field.
+    """
+    change, largest = once - zero, _rms(zero)
+    sized = np.array([_rms(c) if np.isfinite(c).all() else 0.0 for c in change])
+    if not np.any(sized > 0):
+        return None
+    # The smallest constant that changes the residual by as much as it is: none of both is lost in rounding.
+    enough = np.flatnonzero(sized >= largest) if largest else np.flatnonzero(sized > 0)[len(sizes) // 2 :]
+    if not enough.size:
+        return np.zeros(0)
+    k = int(enough[0])
+    slope = change[k] / sizes[k]
+    affine = np.abs(twice[k] - zero - 2.0 * change[k]) <= AFFINE * (np.abs(change[k]) + np.abs(zero))
+    usable = np.isfinite(zero) & affine & (np.abs(slope) > AFFINE * np.max(np.abs(slope)))
+    return -zero[usable] / slope[usable]
 
 
 def _points(key: Any, group: Group, dtype: Any) -> Points:
