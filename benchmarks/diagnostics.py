@@ -40,7 +40,7 @@ from pinnkit.diagnostics.sparsity import sparsity
 from pinnkit.diagnostics.width_study import gradient_squares, predictions_of
 from pinnkit.evaluation.half_precision import BELOW, BEYOND
 from pinnkit.neural_operators.diagnosis import BACKWARD, FORWARD, grid_signal
-from pinnkit.objective.probe_points import points_of
+from pinnkit.objective.group import points_of
 from pinnkit.problem import problem_class
 from pinnkit.runs.run import build_objective
 

@@ -16,7 +16,7 @@ from pinnkit.evaluation.truth import exact_fields, truth_of
 from pinnkit.fields.names import Partial
 from pinnkit.models import Model, max_useful_derivative
 from pinnkit.objective import Equations, Objective
-from pinnkit.objective.probe_points import points_of
+from pinnkit.objective.group import points_of
 from pinnkit.problem.scales import Scales
 
 

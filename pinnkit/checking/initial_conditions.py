@@ -20,7 +20,7 @@ from pinnkit.checking.misfits import long_waves
 from pinnkit.compilation import jit_once
 from pinnkit.fields import Points
 from pinnkit.objective import Equations, Group
-from pinnkit.objective.probe_points import points_of
+from pinnkit.objective.group import points_of
 
 POINTS = 16
 """Number of points of each region at which slopes are computed."""

@@ -14,7 +14,8 @@ from pinnkit.compilation import jit_once
 from pinnkit.errors import UsageError, location
 from pinnkit.fields.user_calls import extreme_parameters
 from pinnkit.objective import Equations, Objective
-from pinnkit.objective.probe_points import point_text, points_of
+from pinnkit.objective.group import points_of
+from pinnkit.objective.probe_points import point_text
 
 DOMINANT = 1e3
 """Ratio of initial sizes from which on a term dominates the next smaller one."""

@@ -17,7 +17,8 @@ from pinnkit.evaluation.truth import exact_fields
 from pinnkit.fields import Ansatz, BatchFunction, Points
 from pinnkit.fields.names import FieldFunction
 from pinnkit.objective import Equations, Group
-from pinnkit.objective.probe_points import coordinates, points_of
+from pinnkit.objective.group import points_of
+from pinnkit.objective.probe_points import coordinates
 from pinnkit.problem import Condition
 
 

@@ -26,8 +26,8 @@ from pinnkit.fields.derivatives import partial_derivatives
 from pinnkit.init.mean_field import Prediction, predict
 from pinnkit.models import LayeredModel, activation
 from pinnkit.objective import Group, Objective
+from pinnkit.objective.group import points_of
 from pinnkit.objective.network_layers import Rows, layers_of, missing_theory_note, predictable, rows_of
-from pinnkit.objective.probe_points import points_of
 from pinnkit.objective.random_network import RandomNetwork
 
 NAME = "width study"

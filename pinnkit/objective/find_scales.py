@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 from pinnkit.compilation import jit_once
 from pinnkit.fields import BatchFunction, Points
 from pinnkit.fields.user_calls import Residuals
-from pinnkit.objective.group import Group, sample_points
+from pinnkit.objective.group import Group, points_of
 from pinnkit.problem import Axis, Problem
 from pinnkit.problem.scales import FieldScale, Scales
 
@@ -42,6 +42,8 @@ ROUNDING = 1e-9
 """Differences smaller than this part of the values are rounding."""
 
 Values: TypeAlias = Float[np.ndarray, "cases points"]
+Traced: TypeAlias = Any
+"""NumPy's array, which is traced inside a compiled program."""
 
 
 def find_scales(
@@ -73,16 +75,13 @@ class _Waves:
         evaluate: Callable[[BatchFunction, Group, Points], Residuals],
     ) -> None:
         self.problem, self.groups = problem, groups
-        dtype = jnp.zeros(()).dtype
-        keys = jax.random.split(jax.random.key(1), len(groups))
-        sample = jit_once(lambda keys: [_points(k, g, dtype) for k, g in zip(keys, groups, strict=True)])
-        self.points: list[Points] = sample(keys)
+        self.points: list[Points] = [_some(points_of(group)) for group in groups]
         rng, shape = np.random.default_rng(0), (WAVES, len(problem.fields))
         self.numbers = rng.uniform(*WAVE_NUMBERS, (*shape, problem.domain.dim)) * rng.choice([-1.0, 1.0], (*shape, 1))
         self.phases = rng.uniform(0.0, 2.0 * np.pi, shape)
-        origin = jnp.asarray([[axis.lower for axis in problem.domain.axes]])
+        origin = np.array([[axis.lower for axis in problem.domain.axes]])
 
-        def residuals(offset: Array, size: Array, numbers: Array, phase: Array, points: list[Points]) -> Residuals:
+        def residuals(offset: Traced, size: Traced, numbers: Traced, phase: Traced, points: list[Points]) -> Residuals:
             def fields(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
                 waves = jnp.cos((X - origin) @ numbers.T + phase[None, :])
                 return offset[None, :] + math.sqrt(2.0) * size[None, :] * waves
@@ -99,12 +98,12 @@ class _Waves:
         wave_numbers: Float[np.ndarray, " dim"],
     ) -> dict[str, Values]:
         """Residuals of each term, {term: (cases, waves * points)}, for several offsets and sizes of the fields' waves."""
-        waves = jnp.tile(self.numbers * wave_numbers, (CASES, 1, 1)), jnp.tile(self.phases, (CASES, 1))
+        waves = np.tile(self.numbers * wave_numbers, (CASES, 1, 1)), np.tile(self.phases, (CASES, 1))
         parts: dict[str, list[np.ndarray]] = {}
         # Always as many cases, the last ones repeated: one compiled program.
         for start in range(0, len(sizes), CASES):
             chosen = np.minimum(np.arange(start, start + CASES), len(sizes) - 1)
-            offset, size = (jnp.repeat(a[chosen], WAVES, axis=0) for a in (offsets, sizes))
+            offset, size = (np.repeat(a[chosen], WAVES, axis=0) for a in (offsets, sizes))
             arrays = self._residuals(offset, size, *waves, self.points)
             for term, r in arrays.items():
                 parts.setdefault(term, []).append(np.asarray(r, np.float64).reshape(CASES, -1))
@@ -291,21 +290,21 @@ def _affine_solution(
     return -zero[usable] / slope[usable]
 
 
-def _points(key: Any, group: Group, dtype: Any) -> Points:
-    """Points of a group; of a data file, rows that are equally spaced in their order."""
-    points = sample_points(key, group, POINTS, dtype)
+def _some(points: Points) -> Points:
+    """A part of the points, equally spaced in their order: those of the faces of a boundary come one after the other."""
     count = points.X.shape[0]
     chosen = np.unique(np.linspace(0, count - 1, min(POINTS, count)).round().astype(int))
-    return jax.tree.map(lambda a: a[chosen], points)
+    return jax.tree.map(lambda a: np.asarray(a)[chosen], points)
 
 
 def _moved(points: Points, k: int, distance: float, axis: Axis) -> Points:
     """Points moved along an axis, towards its middle so that none leaves the domain, and within the boundary they lie on."""
-    X = jnp.asarray(points.X)
-    towards = jnp.where(X[:, k] > axis.lower + 0.5 * axis.length, -distance, distance)
-    direction = jnp.zeros_like(X).at[:, k].set(1.0)
+    X = np.asarray(points.X)
+    towards = np.where(X[:, k] > axis.lower + 0.5 * axis.length, -distance, distance)
+    direction = np.tile(np.eye(X.shape[1])[k], (len(X), 1))
     if points.normals is not None:
-        direction = direction - points.normals[:, k, None] * points.normals
+        normals = np.asarray(points.normals)
+        direction = direction - normals[:, k, None] * normals
     return replace(points, X=X + towards[:, None] * direction)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import jax
@@ -11,11 +12,14 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Key
 
+from pinnkit.compilation import jit_once
 from pinnkit.fields import Points, Request
 from pinnkit.objective.sobol import sobol
 from pinnkit.problem import Condition, Region
 
 Density = Literal["uniform", "chebyshev"]
+POINTS = 1024
+"""Number of points of a group for checks and diagnostics."""
 
 
 # Compared and hashed by identity (eq=False), since arrays are not hashable: `probe_points.points_of` caches by group.
@@ -66,3 +70,11 @@ def sample_points(
         unit = jnp.where(jnp.array(walled)[None, :], dense, unit)
     X, normals = region.place(unit, count)
     return Points(X, normals if group.kind == "boundary" else None)
+
+
+@lru_cache(maxsize=64)
+def points_of(group: Group, count: int = POINTS, key: int = 20) -> Points:
+    """Points of a group for checks and diagnostics, which training does not use."""
+    dtype = jnp.zeros(()).dtype
+    # Compiled as a whole: each of the dozens of small operations would else be compiled by itself.
+    return jit_once(lambda key: sample_points(key, group, count, dtype))(jax.random.key(key))

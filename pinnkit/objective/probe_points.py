@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pinnkit.compilation import jit_once
 from pinnkit.fields import Points
-from pinnkit.objective.group import Group, sample_points
+from pinnkit.objective.group import POINTS, points_of
 from pinnkit.objective.loss import Objective
 from pinnkit.objective.residuals import Equations
-
-POINTS = 1024
-
-
-@lru_cache(maxsize=64)
-def points_of(group: Group, count: int = POINTS, key: int = 20) -> Points:
-    """Points of a group for checks and diagnostics, which training does not use."""
-    dtype = jnp.zeros(()).dtype
-    # Compiled as a whole: each of the dozens of small operations would else be compiled by itself.
-    return jit_once(lambda key: sample_points(key, group, count, dtype))(jax.random.key(key))
 
 
 def interior_points(objective: Objective, count: int = POINTS) -> Points:

@@ -24,8 +24,9 @@ from pinnkit.diagnostics.signal import signal
 from pinnkit.diagnostics.width_study import gradient_squares, width_study
 from pinnkit.fields import Points
 from pinnkit.figures.diagnosis import diagnosis_figures
+from pinnkit.objective.group import points_of
 from pinnkit.objective.jacobians import points_at
-from pinnkit.objective.probe_points import interior_points, points_of
+from pinnkit.objective.probe_points import interior_points
 from pinnkit.objective.random_network import RandomNetwork
 from pinnkit.problem import package_problems_folder, problem_class
 from pinnkit.runs.run import Run, build_objective

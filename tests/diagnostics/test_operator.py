@@ -9,7 +9,7 @@ from cases import Rod, objective, random_parameters
 import pinnkit as pk
 from pinnkit.diagnostics.operator import operator
 from pinnkit.fields.derivatives import partial_derivatives
-from pinnkit.objective.probe_points import points_of
+from pinnkit.objective.group import points_of
 
 
 class Hard(Rod):
