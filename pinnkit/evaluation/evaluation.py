@@ -175,6 +175,8 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         yield f"{name} = {u.value:.6g}, {u}."
 
 
+VERBS = {"interior": "violated"}
+"""The word for what is not solved, by kind of condition; "missed" for the others."""
 MOST_NAMED = 3
 """Number of terms that a sentence names."""
 
@@ -183,7 +185,7 @@ def _unsolved_sentences(e: Evaluation) -> Iterator[str]:
     """Yield that the problem is not solved, and which terms say so."""
     if not e.unsolved:
         return
-    missed = [f"{_missing(e, term)} by {_percent(part)} of its own size" for term, part in e.unsolved.items()]
+    missed = [f"'{t}' is {VERBS.get(_kind(e, t), 'missed')} by {_part(p)} its own size" for t, p in e.unsolved.items()]
     yield "Not solved: " + ", ".join(missed[:MOST_NAMED]) + (", and others." if len(missed) > MOST_NAMED else ".")
     if "initial" in (kinds := {_kind(e, term) for term in e.unsolved}):
         yield "The answer does not begin where it should."
@@ -197,12 +199,11 @@ def _kind(e: Evaluation, term: str) -> str:
     return str(next(g.kind for g in e.equations.groups if term in e.equations.terms(g)))
 
 
-def _missing(e: Evaluation, term: str) -> str:
-    return f"'{term}' is " + {"interior": "violated", "data": "missed"}.get(_kind(e, term), "missed")
-
-
-def _percent(part: float) -> str:
-    return f"{100 * part:.0f} %" if part < 10 else f"{part:.0f} times" if np.isfinite(part) else "an infinite part"
+def _part(part: float) -> str:
+    """Return a part of something as a person says it, in words before "its own size"."""
+    return (
+        f"{100 * part:.0f} % of" if part < 10 else f"{part:.3g} times" if np.isfinite(part) else "more than any part of"
+    )
 
 
 def _times(ratio: float) -> str:

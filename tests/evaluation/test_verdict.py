@@ -39,7 +39,7 @@ def test_a_residual_of_its_own_size_is_not_solved_in_any_unit(run, unit):
 
 def test_the_words_follow_what_is_missed(run):
     inside = judged(run, (12.0, 1e-3, 1e-4)).verdict
-    assert "'heat' is violated by 12 times of its own size" in inside and "begin" not in inside
+    assert "'heat' is violated by 12 times its own size" in inside and "begin" not in inside
     sides = judged(run, (1e-3, 1e-3, 0.4)).verdict
     assert "not the one that the conditions ask for" in sides
     worst_first = judged(run, (0.2, 0.9, 0.4)).verdict
