@@ -10,6 +10,7 @@ from pinnkit.errors import UsageError, location
 from pinnkit.problem import Problem, validate
 from pinnkit.problem.conditions import method_arguments
 from pinnkit.problem.lines import line_of
+from pinnkit.problem.scales import AUTO
 
 LEAST = 2
 """Minimum number of cells along an axis."""
@@ -31,7 +32,7 @@ class NeuralOperator(Problem):
         compose: Optional method `compose(self, ...)`, which returns the fields, given the inputs and the outputs of the
             network, which have the names of the fields.
 
-    `exact`, `reference`, `up_to_constant`, `@pk.quantity`, `@pk.feature` and unknown parameters are not supported.
+    `exact`, `reference`, `up_to_constant`, `scales`, `@pk.quantity`, `@pk.feature` and unknown parameters are not supported.
     """
 
     cells: ClassVar[tuple[int, ...]] = ()
@@ -91,6 +92,13 @@ def _refuse_pointwise_members(problem: NeuralOperator) -> None:
             where=condition.where,
             expected="equations marked with @pk.interior, which know the rim of their grid",
             do="Put the condition at the rim into the residual of the cells there.",
+        )
+    if cls.scales != AUTO:
+        raise UsageError(
+            f"scales = {cls.scales!r} has no place in a neural operator: its inputs and fields are of your own making.",
+            where=line_of(cls, "scales"),
+            expected="inputs and fields near one",
+            do="Scale the inputs in `draw`, the fields in `compose`, and divide the residuals.",
         )
     for name in problem.unknowns():
         raise UsageError(

@@ -316,6 +316,7 @@ def test_a_neural_operator_is_trained_shown_loaded_and_called(tmp_path):
         ({"reference": lambda self, x, y: x}, ["'reference'", "solve"]),
         ({"flux": pk.quantity(lambda self, p_x: p_x)}, ["'flux'", "points", "@pk.quantity"]),
         ({"wave": pk.feature(lambda self, x: jnp.sin(x))}, ["'wave'", "coordinates", "`inputs`"]),
+        ({"scales": {"p": 3.0}}, ["scales = {'p': 3.0}", "`draw`"]),
         ({"up_to_constant": ("p",)}, ["'up_to_constant'", "constant of its own"]),
     ],
 )
