@@ -40,6 +40,10 @@ class Scales:
         """Size of a term's residual."""
         return self.terms.get(term, 1.0)
 
+    def of_field(self, name: str) -> FieldScale:
+        """Scale of a field."""
+        return self.fields.get(name, FieldScale())
+
     def among(self, names: Collection[str]) -> Scales:
         """The scales of all fields, and of the terms whose method is among these."""
         return replace(self, terms={t: s for t, s in self.terms.items() if t.partition(".")[0] in names})

@@ -124,7 +124,9 @@ class Run:
             residuals=held_out,
             sizes={} if self.problem.scales is None else dict(self.equations.scales.terms),
             unknowns=known,
-            estimated_errors=estimated_errors(self.problem, self.accuracy.fields, state.params, state.optimiser),
+            estimated_errors=estimated_errors(
+                self.problem, self.equations.scales, self.accuracy.fields, state.params, state.optimiser
+            ),
             diverged=diverged,
             interrupted=interrupted,
             untrained=untrained,

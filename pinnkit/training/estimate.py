@@ -23,6 +23,7 @@ from pinnkit.objective import Parameters
 from pinnkit.optim.jacobian import partition
 from pinnkit.optim.tangent import TangentState
 from pinnkit.problem import Problem
+from pinnkit.problem.scales import Scales
 
 LARGEST = 1e-3
 """Larger estimates are not stated: none has been compared with a true error but for these. A stiff spring that had not begun to
@@ -32,17 +33,22 @@ FieldValues = Callable[[Parameters], Float[np.ndarray, "points fields"]]
 """The fields at some points."""
 
 
+VANISHING = 1e-6
+"""A field below this part of its scale counts as zero."""
+
+
 def estimated_errors(
-    problem: Problem, fields: FieldValues, params: Parameters, solve: object
+    problem: Problem, scales: Scales, fields: FieldValues, params: Parameters, solve: object
 ) -> dict[str, float] | None:
     """Return the estimated relative L2 error of each field; None where no solve of the tangent stage was taken at last.
 
     It is None too where it would be larger than `LARGEST`.
 
-    A field that is zero everywhere has no relative error: the estimate is then the root mean square, in the units of the field.
+    A field that is zero everywhere has no relative error: the estimate is then relative to the size of its scale.
 
     Args:
         problem: The problem whose fields these are.
+        scales: Its scales.
         fields: The fields at the points over which the error is estimated.
         params: The parameters after the last solve. With windows of time these are no network's, and the estimate is None: the
             last solve knows its own window alone.
@@ -56,5 +62,11 @@ def estimated_errors(
     _, with_others = partition(params, trained_leaves(params))
     values = fields(params)
     moved, fewer = (field_errors(problem, fields(with_others(p)), values) for p in (solve.before, solve.reduced))
-    errors = {name: max(reduction * moved[name].relative_l2, fewer[name].relative_l2) for name in moved}
+    errors = {}
+    for i, name in enumerate(moved):
+        error = max(reduction * moved[name].relative_l2, fewer[name].relative_l2)
+        norm, size = float(np.sqrt(np.mean(values[:, i] ** 2))), scales.of_field(name).size
+        # Of a field that is zero everywhere `field_errors` are absolute; of one that is nearly zero they are relative to nothing.
+        absolute = error if moved[name].absolute else error * norm
+        errors[name] = absolute / size if norm < VANISHING * size else error
     return errors if max(errors.values()) <= LARGEST else None

@@ -342,7 +342,8 @@ class Loop(Trainer):
         def fields(params: Parameters) -> np.ndarray:
             return np.asarray(self._fields(params, points), np.float64).reshape(-1, len(problem.fields))
 
-        return estimated_errors(problem, fields, state.params, state.optimiser)
+        scales = self.objective.equations.scales
+        return estimated_errors(problem, scales, fields, state.params, state.optimiser)
 
     def _finish_chunk(self, state: TrainState, result: ChunkResult, squares: dict[str, float]) -> Report:
         """Return the report of a chunk without NaN, with the next stage, new points or new weights where they are due."""
