@@ -28,7 +28,7 @@ def losses(metrics: Metrics, unknowns: Mapping[str, Estimate] | None = None, pro
         unknowns: The final estimates, whose 95% intervals are shaded; each unknown has a scale of its own.
         problem: The name of the problem, for the title.
     """
-    kinds = {"terms": "mean squared residual", "errors": "relative L2 error"}
+    kinds = {"terms": "mean squared residual (relative)", "errors": "relative L2 error"}
     kinds = {key: label for key, label in kinds.items() if any(m.get(key) for m in metrics)}
     parameters = list(dict.fromkeys(name for m in metrics for name in m.get("unknowns") or ()))
     heights = [HEIGHT] * len(kinds) + [LOW] * len(parameters)

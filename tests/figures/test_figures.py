@@ -250,7 +250,7 @@ def test_losses_against_steps_and_seconds_with_errors_and_unknowns_where_there_a
     told[-1] = told[-1] | {"terms": {"heat": None, "start": 1.0}}  # not finite
     figure = courses.losses(told)
     assert [axes.get_ylabel() for axes in figure.axes[::2]] == [
-        "mean squared residual",
+        "mean squared residual (relative)",
         "relative L2 error",
         "nu",
     ]
