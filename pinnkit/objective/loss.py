@@ -51,6 +51,11 @@ class InitialHistory(Protocol):
         ...
 
 
+MEASURED = 0.01
+"""Default weight of measured values among relative residuals. Equations hold exactly, measured values do not: with equal weights
+a network follows their noise, and bends the equations. With this one two inverse problems come out as least squares on their
+exact solutions do (docs/scales.md)."""
+
 E = TypeVar("E", bound=ProblemEquations, default=Equations, covariant=True)
 N = TypeVar("N", bound=SolutionNetwork, default=FieldNetwork, covariant=True)
 
@@ -65,7 +70,8 @@ class Objective(Generic[E, N]):
     Args:
         equations: The equations and conditions.
         network: The network with its initial parameters.
-        weights: w_i by method or by term of a system ("flow", or "flow.continuity"); 1 for those that are not named.
+        weights: w_i by method or by term of a system ("flow", or "flow.continuity"); 1 for those that are not named, and
+            `MEASURED` for measured values.
 
     Raises:
         UsageError: A weight has the name of no term, or is not positive.
@@ -239,7 +245,9 @@ class Objective(Generic[E, N]):
 
     def _term_weights(self, weights: Mapping[str, float]) -> dict[str, float]:
         """The weight of each term. Raises UsageError for a name without a term, and for a weight that is not positive."""
-        term_weights = dict.fromkeys(self.terms, 1.0)
+        scaled = self.equations.problem.scales is not None
+        measured = {t for g in self.equations.groups if g.data is not None for t in self.equations.terms(g)}
+        term_weights = {t: MEASURED if scaled and t in measured else 1.0 for t in self.terms}
         methods = {t.partition(".")[0] for t in self.terms}
         for name, weight in sorted(
             weights.items(), key=lambda w: "." in w[0]

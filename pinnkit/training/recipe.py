@@ -45,7 +45,7 @@ class Recipe(SingleOptions):
     sampling: Sampling = field(default_factory=Sampling)
     """Collocation points."""
     weights: Mapping[str, float] = field(default_factory=dict)
-    """Weight of each term, by method name or by `method.component`; 1 where none is given."""
+    """Weight of each term, by method name or by `method.component`; 1 where none is given, 0.01 for measured values."""
     weighting: Several[Weighting] = ()  # type: ignore[assignment]
     """Weights that follow the residuals, on top of the fixed ones: their factors are multiplied, in this order."""
     schedule: Schedule | None = None

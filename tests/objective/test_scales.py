@@ -263,3 +263,13 @@ def test_a_run_keeps_the_scales_with_which_it_was_trained(tmp_path):
 
 def _points(X, normals, kind):
     return Points(X, normals if kind == "boundary" else None)
+
+
+def test_measured_values_weigh_less_than_equations(tmp_path):
+    np.savetxt(tmp_path / "wall.csv", [[0.5, 0.5, 0.4]], delimiter=",", header="t,x,measured", comments="")
+    sensors = pk.data(str(tmp_path / "wall.csv"))(lambda self, T, measured: T - measured)
+    measured = type("Measured", (Wall,), {"sensors": sensors, "__module__": __name__})
+    assert objective(measured()).weights == {"heat": 1.0, "start": 1.0, "hot": 1.0, "cooled": 1.0, "sensors": 0.01}
+    assert objective(measured(), weights={"sensors": 3.0}).weights["sensors"] == 3.0
+    unscaled = type("Unscaled", (measured,), {"scales": None, "__module__": __name__})
+    assert set(objective(unscaled()).weights.values()) == {1.0}
