@@ -21,6 +21,7 @@ class Plate(pk.Problem):
     """[degrees Celsius]; the air has 0"""
 
     fields = ("T",)
+    units = {"T": "°C", "x": "m", "y": "m"}
     domain = pk.Box(x=(0.0, WIDTH), y=(0.0, HEIGHT))
 
     @pk.interior

@@ -19,6 +19,7 @@ class Plate(pk.Problem):
     air: float = 20.0
 
     fields = ("T",)
+    units = {"T": "°C", "x": "m", "y": "m"}
     domain = pk.Box(x=(0.0, SIDE), y=(0.0, SIDE)) - pk.Disk(x=SIDE / 2, y=SIDE / 2, radius=RADIUS, name="hole")
 
     @pk.interior

@@ -27,6 +27,7 @@ class Junction(pk.Problem):
     """width of the transition [m]"""
 
     fields = ("phi",)
+    units = {"phi": "V", "x": "m"}
     domain = pk.Box(x=(0.0, WIDTH))
 
     def doping(self, x):

@@ -23,6 +23,7 @@ class Gradient(pk.Problem):
     L: float = pk.unknown(150.0, bounds=(5.0, 400.0))
     """length of the decay [um]"""
 
+    units = {"u": "molecules/um", "x": "um"}
     domain = pk.Box(x=(0.0, LENGTH))
 
     @pk.interior

@@ -31,6 +31,7 @@ class Cylinder(pk.Problem):
     """rise of the temperature inside [K]"""
 
     fields = ("T", "u")
+    units = {"T": "K", "u": "m", "t": "s", "r": "m"}
     domain = pk.Box(t=(0.0, END), r=(INNER, OUTER))
 
     @pk.interior

@@ -26,6 +26,7 @@ class Beam(pk.Problem):
     """[1/s]"""
 
     fields = ("w",)
+    units = {"w": "m", "t": "s", "x": "m"}
     domain = pk.Box(t=(0.0, END), x=(0.0, LENGTH))
 
     @pk.interior

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import jax
@@ -18,6 +19,7 @@ from pinnkit.models import Model, max_useful_derivative
 from pinnkit.objective import Equations, Objective
 from pinnkit.objective.group import points_of
 from pinnkit.problem.scales import Scales
+from pinnkit.problem.units import units_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,6 +44,8 @@ class Checked:
     """Possible improvements of the problem or the network's initial state, one sentence each."""
     scales: Scales | None = None
     """Scales of the fields, and sizes by which residuals are divided; None where a problem has none."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Units by name."""
 
     def __repr__(self) -> str:
         kinds = {"warning": self.warnings, "note": self.notes}
@@ -99,6 +103,7 @@ def check(objective: Objective) -> Checked:
         oversights,
         tuple(notes),
         None if problem.scales is None else equations.scales,
+        units_of(problem),
     )
 
 

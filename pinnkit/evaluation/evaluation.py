@@ -13,6 +13,7 @@ from pinnkit.evaluation.half_precision import HalfPrecisionCost
 from pinnkit.evaluation.uncertainty import Estimate
 from pinnkit.fields.field_errors import FieldError
 from pinnkit.problem import Problem
+from pinnkit.problem.units import units_of
 from pinnkit.training.state import TrainState
 
 OVERFITTED = 3.0
@@ -171,8 +172,9 @@ def _sentences(e: Evaluation) -> Iterator[str]:
             else "not finite on held-out points"
         )
         yield f"The residual of '{worst}' is {much}."
+    units = units_of(e.problem)
     for name, u in e.unknowns.items():
-        yield f"{name} = {u.value:.6g}, {u}."
+        yield f"{name} = {u.value:.6g}{f' {unit}' if (unit := units.get(name)) else ''}, {u}."
 
 
 VERBS = {"interior": "violated"}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from pinnkit.evaluation.uncertainty import Estimate
+from pinnkit.evaluation.uncertainty import UNDETERMINED, Estimate
 from pinnkit.figures.pictures import Picture
 
 Metrics = Sequence[dict[str, Any]]
@@ -89,7 +89,8 @@ def _unknown(left: Axes, right: Axes, metrics: Metrics, name: str, estimate: Est
     if estimate is not None:
         bound = getattr(estimate, "at_bound", "")
         if bound or not np.isfinite([estimate.lower, estimate.upper]).all():
-            why = f"it ended at its {bound} bound" if bound else "nothing determines it"
+            why = f"it ended at its {bound} bound" if bound else getattr(estimate, "reason", "") or UNDETERMINED
+            why = why.partition(":")[0]
             right.plot([], [], " ", label=f"no interval:\n{why}")
         else:
             label = f"95% interval\n[{estimate.lower:.4g}, {estimate.upper:.4g}]"

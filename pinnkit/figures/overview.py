@@ -9,6 +9,7 @@ import numpy as np
 
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.evaluation.uncertainty import Estimate
+from pinnkit.problem.units import units_of, with_unit
 
 Table = Sequence[Sequence[str]]
 """Rows of texts, the first of them the names of the columns."""
@@ -60,7 +61,8 @@ def tables(evaluation: Evaluation) -> list[Table]:
         estimated = [[name, f"{estimate:.0e}"] for name, estimate in estimates.items()]
         sections.append([["field", "estimated relative L2 error"], *estimated])
     if evaluation.unknowns:
-        unknowns = [[name, f"{u.value:.6g}", interval(u)] for name, u in evaluation.unknowns.items()]
+        units = units_of(evaluation.problem)
+        unknowns = [[with_unit(n, units), f"{u.value:.6g}", interval(u)] for n, u in evaluation.unknowns.items()]
         sections.append([["unknown", "value", "95% interval"], *unknowns])
     if evaluation.residuals:
         training = evaluation.training_residuals

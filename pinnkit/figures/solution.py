@@ -15,6 +15,7 @@ from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.figures.measurements import Measurements, measurements
 from pinnkit.figures.pictures import Picture, Pictures
 from pinnkit.problem import Problem
+from pinnkit.problem.units import units_of, with_unit
 
 SIDE = 201
 SNAPSHOTS = 5
@@ -69,13 +70,14 @@ def slices(evaluation: Evaluation, measured: Measured | None = None) -> Picture:
     xs = np.linspace(axis[space].lower, axis[space].upper, 4 * SIDE)
     moments = np.linspace(axis[time].lower, axis[time].upper, SNAPSHOTS).tolist()
     reach: dict[str, float] = {}
+    unit = _unit(problem, problem.domain.names[time])
     for k, moment in enumerate(moments):
         X = _middle(problem, len(xs))
         X[:, time], X[:, space] = moment, xs
         values, truth = _values(evaluation, X)
         colour, last = _colour(k / (SNAPSHOTS - 1)), k == SNAPSHOTS - 1
         for i, (field, axes) in enumerate(zip(problem.fields, all_axes, strict=True)):
-            axes.plot(xs, values[:, i], color=colour, label=f"t = {moment:.4g}", **_line(truth))
+            axes.plot(xs, values[:, i], color=colour, label=f"t = {moment:.4g}{unit}", **_line(truth))
             if truth is not None:
                 axes.plot(xs, truth[:, i], label=_truth_name(evaluation) if last else None, **TRUTH)
             if rows := _of_slice(measured.get(field), time, moment, moments):
@@ -83,9 +85,9 @@ def slices(evaluation: Evaluation, measured: Measured | None = None) -> Picture:
                 axes.plot(rows.X[:, space], rows.values, "o", color=colour, ms=4, mec="k", mew=0.4)
     for field, axes in zip(problem.fields, all_axes, strict=True):
         if field in reach:
-            label = f"measured,\n$\\pm${reach[field]:.3g} in time"
+            label = f"measured,\n$\\pm${reach[field]:.3g}{unit} in time"
             axes.plot([], [], "o", color="w", ms=4, mec="k", mew=0.6, label=label)
-        axes.set(xlabel=problem.domain.names[space], ylabel=field)
+        axes.set(xlabel=_label(problem, problem.domain.names[space]), ylabel=_label(problem, field))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     figure.suptitle(f"{problem.name}: slices in time" + _section_note(problem, time, space))
@@ -100,15 +102,15 @@ def _curves(evaluation: Evaluation, field: int, measured: Measurements | None) -
     figure = Picture(figsize=(6.5, 5 if truth is not None else 3.4), layout="constrained")
     panels = figure.subplots(2 if truth is not None else 1, 1, squeeze=False, sharex=True)[:, 0]
     panels[0].plot(xs, values[:, field], label="solution", **_line(truth))
-    panels[0].set_ylabel(problem.fields[field])
+    panels[0].set_ylabel(_label(problem, problem.fields[field]))
     if truth is not None:
         panels[0].plot(xs, truth[:, field], label=_truth_name(evaluation), **TRUTH)
         panels[1].semilogy(xs, np.maximum(np.abs(values - truth)[:, field], 1e-17), lw=1)
-        panels[1].set_ylabel("absolute error")
+        panels[1].set_ylabel("absolute error" + _unit(problem, problem.fields[field], " [{}]"))
     if measured is not None:
         _marks(panels[0], measured)
     panels[0].legend(fontsize=8)
-    panels[-1].set_xlabel(name)
+    panels[-1].set_xlabel(_label(problem, name))
     for axes in panels:
         axes.grid(alpha=0.3)
     figure.suptitle(f"{problem.name}: {problem.fields[field]}")
@@ -139,6 +141,7 @@ def _maps(evaluation: Evaluation, field: int, measured: Measurements | None) -> 
     across, up, along, places = _plane(problem)
     rows = [_map_values(evaluation, field, across, up, along, place) for place in places]
     known, name = rows[0][1] is not None, problem.fields[field]
+    label, unit = _label(problem, name), _unit(problem, name, " [{}]")
     low, high, colours = colour_range(np.concatenate([np.ravel(a) for row in rows for a in row if a is not None]))
     shade: dict[str, Any] = {"vmin": low, "vmax": high, "cmap": colours}
     errors = [np.maximum(np.abs(row[0] - row[1]), 1e-17) if known else None for row in rows]
@@ -150,16 +153,17 @@ def _maps(evaluation: Evaluation, field: int, measured: Measurements | None) -> 
     figure = Picture(figsize=(4.4 * columns, (3.4 * ratio + 0.7) * len(rows) + 0.3), layout="constrained")
     panels = figure.subplots(len(rows), columns, squeeze=False)
     for row, error, place, line in zip(rows, errors, places, panels, strict=True):
-        where = "" if place is None else f" at {problem.domain.names[along]} = {place:.4g}"
+        there = problem.domain.names[along]
+        where = "" if place is None else f" at {there} = {place:.4g}{_unit(problem, there)}"
         seen = _near(measured, along, place, places)
         dots, values = ("", None) if seen is None else (f"; dots: {_count(seen, DOTS)} measurements", seen.values)
-        draw_image(line[0], row[0], problem, across, up, f"{name}, solution{where}{dots}", name, values, **shade)
+        draw_image(line[0], row[0], problem, across, up, f"{name}, solution{where}{dots}", label, values, **shade)
         if seen is not None:
             _dots(line[0], seen, across, up, shade)
         if error is not None:
             truth = _truth_name(evaluation)
-            draw_image(line[1], row[1], problem, across, up, f"{name}, {truth}{where}", name, **shade)
-            draw_image(line[2], error, problem, across, up, f"|{name} - {truth}|{where}", "error", **depth)
+            draw_image(line[1], row[1], problem, across, up, f"{name}, {truth}{where}", label, **shade)
+            draw_image(line[2], error, problem, across, up, f"|{name} - {truth}|{where}", "error" + unit, **depth)
     figure.suptitle(problem.name + _section_note(problem, across, up, *([along] if places != [None] else [])))
     return figure
 
@@ -232,8 +236,21 @@ def _map_values(
 def _section_note(problem: Problem, *shown: int) -> str:
     """Return the values of the axes that are not shown: " at y = 0.5"."""
     axes = zip(problem.domain.names, problem.domain.axes, strict=True)
-    values = [f"{n} = {(a.lower + a.upper) / 2:.4g}" for i, (n, a) in enumerate(axes) if i not in shown]
+    values = [
+        f"{n} = {(a.lower + a.upper) / 2:.4g}{_unit(problem, n)}" for i, (n, a) in enumerate(axes) if i not in shown
+    ]
     return " at " + ", ".join(values) if values else ""
+
+
+def _label(problem: Problem, name: str) -> str:
+    """Return the label of a field or an axis: its name with its unit."""
+    return with_unit(name, units_of(problem))
+
+
+def _unit(problem: Problem, name: str, form: str = " {}") -> str:
+    """Return the unit of a field or an axis in a form; "" where it has none."""
+    unit = units_of(problem).get(name)
+    return form.format(unit) if unit else ""
 
 
 def _height(problem: Problem, across: int, up: int) -> float:
@@ -279,7 +296,7 @@ def draw_image(
     extent = (a.lower, a.upper, b.lower, b.upper)
     both_space = across in problem.domain.space and up in problem.domain.space
     picture = axes.imshow(values, origin="lower", extent=extent, aspect="equal" if both_space else "auto", **how)
-    axes.set(xlabel=problem.domain.names[across], ylabel=problem.domain.names[up])
+    axes.set(xlabel=_label(problem, problem.domain.names[across]), ylabel=_label(problem, problem.domain.names[up]))
     axes.set_title(title, fontsize=10)
     low, high = picture.get_clim()
     shown = np.concatenate([np.ravel(values), [] if dots is None else dots])

@@ -44,7 +44,8 @@ def print_check(console: Console, checked: Checked) -> None:
         )
     console.print(shown)
     if scales is not None and scales.fields:
-        fields = ", ".join(f"{name} = {scale}" for name, scale in scales.fields.items())
+        units = {name: f" [{unit}]" for name, unit in checked.units.items()}
+        fields = ", ".join(f"{name} = {scale}{units.get(name, '')}" for name, scale in scales.fields.items())
         console.print(Text(f"  Scales: {fields} (N: the network's output, near one)", style="dim"))
     if checked.channels:
         # No space within: a name and its number stay on one line.
@@ -69,8 +70,8 @@ def print_conclusion(console: Console, checked: Checked) -> None:
 
 def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> None:
     """Print residuals, errors, unknown parameters, time, and the verdict."""
-    # Runs of earlier versions have no sizes.
-    sizes = summary.get("sizes") or {}
+    # Runs of earlier versions have no sizes and no units.
+    sizes, units = summary.get("sizes") or {}, summary.get("units") or {}
     relative = ["relative to its size"] if sizes else []
     residuals = table(str(summary["problem"]), "residual (RMS)", "training points", "held-out points", *relative)
     for term, value in summary["residuals"].items():
@@ -84,9 +85,10 @@ def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> No
             "", "field", "relative L2 error", "largest error", *(["estimated without the truth"] if estimates else [])
         )
         for field, error in summary["errors"].items():
+            unit = f" {units[field]}" if field in units else ""
             absolute = " (absolute)" if error.get("absolute") else ""
             estimate = [number(estimates[field], ".0e")] if estimates else []
-            errors.add_row(field, number(error["relative_l2"]) + absolute, number(error["max_abs"]), *estimate)
+            errors.add_row(field, number(error["relative_l2"]) + absolute, number(error["max_abs"]) + unit, *estimate)
         console.print(errors)
     elif estimates:
         estimated = table("", "field", "estimated relative L2 error")
@@ -94,7 +96,8 @@ def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> No
             estimated.add_row(field, number(estimate, ".0e"))
         console.print(estimated)
     for name, u in summary["unknowns"].items():
-        console.print(f"  {name} = {number(u['value'], '.6g')}, {estimate_of(u)}", highlight=False, markup=False)
+        unit = f" {units[name]}" if name in units else ""
+        console.print(f"  {name} = {number(u['value'], '.6g')}{unit}, {estimate_of(u)}", highlight=False, markup=False)
     if "loss_scale" in summary.get("short", {}):
         scale, skipped = summary["short"]["loss_scale"], summary["short"]["skipped"]
         console.print(f"  loss scaled by 2^{math.log2(scale):.0f} at the end, {skipped} steps left out for overflow")

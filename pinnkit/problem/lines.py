@@ -45,6 +45,24 @@ def names_behind(cls: type, name: str) -> set[str]:
     return read
 
 
+def texts_behind(cls: type) -> dict[str, str]:
+    """Docstring of each annotated name in the body of a class, or the comment behind it; {} where the source cannot be read."""
+    body, texts = _body_of(cls), dict[str, str]()
+    if not body:
+        return texts
+    lines = textwrap.dedent("".join(inspect.getsourcelines(cls)[0])).splitlines()
+    for statement, following in zip(body, [*body[1:], None], strict=True):
+        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
+            continue
+        value = following.value if isinstance(following, ast.Expr) else None
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            texts[statement.target.id] = value.value
+        elif statement.end_lineno is not None:
+            comment = lines[statement.end_lineno - 1][statement.end_col_offset :]
+            texts[statement.target.id] = comment.partition("#")[2].strip()
+    return texts
+
+
 def _body_of(cls: type) -> list[ast.stmt]:
     """Statements in the body of a class, with lines counted from its first; none where the source cannot be read."""
     try:

@@ -48,6 +48,8 @@ class Problem(metaclass=ProblemType):
         scales: Sizes of the fields and of the residuals, by which training sees numbers near one: "auto" for those that are
             found from what the problem prescribes, None for none, or a dict that sets some: offset and size of a field, size
             of an equation, in their own units, `{"T": (293.0, 40.0), "heat": 6.6e4}`.
+        units: Units by name of field, coordinate, quantity or parameter, which figures and tables show: `{"T": "K", "x": "m"}`;
+            optional. Brackets at the end of a parameter's docstring or comment say its unit too.
         files: Names of further files that the problem reads, from its own folder, which a run keeps; optional, since files
             that Python opens while the problem file is imported are recorded automatically.
     """
@@ -55,6 +57,7 @@ class Problem(metaclass=ProblemType):
     domain: ClassVar[Any] = None
     fields: ClassVar[tuple[str, ...]] = ("u",)
     up_to_constant: ClassVar[tuple[str, ...]] = ()
+    units: ClassVar[Mapping[str, str]] = {}
     model: ClassVar[Any] = None
     recipe: ClassVar[Any] = None
     # Not ClassVar: type checkers would refuse the method of a subclass. They are no parameters, since Problem is no dataclass.
@@ -211,6 +214,7 @@ def validate(problem: Problem) -> Problem:
                 expected="one of " + ", ".join(names),
                 do=advice(str(name), names),
             )
+    _refuse_units(problem)
     if not any(c.mark.kind == "interior" for c in problem.conditions()):
         raise UsageError(
             f"{cls.__name__} has no equations.",
@@ -219,6 +223,27 @@ def validate(problem: Problem) -> Problem:
             do="Add @pk.interior above the method that returns the residual of the PDE.",
         )
     return problem
+
+
+def _refuse_units(problem: Problem) -> None:
+    """Raise UsageError for units that are no texts, or of something that does not exist."""
+    cls, units = type(problem), problem.units
+    if not isinstance(units, Mapping) or not all(isinstance(unit, str) for unit in units.values()):
+        raise UsageError(
+            f"units = {units!r} are no texts by name.",
+            where=line_of(cls, "units"),
+            expected='a dict such as units = {"T": "K", "x": "m"}',
+            do="Give each unit as a text.",
+        )
+    known = (*problem.fields, *problem.domain.names, *problem.quantities(), *problem.parameters())
+    for name in units:
+        if name not in known:
+            raise UsageError(
+                f"units names {name!r}, which is nothing here.",
+                where=line_of(cls, "units"),
+                expected="one of " + ", ".join(known),
+                do=advice(str(name), known),
+            )
 
 
 def same_parameters(a: Problem, b: Problem) -> bool:

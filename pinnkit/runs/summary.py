@@ -11,6 +11,7 @@ from rich.console import Console
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.figures.terminal import print_summary
 from pinnkit.optim.loss_scaling import describe_scale
+from pinnkit.problem.units import units_of
 from pinnkit.runs.folder import RunFolder
 
 
@@ -49,6 +50,7 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[st
         "residuals": evaluation.residuals,
         "training_residuals": evaluation.training_residuals,
         "sizes": evaluation.sizes,
+        "units": units_of(evaluation.problem),
         "unknowns": {n: dataclasses.asdict(u) for n, u in evaluation.unknowns.items()},
         "steps": int(state.step),
         "parameters": evaluation.network.count(),
