@@ -41,7 +41,9 @@ def _misspelt(problem: Problem) -> Iterator[str]:
     """Warnings of members whose name is almost that of an attribute of problems, such as `field`, `exakt` or `recipes`."""
     meant = ("domain", "fields", "up_to_constant", "model", "recipe", "exact", "reference", "reference_error")
     for name, member in _own(problem).items():
-        close = difflib.get_close_matches(name, meant, n=1, cutoff=0.8)
+        # A helper method may well be called `scale` or `unit`.
+        values = () if inspect.isfunction(member) else ("scales", "units")
+        close = difflib.get_close_matches(name, (*meant, *values), n=1, cutoff=0.8)
         if close and not hasattr(member, MARK) and name not in problem.parameters():
             yield f"'{name}' has no meaning in a problem: did you mean '{close[0]}'?"
 

@@ -24,6 +24,8 @@ def variant(base=Rod, **members):
     [
         ({"exakt": lambda self, x: x}, "'exakt' has no meaning in a problem: did you mean 'exact'?"),
         ({"field": ("u", "v")}, "did you mean 'fields'?"),
+        ({"unit": {"u": "K"}}, "did you mean 'units'?"),
+        ({"scale": {"u": 2.0}}, "did you mean 'scales'?"),
         ({"more": lambda self, u_t, x: u_t - x}, "The method 'more' asks for fields but has no decorator"),
         ({"heat": pk.interior(lambda self, u_xx: u_xx)}, "No equation has a derivative with respect to t;"),
         (
