@@ -51,7 +51,7 @@ def test_every_problem_has_a_line_here():
 @pytest.mark.parametrize("name", SHORT)
 def test_a_problem_is_one_short_readable_file(name):
     text = (package_problems_folder() / f"{name}.py").read_text()
-    assert len(text.splitlines()) <= (80 if name == "lid_driven_cavity" else 60)
+    assert len(text.splitlines()) <= (82 if name == "lid_driven_cavity" else 60)
     assert text.startswith('"""') and "\nExpected: " in text
     problem = problem_class(name)()
     run = Run(problem)

@@ -48,7 +48,7 @@ def test_values_come_in_their_order_and_the_own_one_last(trained):
     ]
     assert [int(r.state.step) for r in ends] == [30, 40, 70, 80, 120, 130] and run.recipe.steps == 130
     rates = [growth_rate(run, r.state.params) for r in ends[1::2]]
-    np.testing.assert_allclose(rates, [0.4, 1.6, 0.8], rtol=2e-2)
+    np.testing.assert_allclose(rates, [0.4, 1.6, 0.8], rtol=4e-2)
     assert run.accuracy.errors(reports[-1].state.params)["u"].relative_l2 < 1e-3
 
 
