@@ -7,7 +7,7 @@ it; a residual is as large as it is for waves of all fields. See docs/decisions/
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -36,6 +36,8 @@ DECADES = 40
 """Sizes of fields from 10^-DECADES to 10^DECADES are tried."""
 STEP = 1e-4
 """Distance of two points at which forcing is compared for its wave number, relative to the length of the axis."""
+NEAR = 2.0
+"""A range of values that comes within so many of its halves of zero needs no offset."""
 AFFINE = 1e-6
 """Largest deviation from an affine function, relative to its values."""
 ROUNDING = 1e-9
@@ -136,6 +138,10 @@ class _Prescribed:
         return 0.5 * (self.lower + self.upper)
 
     @property
+    def largest(self) -> float:
+        return max(abs(self.lower), abs(self.upper))
+
+    @property
     def half(self) -> float:
         half = 0.5 * (self.upper - self.lower)
         return half if half > ROUNDING * abs(self.middle) else 0.0
@@ -149,28 +155,39 @@ class _Search:
 
     def scales(self) -> Scales:
         """Find the scales."""
-        prescribed, given = self._prescribed_values(), self.given.fields
-        offset = np.array([prescribed[n].middle if n in prescribed else 0.0 for n in self.names])
-        size = np.array([prescribed[n].half if n in prescribed else 0.0 for n in self.names])
+        offset, prescribed = self._offsets_and_prescribed_sizes()
+        # At these offsets, since the forcing of a field without an offset is another one.
         numbers = self._wave_numbers(offset)
-        forced = self._forced(offset, numbers)
-        for i, name in enumerate(self.names):
-            reach = max(size[i], forced[i])
-            if name in prescribed and abs(offset[i]) <= 2.0 * reach:
-                # A range that reaches near zero: the field is what it is, without an offset.
-                size[i], offset[i] = max(abs(prescribed[name].lower), abs(prescribed[name].upper)), 0.0
-        offset = np.array([given[n].offset if n in given else o for n, o in zip(self.names, offset, strict=True)])
-        # At the offsets that remain, since the forcing of a field without an offset is another one.
-        numbers = self._wave_numbers(offset)
-        size = np.maximum(size, self._forced(offset, numbers))
-        size = np.array([given[n].size if n in given else s for n, s in zip(self.names, size, strict=True)])
+        size = np.maximum(prescribed, self._forced(offset, numbers))
+        size = np.array([self.given.fields[n].size if n in self.given.fields else s for n, s in self._by_name(size)])
         size = self._driven(offset, size, numbers)
-        fields = {n: given.get(n) or _rounded(o, s or 1.0) for n, o, s in zip(self.names, offset, size, strict=True)}
-        offset, size = (np.array([getattr(f, name) for f in fields.values()]) for name in ("offset", "size"))
+        fields = {n: _rounded(float(offset[i]), s or 1.0) for i, (n, s) in enumerate(self._by_name(size))}
+        fields |= self.given.fields
+        return Scales(fields, self._sizes_of_residuals(fields, numbers) | dict(self.given.terms))
+
+    def _offsets_and_prescribed_sizes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Offset of each field, and the size that prescribed values give it; 0 where there are none."""
+        prescribed = self._prescribed_values()
+        middle = np.array([prescribed[n].middle if n in prescribed else 0.0 for n in self.names])
+        half = np.array([prescribed[n].half if n in prescribed else 0.0 for n in self.names])
+        reach = np.maximum(half, self._forced(middle, self._wave_numbers(middle)))
+        offset, size = middle.copy(), half.copy()
+        for i, name in enumerate(self.names):
+            if name in self.given.fields:
+                offset[i] = self.given.fields[name].offset
+            elif name in prescribed and abs(middle[i]) <= NEAR * reach[i]:
+                offset[i], size[i] = 0.0, prescribed[name].largest
+        return offset, size
+
+    def _sizes_of_residuals(self, fields: Mapping[str, FieldScale], numbers: np.ndarray) -> dict[str, float]:
+        """Root mean square of each residual for waves of all fields."""
+        offset, size = (np.array([getattr(fields[n], of) for n in self.names]) for of in ("offset", "size"))
         waves = self.waves.residuals(offset[None], size[None], numbers)
-        soft = [c.name for g in self.waves.groups for c in g.conditions if not c.mark.hard]
-        sizes = {t: _leading(_rms(r[0]), 2) for t, r in waves.items() if t.partition(".")[0] in soft}
-        return Scales(fields, {t: s or 1.0 for t, s in sizes.items()} | dict(self.given.terms))
+        soft = {c.name for g in self.waves.groups for c in g.conditions if not c.mark.hard}
+        return {t: _leading(_rms(r[0]), 2) or 1.0 for t, r in waves.items() if t.partition(".")[0] in soft}
+
+    def _by_name(self, values: np.ndarray) -> Iterator[tuple[str, float]]:
+        return zip(self.names, values.tolist(), strict=True)
 
     def _prescribed_values(self) -> dict[str, _Prescribed]:
         """Values of fields for which conditions hold, taken as constant: all derivatives are zero."""
