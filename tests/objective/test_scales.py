@@ -231,6 +231,7 @@ def test_hard_conditions_are_met_with_an_offset():
         np.testing.assert_allclose(u, 293.0 + 80.0 * (1 - on_face[:, 1] / 0.1), rtol=1e-14)
 
 
+@pytest.mark.slow
 def test_windows_join_where_fields_have_an_offset():
     class Lenient(Wall):  # with sizes so large that no window fails
         scales = {"T": (333.0, 40.0), "heat": 1e9, "start": 1e9, "hot": 1e9, "cooled": 1e9}  # noqa: RUF012
@@ -247,6 +248,7 @@ def test_windows_join_where_fields_have_an_offset():
         assert np.ptp(before) > 0
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_scales_with_which_it_was_trained(tmp_path):
     problem = Wall(kelvin=80.0, cold=293.0)
     recipe = pk.Recipe(stages=(pk.Adam(steps=2),), sampling=pk.Sampling(interior=20, boundary=8))

@@ -292,6 +292,7 @@ def test_bad_numbers_of_windows(count):
 BRIEF = pk.Recipe(stages=(pk.SSBroyden(steps=1),), sampling=pk.Sampling(interior=32), schedule=pk.Windows(3))
 
 
+@pytest.mark.slow
 def test_nothing_is_built_on_a_window_that_failed():
     run = Run(Growth(), recipe=BRIEF)
     *_, last = run.trainer.run(run.trainer.start())
@@ -313,6 +314,7 @@ def test_nothing_is_built_on_a_window_that_failed():
     assert longer.evaluate(end.state).errors["u"].relative_l2 < 1e-3
 
 
+@pytest.mark.slow
 def test_without_scales_no_window_fails():
     class Unscaled(Growth):
         scales = None
