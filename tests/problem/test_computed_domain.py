@@ -272,4 +272,4 @@ def test_the_command_line_says_what_a_parameter_does_to_the_domain(tmp_path):
     (tmp_path / "fin.py").write_text(FILE)
     status, _, err = pinnkit("check", "fin.py", "--problem.L", "-1", folder=tmp_path)
     assert status == 2 and "(0, -1), is reversed. It is computed with L = -1.0." in " ".join(err.split())
-    assert "fin.py:10" in err
+    assert "fin.py:11" in err
