@@ -12,7 +12,6 @@ solved*, and a right one is not. An answer is right within 5 %.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import subprocess
 import sys
@@ -20,6 +19,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import jax
+
+import pinnkit as pk
+from pinnkit.problem import problem_class
 
 ROOT = Path(__file__).resolve().parents[1]
 CASES = Path(__file__).resolve().parent / "cases"
@@ -80,12 +84,7 @@ def measured(case: Case) -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode not in (0, 1):
             raise SystemExit(f"{case.file} failed ({done.returncode}):\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-        # In a process of its own too: it needs float64, which this one does not.
-        code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import cases; cases.report_errors(*sys.argv[1:])"
-        told = subprocess.run([sys.executable, "-c", code, str(file), f"{folder}/run"], capture_output=True, text=True)
-        if told.returncode:
-            raise SystemExit(f"{case.file}: {told.stderr[-4000:]}")
-        errors = json.loads(told.stdout.splitlines()[-1])
+        errors = errors_of(file, f"{folder}/run")
         summary = json.loads(Path(folder, "run", "summary.json").read_text())
     return {
         "error": max(errors.values()),
@@ -97,20 +96,11 @@ def measured(case: Case) -> dict[str, Any]:
     }
 
 
-def report_errors(file: str, run: str) -> None:
-    """Print the errors of a run as JSON."""
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
-    import pinnkit as pk
-
-    spec = importlib.util.spec_from_file_location("case", file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["case"] = module
-    spec.loader.exec_module(module)
-    (problem,) = (v for v in vars(module).values() if isinstance(v, type) and issubclass(v, pk.Problem))
-    print(json.dumps(module.errors(pk.load(run), problem())))
+def errors_of(file: Path, run: str) -> dict[str, float]:
+    """The errors of a run, as the file of its case measures them."""
+    cls = problem_class(str(file))
+    measure = vars(sys.modules[cls.__module__])["errors"]
+    return dict(measure(pk.load(run), cls()))
 
 
 def verdict_on(row: dict[str, Any]) -> str:
@@ -147,6 +137,7 @@ def write() -> None:
 
 
 if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*ROWS, []], help="cases; all by default")
     main(parser.parse_args().names)

@@ -42,8 +42,8 @@ class Checked:
     """Probable mistakes in the problem or the network's initial state, one sentence each."""
     notes: tuple[str, ...] = ()
     """Possible improvements of the problem or the network's initial state, one sentence each."""
-    scales: Scales | None = None
-    """Scales of the fields, and sizes by which residuals are divided; None where a problem has none."""
+    scales: Scales = field(default_factory=Scales)
+    """Scales of the fields, and sizes by which residuals are divided."""
     units: Mapping[str, str] = field(default_factory=dict)
     """Units by name."""
 
@@ -102,7 +102,7 @@ def check(objective: Objective) -> Checked:
         channels,
         oversights,
         tuple(notes),
-        None if problem.scales is None else equations.scales,
+        equations.scales,
         units_of(problem),
     )
 

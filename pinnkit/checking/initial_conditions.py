@@ -68,7 +68,7 @@ def _slopes(
     """
     problem, domain = equations.problem, equations.problem.domain
     assert domain.time is not None
-    bound = problem.bound({n: u.initial for n, u in problem.unknowns().items()})
+    bound = problem.at_first_guesses()
     time, waves = domain.axes[domain.time], long_waves(equations)
     entries = [(problem.fields.index(name), k) for name, order in orders.items() for k in range(order)]
 

@@ -121,7 +121,7 @@ def _order(equations: Equations, term: str) -> int:
 def _zero_network(objective: Objective, terms: Sequence[str]) -> dict[str, float]:
     """Relative root mean square of terms for a zero network: what is left is forcing, prescribed values and hard conditions."""
     equations = objective.equations
-    problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
+    problem = equations.problem.at_first_guesses()
     f = equations.ansatz(problem, lambda X: jnp.zeros((X.shape[0], len(problem.fields)), X.dtype))
     groups = [g for g in equations.groups if set(equations.terms(g)).intersection(terms)]
     points = [points_of(g) for g in groups]

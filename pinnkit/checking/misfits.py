@@ -71,7 +71,7 @@ contradiction, such as a cold wall on a warm rod, is of order one.
 
 def hard_misfits(equations: Equations) -> tuple[Place, ...]:
     """Places where hard conditions disagree a little, so that the ansatz misses one. Raises UsageError above `JUMP`."""
-    problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
+    problem = equations.problem.at_first_guesses()
     f = equations.ansatz(problem, lambda X: jnp.zeros((X.shape[0], len(problem.fields)), X.dtype))
     places = [(group, p) for group in equations.hard for p in _largest(equations, f, group, points_of(group))]
     for group, place in places:
@@ -120,7 +120,7 @@ def edge_misfits(equations: Equations) -> tuple[Place, ...]:
     inside, edges = points_of(group), _edges(equations)
     if not edges.size:
         return ()
-    problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
+    problem = equations.problem.at_first_guesses()
     waves, points = long_waves(equations), replace(inside, X=jnp.concatenate([edges, jnp.asarray(inside.X)]))
 
     def fields(size: Any) -> BatchFunction:
@@ -163,7 +163,7 @@ def jump() -> float:
 
 def _largest(equations: Equations, f: BatchFunction, group: Group, points: Points) -> list[Place]:
     """The largest residual of each term of a group, for given fields."""
-    problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
+    problem = equations.problem.at_first_guesses()
     step = 1e-3  # of a difference quotient whose first digit is enough: it only sets the scale of the misfit
     nearby = _nearby(equations, f)
 
@@ -220,7 +220,7 @@ def _initial_fields(equations: Equations) -> tuple[BatchFunction, dict[str, Cond
                 faces += Ansatz(problem, equations.catalogue, [(condition, problem.domain.initial())]).faces
             except UsageError:
                 continue  # a velocity, or not affine: it says nothing about the values
-    bound = problem.bound({n: u.initial for n, u in problem.unknowns().items()})
+    bound = problem.at_first_guesses()
 
     def fields(X: Any) -> Any:
         values = jnp.zeros((X.shape[0], len(problem.fields)), X.dtype)

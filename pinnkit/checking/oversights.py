@@ -63,7 +63,7 @@ def _random(equations: Equations) -> Iterator[str]:
 def _trace(equations: Equations, group: Group) -> str:
     """The trace of a group's methods with all constants in it, as a text without addresses of objects."""
     domain, fields = equations.problem.domain, len(equations.problem.fields)
-    problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
+    problem = equations.problem.at_first_guesses()
     X = jnp.asarray([[axis.lower + 0.5 * axis.length for axis in domain.axes]] * 3)
 
     def residuals(X: jax.Array) -> object:

@@ -31,6 +31,7 @@ from pinnkit.objective import ProblemEquations
 from pinnkit.optim import STAGES, Auto, Stage
 from pinnkit.problem import Problem, same_parameters
 from pinnkit.problem.lines import line_of
+from pinnkit.problem.terms import method_of
 from pinnkit.runs.kinds import AnyModel, equations_of, network_classes
 from pinnkit.runs.run import settings_of_problem
 from pinnkit.settings import choices
@@ -258,7 +259,7 @@ def _labels(stages: Sequence[Stage]) -> list[str]:
 
 
 def _weight(recipe: Recipe, term: str) -> float:
-    return recipe.weights.get(term, recipe.weights.get(term.partition(".")[0], 1.0))
+    return recipe.weights.get(term, recipe.weights.get(method_of(term), 1.0))
 
 
 def _weights_type(recipe: Recipe, terms: Sequence[str]) -> Any:

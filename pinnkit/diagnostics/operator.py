@@ -37,7 +37,7 @@ def operator(equations: Equations, group: Group, term: str, points: Points) -> O
 
     A residual that is not linear, or that evaluates the field at other points (`u_at`), has channels but no coefficients.
     """
-    problem = equations.problem.bound({n: u.initial for n, u in equations.problem.unknowns().items()})
+    problem = equations.problem.at_first_guesses()
     condition = group.condition(term)
     requests = [group.requests[a] for a in condition.arguments]
     channels = channel_closure(equations.catalogue.highest_orders(requests))

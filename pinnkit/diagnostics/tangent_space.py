@@ -52,9 +52,7 @@ def tangent_space(objective: Objective, settings: Settings, seed: int) -> Report
                 message=f"{term}: RMS {rms[0]:.3g} at the start, {rms[1]:.3g} after one solve",
             )
         )
-    errors = estimated_errors(
-        network.problem, objective.equations.scales, Accuracy(network, None).fields, solved.params, solved.optimiser
-    )
+    errors = estimated_errors(objective.equations, Accuracy(network, None).fields, solved.params, solved.optimiser)
     size = f"{max(errors.values()):.0e}" if errors else ""
     note = (
         f"The relative L2 error after it is estimated at {size}."

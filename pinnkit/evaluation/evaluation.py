@@ -13,7 +13,7 @@ from pinnkit.evaluation.half_precision import HalfPrecisionCost
 from pinnkit.evaluation.uncertainty import Estimate
 from pinnkit.fields.field_errors import FieldError
 from pinnkit.problem import Problem
-from pinnkit.problem.units import units_of
+from pinnkit.problem.units import unit_of, units_of
 from pinnkit.training.state import TrainState
 
 OVERFITTED = 3.0
@@ -104,10 +104,9 @@ class Evaluation:
         """Terms whose residual on held-out points is a large part of its own size, with that part, the worst first."""
         if self.worst_error is not None and self.worst_error <= RIGHT:
             return {}
-        data = {t for g in self.equations.groups if g.data is not None for t in self.equations.terms(g)}
         parts = {t: v / self.sizes[t] for t, v in self.residuals.items() if t in self.sizes}
         # NaN is unsolved too.
-        large = {t: p for t, p in parts.items() if not p <= (UNFITTED if t in data else UNSOLVED)}
+        large = {t: p for t, p in parts.items() if not p <= (UNFITTED if _kind(self, t) == "data" else UNSOLVED)}
         return dict(sorted(large.items(), key=lambda item: -item[1]))
 
     @property
@@ -174,7 +173,7 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         yield f"The residual of '{worst}' is {much}."
     units = units_of(e.problem)
     for name, u in e.unknowns.items():
-        yield f"{name} = {u.value:.6g}{f' {unit}' if (unit := units.get(name)) else ''}, {u}."
+        yield f"{name} = {u.value:.6g}{unit_of(name, units)}, {u}."
 
 
 VERBS = {"interior": "violated"}
@@ -185,11 +184,11 @@ MOST_NAMED = 3
 
 def _unsolved_sentences(e: Evaluation) -> Iterator[str]:
     """Yield that the problem is not solved, and which terms say so."""
-    if not e.unsolved:
+    if not (unsolved := e.unsolved):
         return
-    missed = [f"'{t}' is {VERBS.get(_kind(e, t), 'missed')} by {_part(p)} its own size" for t, p in e.unsolved.items()]
+    missed = [f"'{t}' is {VERBS.get(_kind(e, t), 'missed')} by {_part(p)} its own size" for t, p in unsolved.items()]
     yield "Not solved: " + ", ".join(missed[:MOST_NAMED]) + (", and others." if len(missed) > MOST_NAMED else ".")
-    if "initial" in (kinds := {_kind(e, term) for term in e.unsolved}):
+    if "initial" in (kinds := {_kind(e, term) for term in unsolved}):
         yield "The answer does not begin where it should."
     elif "interior" not in kinds:
         yield "The answer obeys the equations, and is not the one that the conditions ask for."

@@ -168,9 +168,9 @@ def estimates(
 
 
 def _covariance(terms: Sequence[_Term], unknowns: int, cut: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the covariance of the unknowns in units of z, the Gauss-Newton step that remains, and the degrees of freedom.
+    """Return the covariance of the unknowns and the Gauss-Newton step that remains, in units of z, and the noise's freedom.
 
-    These are the ones with which the noise was measured.
+    That is the number of degrees of freedom with which the noise was measured.
     """
     R = np.asarray(np.linalg.qr(np.concatenate([t.J for t in terms]), mode="r"))
     own = R[:, -unknowns:]

@@ -112,14 +112,12 @@ class Ansatz:
 
     def __call__(self, problem: Problem, network: BatchFunction) -> BatchFunction:
         """The fields, a function (points, dim) -> (points, fields), for a bound problem and the network's outputs."""
-        unscaled = all(scale == FieldScale() for scale in self.scales)
-        if not self.faces and unscaled:
+        if not self.faces and all(scale == FieldScale() for scale in self.scales):
             return network
 
         def fields(X: Batch) -> Float[Array, "points fields"]:
             lift = jnp.stack(self._lift(problem, X, len(self.axes)), axis=1)
-            outputs = network(X) if unscaled else jnp.array([[s.size for s in self.scales]], X.dtype) * network(X)
-            return lift + (self._vanishing(X, len(problem.fields)) * outputs if self.faces else outputs)
+            return lift + self._factor(X) * network(X)
 
         return fields
 
@@ -151,9 +149,9 @@ class Ansatz:
             return (X[:, face.axis] - other) / (face.value - other)
         return jnp.ones_like(X[:, face.axis])
 
-    def _vanishing(self, X: Batch, fields: int) -> Float[Array, "points fields"]:
-        """The factor D, which is zero on the hard faces and of order one inside."""
-        D = [jnp.ones_like(X[:, 0])] * fields
+    def _factor(self, X: Batch) -> Float[Array, "points fields"]:
+        """The factor s D, which is zero on the hard faces and of the size of the field inside."""
+        D = [jnp.full_like(X[:, 0], scale.size) for scale in self.scales]
         for face in self.faces:
             axis = self.box.axes[face.axis]
             # Linear in X, without abs(X - value): its derivative at the face itself would be zero.
@@ -250,7 +248,7 @@ def _check_affine(problem: Problem, face: HardFace, region: Region) -> tuple[int
     X = face.project(jnp.asarray(points[np.asarray(problem.domain.contains(points))]))
     # Values of size 3: close to zero a nonlinear condition, such as u^2 or sin(u), passes as affine.
     trial = jnp.asarray(rng.normal(size=(X.shape[0], count)) * 3.0)
-    bound = problem.bound({n: u.initial for n, u in problem.unknowns().items()})
+    bound = problem.at_first_guesses()
     b, A, actual = map(
         np.asarray, jit_once(lambda X, v: (*face.affine(bound, X), face.residual(bound, X, v)))(X, trial)
     )

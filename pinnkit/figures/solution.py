@@ -15,7 +15,7 @@ from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.figures.measurements import Measurements, measurements
 from pinnkit.figures.pictures import Picture, Pictures
 from pinnkit.problem import Problem
-from pinnkit.problem.units import units_of, with_unit
+from pinnkit.problem.units import unit_of, units_of, with_unit
 
 SIDE = 201
 SNAPSHOTS = 5
@@ -249,8 +249,7 @@ def _label(problem: Problem, name: str) -> str:
 
 def _unit(problem: Problem, name: str, form: str = " {}") -> str:
     """Return the unit of a field or an axis in a form; "" where it has none."""
-    unit = units_of(problem).get(name)
-    return form.format(unit) if unit else ""
+    return unit_of(name, units_of(problem), form)
 
 
 def _height(problem: Problem, across: int, up: int) -> float:

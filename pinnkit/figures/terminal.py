@@ -13,6 +13,7 @@ from rich.text import Text
 from pinnkit.checking.check import Checked
 from pinnkit.errors import printable
 from pinnkit.evaluation.uncertainty import estimate_of
+from pinnkit.problem.units import unit_of
 
 SCALED = "coordinates scaled to [-sqrt 3, sqrt 3], or [0, 2 pi] where periodic"
 """The coordinates along which derivatives of an untrained network are taken."""
@@ -32,20 +33,20 @@ def print_check(console: Console, checked: Checked) -> None:
     """Print the findings of a check that refused nothing."""
     misfits = {p.term: p for p in checked.exact or ()}
     scales = checked.scales
-    divisor = [] if scales is None else ["divided by"]
+    divisor = ["divided by"] if scales.terms else []
     exact = ["residual of the exact solution"] if misfits else []
     shown = table("check", "equation or condition", *divisor, "RMS at step 0", *exact)
     for term in dict.fromkeys([*checked.initial_rms, *misfits]):
         trained = term in checked.initial_rms
-        size = [] if checked.scales is None else [f"{checked.scales.size(term):.2g}" if trained else ""]
+        divisor = [f"{scales.size(term):.2g}" if trained else ""] if scales.terms else []
         start = f"{checked.initial_rms[term]:.2g}" if trained else "met exactly"
         shown.add_row(
-            term, *size, start, *([f"{misfits[term].size:.1e}" if term in misfits else ""] if misfits else [])
+            term, *divisor, start, *([f"{misfits[term].size:.1e}" if term in misfits else ""] if misfits else [])
         )
     console.print(shown)
-    if scales is not None and scales.fields:
-        units = {name: f" [{unit}]" for name, unit in checked.units.items()}
-        fields = ", ".join(f"{name} = {scale}{units.get(name, '')}" for name, scale in scales.fields.items())
+    if scales.fields:
+        units = checked.units
+        fields = ", ".join(f"{n} = {scale}{unit_of(n, units, ' [{}]')}" for n, scale in scales.fields.items())
         console.print(Text(f"  Scales: {fields} (N: the network's output, near one)", style="dim"))
     if checked.channels:
         # No space within: a name and its number stay on one line.
@@ -85,7 +86,7 @@ def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> No
             "", "field", "relative L2 error", "largest error", *(["estimated without the truth"] if estimates else [])
         )
         for field, error in summary["errors"].items():
-            unit = f" {units[field]}" if field in units else ""
+            unit = unit_of(field, units)
             absolute = " (absolute)" if error.get("absolute") else ""
             estimate = [number(estimates[field], ".0e")] if estimates else []
             errors.add_row(field, number(error["relative_l2"]) + absolute, number(error["max_abs"]) + unit, *estimate)
@@ -96,7 +97,7 @@ def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> No
             estimated.add_row(field, number(estimate, ".0e"))
         console.print(estimated)
     for name, u in summary["unknowns"].items():
-        unit = f" {units[name]}" if name in units else ""
+        unit = unit_of(name, units)
         console.print(f"  {name} = {number(u['value'], '.6g')}{unit}, {estimate_of(u)}", highlight=False, markup=False)
     if "loss_scale" in summary.get("short", {}):
         scale, skipped = summary["short"]["loss_scale"], summary["short"]["skipped"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -23,6 +22,7 @@ from pinnkit.fields.user_calls import Residuals
 from pinnkit.objective.group import Group, points_of
 from pinnkit.problem import Axis, Problem
 from pinnkit.problem.scales import FieldScale, Scales
+from pinnkit.problem.terms import method_of
 
 POINTS = 128
 """Number of points per group."""
@@ -98,15 +98,19 @@ class _Waves:
         offsets: Float[np.ndarray, "cases fields"],
         sizes: Float[np.ndarray, "cases fields"],
         wave_numbers: Float[np.ndarray, " dim"],
+        points: list[Points] | None = None,
     ) -> dict[str, Values]:
-        """Residuals of each term, {term: (cases, waves * points)}, for several offsets and sizes of the fields' waves."""
+        """Residuals of each term, {term: (cases, waves * points)}, for several offsets and sizes of the fields' waves.
+
+        At these points of the groups, or at their own.
+        """
         waves = np.tile(self.numbers * wave_numbers, (CASES, 1, 1)), np.tile(self.phases, (CASES, 1))
         parts: dict[str, list[np.ndarray]] = {}
         # Always as many cases, the last ones repeated: one compiled program.
         for start in range(0, len(sizes), CASES):
             chosen = np.minimum(np.arange(start, start + CASES), len(sizes) - 1)
             offset, size = (np.repeat(a[chosen], WAVES, axis=0) for a in (offsets, sizes))
-            arrays = self._residuals(offset, size, *waves, self.points)
+            arrays = self._residuals(offset, size, *waves, points or self.points)
             for term, r in arrays.items():
                 parts.setdefault(term, []).append(np.asarray(r, np.float64).reshape(CASES, -1))
         return {term: np.concatenate(r)[: len(sizes)] for term, r in parts.items()}
@@ -116,14 +120,7 @@ class _Waves:
     ) -> dict[str, Values]:
         """Residuals of constant fields, {term: (cases, points)}, at these points of the groups or at their own."""
         still = np.zeros_like(constants), np.zeros(self.problem.domain.dim)
-        here = self if points is None else self._at(points)
-        return {term: r[:, : r.shape[1] // WAVES] for term, r in here.residuals(constants, *still).items()}
-
-    def _at(self, points: list[Points]) -> _Waves:
-        """The same waves at other points, with the same program."""
-        other = copy(self)
-        other.points = points
-        return other
+        return {term: r[:, : r.shape[1] // WAVES] for term, r in self.residuals(constants, *still, points).items()}
 
 
 @dataclass(frozen=True)
@@ -184,7 +181,7 @@ class _Search:
         offset, size = (np.array([getattr(fields[n], of) for n in self.names]) for of in ("offset", "size"))
         waves = self.waves.residuals(offset[None], size[None], numbers)
         soft = {c.name for g in self.waves.groups for c in g.conditions if not c.mark.hard}
-        return {t: _leading(_rms(r[0]), 2) or 1.0 for t, r in waves.items() if t.partition(".")[0] in soft}
+        return {t: _leading(_rms(r[0]), 2) or 1.0 for t, r in waves.items() if method_of(t) in soft}
 
     def _by_name(self, values: np.ndarray) -> Iterator[tuple[str, float]]:
         return zip(self.names, values.tolist(), strict=True)
@@ -199,7 +196,7 @@ class _Search:
         by_field = [self.waves.of_constants(c) for c in constants]
         values: dict[str, list[np.ndarray]] = {}
         for term in by_field[0]:
-            if term.partition(".")[0] in inside:
+            if method_of(term) in inside:
                 continue
             solutions = [_affine_solution(sizes, r[term][0], *np.split(r[term][1:], 2)) for r in by_field]
             of_field = [i for i, solution in enumerate(solutions) if solution is not None]
@@ -223,7 +220,7 @@ class _Search:
             distance = STEP * axis.length
             there = self.waves.of_constants(offset[None], [_moved(p, k, distance, axis) for p in self.waves.points])
             for term, values in here.items():
-                group = groups[term.partition(".")[0]]
+                group = groups[method_of(term)]
                 if group.region is None or (group.region.faces and k not in group.region.free):
                     continue  # measured values belong to their points
                 change, size = _rms(there[term] - values), _rms(values)
@@ -270,7 +267,7 @@ class _Search:
             # The residual grows with the field, so that the balance is found by interpolation between two decades.
             growing = np.maximum.accumulate(own[usable])
             at = float(np.interp(math.log10(drive), np.log10(growing), exponents[usable]))
-            inside = term.partition(".")[0] in interior
+            inside = method_of(term) in interior
             balanced[inside] = max(balanced[inside], 10.0**at)
         return balanced[True] or balanced[False]
 

@@ -16,6 +16,7 @@ from pinnkit.compilation import jit_once
 from pinnkit.fields import Points, Request
 from pinnkit.objective.sobol import sobol
 from pinnkit.problem import Condition, Region
+from pinnkit.problem.terms import method_of
 
 Density = Literal["uniform", "chebyshev"]
 POINTS = 1024
@@ -42,7 +43,7 @@ class Group:
 
     def condition(self, term: str) -> Condition:
         """The condition to which a term belongs."""
-        return next(c for c in self.conditions if c.name == term.partition(".")[0])
+        return next(c for c in self.conditions if c.name == method_of(term))
 
 
 def sample_points(

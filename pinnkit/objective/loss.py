@@ -30,6 +30,7 @@ from pinnkit.objective.tiles import (
     sum_over_points,
 )
 from pinnkit.parallel.residual_blocks import Block, ResidualVector
+from pinnkit.problem.terms import by_term, method_of
 from pinnkit.validation import require_number
 
 PointSets = dict[str, Points]
@@ -245,14 +246,11 @@ class Objective(Generic[E, N]):
 
     def _term_weights(self, weights: Mapping[str, float]) -> dict[str, float]:
         """The weight of each term. Raises UsageError for a name without a term, and for a weight that is not positive."""
-        scaled = self.equations.problem.scales is not None
         measured = {t for g in self.equations.groups if g.data is not None for t in self.equations.terms(g)}
-        term_weights = {t: MEASURED if scaled and t in measured else 1.0 for t in self.terms}
-        methods = {t.partition(".")[0] for t in self.terms}
-        for name, weight in sorted(
-            weights.items(), key=lambda w: "." in w[0]
-        ):  # "flow.u" has the last word over "flow"
-            matching = [t for t in self.terms if name in (t, t.partition(".")[0])]
+        # Without scales weights are those of residuals as they are written.
+        term_weights = {t: MEASURED if t in measured and self.equations.scales.terms else 1.0 for t in self.terms}
+        methods = set(map(method_of, self.terms))
+        for name, weight, matching in by_term(weights, self.terms):
             if not matching:
                 raise UsageError(
                     f"There is no term '{name}' to weigh.",

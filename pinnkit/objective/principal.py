@@ -24,6 +24,7 @@ from pinnkit.fields.names import FieldFunction, partials
 from pinnkit.fields.user_calls import Residuals
 from pinnkit.multi_index import MultiIndex, closure
 from pinnkit.problem import Condition, Problem
+from pinnkit.problem.terms import method_of
 
 COUNT = 3
 """Number of points of a trace; more than one, to tell the residual of a point from a mean over all."""
@@ -144,7 +145,7 @@ def _combinations(
         for term, coefficient in coefficients[name].items():
             if coefficient == 0:
                 continue
-            conditions[term] = next(c for c in conditions_of[name] if c.name == term.partition(".")[0])
+            conditions[term] = next(c for c in conditions_of[name] if c.name == method_of(term))
             for index in tops.intersection(parts):
                 key = (term, fields.index(requests[name].base))
                 by_term_and_field.setdefault(key, {}).setdefault(index, []).append(name)

@@ -36,7 +36,7 @@ class RandomNetwork:
         )
         self.params, self._apply = split(module)
         self._module = module
-        self.problem = network.problem.bound({n: u.initial for n, u in network.problem.unknowns().items()})
+        self.problem = network.problem.at_first_guesses()
 
     def fields(self, params: Params) -> BatchFunction:
         """The fields, a function (points, dim) -> (points, fields)."""

@@ -27,7 +27,7 @@ from pinnkit.objective.network import FieldNetwork
 from pinnkit.objective.principal import PrincipalPart, principal_part
 from pinnkit.problem import Condition, Problem, Region, validate
 from pinnkit.problem.lines import line_of as line_of_member
-from pinnkit.problem.scales import FieldScale, Scales, scales_of
+from pinnkit.problem.scales import Scales, scales_of
 
 HIGHEST_ORDER = 12
 """Highest order of derivatives that is accepted: compile time multiplies with each order."""
@@ -66,7 +66,7 @@ class Equations:
         asked, fields = self.problem.scales, self.problem.fields
         terms = [t for g in self.groups for t in self.terms(g)]
         if asked is None:
-            return Scales(dict.fromkeys(fields, FieldScale()), dict.fromkeys(terms, 1.0))
+            return Scales()
         given = scales_of(asked, fields, terms, line_of_member(type(self.problem), "scales"))
         if {*fields, *terms} <= {*given.fields, *given.terms}:
             return given
@@ -79,8 +79,7 @@ class Equations:
 
     def _evaluate_at_guess(self, f: BatchFunction, group: Group, points: Points) -> Residuals:
         """Residuals for the first guesses of unknown parameters."""
-        bound = self.problem.bound({n: u.initial for n, u in self.problem.unknowns().items()})
-        return self.evaluate(bound, f, group, points)
+        return self.evaluate(self.problem.at_first_guesses(), f, group, points)
 
     def network(self, model: Model, **options: Any) -> FieldNetwork:
         """The network of a model for this problem, with further options of `FieldNetwork`."""

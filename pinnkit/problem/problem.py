@@ -117,23 +117,26 @@ class Problem(metaclass=ProblemType):
 
     def bound(self, values: Mapping[str, Any]) -> Problem:
         """A copy in which unknown parameters have these values (traced ones in the compiled step)."""
-        # A shallow copy past the frozen dataclass: __init__ would check values that are tracers, and refuse them.
-        twin = copy.copy(self)
-        for name, value in values.items():
-            object.__setattr__(twin, name, value)
-        return twin
+        return self._with(**values)
+
+    def at_first_guesses(self) -> Problem:
+        """A copy in which unknown parameters have their first guesses."""
+        return self.bound({name: u.initial for name, u in self.unknowns().items()})
 
     def on(self, domain: Box, conditions: Iterable[Condition]) -> Problem:
         """A copy on another domain with other conditions, for a window of time."""
-        twin = copy.copy(self)
-        object.__setattr__(twin, "domain", domain)
-        object.__setattr__(twin, "_own_conditions", tuple(conditions))
-        return twin
+        return self._with(domain=domain, _own_conditions=tuple(conditions))
 
     def with_scales(self, scales: Mapping[str, Any] | None) -> Problem:
         """A copy with other scales, for a part of a training or for a run that is read from its folder."""
+        return self._with(scales=scales)
+
+    def _with(self, **attributes: Any) -> Problem:
+        """A copy with other attributes."""
+        # A shallow copy past the frozen dataclass: __init__ would check values that are tracers, and refuse them.
         twin = copy.copy(self)
-        object.__setattr__(twin, "scales", scales)
+        for name, value in attributes.items():
+            object.__setattr__(twin, name, value)
         return twin
 
     def conditions(self) -> tuple[Condition, ...]:

@@ -5,13 +5,13 @@ A field is u = offset + size * (output of the network), and each residual is div
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pinnkit.errors import UsageError, advice
+from pinnkit.problem.terms import by_term, method_of
+from pinnkit.validation import is_number, require_number
 
 AUTO = "auto"
 """The value of `Problem.scales` for scales that are found."""
@@ -31,7 +31,10 @@ class FieldScale:
 
 @dataclass(frozen=True)
 class Scales:
-    """The scale of each field, and the size of each residual in the units of its equation. What is not named is 0 and 1."""
+    """The scale of each field, and the size of each residual in the units of its equation.
+
+    What is not named is 0 and 1; a problem without scales has empty ones.
+    """
 
     fields: Mapping[str, FieldScale] = field(default_factory=dict)
     terms: Mapping[str, float] = field(default_factory=dict)
@@ -46,11 +49,11 @@ class Scales:
 
     def among(self, names: Collection[str]) -> Scales:
         """The scales of all fields, and of the terms whose method is among these."""
-        return replace(self, terms={t: s for t, s in self.terms.items() if t.partition(".")[0] in names})
+        return replace(self, terms={t: s for t, s in self.terms.items() if method_of(t) in names})
 
-    def plain(self) -> dict[str, list[float] | float]:
-        """The scales as `Problem.scales` takes them, and as run.json holds them."""
-        return {name: [s.offset, s.size] for name, s in self.fields.items()} | dict(self.terms)
+    def plain(self) -> dict[str, list[float] | float] | None:
+        """The scales as `Problem.scales` takes them, and as run.json holds them; None for no scales."""
+        return {**{name: [s.offset, s.size] for name, s in self.fields.items()}, **self.terms} or None
 
 
 def scales_of(value: Any, fields: Sequence[str], terms: Sequence[str], where: str) -> Scales:
@@ -76,14 +79,12 @@ def scales_of(value: Any, fields: Sequence[str], terms: Sequence[str], where: st
         )
     of_fields: dict[str, FieldScale] = {}
     of_terms: dict[str, float] = {}
-    methods = {term.partition(".")[0] for term in terms}
-    for name, entry in sorted(value.items(), key=lambda item: "." in str(item[0])):  # "flow.u" has the last word
+    for name, entry, matching in by_term(value, terms):
         if name in fields:
             of_fields[name] = _field_scale(name, entry, where)
             continue
-        matching = [t for t in terms if name in (t, t.partition(".")[0])]
         if not matching:
-            known = [*fields, *sorted({*terms, *methods})]
+            known = [*fields, *sorted({*terms, *map(method_of, terms)})]
             raise UsageError(
                 f"scales names {name!r}, which is no field and no equation.",
                 where=where,
@@ -96,7 +97,7 @@ def scales_of(value: Any, fields: Sequence[str], terms: Sequence[str], where: st
 
 def _field_scale(name: str, entry: Any, where: str) -> FieldScale:
     pair = tuple(entry) if isinstance(entry, (tuple, list)) else (0.0, entry)
-    if len(pair) != 2 or not _is_finite(pair[0]):
+    if len(pair) != 2 or not is_number(pair[0]):
         raise UsageError(
             f"The scale of the field '{name}' is {entry!r}.",
             where=where,
@@ -107,15 +108,6 @@ def _field_scale(name: str, entry: Any, where: str) -> FieldScale:
 
 
 def _size(name: str, value: Any, where: str) -> float:
-    if not _is_finite(value) or not value > 0:
-        raise UsageError(
-            f"The size of '{name}' in scales is {value!r}.",
-            where=where,
-            expected="a positive number in the units of the field or the equation",
-            do="Give its typical size.",
-        )
+    meaning = "a positive number in the units of the field or the equation"
+    require_number(value, f"The size of '{name}' in scales", where=where, above=0, meaning=meaning)
     return float(value)
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -25,9 +25,14 @@ def units_of(problem: Problem) -> dict[str, str]:
     return {**_units_of_parameters(type(problem)), **problem.units}
 
 
+def unit_of(name: str, units: Mapping[str, str], form: str = " {}") -> str:
+    """The unit of what has this name, in a form that follows a number or a name; "" where it has none."""
+    return form.format(units[name]) if units.get(name) else ""
+
+
 def with_unit(name: str, units: Mapping[str, str]) -> str:
     """A name with its unit, "T [K]"; the name alone where it has none."""
-    return f"{name} [{units[name]}]" if units.get(name) else name
+    return name + unit_of(name, units, " [{}]")
 
 
 @lru_cache(maxsize=64)

@@ -88,7 +88,7 @@ def write_config(run: Run, folder: RunFolder, source: Source, command: list[str]
         "model": to_plain(run.model, Model),
         "recipe": to_plain(run.recipe),
         "seed": run.seed,
-        "scales": None if run.problem.scales is None else run.equations.scales.plain(),
+        "scales": run.equations.scales.plain(),
         "command": command,
         "versions": versions(),
         "device": f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind}, {jax.device_count()} device(s)",

@@ -15,6 +15,7 @@ from pinnkit.evaluation.accuracy import Accuracy
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.evaluation.half_precision import cost_of_half_precision
 from pinnkit.evaluation.uncertainty import Estimate, Tick, estimate_without_interval, estimates, number_of_draws
+from pinnkit.fields.field_errors import FieldError
 from pinnkit.models import MLP
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Objective, Parameters, ProblemEquations
@@ -84,7 +85,10 @@ class Run:
 
     def _accurate(self, params: Parameters) -> bool:
         """Return whether every field is as accurate as was asked for; no where that cannot be known."""
-        errors = self.accuracy.errors(params)
+        return self._accurate_errors(self.accuracy.errors(params))
+
+    def _accurate_errors(self, errors: Mapping[str, FieldError] | None) -> bool:
+        """Return whether these errors of all fields are as small as was asked for; no where they are not known."""
         return errors is not None and all(e.relative_l2 <= (self.recipe.accuracy or 0.0) for e in errors.values())
 
     def evaluate(
@@ -122,23 +126,21 @@ class Run:
             errors=errors,
             training_residuals=training,
             residuals=held_out,
-            sizes={} if self.problem.scales is None else dict(self.equations.scales.terms),
+            sizes=dict(self.equations.scales.terms),
             unknowns=known,
-            estimated_errors=estimated_errors(
-                self.problem, self.equations.scales, self.accuracy.fields, state.params, state.optimiser
-            ),
+            estimated_errors=estimated_errors(self.equations, self.accuracy.fields, state.params, state.optimiser),
             diverged=diverged,
             interrupted=interrupted,
             untrained=untrained,
-            ending=self._ending(state) if self.trainer.over(state) and not diverged else "",
+            ending=self._ending(state, errors) if self.trainer.over(state) and not diverged else "",
             short=short,
             arguments=self.kind.arguments(self.problem),
             point_options={term: self.recipe.sampling.option(group) for term, group in terms},
         )
 
-    def _ending(self, state: TrainState) -> str:
-        """Return how training ended, as a sentence."""
-        if self.recipe.accuracy is not None and self._accurate(state.params):
+    def _ending(self, state: TrainState, errors: Mapping[str, FieldError] | None) -> str:
+        """Return how training ended with these errors, as a sentence."""
+        if self.recipe.accuracy is not None and self._accurate_errors(errors):
             return "Trained until the requested accuracy was reached."
         return self.trainer.ending(state)
 

@@ -19,11 +19,9 @@ from jaxtyping import Float
 
 from pinnkit.fields.field_errors import field_errors
 from pinnkit.models.linearised import Linearised, trained_leaves
-from pinnkit.objective import Parameters
+from pinnkit.objective import Parameters, ProblemEquations
 from pinnkit.optim.jacobian import partition
 from pinnkit.optim.tangent import TangentState
-from pinnkit.problem import Problem
-from pinnkit.problem.scales import Scales
 
 LARGEST = 1e-3
 """Larger estimates are not stated: none has been compared with a true error but for these. A stiff spring that had not begun to
@@ -38,7 +36,7 @@ VANISHING = 1e-6
 
 
 def estimated_errors(
-    problem: Problem, scales: Scales, fields: FieldValues, params: Parameters, solve: object
+    equations: ProblemEquations, fields: FieldValues, params: Parameters, solve: object
 ) -> dict[str, float] | None:
     """Return the estimated relative L2 error of each field; None where no solve of the tangent stage was taken at last.
 
@@ -47,8 +45,7 @@ def estimated_errors(
     A field that is zero everywhere has no relative error: the estimate is then relative to the size of its scale.
 
     Args:
-        problem: The problem whose fields these are.
-        scales: Its scales.
+        equations: The equations of the problem whose fields these are.
         fields: The fields at the points over which the error is estimated.
         params: The parameters after the last solve. With windows of time these are no network's, and the estimate is None: the
             last solve knows its own window alone.
@@ -61,11 +58,13 @@ def estimated_errors(
         return None
     _, with_others = partition(params, trained_leaves(params))
     values = fields(params)
-    moved, fewer = (field_errors(problem, fields(with_others(p)), values) for p in (solve.before, solve.reduced))
+    moved, fewer = (
+        field_errors(equations.problem, fields(with_others(p)), values) for p in (solve.before, solve.reduced)
+    )
     errors = {}
     for i, name in enumerate(moved):
         error = max(reduction * moved[name].relative_l2, fewer[name].relative_l2)
-        norm, size = float(np.sqrt(np.mean(values[:, i] ** 2))), scales.of_field(name).size
+        norm, size = float(np.sqrt(np.mean(values[:, i] ** 2))), equations.scales.of_field(name).size
         # Of a field that is zero everywhere `field_errors` are absolute; of one that is nearly zero they are relative to nothing.
         absolute = error if moved[name].absolute else error * norm
         errors[name] = absolute / size if norm < VANISHING * size else error

@@ -342,8 +342,7 @@ class Loop(Trainer):
         def fields(params: Parameters) -> np.ndarray:
             return np.asarray(self._fields(params, points), np.float64).reshape(-1, len(problem.fields))
 
-        scales = self.objective.equations.scales
-        return estimated_errors(problem, scales, fields, state.params, state.optimiser)
+        return estimated_errors(self.objective.equations, fields, state.params, state.optimiser)
 
     def _finish_chunk(self, state: TrainState, result: ChunkResult, squares: dict[str, float]) -> Report:
         """Return the report of a chunk without NaN, with the next stage, new points or new weights where they are due."""

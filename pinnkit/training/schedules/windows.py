@@ -19,6 +19,7 @@ from pinnkit.objective import AnyObjective, Equations, FieldNetwork, Objective, 
 from pinnkit.optim import Stage
 from pinnkit.parallel.devices import replicate
 from pinnkit.problem.axes import TIME
+from pinnkit.problem.terms import method_of
 from pinnkit.training.loop import Loop
 from pinnkit.training.phase_sequence import PhaseSequence
 from pinnkit.training.recipe import Recipe
@@ -101,7 +102,7 @@ class WindowTrainer(PhaseSequence):
 
     def failure(self, k: int, state: TrainState) -> str:
         """Return why no later window can be built upon window k: a term that is not solved at all."""
-        if self._objective.network.problem.scales is None:
+        if not self._objective.equations.scales.terms:  # nothing says how large a residual is
             return ""
         loop = self.loop(k, state.params)
         parts = loop.held_out_relative_residuals(self._inner(state, k).params, 1)
@@ -184,7 +185,7 @@ class WindowTrainer(PhaseSequence):
     def _make_loop(self, network: FieldNetwork, history: WindowHistory | None = None) -> Loop:
         # Windows after the first have no initial conditions: weights of these terms would be refused as unknown.
         names = {c.name for c in network.problem.conditions()}
-        weights = {t: w for t, w in self._objective.weights.items() if t.partition(".")[0] in names}
+        weights = {t: w for t, w in self._objective.weights.items() if method_of(t) in names}
         objective = Objective(Equations(network.problem), network, weights)
         return Loop(objective, self._phase_recipe, seed=self._seed, history=history)
 
