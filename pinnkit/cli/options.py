@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import keyword
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -27,7 +27,7 @@ from pinnkit.cli.parsing import parse, parse_early
 from pinnkit.errors import UsageError
 from pinnkit.models import MLP
 from pinnkit.models.mlp import AUTO
-from pinnkit.objective import ProblemEquations
+from pinnkit.objective import ProblemEquations, default_weights
 from pinnkit.optim import STAGES, Auto, Stage
 from pinnkit.problem import Problem, same_parameters
 from pinnkit.problem.lines import line_of
@@ -90,11 +90,14 @@ def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
     refuse_idle(rest, "--trackers", "a tracker", followers, [tracker.name for tracker in trackers])
     chosen_problem = parse_early("problem", problem, rest)
     equations = own.equations if own.equations and chosen_problem is problem else equations_of(chosen_problem)
-    terms = [term for group in equations.groups for term in equations.terms(group)]
+    weights = {
+        term: recipe.weights.get(term, recipe.weights.get(method_of(term), default))
+        for term, default in default_weights(equations).items()
+    }
     description = (type(problem).__doc__ or "").strip()
 
     def parse_with(stages: Sequence[Stage], words: Sequence[str]) -> Any:
-        kind = _options_type(replace(own, model=model), stages, weightings, trackers, terms)
+        kind = _options_type(replace(own, model=model), stages, weightings, trackers, weights)
         return parse(kind, words, command, description, (tyro.conf.SuppressFixed,))
 
     meant = [n for n in idle_options(rest, optimisers, _labels(stages)) if any(isinstance(s, Auto) for s in stages)]
@@ -105,7 +108,7 @@ def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:
         rest = without(rest, ["auto"])
     refuse_idle(rest, "--stages", "an optimiser", optimisers, _labels(stages), instead=bool(meant))
     parsed = parse_with(stages, rest)
-    options = _assemble_options(parsed, recipe, stages, weightings, trackers, further)
+    options = _assemble_options(parsed, recipe, weights, stages, weightings, trackers, further)
     built = same_parameters(options.problem, equations.problem)
     return replace(options, problem=equations.problem, equations=equations) if built else options
 
@@ -122,6 +125,7 @@ def _resolve_stages(
 def _assemble_options(
     parsed: Any,
     recipe: Recipe,
+    weights: Mapping[str, float],
     stages: Sequence[Stage],
     weightings: Sequence[Weighting],
     trackers: Sequence[Tracker],
@@ -130,7 +134,7 @@ def _assemble_options(
     """Return the options of a command, from the dataclass that tyro has filled."""
     chosen_stages = tuple(getattr(parsed, label) for label in _labels(stages))
     chosen_weightings = [getattr(parsed, w.name) for w in weightings]
-    chosen_weights = {k: v for k, v in _flat(parsed.weights).items() if v != _weight(recipe, k)}
+    chosen_weights = {k: v for k, v in _flat(parsed.weights).items() if v != weights[k]}
     changed = replace(
         recipe,
         stages=chosen_stages,
@@ -172,7 +176,7 @@ def _options_type(
     stages: Sequence[Stage],
     weightings: Sequence[Weighting],
     trackers: Sequence[Tracker],
-    terms: Sequence[str],
+    weights: Mapping[str, float],
 ) -> Any:
     """Return the dataclass that tyro reads: its field docs are the help."""
     problem, model, recipe, further = own.problem, own.model, own.recipe, own.further
@@ -184,7 +188,7 @@ def _options_type(
         _group("model", model),
         *(_group(label, stage) for label, stage in zip(_labels(stages), stages, strict=True)),
         _group("sampling", recipe.sampling),
-        _group("weights", _weights_type(recipe, terms)()),
+        _group("weights", _weights_type(weights)()),
         *(_group(setting.name, setting) for setting in (*weightings, *trackers)),
         *([_group(own_schedule.name, own_schedule)] if own_schedule and not own_schedule.shorthand else []),
         *(_shorthand(cls, own_schedule) for cls in _with_shorthand(type(problem))),
@@ -258,20 +262,16 @@ def _labels(stages: Sequence[Stage]) -> list[str]:
     return labels
 
 
-def _weight(recipe: Recipe, term: str) -> float:
-    return recipe.weights.get(term, recipe.weights.get(method_of(term), 1.0))
-
-
-def _weights_type(recipe: Recipe, terms: Sequence[str]) -> Any:
+def _weights_type(weights: Mapping[str, float]) -> Any:
     """Return the dataclass of the weights, nested as the terms are: --weights.heat 10, --weights.flow.continuity 10."""
     groups: dict[str, list[str]] = {}
-    for term in terms:
+    for term in weights:
         method, _, part = term.partition(".")
         if not part or (part.isidentifier() and not keyword.iskeyword(part)):  # others can be weighted in the file only
             groups.setdefault(method, []).extend([part] if part else [])
 
     def number(term: str) -> tuple[str, Any, Any]:
-        return _option(term.rpartition(".")[2], float, _weight(recipe, term), f"factor of mean({term}^2) in the loss")
+        return _option(term.rpartition(".")[2], float, weights[term], f"factor of mean({term}^2) in the loss")
 
     fields: list[tuple[str, Any, Any]] = []
     for method, parts in groups.items():

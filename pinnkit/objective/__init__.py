@@ -3,7 +3,7 @@
 from pinnkit.fields import evaluate_condition
 from pinnkit.fields.user_calls import Residuals
 from pinnkit.objective.group import Group
-from pinnkit.objective.loss import AnyObjective, InitialHistory, Objective, PointSets
+from pinnkit.objective.loss import AnyObjective, InitialHistory, Objective, PointSets, default_weights
 from pinnkit.objective.network import FieldNetwork, Parameters
 from pinnkit.objective.protocols import ProblemEquations, SolutionNetwork
 from pinnkit.objective.residuals import Equations
@@ -20,5 +20,6 @@ __all__ = [
     "ProblemEquations",
     "Residuals",
     "SolutionNetwork",
+    "default_weights",
     "evaluate_condition",
 ]

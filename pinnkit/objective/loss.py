@@ -246,9 +246,7 @@ class Objective(Generic[E, N]):
 
     def _term_weights(self, weights: Mapping[str, float]) -> dict[str, float]:
         """The weight of each term. Raises UsageError for a name without a term, and for a weight that is not positive."""
-        measured = {t for g in self.equations.groups if g.data is not None for t in self.equations.terms(g)}
-        # Without scales weights are those of residuals as they are written.
-        term_weights = {t: MEASURED if t in measured and self.equations.scales.terms else 1.0 for t in self.terms}
+        term_weights = default_weights(self.equations)
         methods = set(map(method_of, self.terms))
         for name, weight, matching in by_term(weights, self.terms):
             if not matching:
@@ -263,6 +261,16 @@ class Objective(Generic[E, N]):
             require_number(weight, f"The weight of '{name}'", where="weights of the recipe", above=0)
             term_weights |= dict.fromkeys(matching, float(weight))
         return term_weights
+
+
+def default_weights(equations: ProblemEquations) -> dict[str, float]:
+    """The weight of each term where none is given: 1, and `MEASURED` for measured values among relative residuals."""
+    scaled = equations.problem.scales is not None  # not `equations.scales`, which would be searched for `--help` alone
+    return {
+        term: MEASURED if scaled and group.data is not None else 1.0
+        for group in equations.groups
+        for term in equations.terms(group)
+    }
 
 
 AnyObjective: TypeAlias = Objective[ProblemEquations, SolutionNetwork]

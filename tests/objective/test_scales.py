@@ -9,6 +9,7 @@ import pytest
 from cases import SMALL, objective, refused
 
 import pinnkit as pk
+from pinnkit.cli.options import read
 from pinnkit.fields import Points
 from pinnkit.objective import Equations
 from pinnkit.problem.scales import FieldScale
@@ -275,3 +276,14 @@ def test_measured_values_weigh_less_than_equations(tmp_path):
     assert objective(measured(), weights={"sensors": 3.0}).weights["sensors"] == 3.0
     unscaled = type("Unscaled", (measured,), {"scales": None, "__module__": __name__})
     assert set(objective(unscaled()).weights.values()) == {1.0}
+
+
+def test_the_command_line_knows_the_weight_of_measured_values(tmp_path):
+    """A weight of 1 is another one than that of the problem, and no option that was left out."""
+    np.savetxt(tmp_path / "wall.csv", [[0.5, 0.5, 0.4]], delimiter=",", header="t,x,measured", comments="")
+    sensors = pk.data(str(tmp_path / "wall.csv"))(lambda self, T, measured: T - measured)
+    measured = type("Measured", (Wall,), {"sensors": sensors, "__module__": __name__})
+    asked = [["--weights.sensors", value] for value in ("1", "0.01", "3")]
+    assert [read(measured, words, "pinnkit train").recipe.weights for words in ([], *asked)] == [
+        {}, {"sensors": 1.0}, {}, {"sensors": 3.0}
+    ]  # fmt: skip
