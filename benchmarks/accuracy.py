@@ -192,7 +192,7 @@ def main(
             run = trained(known[name], seed)
             print(f"{name} seed {seed}: {score(name, run):.2e} after {run['wall_seconds']:.0f} s", flush=True)
             keep({name: {str(seed): run}}, run["device"].split(":")[0])
-            write()
+            write(name)
 
 
 Measured = dict[str, dict[str, Any]]
@@ -214,13 +214,12 @@ def keep(runs: Measured, platform: str) -> None:
     MEASURED[platform].write_text(json.dumps(kept, sort_keys=True).replace('}, "', '},\n"') + "\n")
 
 
-def write() -> None:
-    """The tables, and a plot of each row that has been measured on the CPU."""
+def write(name: str) -> None:
+    """The tables, and the plot of a row if it has been measured on the CPU."""
     REPORT.write_text(report(measured_on("cpu"), measured_on("gpu")))
     PLOTS.mkdir(exist_ok=True)
-    for name, runs in measured_on("cpu").items():
-        if name not in ROWS or name in UNTRAINED:  # which have one point in time
-            continue
+    # What is untrained has one point in time.
+    if name in ROWS and name not in UNTRAINED and (runs := measured_on("cpu").get(name)):
         plot(name, runs).savefig(PLOTS / f"{file_name(name)}.png", dpi=80)
 
 

@@ -30,8 +30,8 @@ WAVES = 16
 """Number of random plane waves, over which sizes are averaged."""
 WAVE_NUMBERS = (0.6, 1.4)
 """Range of the wave numbers, relative to that of half a wave along the axis, so that no equation holds for all waves."""
-CASES = 8
-"""Number of sizes of the fields that are evaluated at a time."""
+LANES = 128
+"""Number of waves that are evaluated at a time."""
 DECADES = 40
 """Sizes of fields from 10^-DECADES to 10^DECADES are tried."""
 STEP = 1e-4
@@ -104,23 +104,34 @@ class _Waves:
 
         At these points of the groups, or at their own.
         """
-        waves = np.tile(self.numbers * wave_numbers, (CASES, 1, 1)), np.tile(self.phases, (CASES, 1))
-        parts: dict[str, list[np.ndarray]] = {}
-        # Always as many cases, the last ones repeated: one compiled program.
-        for start in range(0, len(sizes), CASES):
-            chosen = np.minimum(np.arange(start, start + CASES), len(sizes) - 1)
-            offset, size = (np.repeat(a[chosen], WAVES, axis=0) for a in (offsets, sizes))
-            arrays = self._residuals(offset, size, *waves, points or self.points)
-            for term, r in arrays.items():
-                parts.setdefault(term, []).append(np.asarray(r, np.float64).reshape(CASES, -1))
-        return {term: np.concatenate(r)[: len(sizes)] for term, r in parts.items()}
+        cases = len(sizes)
+        offset, size = (np.repeat(a, WAVES, axis=0) for a in (offsets, sizes))
+        numbers, phase = np.tile(self.numbers * wave_numbers, (cases, 1, 1)), np.tile(self.phases, (cases, 1))
+        values = self._evaluate(offset, size, numbers, phase, points)
+        return {term: r.reshape(cases, -1) for term, r in values.items()}
 
     def of_constants(
         self, constants: Float[np.ndarray, "cases fields"], points: list[Points] | None = None
     ) -> dict[str, Values]:
         """Residuals of constant fields, {term: (cases, points)}, at these points of the groups or at their own."""
-        still = np.zeros_like(constants), np.zeros(self.problem.domain.dim)
-        return {term: r[:, : r.shape[1] // WAVES] for term, r in self.residuals(constants, *still, points).items()}
+        still = np.zeros((*constants.shape, self.problem.domain.dim))
+        return self._evaluate(constants, np.zeros_like(constants), still, np.zeros_like(constants), points)
+
+    def _evaluate(
+        self,
+        offset: Float[np.ndarray, "lanes fields"],
+        size: Float[np.ndarray, "lanes fields"],
+        numbers: Float[np.ndarray, "lanes fields dim"],
+        phase: Float[np.ndarray, "lanes fields"],
+        points: list[Points] | None,
+    ) -> dict[str, Float[np.ndarray, "lanes points"]]:
+        """Residuals of each term for fields that are a constant and one wave each."""
+        count, parts = len(offset), []
+        # Always as many at a time, the last one repeated: one compiled program.
+        for start in range(0, count, LANES):
+            chosen = np.minimum(np.arange(start, start + LANES), count - 1)
+            parts.append(self._residuals(*(a[chosen] for a in (offset, size, numbers, phase)), points or self.points))
+        return {t: np.concatenate([np.asarray(p[t], np.float64) for p in parts])[:count] for t in parts[0]}
 
 
 @dataclass(frozen=True)
@@ -193,12 +204,12 @@ class _Search:
         # Twice each: a residual that is affine changes by twice as much.
         constants = [np.concatenate([np.zeros((1, count)), *(np.outer(c * sizes, row) for c in (1.0, 2.0))])
                      for row in np.eye(count)]  # fmt: skip
-        by_field = [self.waves.of_constants(c) for c in constants]
         values: dict[str, list[np.ndarray]] = {}
-        for term in by_field[0]:
+        for term, residuals in self.waves.of_constants(np.concatenate(constants)).items():
             if method_of(term) in inside:
                 continue
-            solutions = [_affine_solution(sizes, r[term][0], *np.split(r[term][1:], 2)) for r in by_field]
+            by_field = np.split(residuals, count)
+            solutions = [_affine_solution(sizes, r[0], *np.split(r[1:], 2)) for r in by_field]
             of_field = [i for i, solution in enumerate(solutions) if solution is not None]
             if len(of_field) == 1:  # others tie several fields together, or ask for derivatives alone
                 solution = solutions[of_field[0]]
