@@ -32,8 +32,9 @@ def tangent_space(objective: Objective, settings: Settings, seed: int) -> Report
     about = "what one solve in the tangent functions of the untrained network reaches (--stages tangent)"
     if network.count() > SOLVABLE:
         return Report((), about, note=f"Not measured: {network.count()} parameters, more than {SOLVABLE}.")
-    sampling = sampling_of_solve(objective, stage, Sampling())
-    points = replicate(point_sampler(objective, sampling).init(jax.random.key(seed), None))
+    sampling = Sampling()
+    plan = sampling_of_solve(objective, stage, sampling, sampling.counts(objective.equations.groups))
+    points = replicate(point_sampler(objective, *plan).init(jax.random.key(seed), None))
     start = network.initial_parameters
     params = replicate({**start, "network": linearise(start["network"])})
     init, chunk = compile_solves(objective, stage)

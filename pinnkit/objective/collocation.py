@@ -8,7 +8,7 @@ sampled anew, so that points gather where the residual stays large, for as long 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -21,7 +21,7 @@ from pinnkit.fields import Points
 from pinnkit.objective.group import Density, Group, sample_points
 from pinnkit.objective.loss import AnyObjective, InitialHistory, PointSets
 from pinnkit.objective.network import Parameters
-from pinnkit.problem import Box
+from pinnkit.objective.point_counts import Counts, first_count, number_of_points
 from pinnkit.validation import require_number
 
 Method = Literal["sobol", "rad", "r3"]
@@ -31,12 +31,12 @@ Method = Literal["sobol", "rad", "r3"]
 class Sampling:
     """Number of collocation points, and when and how they are resampled."""
 
-    interior: int = 2000
-    """Number of points inside the domain."""
-    initial: int = 200
-    """Number of points at the start of time."""
-    boundary: int = 200
-    """Number of points on each named boundary (shared among its faces), and on each @pk.at."""
+    interior: int | None = None
+    """Number of points inside the domain. None: by its dimension and shape, and more where held-out residuals ask for them."""
+    initial: int | None = None
+    """Number of points at the start of time; None as for the interior."""
+    boundary: int | None = None
+    """Number of points on each named boundary (shared among its faces), and on each @pk.at; None as for the interior."""
     redraw: int = 500
     """Number of steps between two resamplings; 0 for none, which risks overfitting the points. Steps of lm count twentyfold, of
     spring fiftyfold."""
@@ -45,13 +45,16 @@ class Sampling:
     where it is larger than its mean (r3)."""
     density: Density = "uniform"
     """Density of points along the axes of space, inside and on the boundary: uniform, or that of Chebyshev points, denser towards
-    the ends, where walls have their boundary layers and corners their singularities."""
+    the ends, where walls have their boundary layers and corners their singularities. In a shape: denser towards its surface."""
+    early: bool = False
+    """Whether points are denser towards the start of time."""
     adaptive: float = 0.5
     """Share of the interior points that rad samples where the residual is large."""
 
     def __post_init__(self) -> None:
         for name in ("interior", "initial", "boundary"):
-            self._require(name, whole=True, least=1)
+            if getattr(self, name) is not None:
+                self._require(name, whole=True, least=1)
         self._require("redraw", whole=True, least=0, meaning="a number of steps, or 0 for never")
         self._require("adaptive", least=0, most=1)
         if self.method not in get_args(Method):
@@ -71,8 +74,17 @@ class Sampling:
         require_number(getattr(self, option), f"sampling.{option}", where="sampling of the recipe", **valid)
 
     def count(self, group: Group) -> int:
-        """Number of points that these settings give a group."""
-        return int(getattr(self, self.option(group)))
+        """Number of points that these settings give a group at first."""
+        number = getattr(self, self.option(group))
+        return number_of_points(first_count(group) if number is None else int(number), group)
+
+    def counts(self, groups: Sequence[Group]) -> Counts:
+        """Number of points that these settings give each group at first."""
+        return tuple(self.count(group) for group in groups)
+
+    def may_grow(self, group: Group) -> bool:
+        """Whether a group may be given more points: one of a region, for which no number is set."""
+        return group.region is not None and getattr(self, self.option(group)) is None
 
     def option(self, group: Group) -> str:
         """Name of the option that sets the number of points of a group."""
@@ -98,21 +110,22 @@ class Sampler:
     update: Callable[[Key[Array, ""], Parameters, PointSets, InitialHistory | None], PointSets]
 
 
-def point_sampler(objective: AnyObjective, sampling: Sampling) -> Sampler:
-    """The sampler of an objective: new Sobol points in every region, residual-driven ones inside, data rows as they are."""
+def point_sampler(objective: AnyObjective, sampling: Sampling, counts: Counts | None = None) -> Sampler:
+    """The sampler of an objective: new Sobol points in every region, residual-driven ones inside, data rows as they are.
+
+    Args:
+        objective: The objective.
+        sampling: How points are sampled.
+        counts: Number of points of each group; those of `sampling` where there are none.
+    """
     groups, dtype = objective.equations.groups, objective.network.dtype
-    if sampling.density != "uniform" and type(objective.network.problem.domain) is not Box:
-        _refuse(
-            f"sampling.density is '{sampling.density}', and the domain is {objective.network.problem.domain!r}",
-            "a plain pk.Box: the ends of its axes are its boundary",
-            'Use density="uniform".',
-        )
+    counts = sampling.counts(groups) if counts is None else counts
 
     def init(key: Key[Array, ""], history: InitialHistory | None = None) -> PointSets:
         keys = jax.random.split(key, len(groups))
         sampled = [
-            (g, sample_points(k, g, sampling.count(g), dtype, sampling.density))
-            for k, g in zip(keys, groups, strict=True)
+            (g, sample_points(k, g, n, dtype, sampling.density, sampling.early))
+            for k, g, n in zip(keys, groups, counts, strict=True)
         ]
         return {g.name: objective.prepare(g, points, history) for g, points in sampled}
 
@@ -124,25 +137,28 @@ def point_sampler(objective: AnyObjective, sampling: Sampling) -> Sampler:
         if sampling.method == "sobol":
             return new_points
         inside = objective.equations.interior
-        even = new_points[inside.name]
-        driven = round(sampling.adaptive * sampling.interior)
+        even, number = new_points[inside.name], counts[groups.index(inside)]
+        driven = round(sampling.adaptive * number)
         if sampling.method == "r3":
             # In random order: the i-th points of two Sobol sets are shifts of each other, so that all points released from
             # one half of the domain would be resampled in the other.
-            order = jax.random.permutation(pick, sampling.interior)
+            order = jax.random.permutation(pick, number)
             new_points[inside.name] = retain_large_residuals(
                 objective, params, points[inside.name], jax.tree.map(lambda a: a[order], even)
             )
         elif driven:
-            driven_points = residual_driven_points(pick, objective, inside, params, driven, history, sampling.density)
+            driven_points = residual_driven_points(pick, objective, inside, params, driven, history, sampling)
             # The first points of a Sobol set are themselves evenly distributed, so the others can be cut off its end.
             new_points[inside.name] = jax.tree.map(
-                lambda a, b: jnp.concatenate([a[: sampling.interior - driven], b]), even, driven_points
+                lambda a, b: jnp.concatenate([a[: number - driven], b]), even, driven_points
             )
         return new_points
 
     # Compiled as a whole: every operation of a resampling would else be compiled, and dispatched, by itself.
     return Sampler(jax.jit(init), jax.jit(update))
+
+
+UNIFORM = Sampling()
 
 
 def residual_driven_points(
@@ -152,13 +168,13 @@ def residual_driven_points(
     params: Parameters,
     count: int,
     history: InitialHistory | None = None,
-    density: Density = "uniform",
+    sampling: Sampling = UNIFORM,
 ) -> Points:
     """Sample `count` interior points, with a probability that grows with the squared residual (RAD)."""
     candidate_key, pick_key = jax.random.split(key)
-    points = objective.prepare(
-        inside, sample_points(candidate_key, inside, CANDIDATES * count, objective.network.dtype, density), history
-    )
+    among, dtype = CANDIDATES * count, objective.network.dtype
+    candidates = sample_points(candidate_key, inside, among, dtype, sampling.density, sampling.early)
+    points = objective.prepare(inside, candidates, history)
     energy = _finite_energy(objective, params, points)
     # Wu et al. 2023, eq. 2 with k = c = 1. `tiny` where the residual is zero everywhere: the density is uniform then.
     chance = energy / jnp.maximum(jnp.mean(energy), jnp.finfo(energy.dtype).tiny) + 1.0
@@ -170,13 +186,13 @@ def residual_driven_points(
 def retain_large_residuals(objective: AnyObjective, params: Parameters, points: Points, even: Points) -> Points:
     """Retain the points whose residual is larger than the mean, and replace the others by evenly distributed ones (R3).
 
-    The result has the point weights of `even`, which has none.
+    The result has the point weights of `even`, which has none, and as many points: those that it has beyond `points` are its own.
     """
     old = replace(points, weights=even.weights)
     size = jnp.sqrt(_finite_energy(objective, params, old))
     # A selection by `where` keeps the number of points, and with it the compiled step, the same.
-    stays = (size > jnp.mean(size))[:, None]
-    return jax.tree.map(lambda a, b: jnp.where(stays, a, b), old, even)
+    stays, count = (size > jnp.mean(size))[:, None], len(size)
+    return jax.tree.map(lambda a, b: jnp.concatenate([jnp.where(stays, a, b[:count]), b[count:]]), old, even)
 
 
 def _finite_energy(objective: AnyObjective, params: Parameters, points: Points) -> Float[Array, " points"]:

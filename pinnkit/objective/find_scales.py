@@ -130,7 +130,8 @@ class _Waves:
         # Always as many at a time, the last one repeated: one compiled program.
         for start in range(0, count, LANES):
             chosen = np.minimum(np.arange(start, start + LANES), count - 1)
-            parts.append(self._residuals(*(a[chosen] for a in (offset, size, numbers, phase)), points or self.points))
+            lanes = offset[chosen], size[chosen], numbers[chosen], phase[chosen]
+            parts.append(self._residuals(*lanes, points or self.points))
         return {t: np.concatenate([np.asarray(p[t], np.float64) for p in parts])[:count] for t in parts[0]}
 
 

@@ -47,7 +47,12 @@ class Group:
 
 
 def sample_points(
-    key: Key[Array, ""], group: Group, count: int, dtype: DTypeLike, density: Density = "uniform"
+    key: Key[Array, ""],
+    group: Group,
+    count: int,
+    dtype: DTypeLike,
+    density: Density = "uniform",
+    early: bool = False,
 ) -> Points:
     """Sample a group's region by Sobol points, with normals on a boundary; the rows of a data file are returned as they are.
 
@@ -56,19 +61,26 @@ def sample_points(
         group: The conditions that share the points.
         count: Number of points; that of a data file is its own.
         dtype: The dtype of the points.
-        density: Density along the axes of space.
+        density: Density along the axes of space, and towards the surface of a shape.
+        early: Whether points are denser towards the start of time.
     """
     if group.sample_inputs is not None:
         return group.sample_inputs(key, count, dtype)
     if group.region is None:
         return jax.tree.map(lambda a: jnp.asarray(a, dtype), group.data)
-    region = group.region
+    region = group.region.towards_walls() if density == "chebyshev" else group.region
     unit = sobol(key, region.size(count), len(region.free), dtype)
+    axes, along = region.domain.axes, region.along
     if density == "chebyshev":
-        walled = [a in region.domain.space and region.domain.axes[a].kind == "interval" for a in region.free]
+        walled = [a in region.domain.space and axes[a].kind == "interval" for a in along]
         # (1 - cos(pi s)) / 2 without cancellation, and never 1: the cube is open.
         dense = jnp.minimum(jnp.sin(0.5 * jnp.pi * unit) ** 2, 1.0 - jnp.finfo(unit.dtype).eps)
         unit = jnp.where(jnp.array(walled)[None, :], dense, unit)
+    time = region.domain.time
+    if early and time is not None and time in along and axes[time].kind == "interval":
+        # 1 - cos(pi s / 2): the half of such points that is dense at one end.
+        k = along.index(time)
+        unit = unit.at[:, k].set(2.0 * jnp.sin(0.25 * jnp.pi * unit[:, k]) ** 2)
     X, normals = region.place(unit, count)
     return Points(X, normals if group.kind == "boundary" else None)
 

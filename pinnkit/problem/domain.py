@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NoReturn
 
 import jax.numpy as jnp
@@ -44,15 +45,33 @@ class Region:
         dim = len(self.domain.names)
         return tuple(a for a in range(dim) if any(a not in dict(face) for face in self.faces))
 
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates that vary in each part."""
+        return self.domain.dim - len(self.faces[0])
+
+    @property
+    def along(self) -> tuple[int | None, ...]:
+        """Number of the axis along which each unit coordinate runs; None for those that a shape uses."""
+        return self.free
+
+    def towards_walls(self) -> Region:
+        """The region with more points towards the surface of a shape; itself where there is none."""
+        return self
+
     def split(self, count: int) -> list[int]:
         """Number of points in each part for `count` in all: as equal as possible, at least one each."""
         parts = len(self.faces)
         count = max(count, parts)
         return [count // parts + (1 if i < count % parts else 0) for i in range(parts)]
 
-    def size(self, count: int) -> int:
-        """Number of points of the unit cube that sampling `count` points takes; one per part where nothing varies."""
+    def points(self, count: int) -> int:
+        """Number of points where `count` are asked for: at least one in each part, and just one where nothing varies."""
         return sum(self.split(count)) if self.free else len(self.faces)
+
+    def size(self, count: int) -> int:
+        """Number of points of the unit cube that sampling `count` points takes."""
+        return self.points(count)
 
     def place(
         self, unit: Float[Array, "candidates free"], count: int
@@ -124,6 +143,11 @@ class Box:
     def dim(self) -> int:
         """Number of axes."""
         return len(self.names)
+
+    @property
+    def detail(self) -> float:
+        """Surface per volume, relative to that of the bounding box, at least 1: that of thin parts and many holes is large."""
+        return 1.0
 
     @property
     def time(self) -> int | None:
@@ -229,6 +253,20 @@ class ShapedBox(Box):
         """Mask of the points that lie inside the shape, (points,)."""
         return self.shape.inside(jnp.asarray(X)[:, np.array(self.columns)])
 
+    @cached_property
+    def detail(self) -> float:
+        """Surface per volume, relative to that of the bounding box, at least 1: that of thin parts and many holes is large."""
+        lengths = [b - a for a, b in self.shape.bounds]
+        return max(1.0, self.surface_per_volume / sum(2.0 / length for length in lengths))
+
+    @cached_property
+    def surface_per_volume(self) -> float:
+        """Surface of the shape, divided by its volume [1 / length]."""
+        surface, inside = self.boundary(), self.interior()
+        assert isinstance(surface, ShapedRegion) and isinstance(inside, ShapedRegion)
+        area = surface.share * sum(s.measure for s in surface.surfaces)
+        return area / (inside.share * math.prod(b - a for a, b in self.shape.bounds))
+
     def interior(self) -> Region:
         """The region inside the shape."""
         return _with_share(ShapedRegion(self, ((),), (None,), "interior"))
@@ -271,6 +309,39 @@ class ShapedRegion(Region):
         fixed = len(self.faces[0]) if self.faces else 1
         return tuple(range(self.domain.dim - fixed))
 
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates that vary."""
+        return len(self.free)
+
+    @property
+    def along(self) -> tuple[int | None, ...]:
+        """Number of the axis along which each unit coordinate runs; None for those that the shape uses."""
+        if self.surfaces:
+            return (*[None] * (len(self._columns) - 1), *self._others)
+        return tuple(None if a in self._columns else a for a in Region.free.__get__(self))
+
+    @property
+    def _columns(self) -> tuple[int, ...]:
+        """Numbers of the axes of the shape."""
+        assert isinstance(self.domain, ShapedBox)
+        return self.domain.columns
+
+    @property
+    def _others(self) -> list[int]:
+        """Numbers of the other axes."""
+        return [i for i in range(self.domain.dim) if i not in self._columns]
+
+    def towards_walls(self) -> Region:
+        """The inside with more points towards the surface; itself on the surface, and where coordinates are fixed."""
+        if self.surfaces or self.faces != ((),):
+            return self
+        return _with_share(NearSurface(self.domain, self.faces, self.normals, self.name))
+
+    def points(self, count: int) -> int:
+        """Number of points where `count` are asked for."""
+        return count
+
     def size(self, count: int) -> int:
         """Number of candidates for `count` points."""
         return math.ceil(count * SPARE / self.share) + MORE
@@ -294,11 +365,10 @@ class ShapedRegion(Region):
             X, normals = Region(domain, self.faces, self.normals, self.name).place(unit, len(unit))
             return X, normals, domain.contains(X)
         columns, space = np.array(domain.columns), len(domain.columns)
-        others = [i for i in range(domain.dim) if i not in domain.columns]
         points, outward = self._surface_points(unit[:, : space - 1])
         on_surface, outward = domain.shape.outward(points, outward)
         X = jnp.zeros((unit.shape[0], domain.dim), unit.dtype).at[:, columns].set(points)
-        for used, i in enumerate(others):
+        for used, i in enumerate(self._others):
             X = X.at[:, i].set(domain.axes[i].lower + domain.axes[i].length * unit[:, space - 1 + used])
         return X, jnp.zeros_like(X).at[:, columns].set(outward), on_surface
 
@@ -318,6 +388,38 @@ class ShapedRegion(Region):
             normals.append(b[:, order])
         back = np.argsort(deal)
         return jnp.concatenate(points)[back], jnp.concatenate(normals)[back]
+
+
+@dataclass(frozen=True)
+class NearSurface(ShapedRegion):
+    """The inside of a shape, with half of the candidates near its surface: moved inwards from there, by little more often."""
+
+    def candidates(self, unit: Float[Array, "points dim"]) -> tuple[Array, Array, Bool[Array, " points"]]:
+        """Candidates (points, dim), no normals, and the mask of those that are inside."""
+        even, no_normals, inside = super().candidates(unit)
+        X, normals, on_surface = self._surface.candidates(unit[:, np.array(self._order[:-1])])
+        moved = X - self._depth * unit[:, self._order[-1], None] ** 2 * normals
+        # In a fixed random order, since every second point of a Sobol sequence lies in one half of the domain.
+        near = np.random.default_rng(0).random(len(unit)) < 0.5
+        accepted = jnp.where(near, on_surface & self.domain.contains(moved), inside)
+        return jnp.where(near[:, None], moved, even), no_normals, accepted
+
+    @property
+    def _order(self) -> list[int]:
+        """The unit coordinates in the order of those of the surface, and last the one that decides the depth."""
+        return [*self._columns[:-1], *self._others, self._columns[-1]]
+
+    @cached_property
+    def _surface(self) -> ShapedRegion:
+        surface = self.domain.boundary()
+        assert isinstance(surface, ShapedRegion)
+        return surface
+
+    @cached_property
+    def _depth(self) -> float:
+        """Largest depth: half the width of a square, the radius of a disk."""
+        assert isinstance(self.domain, ShapedBox)
+        return 2.0 / self.domain.surface_per_volume
 
 
 def as_domain(shape: Shape) -> ShapedBox:

@@ -30,6 +30,8 @@ DRAFT = "draft"
 """The name of a checkpoint while it is written."""
 CHANGES = "changes"
 """The entry with the number of changes to the recipe before the state was saved."""
+BEFORE, BEHIND = ".points['", "'].X"
+"""What stands around a group's name in the name of the array of its points."""
 DAMAGED = (
     OSError,
     EOFError,
@@ -172,7 +174,8 @@ def _rebuild(arrays: dict[str, np.ndarray], trainer: Trainer) -> TrainState:
     """Return the state of a run from the arrays of a checkpoint. Raises _Unfit where they are those of another run."""
     if ".stage" not in arrays:
         raise _Unfit("it holds no state of a training")
-    like = trainer.like(int(arrays[".stage"]))
+    sampled = {name[len(BEFORE) : -len(BEHIND)]: len(a) for name, a in arrays.items() if _names_points(name)}
+    like = trainer.like(int(arrays[".stage"]), sampled)
     names = _leaves_by_name(like)
     if strange := sorted(set(names) ^ set(arrays)):
         raise _Unfit(f"it {'has' if strange[0] in arrays else 'lacks'} the array {strange[0]}, unlike the run")
@@ -187,6 +190,11 @@ def _rebuild(arrays: dict[str, np.ndarray], trainer: Trainer) -> TrainState:
             else jax.device_put(np.asarray(value, leaf.dtype), leaf.sharding)
         )
     return jax.tree_util.tree_unflatten(jax.tree.structure(like), leaves)
+
+
+def _names_points(name: str) -> bool:
+    """Return whether an array holds the points of a group."""
+    return name.startswith(BEFORE) and name.endswith(BEHIND)
 
 
 def _first_line(error: Exception) -> str:

@@ -7,10 +7,10 @@ the bit. So whatever changes a run happens at exact steps, from the state alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -20,9 +20,11 @@ from pinnkit.models.linearised import plain_part
 from pinnkit.objective import AnyObjective, InitialHistory, Parameters, PointSets, SolutionNetwork
 from pinnkit.objective.collocation import Sampler, Sampling, point_sampler
 from pinnkit.objective.loss import residual_rms
+from pinnkit.objective.point_counts import Counts, counts_of, grown
 from pinnkit.optim import Optimiser, Stage, Tangent, invalidate
 from pinnkit.parallel.devices import replicate
 from pinnkit.training.estimate import estimated_errors
+from pinnkit.training.more_points import explain_growth, groups_in_need
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Reached
 from pinnkit.training.solve import announcement, compile_solves, final_form, sampling_of_solve
@@ -69,6 +71,10 @@ class _Program:
     warm: bool = False
 
 
+Plan: TypeAlias = tuple[Sampling, Counts]
+"""How points are sampled, and how many of each group."""
+
+
 class Loop(Trainer):
     """A trainer of one network on one objective by one recipe.
 
@@ -92,18 +98,19 @@ class Loop(Trainer):
         self.objective, self.recipe, self.seed, self.reached = objective, recipe, seed, reached
         # Replicated, as all arrays of a state: arguments placed otherwise would compile a second program, with other sums.
         self.history, self.initial_parameters = replicate(history), objective.network.initial_parameters
-        self._samplers: dict[Sampling, Sampler] = {}
+        self._samplers: dict[Plan, Sampler] = {}
         self.weigher = weigher(objective, recipe.weighting)
         self.key = jax.random.key(seed)
+        self._first = recipe.sampling.counts(objective.equations.groups)
         self._mean_squares = jax.jit(objective.mean_squares)
         self._fields = jax.jit(lambda params, points: objective.network.fields(params, points.trial)(points.X))
         self._slopes = jax.jit(jax.jacrev(lambda p, points: (objective.mean_squares(p, points),) * 2, has_aux=True))
-        self.programs: dict[tuple[int, float], _Program] = {}
-        """The compiled functions by stage and scale of its steps."""
-        # The samplings of stages that have been entered: their programs have been compiled.
-        self._sampled: set[Sampling] = set()
-        # Renewals whose programs have been compiled: False for weights alone, True for points too.
-        self._renewals: set[bool] = set()
+        self.programs: dict[tuple[int, float, Counts], _Program] = {}
+        """The compiled functions by stage, scale of its steps, and numbers of points."""
+        # The plans of stages that have been entered: their programs have been compiled.
+        self._sampled: set[Plan] = set()
+        # Renewals whose programs have been compiled: False for weights alone, True for points too, with the numbers of points.
+        self._renewals: set[tuple[bool, Counts]] = set()
         for stage in recipe.stages:
             stage.fits(objective.network.count(), objective.network.working)
 
@@ -145,23 +152,30 @@ class Loop(Trainer):
 
     def start(self) -> TrainState:
         """Return the state before the first step."""
-        return self._enter_stage(self._before(0), 0)
+        return self._enter_stage(self._before(0, self._plan(self.recipe.stages[0], self._first)), 0)
 
-    def _before(self, stage: int) -> TrainState:
-        """Return a state with the initial parameters in the form of a stage, and points of the stage, evenly distributed."""
+    def _before(self, stage: int, plan: Plan) -> TrainState:
+        """Return a state with the initial parameters in the form of a stage, and evenly distributed points."""
         counters = ("step", "drawn", "stage_step", "rescues", "stage_rescues", "without_progress")
         zero: dict[str, Any] = dict.fromkeys(counters, np.asarray(0))
         zero |= {"fresh_loss": np.asarray(np.inf), "over": np.asarray(False), "stage": np.asarray(stage)}
         clock = dict.fromkeys(("seconds", "compile_seconds"), np.asarray(0.0))
         params = replicate(_in_form_of(self.recipe.stages[: stage + 1], self.initial_parameters))
-        weighting, points = self._sample_evenly(self.recipe.stages[stage], params, 0)
+        weighting, points = self._sample_evenly(plan, params, 0)
         good = GoodPlace(params, points, weighting, zero["step"], zero["stage_step"], np.asarray(np.inf))
         best = BestPlace(params, zero["step"], np.asarray(np.inf))
         return TrainState(params, (), points, weighting, good, best, **zero, **clock)
 
-    def like(self, stage: int) -> TrainState:
-        """Return a state of the given stage with the right shapes, for reading a checkpoint into."""
-        return self._with_new_optimiser(self._before(stage))
+    def like(self, stage: int, numbers: Mapping[str, int]) -> TrainState:
+        """Return a state of the given stage with the right shapes, for reading a checkpoint into.
+
+        Args:
+            stage: Number of the stage.
+            numbers: Number of points of each group in the checkpoint, by the group's name.
+        """
+        sampling, counts = self._plan(self.recipe.stages[stage], self._first)
+        own = tuple(numbers.get(g.name, n) for g, n in zip(self.objective.equations.groups, counts, strict=True))
+        return self._with_new_optimiser(self._before(stage, (sampling, own)))
 
     def over(self, state: TrainState) -> bool:
         """Return whether all stages are done."""
@@ -224,14 +238,14 @@ class Loop(Trainer):
         if not _have_same_shapes(jax.eval_shape(self._program(state).init, state.params), state.optimiser):
             state = self._with_new_optimiser(state)
         if another_sampling:
-            weighting, points = self._sample_evenly(stage, state.params, step)
+            weighting, points = self._sample_evenly(self._plan(stage, self._first), state.params, step)
             state = replace(state, points=points, weighting=weighting).with_counters(drawn=step).with_good_place(np.inf)
         elif over and step:
             # A run that ended at this step did not resample any more; one with more steps from the start would have done so here.
             redraw = self._redraw(stage)
             draw = redraw > 0 and step % redraw == 0
             if draw or any(self.weigher.due(step)):
-                state = self._renew(state, draw)
+                state, _ = self._renew(state, draw)
         if another_loss:
             keeps = stage.outlives_points
             state = replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._with_new_optimiser(state)
@@ -241,7 +255,8 @@ class Loop(Trainer):
     def _back_in_stage(self, state: TrainState, stage: int, stage_step: int) -> TrainState:
         """Return the state in an earlier stage, of which so many steps are done: the network is no longer linearised."""
         params = replicate({**state.params, "network": plain_part(state.params["network"])})
-        weighting, points = self._sample_evenly(self.recipe.stages[stage], params, int(state.step))
+        plan = self._plan(self.recipe.stages[stage], self._first)
+        weighting, points = self._sample_evenly(plan, params, int(state.step))
         best = BestPlace(params, state.step, np.asarray(np.inf))
         freed = replace(state, params=params, points=points, weighting=weighting, best=best).with_counters(
             stage=stage,
@@ -256,8 +271,8 @@ class Loop(Trainer):
 
     def held_out_points(self, count: int) -> list[PointSets]:
         """Return draws of points that no training of this seed uses, each with as many points as in training."""
-        # As many as the recipe's own stages use, also for a stage of solves: uniform, whatever the stage.
-        sampler = self._sampler_of(self.recipe.sampling)
+        # As many as the recipe's own stages begin with, also for a stage of solves: uniform, whatever the stage.
+        sampler = self._sampler((self.recipe.sampling, self._first))
         return [sampler.init(self._key(HELD_OUT_DRAW + i), self.history) for i in range(count)]
 
     def sample_like_training(self, state: TrainState, count: int) -> list[PointSets]:
@@ -265,7 +280,8 @@ class Loop(Trainer):
         # No update of the weightings: their state belongs to the training. Keys apart from those of `held_out_points`, below 2^32
         # (`fold_in` takes 32 bits).
         never = (False,) * len(self.recipe.weighting)
-        return [self._resample(state, self._key(2 * HELD_OUT_DRAW + i), never)[1] for i in range(count)]
+        plan = self._plan_of(state)
+        return [self._resample(state, plan, self._key(2 * HELD_OUT_DRAW + i), never)[1] for i in range(count)]
 
     def run(self, state: TrainState) -> Iterator[Report]:
         """Yield a report per chunk, until the recipe is over or training diverged.
@@ -365,9 +381,9 @@ class Loop(Trainer):
         due = draw or any(self.weigher.due(int(state.step)))
         reason = self._ending(state, stage, low=low, stalled=stalled and not due, drawn=draw)
         if reason is None:
-            renewed = self._renew(state, draw) if due else state
+            renewed, event = self._renew(state, draw) if due else (state, "")
             if not 0 < stage.patience <= int(renewed.without_progress):
-                return Report(renewed, stage.name, losses, squares, loss)
+                return Report(renewed, stage.name, losses, squares, loss, event=event)
             reason = Ending.NO_PROGRESS
         following = len(self.recipe.stages) if reason is Ending.ACCURATE else int(state.stage) + 1
         before, state = state, self._enter_stage(state, following)
@@ -378,7 +394,9 @@ class Loop(Trainer):
             else ""
         )
         if not self.over(state):
-            state = self._renew(state, draw) if due and state.points is before.points else state
+            if due and state.points is before.points:
+                state, more = self._renew(state, draw)
+                event += "; " * bool(more) + more
             following_stage = self._stage(state)
             if isinstance(following_stage, Tangent):
                 event += f"; {announcement(self.objective, following_stage, state.points)}"
@@ -449,14 +467,15 @@ class Loop(Trainer):
         )
         params, best = (replicate(_in_form_of(stages[: following + 1], p)) for p in (state.params, state.best.params))
         started = replace(started, params=params, best=replace(state.best, params=best))
-        if self._sampling(stages[following]) != self._sampling(self._stage(state)):
+        plan = self._plan(stages[following], self._counts(state))
+        if plan != self._plan_of(state):
             began, step = time.perf_counter(), int(state.step)
-            weighting, points = replicate(self._resample(started, self._key(step), self.weigher.due(step)))
+            weighting, points = replicate(self._resample(started, plan, self._key(step), self.weigher.due(step)))
             started = replace(started, weighting=weighting, points=points)
             started = started.with_counters(drawn=step)
-            if (sampling := self._sampling(stages[following])) not in self._sampled:
+            if plan not in self._sampled:
                 # The first time nearly all of it goes into compiling the program. Later windows tabulate their history here.
-                self._sampled.add(sampling)
+                self._sampled.add(plan)
                 spent = float(state.compile_seconds) + time.perf_counter() - began
                 started = started.with_counters(compile_seconds=spent)
         return self._with_new_optimiser(started).with_good_place(np.inf)
@@ -465,19 +484,26 @@ class Loop(Trainer):
         """Return the state with a new optimiser."""
         return replace(state, optimiser=replicate(self._program(state).init(state.params), shares=True))
 
-    def _renew(self, state: TrainState, draw: bool) -> TrainState:
-        """Return the state with new points or new weights, which are another objective for the optimiser."""
-        began, compiled = time.perf_counter(), draw in self._renewals
-        self._renewals.add(draw)
+    def _renew(self, state: TrainState, draw: bool) -> tuple[TrainState, str]:
+        """Return the state with new points or new weights, which are another objective for the optimiser.
+
+        And what is to be said about it: whether there are more points than before.
+        """
+        began = time.perf_counter()
+        plan, event = self._grown_plan(state) if draw else (self._plan_of(state), "")
+        compiled = (draw, plan[1]) in self._renewals
+        self._renewals.add((draw, plan[1]))
         step, due = int(state.step), self.weigher.due(int(state.step))
         if draw:
-            weighting, points = self._resample(state, self._key(step), due)
+            weighting, points = self._resample(state, plan, self._key(step), due)
             # Losses on other points cannot be compared: the snapshot's would let no later state take its place.
             state = replace(state, good=replace(state.good, loss=np.asarray(np.inf))).with_counters(drawn=step)
         else:
             weighting, points = self.weigher.update(state.weighting, state.params, state.points, due, False)
         weighting, points = replicate((weighting, points))
         state = replace(state, points=points, weighting=weighting)
+        # A snapshot has as many points as the state: a checkpoint is read into arrays of these shapes.
+        state = state.with_good_place(np.inf) if event else state
         # Before any step uses the points: only then are they held-out points.
         if draw and self._stage(state).patience:
             state = self._measure_progress(state)
@@ -485,7 +511,7 @@ class Loop(Trainer):
         keeps = self._stage(state).outlives_points
         state = replace(state, optimiser=invalidate(state.optimiser)) if keeps else self._with_new_optimiser(state)
         spent = 0.0 if compiled else time.perf_counter() - began
-        return state.with_counters(compile_seconds=float(state.compile_seconds) + spent)
+        return state.with_counters(compile_seconds=float(state.compile_seconds) + spent), event
 
     def _measure_progress(self, state: TrainState) -> TrainState:
         """Return the state with the patience counter and the best parameters after a resampling.
@@ -499,16 +525,29 @@ class Loop(Trainer):
             return state.with_counters(fresh_loss=loss, without_progress=0)
         return state.with_counters(without_progress=int(state.without_progress) + 1)
 
-    def _sample_evenly(self, stage: Stage, params: Parameters, step: int) -> StatesAndPoints:
-        """Return new states of the weightings, and evenly distributed points of a stage with their weights."""
-        points = replicate(self._sampler(stage).init(self._key(step), self.history))
+    def _grown_plan(self, state: TrainState) -> tuple[Plan, str]:
+        """Return how points are sampled from now on, more of them where held-out residuals ask for it, and what is to be said."""
+        sampling, counts = plan = self._plan_of(state)
+        groups = self.objective.equations.groups
+        growing = [g.name for g in groups if sampling.may_grow(g)]
+        if isinstance(self._stage(state), Tangent) or grown(counts, groups, growing) == counts:
+            return plan, ""
+        # Points that nothing else uses: those of the evaluation remain held out.
+        fresh = self._sampler(plan).init(self._key(3 * HELD_OUT_DRAW + int(state.step)), self.history)
+        squares = (self.mean_squares(state.params, points) for points in (state.points, fresh))
+        needs = groups_in_need(self.objective, *squares)
+        more = grown(counts, groups, [name for name in growing if name in needs])
+        return (sampling, more), explain_growth(groups, counts, more, needs)
+
+    def _sample_evenly(self, plan: Plan, params: Parameters, step: int) -> StatesAndPoints:
+        """Return new states of the weightings, and evenly distributed points with their weights."""
+        points = replicate(self._sampler(plan).init(self._key(step), self.history))
         weighted: StatesAndPoints = replicate(self.weigher.init(params, points))
         return weighted
 
-    def _resample(self, state: TrainState, key: Key[Array, ""], due: tuple[bool, ...]) -> StatesAndPoints:
+    def _resample(self, state: TrainState, plan: Plan, key: Key[Array, ""], due: tuple[bool, ...]) -> StatesAndPoints:
         """Return the weightings' states, and new points with their weights."""
-        sampler = self._sampler(self._stage(state))
-        points = replicate(sampler.update(key, state.params, state.points, self.history))
+        points = replicate(self._sampler(plan).update(key, state.params, state.points, self.history))
         return self.weigher.update(state.weighting, state.params, points, due, True)
 
     def _key(self, step: int) -> Key[Array, ""]:
@@ -524,7 +563,11 @@ class Loop(Trainer):
 
     def _program(self, state: TrainState) -> _Program:
         # Made on demand, and for each scale of the steps: a learning rate is a constant of its program.
-        stage, scale = key = int(state.stage), state.step_scale
+        stage, scale, _ = key = (
+            int(state.stage),
+            state.step_scale,
+            counts_of(state.points, self.objective.equations.groups),
+        )
         if key not in self.programs:
             match self.recipe.stages[stage]:
                 case Tangent() as solves:
@@ -536,21 +579,26 @@ class Loop(Trainer):
             self.programs[key] = _Program(*compiled)
         return self.programs[key]
 
-    def _sampling(self, stage: Stage) -> Sampling:
-        """Return how the points of a stage are sampled."""
-        return (
-            sampling_of_solve(self.objective, stage, self.recipe.sampling)
-            if isinstance(stage, Tangent)
-            else self.recipe.sampling
-        )
+    def _plan(self, stage: Stage, counts: Counts) -> Plan:
+        """Return how points of a stage are sampled, where optimisers have so many of them."""
+        sampling = self.recipe.sampling
+        if isinstance(stage, Tangent):
+            return sampling_of_solve(self.objective, stage, sampling, counts)
+        return sampling, counts
 
-    def _sampler(self, stage: Stage) -> Sampler:
-        return self._sampler_of(self._sampling(stage))
+    def _plan_of(self, state: TrainState) -> Plan:
+        """Return how the points of a state are sampled: as many of them as there are."""
+        sampling, _ = self._plan(self._stage(state), self._first)
+        return sampling, counts_of(state.points, self.objective.equations.groups)
 
-    def _sampler_of(self, sampling: Sampling) -> Sampler:
-        if sampling not in self._samplers:
-            self._samplers[sampling] = point_sampler(self.objective, sampling)
-        return self._samplers[sampling]
+    def _counts(self, state: TrainState) -> Counts:
+        """Return the numbers of points with which an optimiser would go on from a state."""
+        return self._first if isinstance(self._stage(state), Tangent) else self._plan_of(state)[1]
+
+    def _sampler(self, plan: Plan) -> Sampler:
+        if plan not in self._samplers:
+            self._samplers[plan] = point_sampler(self.objective, *plan)
+        return self._samplers[plan]
 
     def _redraw(self, stage: Stage) -> int:
         """Return the number of steps of a stage between two resamplings; 0 for never."""

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from pinnkit import compilation
 from pinnkit.errors import UsageError
 from pinnkit.objective.collocation import Sampling
+from pinnkit.objective.point_counts import FEWEST_INSIDE
 from pinnkit.optim import Auto, Stage, Tangent
 from pinnkit.settings import Several
 from pinnkit.training.schedule import Schedule
@@ -123,9 +124,10 @@ class Recipe(SingleOptions):
     def _require_slices(self) -> None:
         """Raise UsageError where causal weights have more slices of time than there are points to fill them."""
         for weighting in self.weighting:
-            if isinstance(weighting, Causality) and weighting.slices > self.sampling.interior:
+            interior = self.sampling.interior or FEWEST_INSIDE
+            if isinstance(weighting, Causality) and weighting.slices > interior:
                 _refuse(
-                    f"causality.slices is {weighting.slices}, and sampling.interior is {self.sampling.interior}",
+                    f"causality.slices is {weighting.slices}, and sampling.interior is {interior}",
                     "at most as many slices of time as interior points",
                     "Use --causality.slices 16.",
                 )

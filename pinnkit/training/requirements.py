@@ -85,12 +85,12 @@ def _require_points(equations: Equations, recipe: Recipe) -> None:
     sampling, dim = recipe.sampling, equations.problem.domain.dim
     itemsize = jnp.dtype(recipe.dtype).itemsize
     each = itemsize * (NUMBERS_OF_A_POINT + NUMBERS_OF_A_COORDINATE * dim)
-    counts = [
-        (sampling.option(g), sampling.count(g) * _candidates(g.kind, sampling)) for g in equations.groups if g.region
-    ]
+    sampled = [g for g in equations.groups if g.region]
+    counts = [(sampling.option(g), sampling.count(g) * _candidates(g.kind, sampling)) for g in sampled]
     totals = {option: sum(n for o, n in counts if o == option) for option, _ in counts}
     worst = max(totals, key=lambda option: totals[option])
-    count, others = getattr(sampling, worst), sum(n for o, n in totals.items() if o != worst)
+    count = max(sampling.count(g) for g in sampled if sampling.option(g) == worst)
+    others = sum(n for o, n in totals.items() if o != worst)
     share = totals[worst] / count
     require_memory(
         each * sum(totals.values()),

@@ -15,6 +15,7 @@ from jaxtyping import Array
 from pinnkit.models.linearised import linearise, trained_leaves, trained_part
 from pinnkit.objective import AnyObjective, Parameters, PointSets
 from pinnkit.objective.collocation import Sampling
+from pinnkit.objective.point_counts import Counts, number_of_points
 from pinnkit.optim import Stage, Tangent
 from pinnkit.optim.jacobian import partition
 from pinnkit.optim.tangent import TangentState
@@ -66,18 +67,26 @@ def final_form(stages: Sequence[Stage], network: Any) -> Any:
     return linearise(network) if any(isinstance(s, Tangent) and s.steps for s in stages) else network
 
 
-def sampling_of_solve(objective: AnyObjective, stage: Tangent, sampling: Sampling) -> Sampling:
-    """Return the sampling of a stage of solves: enough points for the number of parameters, dense where the residual is large."""
+def sampling_of_solve(
+    objective: AnyObjective, stage: Tangent, sampling: Sampling, counts: Counts
+) -> tuple[Sampling, Counts]:
+    """Return how a stage of solves samples: enough points for the number of parameters, dense where the residual is large.
+
+    Args:
+        objective: The objective.
+        stage: The stage.
+        sampling: The sampling of the stages before it.
+        counts: Number of points of each group in those stages.
+    """
     equations = objective.equations
     interior = stage.rows * objective.network.count() / len(equations.terms(equations.interior))
-    side = interior / SIDE
-    return replace(
-        sampling,
-        interior=math.ceil(SAMPLED * interior),
-        initial=math.ceil(SAMPLED * max(sampling.initial, side)),
-        boundary=math.ceil(SAMPLED * max(sampling.boundary, side)),
-        method="rad" if sampling.method == "r3" else sampling.method,
+    enough = (
+        number_of_points(
+            math.ceil(SAMPLED * (interior if group.kind == "interior" else max(count, interior / SIDE))), group
+        )
+        for group, count in zip(equations.groups, counts, strict=True)
     )
+    return replace(sampling, method="rad" if sampling.method == "r3" else sampling.method), tuple(enough)
 
 
 def announcement(objective: AnyObjective, stage: Tangent, points: PointSets) -> str:

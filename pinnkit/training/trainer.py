@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -83,8 +83,13 @@ class Trainer(ABC):
         return ""
 
     @abstractmethod
-    def like(self, stage: int) -> TrainState:
-        """Return a state of the given stage with the right shapes, for reading a checkpoint into."""
+    def like(self, stage: int, numbers: Mapping[str, int]) -> TrainState:
+        """Return a state of the given stage with the right shapes, for reading a checkpoint into.
+
+        Args:
+            stage: Number of the stage.
+            numbers: Number of points of each group in the checkpoint, by the group's name.
+        """
 
     @abstractmethod
     def better(self, state: TrainState) -> TrainState:

@@ -247,17 +247,75 @@ def test_chebyshevs_density_along_space(dtype):
 def test_a_density_that_cannot_be():
     refused(lambda: Sampling(density="cosine"), "sampling.density is 'cosine'", "uniform, chebyshev")
 
-    class Holed(Plate):
-        domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0)) - pk.Disk(x=0.5, y=0.5, radius=0.2, name="hole")
 
-        @pk.interior
-        def heat(self, u_laplacian):
-            return u_laplacian
+class Pierced(pk.Problem):
+    """A square with a round hole, over a height and in time."""
 
-        @pk.boundary("hole")
-        def end(self, u):
-            return u
+    domain = pk.Box(t=(0.0, 2.0), x=(0.0, 1.0), h=(-1.0, 1.0), y=(0.0, 1.0)) - pk.Disk(x=0.5, y=0.5, radius=0.2)
 
-    refused(
-        lambda: point_sampler(objective(Holed()), Sampling(density="chebyshev")), "plain pk.Box", 'density="uniform"'
-    )
+    @pk.interior
+    def heat(self, u_laplacian):
+        return u_laplacian
+
+    @pk.boundary("rim")
+    def cooled(self, u):
+        return u
+
+    @pk.initial
+    def start(self, u):
+        return u
+
+
+def depth(x, y):
+    """Distance to the nearest wall of the pierced square."""
+    return np.min([x, 1 - x, y, 1 - y, np.hypot(x - 0.5, y - 0.5) - 0.2], axis=0)
+
+
+def share_near_the_walls():
+    """The same points by a plain Monte Carlo method: half even, half moved inwards from the walls by u^2 times twice V / S."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2, 10**6))
+    even = depth(x, y)
+    place, u = rng.random((2, 10**6))
+    place, inwards = place * (4 + 0.4 * np.pi), 2 * (1 - 0.04 * np.pi) / (4 + 0.4 * np.pi) * u**2
+    side = np.where(place < 4, np.floor(place), 4).astype(int)
+    along, angle = place - np.floor(place), (place - 4) / 0.2
+    x = np.choose(side, [along, along, inwards, 1 - inwards, 0.5 + (0.2 + inwards) * np.cos(angle)])
+    y = np.choose(side, [inwards, 1 - inwards, along, along, 0.5 + (0.2 + inwards) * np.sin(angle)])
+    moved = depth(x, y)
+    distances = np.concatenate([even[even >= 0], moved[moved >= 0]])
+    return np.mean(distances < 0.01)
+
+
+def test_density_towards_the_surface_of_a_shape():
+    inside, rim, start = objective(Pierced()).equations.groups
+    even, dense = (np.asarray(sample_points(KEY, inside, 4096, jnp.float64, d).X) for d in ("uniform", "chebyshev"))
+    assert len(dense) == 4096
+    for points in (even, dense):
+        assert depth(points[:, 1], points[:, 3]).min() >= 0.0
+        np.testing.assert_allclose(np.histogram(points[:, 0], 8, (0, 2))[0], 512, atol=40)  # time is as it was
+    near = [np.mean(depth(p[:, 1], p[:, 3]) < 0.01) for p in (even, dense)]
+    assert near[1] == pytest.approx(share_near_the_walls(), rel=0.1) and near[1] > 2 * near[0]
+    # All around: points near each wall by its length.
+    sides = [np.sum(d < 0.01) for d in (dense[:, 1], 1 - dense[:, 1], dense[:, 3], 1 - dense[:, 3])]
+    hole = np.sum(np.hypot(dense[:, 1] - 0.5, dense[:, 3] - 0.5) < 0.21)
+    np.testing.assert_allclose([*sides, hole / (0.4 * np.pi)], np.mean(sides), rtol=0.2)
+    # The height is an axis with ends of its own.
+    arcsine = np.arccos(-dense[:, 2]) / np.pi
+    np.testing.assert_allclose(np.histogram(arcsine, 8, (0, 1))[0], 512, atol=40)
+    # Where a coordinate is fixed, and on the surface itself, along the height alone.
+    on_rim, at_start = (np.asarray(sample_points(KEY, g, 512, jnp.float64, "chebyshev").X) for g in (rim, start))
+    np.testing.assert_allclose(np.hypot(on_rim[:, 1] - 0.5, on_rim[:, 3] - 0.5), 0.2)
+    for points in (on_rim, at_start):
+        assert np.mean(np.abs(points[:, 2]) > 0.9) == pytest.approx(2 * np.arccos(0.9) / np.pi, abs=0.05)
+    assert (at_start[:, 0] == 0).all() and depth(at_start[:, 1], at_start[:, 3]).min() >= 0
+
+
+@pytest.mark.parametrize("problem", [Plate, Pierced])
+def test_more_points_early(problem):
+    inside = objective(problem()).equations.interior
+    t = np.asarray(sample_points(KEY, inside, 4096, jnp.float64, early=True).X)[:, 0]
+    unit = 2 * np.arccos(1 - t / 2) / np.pi  # uniform where t has half of the density of Chebyshev's points
+    np.testing.assert_allclose(np.histogram(unit, 16, (0, 1))[0], 256, atol=3 if problem is Plate else 40)
+    made = point_sampler(objective(problem()), Sampling(interior=512, early=True)).init(KEY)[inside.name].X
+    assert np.mean(np.asarray(made)[:, 0] < 0.1) == pytest.approx(2 * np.arccos(0.95) / np.pi, abs=0.03)

@@ -120,7 +120,9 @@ def test_the_first_step_is_the_minimum_of_the_linear_model():
     params = random_parameters(found.network)
     linear = {**params, "network": linearise(params["network"])}
     stage = Tangent(rows=10)
-    points = point_sampler(found, sampling_of_solve(found, stage, pk.Sampling())).init(jax.random.key(0))
+    points = point_sampler(
+        found, *sampling_of_solve(found, stage, pk.Sampling(), pk.Sampling().counts(found.equations.groups))
+    ).init(jax.random.key(0))
     init, chunk = compile_solves(found, stage)
     result = chunk(linear, init(linear), points, 1)
     fit = chosen(points, "fit")
@@ -178,7 +180,9 @@ def test_points_are_added_where_the_linear_model_is_worse_on_others(monkeypatch,
     # The squares that the linear model leaves are given: one at the points of the solve, more at other points near the left end.
     found = objective(Layer(), pk.MLP(width=8, depth=1))
     stage = Tangent(rows=8)
-    points = point_sampler(found, sampling_of_solve(found, stage, pk.Sampling())).init(jax.random.key(0))
+    points = point_sampler(
+        found, *sampling_of_solve(found, stage, pk.Sampling(), pk.Sampling().counts(found.equations.groups))
+    ).init(jax.random.key(0))
     params = {**found.network.initial_parameters, "network": linearise(found.network.initial_parameters["network"])}
     solver = solve._Solver(found)
     group = SampledGroup(solver._residuals["interior"], points["interior"], found.network.count())
@@ -202,10 +206,15 @@ def test_points_are_added_where_the_linear_model_is_worse_on_others(monkeypatch,
 def test_the_number_of_points_follows_from_that_of_the_parameters():
     small, large = (objective(Rod(), pk.MLP(width=w, depth=2)) for w in (5, 20))
     sampling = pk.Sampling(interior=100, initial=50, boundary=500)
-    few, many = (sampling_of_solve(o, Tangent(), sampling) for o in (small, large))
-    assert few.interior == 14 * small.network.count() and many.interior == 14 * large.network.count()
+    few, many = (
+        dict(zip((g.kind for g in groups), counts, strict=True))
+        for o in (small, large)
+        for groups in [o.equations.groups]
+        for _, counts in [sampling_of_solve(o, Tangent(), sampling, sampling.counts(groups))]
+    )
+    assert few["interior"] == 14 * small.network.count() and many["interior"] == 14 * large.network.count()
     # Two of seven sampled points are those of a solve.
-    assert (many.initial, many.boundary) == (-(-many.interior // 10), 1750)
+    assert (many["initial"], many["boundary"]) == (-(-many["interior"] // 10), 1750)
 
 
 def test_tangent_is_the_last_stage():

@@ -8,7 +8,7 @@ Source: Krishnapriyan et al., NeurIPS 2021, section 4 (curriculum PINN regularis
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -105,11 +105,16 @@ class CurriculumTrainer(PhaseSequence):
         """The network, which all phases train."""
         return self._last.network
 
-    def like(self, stage: int) -> TrainState:
-        """Return a state of the given stage with the right shapes, for reading a checkpoint into."""
+    def like(self, stage: int, numbers: Mapping[str, int]) -> TrainState:
+        """Return a state of the given stage with the right shapes, for reading a checkpoint into.
+
+        Args:
+            stage: Number of the stage.
+            numbers: Number of points of each group in the checkpoint, by the group's name.
+        """
         k = min(stage // self.stages, self.count - 1)
         params = self.network.initial_parameters
-        return self._outer(self.loop(k, params).like(stage - k * self.stages), params, k)
+        return self._outer(self.loop(k, params).like(stage - k * self.stages, numbers), params, k)
 
     def residuals(self, state: TrainState, draws: int) -> tuple[dict[str, float], dict[str, float]]:
         """Return the RMS of each term with the parameter's own value, on the training points and on held-out ones."""

@@ -78,14 +78,19 @@ class WindowTrainer(PhaseSequence):
         """The networks of all windows as one."""
         return self._network
 
-    def like(self, stage: int) -> TrainState:
-        """Return a state of the given stage with the right shapes, for reading a checkpoint into."""
+    def like(self, stage: int, numbers: Mapping[str, int]) -> TrainState:
+        """Return a state of the given stage with the right shapes, for reading a checkpoint into.
+
+        Args:
+            stage: Number of the stage.
+            numbers: Number of points of each group in the checkpoint, by the group's name.
+        """
         k = min(stage // self.stages, self.count - 1)
         # On all cores, as those of a training are: a checkpoint is read into these arrays. `keep=False`, since they are
         # placeholders: a loop that stayed would continue from untrained networks.
         over = [final_form(self._phase_recipe.stages, self.network.initial(i)) for i in range(k)]
         params = replicate({"network": (*over, self.network.initial(k))})
-        return self._outer(self.loop(k, params, keep=False).like(stage - k * self.stages), params, k)
+        return self._outer(self.loop(k, params, keep=False).like(stage - k * self.stages, numbers), params, k)
 
     def adopt(self, state: TrainState, before: Recipe) -> TrainState:
         """Return the state of a run with another recipe, adopted by the present window. Raises UsageError where all are over."""
