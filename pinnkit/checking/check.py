@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import jax
 
 from pinnkit.checking import hints
+from pinnkit.checking.hard_start import hard_start_notes
 from pinnkit.checking.initial_residuals import dominance_notes, sizes_at_start
 from pinnkit.checking.misfits import Place, corner_misfits, edge_misfits, exact_misfits, hard_misfits
 from pinnkit.checking.oversights import oversights as further_oversights
@@ -89,6 +90,7 @@ def check(objective: Objective) -> Checked:
         "network."
         for place in hard_misfits(equations)
     ]
+    notes += hard_start_notes(equations)
     rms = sizes_at_start(objective)
     notes += dominance_notes(objective, rms)
     channels, unfit = initial_rms_and_warnings(objective)

@@ -4,8 +4,8 @@ N is the network, s the size of a field. Without hard conditions G is the offset
 With them G takes the prescribed values on the hard faces, and D vanishes there. A condition A u + b is solved for the field,
 pointwise; a small linear system where it ties several fields. Faces are joined axis by axis: G <- G + sum over ends of
 w_end (g_end - G at that end), the Boolean sum of transfinite interpolation (Gordon and Hall 1973). Values and, at the start of
-time, first time derivatives can be hard. Other derivatives cannot, by choice: the ansatz for a Neumann end exists but has not
-been needed.
+time, first time derivatives can be hard; what they give may fade in time. Other derivatives cannot, by choice: the ansatz for a
+Neumann end exists but has not been needed.
 """
 
 from __future__ import annotations
@@ -102,12 +102,20 @@ class Ansatz:
         )  # time first, for `_lift`
         self.scales = (FieldScale(),) * len(problem.fields)
         """Offset and size of each field."""
+        self.decay: Float[Array, ""] | None = None
+        """Time in which hard initial values fade, for all conditions; None where each says it itself."""
         self._refuse_overlaps(problem)
 
     def scaled(self, scales: Mapping[str, FieldScale]) -> Ansatz:
         """The same ansatz with scales of the fields, by name; 0 and 1 for those that are not named."""
         other = copy(self)
         other.scales = tuple(scales.get(name, FieldScale()) for name in self.fields)
+        return other
+
+    def decaying(self, decay: Float[Array, ""]) -> Ansatz:
+        """The same ansatz with hard initial values that fade in this time, whatever their conditions say."""
+        other = copy(self)
+        other.decay = decay
         return other
 
     def __call__(self, problem: Problem, network: BatchFunction) -> BatchFunction:
@@ -136,10 +144,23 @@ class Ansatz:
             below = self._lift(problem, on_face, stages - 1)
             for k, c in enumerate(face.columns):
                 if face.order == 1:  # time comes first, so there is no earlier axis to subtract
-                    G[c] = G[c] + (X[:, face.axis] - face.value) * prescribed[:, k]
+                    G[c] = G[c] + (X[:, face.axis] - face.value) * self._fade(face, X) * prescribed[:, k]
                 else:
-                    G[c] = G[c] + self._blend(face, c, X) * (prescribed[:, k] - below[c])
+                    weight = self._blend(face, c, X) * self._fade(face, X, self._has_velocity(c))
+                    G[c] = G[c] + weight * (prescribed[:, k] - below[c])
         return G
+
+    def _fade(self, face: HardFace, X: Batch, velocity: bool = False) -> Float[Array, " points"] | float:
+        """What time leaves of the start: exp(-s), s time over `decay`; (1 + s) exp(-s), flat at first, where velocity is hard."""
+        decay = face.condition.mark.decay if self.decay is None else self.decay
+        if decay is None or face.axis != self.box.time:
+            return 1.0
+        s = (X[:, face.axis] - face.value) / decay
+        return (1.0 + s) * jnp.exp(-s) if velocity else jnp.exp(-s)
+
+    def _has_velocity(self, column: int) -> bool:
+        """Whether the first time derivative of a field is hard."""
+        return any(face.order == 1 and column in face.columns for face in self.faces)
 
     def _blend(self, face: HardFace, column: int, X: Batch) -> Float[Array, " points"]:
         """Weight of a face: 1 on it, falling to 0 at the opposite face if that is hard for this field too, else 1 everywhere."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
 from pinnkit.errors import UsageError, location
+from pinnkit.validation import require_number
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 Kind = Literal["interior", "initial", "boundary", "at", "data"]
@@ -24,6 +25,8 @@ class Mark:
     target: str = ""
     fixed: tuple[tuple[str, float], ...] = ()
     hard: bool = False
+    decay: float | None = None
+    """Time in which hard initial values fade from the lift; None where they stay."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,28 @@ def interior(method: Method | None = None) -> Any:
 @overload
 def initial(method: Method) -> Method: ...
 @overload
-def initial(*, hard: bool = False) -> Callable[[Method], Method]: ...
-def initial(method: Method | None = None, *, hard: bool = False) -> Any:
-    """Mark a method as a condition at the start of time; with `hard=True` the ansatz meets it exactly."""
-    decorate = _marking(Mark("initial", hard=hard))
+def initial(*, hard: bool = False, decay: float | None = None) -> Callable[[Method], Method]: ...
+def initial(method: Method | None = None, *, hard: bool = False, decay: float | None = None) -> Any:
+    """Mark a method as a condition at the start of time; with `hard=True` the ansatz meets it exactly.
+
+    Args:
+        method: The method, where the decorator has no brackets.
+        hard: Whether the ansatz meets the condition exactly.
+        decay: Time in which hard values fade to 1 / e in the ansatz, in the unit of time. None lets them stay: where the
+            equations damp short waves of the start, the network would have to cancel them at all later times.
+    """
+    if decay is not None:
+        require_number(
+            decay, "The decay of a hard start", where="@pk.initial", above=0, meaning="a time, decay=0.1, say"
+        )
+        if not hard:
+            raise UsageError(
+                "@pk.initial has a decay and is not hard.",
+                where="@pk.initial",
+                expected="hard=True, whose values are carried into later times",
+                do="Remove decay: a soft start is not carried anywhere.",
+            )
+    decorate = _marking(Mark("initial", hard=hard, decay=decay))
     return decorate if method is None else decorate(method)
 
 

@@ -55,6 +55,18 @@ class Moving(Base):
         return u - jnp.cos(x) + (t - 0.5) * jnp.sin(x) / (2.0 + x)
 
 
+class Fading(Moving):
+    """The same, whose start fades."""
+
+    @pk.initial(hard=True, decay=0.3)
+    def value(self, u, x):
+        return u - jnp.cos(x)
+
+    @pk.initial(hard=True, decay=0.1)
+    def velocity(self, u_t, x):
+        return (2.0 + x) * u_t + jnp.sin(x)
+
+
 class AllFaces(Base):
     domain = SQUARE
 
@@ -157,6 +169,7 @@ MET = [
     BothEnds,
     OneEnd,
     Moving,
+    Fading,
     AllFaces,
     ThreeDimensions,
     Coefficient,
@@ -222,8 +235,34 @@ def test_the_lift_interpolates_between_two_ends():
     np.testing.assert_allclose(f(X)[:, 0], (1 - share) * jnp.sin(t) + share * -(t**2) / 3, atol=1e-14)
 
 
+def test_a_start_that_fades():
+    class Alone(Base):
+        scales = None
+
+        @pk.initial(hard=True, decay=0.3)
+        def value(self, u, x):
+            return u - jnp.cos(x)
+
+    class Pushed(Alone):
+        @pk.initial(hard=True)
+        def velocity(self, u_t, x):
+            return u_t - x
+
+    X = scattered(LINE)
+    s, x = (X[:, 0] - 0.5) / 0.3, X[:, 1]
+    for cls, lift in (
+        (Alone, jnp.cos(x) * jnp.exp(-s)),
+        (Pushed, jnp.cos(x) * (1 + s) * jnp.exp(-s) + (X[:, 0] - 0.5) * x),
+    ):
+        made = objective(cls())
+        f = jax.jit(made.network.fields(jax.tree.map(jnp.zeros_like, made.network.initial_parameters)))
+        np.testing.assert_allclose(f(X)[:, 0], lift, rtol=1e-13)
+    refused(lambda: pk.initial(decay=0.3), "has a decay and is not hard", "Remove decay")
+    refused(lambda: pk.initial(hard=True, decay=-1.0), "decay of a hard start", "a time")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("cls", [Moving, Coupled])
+@pytest.mark.parametrize("cls", [Moving, Fading, Coupled])
 def test_derivatives_through_the_ansatz(cls):
     _, _, f = trained(cls())
     X, h = scattered(cls.domain), 1e-5
