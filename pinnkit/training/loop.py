@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,16 +18,15 @@ from jaxtyping import Array, Key, PyTree
 
 from pinnkit.models.linearised import plain_part
 from pinnkit.objective import AnyObjective, InitialHistory, Parameters, PointSets, SolutionNetwork
-from pinnkit.objective.collocation import Sampler, Sampling, point_sampler
 from pinnkit.objective.loss import residual_rms
-from pinnkit.objective.point_counts import Counts, counts_of, grown
+from pinnkit.objective.point_counts import Counts
 from pinnkit.optim import Optimiser, Stage, Tangent, invalidate
 from pinnkit.parallel.devices import replicate
 from pinnkit.training.estimate import estimated_errors
-from pinnkit.training.more_points import explain_growth, groups_in_need
+from pinnkit.training.point_plans import Plan, PointPlans
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Reached
-from pinnkit.training.solve import announcement, compile_solves, final_form, sampling_of_solve
+from pinnkit.training.solve import announcement, compile_solves, final_form
 from pinnkit.training.state import BestPlace, GoodPlace, TrainState, all_finite
 from pinnkit.training.step import LONGEST, Chunk, ChunkResult, Init, compile_chunk
 from pinnkit.training.trainer import Ending, Report, Trainer
@@ -71,10 +70,6 @@ class _Program:
     warm: bool = False
 
 
-Plan: TypeAlias = tuple[Sampling, Counts]
-"""How points are sampled, and how many of each group."""
-
-
 class Loop(Trainer):
     """A trainer of one network on one objective by one recipe.
 
@@ -98,10 +93,9 @@ class Loop(Trainer):
         self.objective, self.recipe, self.seed, self.reached = objective, recipe, seed, reached
         # Replicated, as all arrays of a state: arguments placed otherwise would compile a second program, with other sums.
         self.history, self.initial_parameters = replicate(history), objective.network.initial_parameters
-        self._samplers: dict[Plan, Sampler] = {}
+        self.plans = PointPlans(objective, recipe.sampling)
         self.weigher = weigher(objective, recipe.weighting)
         self.key = jax.random.key(seed)
-        self._first = recipe.sampling.counts(objective.equations.groups)
         self._mean_squares = jax.jit(objective.mean_squares)
         self._fields = jax.jit(lambda params, points: objective.network.fields(params, points.trial)(points.X))
         self._slopes = jax.jit(jax.jacrev(lambda p, points: (objective.mean_squares(p, points),) * 2, has_aux=True))
@@ -152,7 +146,7 @@ class Loop(Trainer):
 
     def start(self) -> TrainState:
         """Return the state before the first step."""
-        return self._enter_stage(self._before(0, self._plan(self.recipe.stages[0], self._first)), 0)
+        return self._enter_stage(self._before(0, self.plans.of_stage(self.recipe.stages[0])), 0)
 
     def _before(self, stage: int, plan: Plan) -> TrainState:
         """Return a state with the initial parameters in the form of a stage, and evenly distributed points."""
@@ -173,9 +167,8 @@ class Loop(Trainer):
             stage: Number of the stage.
             numbers: Number of points of each group in the checkpoint, by the group's name.
         """
-        sampling, counts = self._plan(self.recipe.stages[stage], self._first)
-        own = tuple(numbers.get(g.name, n) for g, n in zip(self.objective.equations.groups, counts, strict=True))
-        return self._with_new_optimiser(self._before(stage, (sampling, own)))
+        plan = self.plans.of_numbers(self.recipe.stages[stage], numbers)
+        return self._with_new_optimiser(self._before(stage, plan))
 
     def over(self, state: TrainState) -> bool:
         """Return whether all stages are done."""
@@ -238,7 +231,7 @@ class Loop(Trainer):
         if not _have_same_shapes(jax.eval_shape(self._program(state).init, state.params), state.optimiser):
             state = self._with_new_optimiser(state)
         if another_sampling:
-            weighting, points = self._sample_evenly(self._plan(stage, self._first), state.params, step)
+            weighting, points = self._sample_evenly(self.plans.of_stage(stage), state.params, step)
             state = replace(state, points=points, weighting=weighting).with_counters(drawn=step).with_good_place(np.inf)
         elif over and step:
             # A run that ended at this step did not resample any more; one with more steps from the start would have done so here.
@@ -255,7 +248,7 @@ class Loop(Trainer):
     def _back_in_stage(self, state: TrainState, stage: int, stage_step: int) -> TrainState:
         """Return the state in an earlier stage, of which so many steps are done: the network is no longer linearised."""
         params = replicate({**state.params, "network": plain_part(state.params["network"])})
-        plan = self._plan(self.recipe.stages[stage], self._first)
+        plan = self.plans.of_stage(self.recipe.stages[stage])
         weighting, points = self._sample_evenly(plan, params, int(state.step))
         best = BestPlace(params, state.step, np.asarray(np.inf))
         freed = replace(state, params=params, points=points, weighting=weighting, best=best).with_counters(
@@ -272,7 +265,7 @@ class Loop(Trainer):
     def held_out_points(self, count: int) -> list[PointSets]:
         """Return draws of points that no training of this seed uses, each with as many points as in training."""
         # As many as the recipe's own stages begin with, also for a stage of solves: uniform, whatever the stage.
-        sampler = self._sampler((self.recipe.sampling, self._first))
+        sampler = self.plans.sampler(self.plans.first)
         return [sampler.init(self._key(HELD_OUT_DRAW + i), self.history) for i in range(count)]
 
     def sample_like_training(self, state: TrainState, count: int) -> list[PointSets]:
@@ -280,7 +273,7 @@ class Loop(Trainer):
         # No update of the weightings: their state belongs to the training. Keys apart from those of `held_out_points`, below 2^32
         # (`fold_in` takes 32 bits).
         never = (False,) * len(self.recipe.weighting)
-        plan = self._plan_of(state)
+        plan = self._plan(state)
         return [self._resample(state, plan, self._key(2 * HELD_OUT_DRAW + i), never)[1] for i in range(count)]
 
     def run(self, state: TrainState) -> Iterator[Report]:
@@ -467,8 +460,8 @@ class Loop(Trainer):
         )
         params, best = (replicate(_in_form_of(stages[: following + 1], p)) for p in (state.params, state.best.params))
         started = replace(started, params=params, best=replace(state.best, params=best))
-        plan = self._plan(stages[following], self._counts(state))
-        if plan != self._plan_of(state):
+        plan = self.plans.following(stages[following], self._stage(state), state.points)
+        if plan != self._plan(state):
             began, step = time.perf_counter(), int(state.step)
             weighting, points = replicate(self._resample(started, plan, self._key(step), self.weigher.due(step)))
             started = replace(started, weighting=weighting, points=points)
@@ -490,7 +483,7 @@ class Loop(Trainer):
         And what is to be said about it: whether there are more points than before.
         """
         began = time.perf_counter()
-        plan, event = self._grown_plan(state) if draw else (self._plan_of(state), "")
+        plan, event = self._grown_plan(state) if draw else (self._plan(state), "")
         compiled = (draw, plan[1]) in self._renewals
         self._renewals.add((draw, plan[1]))
         step, due = int(state.step), self.weigher.due(int(state.step))
@@ -525,29 +518,28 @@ class Loop(Trainer):
             return state.with_counters(fresh_loss=loss, without_progress=0)
         return state.with_counters(without_progress=int(state.without_progress) + 1)
 
+    def _plan(self, state: TrainState) -> Plan:
+        """Return how the points of a state are sampled."""
+        return self.plans.of_points(self._stage(state), state.points)
+
     def _grown_plan(self, state: TrainState) -> tuple[Plan, str]:
         """Return how points are sampled from now on, more of them where held-out residuals ask for it, and what is to be said."""
-        sampling, counts = plan = self._plan_of(state)
-        groups = self.objective.equations.groups
-        growing = [g.name for g in groups if sampling.may_grow(g)]
-        if isinstance(self._stage(state), Tangent) or grown(counts, groups, growing) == counts:
+        plan = self._plan(state)
+        if not self.plans.may_grow(self._stage(state), plan):
             return plan, ""
         # Points that nothing else uses: those of the evaluation remain held out.
-        fresh = self._sampler(plan).init(self._key(3 * HELD_OUT_DRAW + int(state.step)), self.history)
-        squares = (self.mean_squares(state.params, points) for points in (state.points, fresh))
-        needs = groups_in_need(self.objective, *squares)
-        more = grown(counts, groups, [name for name in growing if name in needs])
-        return (sampling, more), explain_growth(groups, counts, more, needs)
+        fresh = self.plans.sampler(plan).init(self._key(3 * HELD_OUT_DRAW + int(state.step)), self.history)
+        return self.plans.grow(plan, *(self.mean_squares(state.params, points) for points in (state.points, fresh)))
 
     def _sample_evenly(self, plan: Plan, params: Parameters, step: int) -> StatesAndPoints:
         """Return new states of the weightings, and evenly distributed points with their weights."""
-        points = replicate(self._sampler(plan).init(self._key(step), self.history))
+        points = replicate(self.plans.sampler(plan).init(self._key(step), self.history))
         weighted: StatesAndPoints = replicate(self.weigher.init(params, points))
         return weighted
 
     def _resample(self, state: TrainState, plan: Plan, key: Key[Array, ""], due: tuple[bool, ...]) -> StatesAndPoints:
         """Return the weightings' states, and new points with their weights."""
-        points = replicate(self._sampler(plan).update(key, state.params, state.points, self.history))
+        points = replicate(self.plans.sampler(plan).update(key, state.params, state.points, self.history))
         return self.weigher.update(state.weighting, state.params, points, due, True)
 
     def _key(self, step: int) -> Key[Array, ""]:
@@ -563,11 +555,7 @@ class Loop(Trainer):
 
     def _program(self, state: TrainState) -> _Program:
         # Made on demand, and for each scale of the steps: a learning rate is a constant of its program.
-        stage, scale, _ = key = (
-            int(state.stage),
-            state.step_scale,
-            counts_of(state.points, self.objective.equations.groups),
-        )
+        stage, scale, _ = key = int(state.stage), state.step_scale, self._plan(state)[1]
         if key not in self.programs:
             match self.recipe.stages[stage]:
                 case Tangent() as solves:
@@ -578,27 +566,6 @@ class Loop(Trainer):
                     raise RuntimeError(f"internal: the stage '{other.name}' is trained before it was resolved")
             self.programs[key] = _Program(*compiled)
         return self.programs[key]
-
-    def _plan(self, stage: Stage, counts: Counts) -> Plan:
-        """Return how points of a stage are sampled, where optimisers have so many of them."""
-        sampling = self.recipe.sampling
-        if isinstance(stage, Tangent):
-            return sampling_of_solve(self.objective, stage, sampling, counts)
-        return sampling, counts
-
-    def _plan_of(self, state: TrainState) -> Plan:
-        """Return how the points of a state are sampled: as many of them as there are."""
-        sampling, _ = self._plan(self._stage(state), self._first)
-        return sampling, counts_of(state.points, self.objective.equations.groups)
-
-    def _counts(self, state: TrainState) -> Counts:
-        """Return the numbers of points with which an optimiser would go on from a state."""
-        return self._first if isinstance(self._stage(state), Tangent) else self._plan_of(state)[1]
-
-    def _sampler(self, plan: Plan) -> Sampler:
-        if plan not in self._samplers:
-            self._samplers[plan] = point_sampler(self.objective, *plan)
-        return self._samplers[plan]
 
     def _redraw(self, stage: Stage) -> int:
         """Return the number of steps of a stage between two resamplings; 0 for never."""
