@@ -50,9 +50,7 @@ def train(arguments: Sequence[str]) -> int:
     folder = RunFolder.create(run.problem.name, options.out)
     with folder.lock():
         describe_run(run, folder, opened, ["train", *arguments], Path(inspect.getfile(cls)))
-        console.print(
-            f"training {run.trainer.network.count()} parameters in {run.recipe.precision}; folder {printable(str(folder.path))}"
-        )
+        console.print(f"training {run.title}; folder {printable(str(folder.path))}")
         session = printing_session(run, folder, console)
         session.train(run.trainer.start())
     return session.status

@@ -78,6 +78,15 @@ class Run:
         )
         return replace(checked, oversights=(*checked.oversights, unverifiable))
 
+    @property
+    def title(self) -> str:
+        """What is going to be trained, in words: "2273 parameters in float64 at 5600 points"."""
+        groups = self.equations.groups
+        counts = zip(groups, self.recipe.sampling.counts(groups), strict=True)
+        points = sum(number for group, number in counts if group.region is not None)
+        sampled = f" at {points} points" * bool(points)
+        return f"{self.trainer.network.count()} parameters in {self.recipe.precision}{sampled}"
+
     @cached_property
     def accuracy(self) -> Accuracy:
         """Errors against the truth, where there is one."""

@@ -49,7 +49,7 @@ def test_train_says_what_it_checked_what_it_did_and_how_good_it_is(trained):
         "residual of the exact solution",
         "decay",
         "start",
-        "training 13 parameters in float64",
+        "training 13 parameters in float64 at 33 points",
     ):
         assert words in out
     assert re.search(r"step 12/12 adam  loss \S+  error \S+ .* left 0:00  decay \S+  start \S+", out)
