@@ -2,7 +2,7 @@
 
 Domain t in [0, 1], x in [0, 2 pi]; u(0, x) = sin x. The initial value is met exactly. Exact:
 u = sin(x - c t).
-Expected: relative L2 error about 1e-13 in 1 s after compilation on two CPU cores. A wave that passes its own length more than
+Expected: relative L2 error about 2e-13 in 1 s after compilation on two CPU cores. A wave that passes its own length more than
 once: see advection_fast.
 """
 

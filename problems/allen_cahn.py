@@ -4,7 +4,7 @@ Domain t in [0, 1], x in [-1, 1]; u(0, x) = x^2 cos(pi x), whose slope jumps at 
 soft, so that the kink is not carried to t > 0, where the solution has none, and the network is given the kink as diffusion
 smooths it: without that feature all the error is there, and ten times as large. d = 1e-4: walls about 0.01 wide.
 Reference: Fourier ETDRK4 in float64, refined until two resolutions agree.
-Expected: relative L2 error about 1e-10 in 70 s after compilation on two CPU cores.
+Expected: relative L2 error about 1e-10 in 80 s after compilation on two CPU cores.
 """
 
 import jax.numpy as jnp

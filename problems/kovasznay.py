@@ -3,7 +3,7 @@
 Domain x in [-0.5, 1], y in [-0.5, 1.5]; Reynolds number 40; velocities given on the rim. The pressure is fixed up to a
 constant only. Exact (Kovasznay 1948): u = 1 - e^(lx) cos(2 pi y), v = l/(2 pi) e^(lx) sin(2 pi y), p = -e^(2lx)/2,
 l = Re/2 - sqrt(Re^2/4 + 4 pi^2).
-Expected: relative L2 error about 6e-13 in 20 s after compilation on two CPU cores.
+Expected: relative L2 error about 2e-12 in 25 s after compilation on two CPU cores.
 """
 
 import jax.numpy as jnp

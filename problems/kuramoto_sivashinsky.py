@@ -3,7 +3,7 @@
 Domain t in [0, 1], x in [0, 2 pi]; u(0, x) = cos(x) (1 + sin(x)), met exactly; alpha = 100/16, beta = 100/16^2,
 gamma = 100/16^4. Cells of about 0.4 grow within t = 0.4 and then move chaotically.
 Reference: Fourier ETDRK4 in float64, refined until two resolutions agree.
-Expected: relative L2 error about 4e-7 in 28 minutes on two CPU cores: 40 windows of time.
+Expected: relative L2 error about 2e-7 in 28 minutes on two CPU cores: 40 windows of time.
 """
 
 import jax.numpy as jnp
