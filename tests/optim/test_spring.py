@@ -123,6 +123,7 @@ def test_a_third_of_the_residuals_per_step_finds_the_solution_of_all():
     assert errors[-1] < 0.1
 
 
+@pytest.mark.slow
 def test_few_residuals_per_step_train_all():
     found, points, params = case(Rod)
     optimiser = spring(20, momentum=0.9)
@@ -209,6 +210,7 @@ def test_extra_arguments_and_types():
     np.testing.assert_allclose(ravel_pytree(params)[0], target, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_stage_trains_a_problem():
     recipe = pk.Recipe(
         stages=(pk.SPRING(steps=150, rows=150),), sampling=pk.Sampling(interior=400, initial=60, boundary=60)

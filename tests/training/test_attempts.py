@@ -32,6 +32,7 @@ def assert_same(one, other):
     assert jax.tree.all(jax.tree.map(np.array_equal, one, other))
 
 
+@pytest.mark.slow
 def test_training_ends_where_the_solves_are_good_enough():
     run, reports = trained(recipe(600, 1e-8))
     last = reports[-1].state

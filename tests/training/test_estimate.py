@@ -28,6 +28,7 @@ def evaluated(problem, recipe=RECIPE, model=None):
     return run.evaluate(last.state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("problem", "model"),
     [(Decay(), pk.MLP(width=4, depth=1)), (Growth(), None), (Layer(e=0.1), pk.MLP(width=10, depth=2))],
@@ -39,6 +40,7 @@ def test_it_is_of_the_size_of_the_true_error(problem, model):
     assert 0.1 * true < estimate < 100 * max(true, 4e-16)
 
 
+@pytest.mark.slow
 def test_an_unknown_parameter_moves_the_estimate_too():
     e = evaluated(Sensed())
     assert 0 < e.estimated_errors["u"] < 1e-8
@@ -74,6 +76,7 @@ def test_without_a_solve_there_is_none():
     assert evaluation_of(run).estimated_errors is None
 
 
+@pytest.mark.slow
 def test_a_large_one_is_not_stated():
     # A spring that oscillates sixteen times, and functions too smooth for it: the initial condition alone is off by 0.8.
     class Spring(pk.Problem):
@@ -96,6 +99,7 @@ def test_a_large_one_is_not_stated():
     assert e.estimated_errors is None and "estimated" not in e.verdict
 
 
+@pytest.mark.slow
 def test_each_field_has_its_own():
     class Turning(pk.Problem):
         """u_x = v, v_x = -u."""
@@ -120,6 +124,7 @@ def test_each_field_has_its_own():
         assert 0.1 * error.relative_l2 < e.estimated_errors[name] < 100 * max(error.relative_l2, 4e-16)
 
 
+@pytest.mark.slow
 def test_noise_in_data_is_no_part_of_it(tmp_path):
     file = tmp_path / "sensors.csv"
     rng = np.random.default_rng(0)

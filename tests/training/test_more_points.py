@@ -42,6 +42,7 @@ def numbers(reports):
     return [len(r.state.points["interior"].X) for r in reports]
 
 
+@pytest.mark.slow
 def test_points_are_added_where_they_are_too_few(tmp_path):
     with chunks_of(20):
         made = run()

@@ -114,6 +114,7 @@ def group_of(name):
     return next(g for g in objective(Rod()).equations.groups if g.name == name)
 
 
+@pytest.mark.slow
 def test_the_first_step_is_the_minimum_of_the_linear_model():
     # Against a dense least-squares solution by NumPy, for a linear equation.
     found = objective(Rod(), SMALL)
@@ -157,6 +158,7 @@ def test_each_share_lies_everywhere(share):
         assert counts.min() > 0.6 * len(own) / 8
 
 
+@pytest.mark.slow
 def test_squares_and_rows_of_any_points_are_those_of_the_loss():
     found = objective(Rod(), SMALL)
     params, other = (random_parameters(found.network, seed) for seed in (0, 1))
