@@ -57,6 +57,8 @@ class Sampling:
                 self._require(name, whole=True, least=1)
         self._require("redraw", whole=True, least=0, meaning="a number of steps, or 0 for never")
         self._require("adaptive", least=0, most=1)
+        if not isinstance(self.early, bool):
+            _refuse(f"sampling.early is {self.early!r}", "True or False")
         if self.method not in get_args(Method):
             _refuse(
                 f"sampling.method is {self.method!r}",

@@ -276,7 +276,7 @@ RECIPES = {  # what stands behind `recipe =`
     "no points at the start": ("pk.Recipe(sampling=pk.Sampling(initial=-4))", 'sampling.initial is -4'),
     "points as text": ("pk.Recipe(sampling=pk.Sampling(boundary='200'))", "sampling.boundary is '200'"),
     "points that are true": ("pk.Recipe(sampling=pk.Sampling(boundary=True))", 'sampling.boundary is True'),
-    "points that are None": ("pk.Recipe(sampling=pk.Sampling(interior=None))", 'sampling.interior is None'),
+    "early as text": ("pk.Recipe(sampling=pk.Sampling(early='yes'))", "sampling.early is 'yes'"),
     "redraw that is not whole": ("pk.Recipe(sampling=pk.Sampling(redraw=2.5))", 'sampling.redraw is 2.5'),
     "redraw below zero": ("pk.Recipe(sampling=pk.Sampling(redraw=-1))", 'sampling.redraw is -1'),
     "a share above one": ("pk.Recipe(sampling=pk.Sampling(adaptive=1.5))", 'sampling.adaptive is 1.5'),

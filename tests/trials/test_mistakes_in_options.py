@@ -128,7 +128,6 @@ OPTIONS = {
     '--sampling.interior many': "--sampling.interior is 'many'",
     '--sampling.interior 1000000000': 'would take about',
     '--sampling.interior 1000000000000000': 'would take about',
-    '--sampling.boundary 100000000000': 'would take about',
     '--sampling.initial 0': 'sampling.initial is 0',
     '--sampling.redraw -1': 'sampling.redraw is -1',
     '--sampling.redraw never': "--sampling.redraw is 'never'",
