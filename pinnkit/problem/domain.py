@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NoReturn
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -260,6 +261,13 @@ class ShapedBox(Box):
         return max(1.0, self.surface_per_volume / sum(2.0 / length for length in lengths))
 
     @cached_property
+    def near_surface(self) -> NearSurface:
+        """The region inside the shape with more points towards its surface."""
+        region = _with_share(NearSurface(self, ((),), (None,), "interior"))
+        assert isinstance(region, NearSurface)
+        return region
+
+    @cached_property
     def surface_per_volume(self) -> float:
         """Surface of the shape, divided by its volume [1 / length]."""
         surface, inside = self.boundary(), self.interior()
@@ -336,7 +344,8 @@ class ShapedRegion(Region):
         """The inside with more points towards the surface; itself on the surface, and where coordinates are fixed."""
         if self.surfaces or self.faces != ((),):
             return self
-        return _with_share(NearSurface(self.domain, self.faces, self.normals, self.name))
+        assert isinstance(self.domain, ShapedBox)
+        return self.domain.near_surface
 
     def points(self, count: int) -> int:
         """Number of points where `count` are asked for."""
@@ -461,7 +470,8 @@ def _with_share(region: ShapedRegion, where: str = "") -> ShapedRegion:
 
     # A fixed seed, so that a region has the same size, and a program the same shapes, in every run.
     unit = qmc.Sobol(len(region.free), scramble=True, rng=0).random(PROBES)
-    accepted = float(np.mean(np.asarray(region.candidates(jnp.asarray(unit))[2])))
+    with jax.ensure_compile_time_eval():  # the first caller may be inside a traced function
+        accepted = float(np.mean(np.asarray(region.candidates(jnp.asarray(unit))[2])))
     if accepted < 10 / PROBES:
         raise UsageError(
             f"'{region.name}' is empty: no point of it lies in the domain.",

@@ -311,6 +311,17 @@ def test_density_towards_the_surface_of_a_shape():
     assert (at_start[:, 0] == 0).all() and depth(at_start[:, 1], at_start[:, 3]).min() >= 0
 
 
+def test_training_samples_a_shape_densely_towards_its_surface():
+    made = objective(Pierced())
+    inside, sampler = made.equations.interior, point_sampler(made, Sampling(interior=512, density="chebyshev"))
+    drawn = sampler.init(KEY)
+    driven = sampler.update(KEY, made.network.initial_parameters, drawn)
+    for points in (drawn, driven):
+        X = np.asarray(points[inside.name].X)
+        assert len(X) == 512 and depth(X[:, 1], X[:, 3]).min() >= 0.0
+        assert np.mean(depth(X[:, 1], X[:, 3]) < 0.01) == pytest.approx(share_near_the_walls(), rel=0.4)
+
+
 @pytest.mark.parametrize("problem", [Plate, Pierced])
 def test_more_points_early(problem):
     inside = objective(problem()).equations.interior
