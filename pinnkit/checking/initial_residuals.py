@@ -122,7 +122,7 @@ def _zero_network(objective: Objective, terms: Sequence[str]) -> dict[str, float
     """Relative root mean square of terms for a zero network: what is left is forcing, prescribed values and hard conditions."""
     equations = objective.equations
     problem = equations.problem.at_first_guesses()
-    f = equations.ansatz(problem, lambda X: jnp.zeros((X.shape[0], len(problem.fields)), X.dtype))
+    f = equations.ansatz.lift(problem)
     groups = [g for g in equations.groups if set(equations.terms(g)).intersection(terms)]
     points = [points_of(g) for g in groups]
     by_group = jit_once(lambda ps: [equations.evaluate(problem, f, g, p) for g, p in zip(groups, ps, strict=True)])(

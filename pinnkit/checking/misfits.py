@@ -72,7 +72,7 @@ contradiction, such as a cold wall on a warm rod, is of order one.
 def hard_misfits(equations: Equations) -> tuple[Place, ...]:
     """Places where hard conditions disagree a little, so that the ansatz misses one. Raises UsageError above `JUMP`."""
     problem = equations.problem.at_first_guesses()
-    f = equations.ansatz(problem, lambda X: jnp.zeros((X.shape[0], len(problem.fields)), X.dtype))
+    f = equations.ansatz.lift(problem)
     places = [(group, p) for group in equations.hard for p in _largest(equations, f, group, points_of(group))]
     for group, place in places:
         if not place.relative <= jump():

@@ -129,6 +129,10 @@ class Ansatz:
 
         return fields
 
+    def lift(self, problem: Problem) -> BatchFunction:
+        """The fields where the network is zero: offsets, and what hard conditions carry inside."""
+        return self(problem, lambda X: jnp.zeros((X.shape[0], len(self.fields)), X.dtype))
+
     def _lift(self, problem: Problem, X: Batch, stages: int) -> list[Float[Array, " points"]]:
         """G of each field after the first `stages` axes have been joined."""
         if stages == 0:

@@ -555,7 +555,7 @@ class Loop(Trainer):
 
     def _program(self, state: TrainState) -> _Program:
         # Made on demand, and for each scale of the steps: a learning rate is a constant of its program.
-        stage, scale, _ = key = int(state.stage), state.step_scale, self._plan(state)[1]
+        stage, scale, _ = key = int(state.stage), state.step_scale, self.plans.counts(state.points)
         if key not in self.programs:
             match self.recipe.stages[stage]:
                 case Tangent() as solves:

@@ -39,7 +39,11 @@ class PointPlans:
 
     def of_points(self, stage: Stage, points: PointSets) -> Plan:
         """Return the plan by which a stage has these points."""
-        return self.of_stage(stage)[0], counts_of(points, self._groups)
+        return self.of_stage(stage)[0], self.counts(points)
+
+    def counts(self, points: PointSets) -> Counts:
+        """Return the number of points of each group."""
+        return counts_of(points, self._groups)
 
     def of_numbers(self, stage: Stage, numbers: Mapping[str, int]) -> Plan:
         """Return the plan by which a stage has so many points of each group, by the group's name; its own where none is named."""
@@ -48,7 +52,7 @@ class PointPlans:
 
     def following(self, stage: Stage, present: Stage, points: PointSets) -> Plan:
         """Return the plan of a stage that follows the present one: optimisers keep the points that were added."""
-        counts = None if isinstance(present, Tangent) else counts_of(points, self._groups)
+        counts = None if isinstance(present, Tangent) else self.counts(points)
         return self.of_stage(stage, counts)
 
     def may_grow(self, stage: Stage, plan: Plan) -> bool:
