@@ -215,8 +215,8 @@ def main(
         # Programs are the same for all data sets of a problem.
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        for name in problems or PROBLEMS:
-            for number in sets:
+        for number in sets:
+            for name in problems or PROBLEMS:
                 row = measured(PROBLEMS[name], number)
                 print(name, number, row, flush=True)
                 kept = load()

@@ -56,6 +56,8 @@ class Evaluation:
     """The part of the domain that no training has reached, such as "t > 0.3"; the errors are those of the rest."""
     ending: str = ""
     """How training ended, as a sentence; nothing where it was interrupted or diverged."""
+    fields_left_open: float = 0.0
+    """Number of directions of the fields that measured values alone decide, where none of them are held out."""
     short: HalfPrecisionCost | None = None
     """The cost of half precision; None where no product has 16 bits."""
     point_options: Mapping[str, str] = field(default_factory=dict)
@@ -171,6 +173,11 @@ def _sentences(e: Evaluation) -> Iterator[str]:
             else "not finite on held-out points"
         )
         yield f"The residual of '{worst}' is {much}."
+    if e.fields_left_open and not e.diverged:
+        yield (
+            f"Measured values alone decide about {e.fields_left_open:.0f} directions of the fields, and none of them was held "
+            "out: there the fields may follow the noise."
+        )
     units = units_of(e.problem)
     for name, u in e.unknowns.items():
         yield f"{name} = {u.value:.6g}{unit_of(name, units)}, {u}."

@@ -23,6 +23,7 @@ from pinnkit.neural_operators.networks import NETWORKS
 from pinnkit.neural_operators.networks.dense_ed import DenseED
 from pinnkit.neural_operators.problem import NeuralOperator
 from pinnkit.objective import Objective
+from pinnkit.objective.collocation import Sampling
 from pinnkit.training.recipe import HALF_PRECISION, Recipe
 
 if TYPE_CHECKING:
@@ -92,6 +93,16 @@ class OperatorKind:
                     expected="first-order or quasi-Newton stages, fixed weights, float32 or float64, the sampling sobol or rad",
                     do="Leave it out.",
                 )
+
+    def resolve_sampling(self, equations: OperatorEquations, sampling: Sampling) -> Sampling:
+        """Return the sampling as it is: a neural operator has no measured values."""
+        del equations
+        return sampling
+
+    def fields_left_open(self, equations: OperatorEquations) -> float:
+        """Return 0: there are no measured values."""
+        del equations
+        return 0.0
 
     def check(self, objective: OperatorObjective) -> Checked:
         """Check the size of each term at step 0, and whether the solver satisfies the equations."""

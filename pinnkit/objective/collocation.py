@@ -20,6 +20,7 @@ from pinnkit.errors import UsageError, advice
 from pinnkit.fields import Points
 from pinnkit.objective.group import Density, Group, sample_points
 from pinnkit.objective.loss import AnyObjective, InitialHistory, PointSets
+from pinnkit.objective.measured_values import measured_values
 from pinnkit.objective.network import Parameters
 from pinnkit.objective.point_counts import Counts, first_count, number_of_points
 from pinnkit.validation import require_number
@@ -50,6 +51,9 @@ class Sampling:
     """Whether points are denser towards the start of time."""
     adaptive: float = 0.5
     """Share of the interior points that rad samples where the residual is large."""
+    held_out: float | None = None
+    """Share of the rows of measured values that are held out, to end training where these are fitted no better. None: a fifth
+    where there are 50 rows or more and equations and conditions leave fields open, which the values decide, noise and all."""
 
     def __post_init__(self) -> None:
         for name in ("interior", "initial", "boundary"):
@@ -57,6 +61,8 @@ class Sampling:
                 self._require(name, whole=True, least=1)
         self._require("redraw", whole=True, least=0, meaning="a number of steps, or 0 for never")
         self._require("adaptive", least=0, most=1)
+        if self.held_out is not None:
+            self._require("held_out", least=0, below=1)
         if not isinstance(self.early, bool):
             _refuse(f"sampling.early is {self.early!r}", "True or False")
         if self.method not in get_args(Method):
@@ -77,6 +83,9 @@ class Sampling:
 
     def count(self, group: Group) -> int:
         """Number of points that these settings give a group at first."""
+        if group.data is not None:
+            rows = len(group.data.X)
+            return rows - min(round((self.held_out or 0.0) * rows), rows - 1)
         number = getattr(self, self.option(group))
         return number_of_points(first_count(group) if number is None else int(number), group)
 
@@ -121,12 +130,13 @@ def point_sampler(objective: AnyObjective, sampling: Sampling, counts: Counts | 
         counts: Number of points of each group; those of `sampling` where there are none.
     """
     groups, dtype = objective.equations.groups, objective.network.dtype
+    density = sampling.density, sampling.early
     counts = sampling.counts(groups) if counts is None else counts
 
     def init(key: Key[Array, ""], history: InitialHistory | None = None) -> PointSets:
         keys = jax.random.split(key, len(groups))
         sampled = [
-            (g, sample_points(k, g, n, dtype, sampling.density, sampling.early))
+            (g, measured_values(g, n, dtype) if g.data is not None else sample_points(k, g, n, dtype, *density))
             for k, g, n in zip(keys, groups, counts, strict=True)
         ]
         return {g.name: objective.prepare(g, points, history) for g, points in sampled}

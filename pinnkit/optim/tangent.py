@@ -26,8 +26,8 @@ class TangentState(NamedTuple):
 
     damping: that of the last solve, over the Frobenius norm of J; 0 where it has not been taken.
     stalled: whether another solve would not help.
-    reduction: root of the ratio of the losses on the held-out points after and before the solve; 1 before the first one.
-    before: the trained parameters before it.
+    reduction: root of the ratio of the losses on the held-out points after and before the solve; 1 where none has been taken.
+    before: the trained parameters before it; where none has been taken, those that the first would have led to.
     reduced: those that a tenth fewer of the tangent functions lead to.
     """
 

@@ -22,6 +22,7 @@ from pinnkit.neural_operators.kind import OperatorKind
 from pinnkit.neural_operators.model import GridModel
 from pinnkit.neural_operators.problem import NeuralOperator
 from pinnkit.objective import ProblemEquations
+from pinnkit.objective.collocation import Sampling
 from pinnkit.problem import Problem
 from pinnkit.runs.pointwise import PointwiseKind
 from pinnkit.settings import dataclasses_beside
@@ -64,6 +65,14 @@ class ProblemKind(Protocol):
 
     def require_fit(self, equations: Any, model: Any, recipe: Recipe) -> None:
         """Raise UsageError for a recipe that this kind does not support, or that does not fit into the memory."""
+        ...
+
+    def resolve_sampling(self, equations: Any, sampling: Sampling) -> Sampling:
+        """Return the sampling with what is automatic in it decided for these equations."""
+        ...
+
+    def fields_left_open(self, equations: Any) -> float:
+        """Return how many directions of the fields measured values alone decide; 0 where all fields are determined."""
         ...
 
     def check(self, objective: Any) -> Checked:

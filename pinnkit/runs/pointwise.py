@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -20,6 +21,8 @@ from pinnkit.fields import Points
 from pinnkit.fields.names import FieldFunction
 from pinnkit.models import MLP, MODELS, Model
 from pinnkit.objective import Equations, Objective
+from pinnkit.objective.collocation import Sampling
+from pinnkit.objective.freedom import fields_left_open, share_held_out
 from pinnkit.problem import Problem
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.requirements import require_memory_for
@@ -56,6 +59,14 @@ class PointwiseKind:
     def require_fit(self, equations: Equations, model: Any, recipe: Recipe) -> None:
         """Raise UsageError where points, network or causal weights would not fit into the memory."""
         require_memory_for(equations, model, recipe)
+
+    def resolve_sampling(self, equations: Equations, sampling: Sampling) -> Sampling:
+        """Return the sampling with the share of measured values that is held out."""
+        return sampling if sampling.held_out is not None else replace(sampling, held_out=share_held_out(equations))
+
+    def fields_left_open(self, equations: Equations) -> float:
+        """Return how many directions of the fields measured values alone decide; 0 where all fields are determined."""
+        return fields_left_open(equations)
 
     def check(self, objective: Objective) -> Checked:
         """Return the findings before training. Raises UsageError for what training could not mend."""

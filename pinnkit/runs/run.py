@@ -70,6 +70,20 @@ class Run:
     def check(self) -> Checked:
         """Return the findings before training. Raises UsageError."""
         checked, wanted = self.kind.check(self.objective), self.recipe.accuracy
+        if self.values_held_out:
+            held_out = (
+                "Equations and conditions leave fields open, which measured values decide, noise and all: "
+                f"{self.values_held_out} of them are held out, and training ends where these are fitted no better "
+                "(--sampling.held_out)."
+            )
+            checked = replace(checked, notes=(*checked.notes, held_out))
+        elif directions := self.kind.fields_left_open(self.equations):
+            followed = (
+                f"Equations and conditions leave fields open, in about {directions:.0f} directions. Measured values decide them, "
+                "noise and all, and none of these is held out: fields may follow the noise. More values, or "
+                "--sampling.held_out 0.2, would show it."
+            )
+            checked = replace(checked, oversights=(*checked.oversights, followed))
         if wanted is None or self.kind.has_truth(self.problem):
             return checked
         unverifiable = (
@@ -77,6 +91,12 @@ class Run:
             "nor `reference`. Training runs to the end of the recipe, with exit status 1."
         )
         return replace(checked, oversights=(*checked.oversights, unverifiable))
+
+    @property
+    def values_held_out(self) -> int:
+        """Number of rows of measured values that are held out of training."""
+        groups = [g for g in self.equations.groups if g.data is not None]
+        return sum(len(g.data.X) - self.recipe.sampling.count(g) for g in groups if g.data is not None)
 
     @property
     def title(self) -> str:
@@ -141,6 +161,7 @@ class Run:
             diverged=diverged,
             interrupted=interrupted,
             untrained=untrained,
+            fields_left_open=0.0 if self.values_held_out else self.kind.fields_left_open(self.equations),
             ending=self._ending(state, errors) if self.trainer.over(state) and not diverged else "",
             short=short,
             arguments=self.kind.arguments(self.problem),
@@ -222,7 +243,8 @@ def build_objective(
     count = objective.network.count()
     stages = tuple(s for stage in recipe.stages for s in stage.resolve(count, recipe.working))
     require_memory_of_stages(stages, count, dtype)
-    return objective, replace(recipe, stages=stages)
+    sampling = kind.resolve_sampling(equations, recipe.sampling)
+    return objective, replace(recipe, stages=stages, sampling=sampling)
 
 
 def _require(value: Any, kind: Any, what: str, expected: str) -> None:

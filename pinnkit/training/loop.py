@@ -19,6 +19,7 @@ from jaxtyping import Array, Key, PyTree
 from pinnkit.models.linearised import plain_part
 from pinnkit.objective import AnyObjective, InitialHistory, Parameters, PointSets, SolutionNetwork
 from pinnkit.objective.loss import residual_rms
+from pinnkit.objective.measured_values import values_held_out
 from pinnkit.objective.point_counts import Counts
 from pinnkit.optim import Optimiser, Stage, Tangent, invalidate
 from pinnkit.parallel.devices import replicate
@@ -49,6 +50,8 @@ LOOK = 20
 """Least number of steps between two measurements of the error: one costs as much as some steps."""
 HELD_OUT_DRAW = 2**30
 """Numbers of draws for evaluation begin here: no training takes so many steps."""
+WAIT = 1000
+"""Number of steps after which measured values that are held out must be fitted better than before, else training ends."""
 BETTER = 0.01
 """An earlier state is better than the last one where its loss on held-out points is below this part of the last one's.
 
@@ -57,6 +60,8 @@ same. In a decay with 32 points the ratio was 67, and the earlier state was the 
 """
 HELD_OUT = 2
 """Number of draws of held-out points on which the two are compared."""
+BELOW_NOISE = 0.01
+"""Measured values are fitted well enough where the error is this part of what their noise does to the mean of all rows."""
 FIRST = 10
 """Number of steps of a stage's first chunk, whose speed is not known yet."""
 
@@ -177,6 +182,10 @@ class Loop(Trainer):
     def ending(self, state: TrainState) -> str:
         """Return how a training that is over has ended, as a sentence."""
         stage = self._stage(state)
+        if self._holds_values_out(state) and jax.tree.all(
+            jax.tree.map(np.array_equal, state.params, state.best.params)
+        ):
+            return f"Training ended: measured values that are held out are fitted best at step {int(state.best.step)}."
         if isinstance(stage, Tangent) or int(state.stage_step) >= stage.steps:
             return "Trained to the end."
         if 0 < stage.patience <= int(state.without_progress):
@@ -193,7 +202,7 @@ class Loop(Trainer):
             return state
         best, last = (self.held_out_loss(params) for params in (state.best.params, state.params))
         # `not <`, so that NaN of the best state keeps the last one; a last state that is not finite loses in any case.
-        if not best < BETTER * last and np.isfinite(last):
+        if not best < (1.0 if self._holds_values_out(state) else BETTER) * last and np.isfinite(last):
             return state
         return replace(state, params=state.best.params)
 
@@ -266,7 +275,29 @@ class Loop(Trainer):
         """Return draws of points that no training of this seed uses, each with as many points as in training."""
         # As many as the recipe's own stages begin with, also for a stage of solves: uniform, whatever the stage.
         sampler = self.plans.sampler(self.plans.first)
-        return [sampler.init(self._key(HELD_OUT_DRAW + i), self.history) for i in range(count)]
+        return [
+            self._with_values_held_out(sampler.init(self._key(HELD_OUT_DRAW + i), self.history)) for i in range(count)
+        ]
+
+    def _with_values_held_out(self, points: PointSets) -> PointSets:
+        """Return the points with the measured values that are held out, where there are some, in place of those trained on."""
+        for group in self.objective.equations.groups:
+            others = values_held_out(group, len(points[group.name].X), self.network.dtype)
+            if others is not None:
+                points = {**points, group.name: self.objective.prepare(group, others, self.history)}
+        return points
+
+    def _looks_at_noise(self, state: TrainState) -> bool:
+        """Return whether the loss on measured values that are held out is measured at this step."""
+        interval = self._stage(state).resampling_interval(SNAPSHOT)
+        return interval > 0 and int(state.step) % interval == 0 and self._holds_values_out(state)
+
+    def _holds_values_out(self, state: TrainState) -> bool:
+        """Return whether measured values are held out of the training."""
+        return any(
+            group.data is not None and len(state.points[group.name].X) < len(group.data.X)
+            for group in self.objective.equations.groups
+        )
 
     def sample_like_training(self, state: TrainState, count: int) -> list[PointSets]:
         """Return draws of held-out points, sampled and weighted as in training: more of them where the residual is large."""
@@ -332,7 +363,7 @@ class Loop(Trainer):
         after = reports[-1].state
         errors = self._estimated_errors(after)
         size = max(errors.values()) if errors and not reports[-1].diverged else np.inf
-        step, limit = int(state.step), min(solves.enough, self.recipe.accuracy or np.inf)
+        step, limit = int(state.step), self._enough(solves, reports[-1])
         if size <= limit:
             event = f"stage '{name}' ended at step {step}: the error after '{solves.name}' is estimated at {size:.0e}"
             event += f"; {announcement(self.objective, solves, ahead.points)}"
@@ -342,6 +373,18 @@ class Loop(Trainer):
         event = f"'{solves.name}' was attempted at step {step}: {known}, '{name}' goes on"
         squares = self.mean_squares(state.params, state.points)
         return [Report(state, name, np.array([]), squares, self._loss(squares), event=event)]
+
+    def _enough(self, solves: Tangent, report: Report) -> float:
+        """Return the estimated error at which solves end training early; `report` is that of the last solve."""
+        if self.recipe.accuracy is not None:
+            return min(solves.enough, self.recipe.accuracy)
+        rows = [g for g in self.objective.equations.groups if g.data is not None]
+        noise = [
+            (report.mean_squares[term] / len(report.state.points[group.name].X)) ** 0.5
+            for group in rows
+            for term in self.objective.equations.terms(group)
+        ]
+        return max(solves.enough, BELOW_NOISE * min(noise, default=0.0))
 
     def _estimated_errors(self, state: TrainState) -> dict[str, float] | None:
         """Return the estimated error of each field after a stage of solves, over held-out points."""
@@ -362,6 +405,10 @@ class Loop(Trainer):
         )
         if int(state.step) % SNAPSHOT == 0 and loss <= WORSE * float(state.good.loss):
             state = state.with_good_place(min(loss, float(state.good.loss)))
+        if self._looks_at_noise(state):
+            held_out = self.held_out_loss(state.params)
+            if held_out < float(state.best.loss):
+                state = replace(state, best=BestPlace(state.params, state.step, np.asarray(held_out)))
         # `done` means a low loss or a stall. The low loss is read off the optimiser's own value, with the points' weights.
         low = losses.size > 0 and bool(losses[-1] < stage.loss_below)
         stalled = bool(result.done) and not low
@@ -379,13 +426,14 @@ class Loop(Trainer):
                 return Report(renewed, stage.name, losses, squares, loss, event=event)
             reason = Ending.NO_PROGRESS
         following = len(self.recipe.stages) if reason is Ending.ACCURATE else int(state.stage) + 1
-        before, state = state, self._enter_stage(state, following)
+        before, best = state, self.better(state) if self._holds_values_out(state) else state
+        state = self._enter_stage(best, following)
         event = f"stage '{stage.name}' ended at step {int(state.step)}"
-        event += (
-            f": {reason.value.format(patience=stage.patience, stall=stage.explain_stall(before.optimiser))}"
-            if reason.value
-            else ""
-        )
+        stall = stage.explain_stall(before.optimiser)
+        reason_text = reason.value.format(patience=stage.patience, stall=stall, best=int(before.best.step))
+        event += f": {reason_text}" if reason_text else ""
+        if best is not before:
+            event += f"; the parameters of step {int(before.best.step)} are taken"
         if not self.over(state):
             if due and state.points is before.points:
                 state, more = self._renew(state, draw)
@@ -393,7 +441,7 @@ class Loop(Trainer):
             following_stage = self._stage(state)
             if isinstance(following_stage, Tangent):
                 event += f"; {announcement(self.objective, following_stage, state.points)}"
-        elif reason is not Ending.ACCURATE and (better := self.better(state)) is not state:
+        elif best is before and reason is not Ending.ACCURATE and (better := self.better(state)) is not state:
             event += f"; on held-out points the parameters of step {int(state.best.step)} are better: they are taken"
             state = self._with_new_optimiser(better)
             squares = self.mean_squares(state.params, state.points)
@@ -411,6 +459,9 @@ class Loop(Trainer):
         step, looked = int(state.step), int(state.step) - self._redraw(stage)
         if drawn and step // LOOK > looked // LOOK and self.reached is not None and self.reached(state.params):
             return Ending.ACCURATE
+        best = int(state.best.step)
+        if self._looks_at_noise(state) and step - best >= max(stage.resampling_interval(WAIT), best // 2):
+            return Ending.FOLLOWS_NOISE
         return Ending.ALL_STEPS if int(state.stage_step) >= stage.steps else None
 
     def _rescue(self, state: TrainState, result: ChunkResult) -> Report:
@@ -512,7 +563,7 @@ class Loop(Trainer):
         Both follow the loss on the new points, which no step has used: the honest measure of progress.
         """
         loss, lowest = self._loss(self.mean_squares(state.params, state.points)), float(state.fresh_loss)
-        if loss < float(state.best.loss):
+        if loss < float(state.best.loss) and not self._holds_values_out(state):
             state = replace(state, best=BestPlace(state.params, state.step, np.asarray(loss)))
         if loss < PROGRESS * lowest:
             return state.with_counters(fresh_loss=loss, without_progress=0)
@@ -575,6 +626,8 @@ class Loop(Trainer):
         """Return the number of steps to the next event: a resampling, new weights, a snapshot, the stage's end."""
         # Multiples of an interval, not steps since the last event: then a resumed or rescued run has them at the same steps.
         intervals = (SNAPSHOT, self._redraw(self._stage(state)), *self.weigher.intervals)
+        if self._holds_values_out(state):
+            intervals = (*intervals, self._stage(state).resampling_interval(SNAPSHOT))
         room = [every - int(state.step) % every for every in intervals if every]
         if (solves := self._solves_after(state)) is not None:
             room.append(solves.next_attempt(int(state.stage_step)) - int(state.stage_step))

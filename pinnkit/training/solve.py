@@ -15,6 +15,7 @@ from jaxtyping import Array
 from pinnkit.models.linearised import linearise, trained_leaves, trained_part
 from pinnkit.objective import AnyObjective, Parameters, PointSets
 from pinnkit.objective.collocation import Sampling
+from pinnkit.objective.group import Group
 from pinnkit.objective.point_counts import Counts, number_of_points
 from pinnkit.optim import Stage, Tangent
 from pinnkit.optim.jacobian import partition
@@ -80,13 +81,15 @@ def sampling_of_solve(
     """
     equations = objective.equations
     interior = stage.rows * objective.network.count() / len(equations.terms(equations.interior))
-    enough = (
-        number_of_points(
-            math.ceil(SAMPLED * (interior if group.kind == "interior" else max(count, interior / SIDE))), group
-        )
-        for group, count in zip(equations.groups, counts, strict=True)
-    )
-    return replace(sampling, method="rad" if sampling.method == "r3" else sampling.method), tuple(enough)
+
+    def enough(group: Group, count: int) -> int:
+        if group.data is not None:
+            return count
+        asked = interior if group.kind == "interior" else max(count, interior / SIDE)
+        return number_of_points(math.ceil(SAMPLED * asked), group)
+
+    numbers = tuple(enough(group, count) for group, count in zip(equations.groups, counts, strict=True))
+    return replace(sampling, method="rad" if sampling.method == "r3" else sampling.method), numbers
 
 
 def announcement(objective: AnyObjective, stage: Tangent, points: PointSets) -> str:
@@ -150,18 +153,24 @@ class _Solver:
                 trial = another
             elif trial.held_out < lowest:
                 break
+        damping, few = trial.damping * triangle.norm(), math.ceil((1 - LEFT_OUT) * triangle.columns)
+        reduced = _trained(_moved(params, triangle.solve_leading(damping, few)))
         if not trial.held_out < lowest:
-            return params, replicate(state._replace(damping=jnp.zeros_like(state.damping), stalled=jnp.asarray(True)))
+            stays = state._replace(damping=jnp.zeros_like(state.damping), stalled=jnp.asarray(True))
+            if (
+                float(state.reduction) == 1
+            ):  # the first solve: how far it would have moved the fields is all that is known
+                stays = stays._replace(before=_trained(trial.params), reduced=reduced)
+            return params, replicate(stays)
         after = self._loss(groups, trial.params, "fit")
         over = after > ENOUGH * before or after < LINEAR * trial.promised
-        fewer = triangle.solve_leading(trial.damping * triangle.norm(), math.ceil((1 - LEFT_OUT) * triangle.columns))
         return trial.params, replicate(
             TangentState(
                 damping=jnp.asarray(trial.damping, self.dtype),
                 stalled=jnp.asarray(over),
                 reduction=jnp.asarray(math.sqrt(trial.held_out / lowest), self.dtype),
                 before=_trained(params),
-                reduced=_trained(_moved(params, fewer)),
+                reduced=reduced,
             )
         )
 

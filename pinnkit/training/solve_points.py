@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ from pinnkit.fields import Points
 from pinnkit.models.linearised import trained_leaves
 from pinnkit.objective import AnyObjective, Parameters
 from pinnkit.objective.group import Group
+from pinnkit.objective.measured_values import values_held_out
 from pinnkit.optim.jacobian import rows_of
 from pinnkit.parallel.devices import replicate
 from pinnkit.parallel.residual_blocks import Block, map_over_blocks
@@ -46,7 +48,7 @@ class Shares(NamedTuple):
 
 
 def share_points(count: int, group: Group) -> Shares:
-    """Share out the points of a group; rows of data, and few points, are both those of the solve and held out."""
+    """Share out the points of a group; rows of data, unless others are held out, and few points are both fitted and held out."""
     every, none = np.arange(count), np.arange(0)
     if group.region is None or count < 2 * CYCLE:
         return Shares(every, none, every)
@@ -82,6 +84,18 @@ class GroupResiduals:
         return by_tile.reshape(-1)[: block.count] * block.count
 
 
+def _other_values(residuals: GroupResiduals, points: Points) -> Points | None:
+    """Return the measured values that are held out, like those that are trained on; None where there are none.
+
+    In a window of time after the first, rows are both: the history before it is tabulated at those that are trained on.
+    """
+    others = values_held_out(residuals.group, len(points.X), residuals.objective.network.dtype)
+    if others is None or points.trial is not None:
+        return None
+    ones = jnp.ones(len(others.X), points.X.dtype)
+    return replace(others, weights=None if points.weights is None else dict.fromkeys(points.weights, ones))
+
+
 class SampledGroup:
     """A group at its sampled points.
 
@@ -93,8 +107,11 @@ class SampledGroup:
 
     def __init__(self, residuals: GroupResiduals, points: Points, columns: int) -> None:
         self.residuals = residuals
+        self.shares = share_points(len(points.X), residuals.group)
         self._points = points
-        self.shares = share_points(len(self._points.X), residuals.group)
+        if (others := _other_values(residuals, points)) is not None:
+            self._points = jax.tree.map(lambda *parts: jnp.concatenate(parts), points, others)
+            self.shares = self.shares._replace(held_out=np.arange(len(points.X), len(self._points.X)))
         fitting = ROWS_AT_ONCE // (columns * residuals.terms * self._points.X.dtype.itemsize)
         self.piece = max(1, min(fitting, math.ceil(len(self.shares.fit) / ADDED)))
         """Number of points of one call, and of those that are added at once."""

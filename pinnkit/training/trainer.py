@@ -25,6 +25,7 @@ class Ending(Enum):
     LOSS_IS_LOW = "the loss is low enough"
     NO_DECREASE = "{stall}"
     NO_PROGRESS = "no progress on held-out points in {patience} resamplings"
+    FOLLOWS_NOISE = "measured values that are held out are fitted no better since step {best}"
     ACCURATE = "the requested accuracy is reached"
 
 
