@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pinnkit.evaluation.accuracy import Accuracy
+from pinnkit.evaluation.field_intervals import FieldIntervals
 from pinnkit.evaluation.half_precision import HalfPrecisionCost
 from pinnkit.evaluation.uncertainty import Estimate
 from pinnkit.fields.field_errors import FieldError
@@ -57,7 +58,13 @@ class Evaluation:
     ending: str = ""
     """How training ended, as a sentence; nothing where it was interrupted or diverged."""
     fields_left_open: float = 0.0
-    """Number of directions of the fields that measured values alone decide, where none of them are held out."""
+    """Number of directions of the fields that measured values alone decide; 0 where all fields are determined."""
+    values_held_out: int = 0
+    """Number of rows of measured values that were held out of training."""
+    half_widths: Mapping[str, float] = field(default_factory=dict)
+    """Half the width of the 95% interval of each field, RMS over the domain; {} where it is not known or no field is open."""
+    intervals: FieldIntervals | None = None
+    """The intervals of the fields at any point, where they have been computed."""
     short: HalfPrecisionCost | None = None
     """The cost of half precision; None where no product has 16 bits."""
     point_options: Mapping[str, str] = field(default_factory=dict)
@@ -173,12 +180,15 @@ def _sentences(e: Evaluation) -> Iterator[str]:
             else "not finite on held-out points"
         )
         yield f"The residual of '{worst}' is {much}."
-    if e.fields_left_open and not e.diverged:
+    if e.fields_left_open and not e.values_held_out and not e.diverged:
         yield (
             f"Measured values alone decide about {e.fields_left_open:.0f} directions of the fields, and none of them was held "
             "out: there the fields may follow the noise."
         )
     units = units_of(e.problem)
+    if e.half_widths:
+        widths = (f"{name} is known to {width:.2g}{unit_of(name, units)}" for name, width in e.half_widths.items())
+        yield f"As far as noise in the measured values goes, {', '.join(widths)} (95%, RMS over the domain)."
     for name, u in e.unknowns.items():
         yield f"{name} = {u.value:.6g}{unit_of(name, units)}, {u}."
 

@@ -98,7 +98,7 @@ def estimate_of(entry: Mapping[str, Any]) -> Estimate:
 
 
 @dataclass(frozen=True)
-class _Term:
+class WeightedRows:
     """One term of the loss on some points: w mean(r^2) = r.r and its Jacobian, rows and residuals times sqrt(w / N)."""
 
     J: np.ndarray
@@ -136,7 +136,7 @@ def estimates(
     if not unknowns:
         return {}
     compiled = compiled or jacobians(objective)
-    terms = _all_terms(objective, draws, params, compiled, tick)
+    terms = weighted_rows(objective, draws, params, compiled, tick)
     if not all(np.isfinite(t.r).all() and np.isfinite(t.J).all() for t in terms):
         values = {name: float(u.value(params["unknowns"][name])) for name, u in unknowns.items()}
         return {n: estimate_without_interval(u, values[n], "residuals are not finite") for n, u in unknowns.items()}
@@ -167,7 +167,7 @@ def estimates(
     return result
 
 
-def _covariance(terms: Sequence[_Term], unknowns: int, cut: float) -> tuple[np.ndarray, np.ndarray, float]:
+def _covariance(terms: Sequence[WeightedRows], unknowns: int, cut: float) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the covariance of the unknowns and the Gauss-Newton step that remains, in units of z, and the noise's freedom.
 
     That is the number of degrees of freedom with which the noise was measured.
@@ -230,11 +230,11 @@ def _inverse(S: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return inverse, np.all(np.abs(vectors[:, ~good]) < 1e-6, axis=1)
 
 
-def _all_terms(
+def weighted_rows(
     objective: Objective, draws: Sequence[PointSets], params: Parameters, compiled: Jacobians, tick: Tick
-) -> list[_Term]:
-    """Return the terms of all groups, with the share of the work said after each draw."""
-    groups, terms = objective.equations.groups, list[_Term]()
+) -> list[WeightedRows]:
+    """Return the rows of all terms of the loss, with the share of the work said after each draw."""
+    groups, terms = objective.equations.groups, list[WeightedRows]()
     pieces, done = sum(1 if g.region is None else len(draws) for g in groups) + 1, 0
 
     def step() -> None:
@@ -254,7 +254,7 @@ def _terms(
     params: Parameters,
     rows: Jacobian,
     step: Callable[[], None],
-) -> list[_Term]:
+) -> list[WeightedRows]:
     """Return the terms of one group, from all draws; data rows are the same in each, so one is enough."""
     data, parts, terms = group.region is None, [], []
     for points in draws[:1] if data else draws:
@@ -265,5 +265,5 @@ def _terms(
         used = [(points[group.name].weights or {}).get(term) for points in (draws[:1] if data else draws)]
         own = np.concatenate([np.ones(len(r) // len(used)) if v is None else np.asarray(v, np.float64) for v in used])
         scale = np.sqrt(objective.weights[term] * own / len(r))
-        terms.append(_Term(scale[:, None] * J, scale * r, data))
+        terms.append(WeightedRows(scale[:, None] * J, scale * r, data))
     return terms

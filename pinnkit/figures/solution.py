@@ -12,12 +12,15 @@ from matplotlib.colors import LogNorm
 from matplotlib.patheffects import Normal, Stroke
 
 from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.field_intervals import QUANTILE
 from pinnkit.figures.measurements import Measurements, measurements
 from pinnkit.figures.pictures import Picture, Pictures
 from pinnkit.problem import Problem
 from pinnkit.problem.units import unit_of, units_of, with_unit
 
 SIDE = 201
+COARSE = 41
+"""Number of points per axis of a map of intervals, each of which takes a product with a matrix."""
 SNAPSHOTS = 5
 FEW = 0.01
 """Share of a map's values that may lie beyond the colours."""
@@ -102,6 +105,10 @@ def _curves(evaluation: Evaluation, field: int, measured: Measurements | None) -
     figure = Picture(figsize=(6.5, 5 if truth is not None else 3.4), layout="constrained")
     panels = figure.subplots(2 if truth is not None else 1, 1, squeeze=False, sharex=True)[:, 0]
     panels[0].plot(xs, values[:, field], label="solution", **_line(truth))
+    if evaluation.intervals is not None:
+        reach = QUANTILE * evaluation.intervals.deviation(xs[:, None])[:, field]
+        low, high = values[:, field] - reach, values[:, field] + reach
+        panels[0].fill_between(xs, low, high, color="C0", alpha=0.18, lw=0, label="95% interval, by noise alone")
     panels[0].set_ylabel(_label(problem, problem.fields[field]))
     if truth is not None:
         panels[0].plot(xs, truth[:, field], label=_truth_name(evaluation), **TRUTH)
@@ -145,14 +152,16 @@ def _maps(evaluation: Evaluation, field: int, measured: Measurements | None) -> 
     low, high, colours = colour_range(np.concatenate([np.ravel(a) for row in rows for a in row if a is not None]))
     shade: dict[str, Any] = {"vmin": low, "vmax": high, "cmap": colours}
     errors = [np.maximum(np.abs(row[0] - row[1]), 1e-17) if known else None for row in rows]
-    sizes = np.concatenate([[1e-16], *(e[np.isfinite(e)] for e in errors if e is not None)])
+    # Half the width of the 95% interval is compared with the error: on one scale.
+    reaches = [_half_widths(evaluation, field, across, up, along, place) for place in places]
+    sizes = np.concatenate([[1e-16], *(e[np.isfinite(e)] for e in (*errors, *reaches) if e is not None)])
     top = float(sizes.max())
     depth: dict[str, Any] = {"norm": LogNorm(top * 1e-4, top), "cmap": "magma"}
 
-    columns, ratio = (3 if known else 1), _height(problem, across, up)
+    columns, ratio = (3 if known else 1) + (reaches[0] is not None), _height(problem, across, up)
     figure = Picture(figsize=(4.4 * columns, (3.4 * ratio + 0.7) * len(rows) + 0.3), layout="constrained")
     panels = figure.subplots(len(rows), columns, squeeze=False)
-    for row, error, place, line in zip(rows, errors, places, panels, strict=True):
+    for row, error, reach, place, line in zip(rows, errors, reaches, places, panels, strict=True):
         there = problem.domain.names[along]
         where = "" if place is None else f" at {there} = {place:.4g}{_unit(problem, there)}"
         seen = _near(measured, along, place, places)
@@ -164,6 +173,10 @@ def _maps(evaluation: Evaluation, field: int, measured: Measurements | None) -> 
             truth = _truth_name(evaluation)
             draw_image(line[1], row[1], problem, across, up, f"{name}, {truth}{where}", label, **shade)
             draw_image(line[2], error, problem, across, up, f"|{name} - {truth}|{where}", "error" + unit, **depth)
+        if reach is not None:
+            draw_image(
+                line[-1], reach, problem, across, up, f"{name}, half of 95% interval{where}", "$\\pm$" + unit, **depth
+            )
     figure.suptitle(problem.name + _section_note(problem, across, up, *([along] if places != [None] else [])))
     return figure
 
@@ -222,15 +235,34 @@ def _plane(problem: Problem) -> tuple[int, int, int, list[float | None]]:
 def _map_values(
     evaluation: Evaluation, field: int, across: int, up: int, along: int, place: float | None
 ) -> tuple[Any, Any]:
-    problem = evaluation.problem
+    A, _, X = _map_points(evaluation.problem, across, up, along, place, SIDE)
+    values, truth = _values(evaluation, X)
+    return values[:, field].reshape(A.shape), None if truth is None else truth[:, field].reshape(A.shape)
+
+
+def _half_widths(
+    evaluation: Evaluation, field: int, across: int, up: int, along: int, place: float | None
+) -> np.ndarray | None:
+    """Return half the width of the 95% interval of a field on a coarse map; None where there are no intervals."""
+    if evaluation.intervals is None:
+        return None
+    A, _, X = _map_points(evaluation.problem, across, up, along, place, COARSE)
+    inside = np.asarray(evaluation.problem.domain.contains(X))
+    values = np.where(inside, QUANTILE * evaluation.intervals.deviation(X)[:, field], np.nan)
+    return values.reshape(A.shape)
+
+
+def _map_points(
+    problem: Problem, across: int, up: int, along: int, place: float | None, side: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the two coordinates of a map, each (side, side), and its points (side^2, dim)."""
     a, b = (problem.domain.axes[i] for i in (across, up))
-    A, B = np.meshgrid(np.linspace(a.lower, a.upper, SIDE), np.linspace(b.lower, b.upper, SIDE))
+    A, B = np.meshgrid(np.linspace(a.lower, a.upper, side), np.linspace(b.lower, b.upper, side))
     X = _middle(problem, A.size)
     X[:, across], X[:, up] = A.ravel(), B.ravel()
     if place is not None:
         X[:, along] = place
-    values, truth = _values(evaluation, X)
-    return values[:, field].reshape(A.shape), None if truth is None else truth[:, field].reshape(A.shape)
+    return A, B, X
 
 
 def _section_note(problem: Problem, *shown: int) -> str:

@@ -38,8 +38,10 @@ SHARE = 0.2
 
 
 def share_held_out(equations: Equations) -> float | None:
-    """Return the share of measured values to hold out where none is set; None where none should be."""
-    return SHARE if number_of_values(equations) >= FEWEST and fields_left_open(equations) else None
+    """Return the share of measured values to hold out where none is set; None where they are too few for the question."""
+    if number_of_values(equations) < FEWEST:
+        return None
+    return SHARE if fields_left_open(equations) else 0.0
 
 
 def fields_left_open(equations: Equations) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 import jax
@@ -40,24 +41,15 @@ def residual_rows(objective: Objective, group: Group) -> Jacobian:
 
     The last columns of the Jacobian belong to the unknown parameters, in the order of their declaration.
     """
-    equations, network = objective.equations, objective.network
-    pointwise = equations.pointwise(group)
-
-    # By name, in the order in which the problem declares them: a pytree would put them in the order of the alphabet.
-    names = tuple(network.problem.unknowns())
+    pointwise = objective.equations.pointwise(group)
 
     def rows(params: Parameters, points: Points) -> Rows:
-        weights, restore = ravel_pytree(trained_part(params["network"]))
-        values = [jnp.asarray(params["unknowns"][name], weights.dtype)[None] for name in names]
-        flat = jnp.concatenate([weights, *values])
+        flat, restore = _flatten(objective, params)
         arrays, structure = jax.tree.flatten(points)
 
         def residuals_and_jacobian(subset: Points) -> Rows:
             def residuals(z: Float[Array, " parameters"]) -> Residuals:
-                unknowns = {name: z[len(weights) + i] for i, name in enumerate(names)}
-                network_params = with_trained_part(params["network"], restore(z[: len(weights)]))
-                tree = {"network": network_params, "unknowns": unknowns}
-                return objective.group_residuals(group, tree, subset)
+                return objective.group_residuals(group, restore(z), subset)
 
             return residuals(flat), jax.jacrev(residuals)(flat)
 
@@ -71,6 +63,31 @@ def residual_rows(objective: Objective, group: Group) -> Jacobian:
         return jax.vmap(one_point)(*arrays) if pointwise else residuals_and_jacobian(points)
 
     return rows
+
+
+def field_rows(objective: Objective) -> Callable[[Parameters, Array], Float[Array, "points fields parameters"]]:
+    """The compiled function (parameters, points (points, dim)) -> Jacobian of the fields, with columns like `residual_rows`."""
+
+    def rows(params: Parameters, X: Array) -> Float[Array, "points fields parameters"]:
+        flat, restore = _flatten(objective, params)
+        one_point = jax.jacrev(lambda z, x: objective.network.fields(restore(z))(x[None])[0])
+        return jax.vmap(partial(one_point, flat))(X)
+
+    return jax.jit(rows)
+
+
+def _flatten(objective: Objective, params: Parameters) -> tuple[Array, Callable[[Array], Parameters]]:
+    """The trained parameters as one array, those that are unknown at its end, and the function that makes parameters of it."""
+    # By name, in the order in which the problem declares them: a pytree would put them in the order of the alphabet.
+    names = tuple(objective.network.problem.unknowns())
+    weights, restore = ravel_pytree(trained_part(params["network"]))
+    values = [jnp.asarray(params["unknowns"][name], weights.dtype)[None] for name in names]
+
+    def tree(z: Float[Array, " parameters"]) -> Parameters:
+        unknowns = {name: z[len(weights) + i] for i, name in enumerate(names)}
+        return {"network": with_trained_part(params["network"], restore(z[: len(weights)])), "unknowns": unknowns}
+
+    return jnp.concatenate([weights, *values]), tree
 
 
 def mean_traces(objective: Objective, params: Parameters, points: PointSets) -> dict[str, Float[Array, ""]]:

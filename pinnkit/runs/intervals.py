@@ -1,4 +1,4 @@
-"""The progress of the intervals of unknown parameters: they take a while, and can be left out."""
+"""The progress of the intervals of unknown parameters and fields: they take a while, and can be left out."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from pinnkit.runs.run import Run
 @contextmanager
 def interval_progress(console: Console, run: Run) -> Iterator[Tick]:
     """Within this, calls of the tick show the progress: a live percentage on a terminal, one line elsewhere."""
-    unknowns = run.problem.unknowns()
-    if not unknowns:
+    names = [*run.problem.unknowns()]
+    if run.kind.fields_left_open(run.equations):
+        names += run.problem.fields
+    if not names:
         yield lambda share: None
         return
-    text = f"computing the 95% interval of {', '.join(unknowns)} (Ctrl-C leaves it out)"
+    text = f"computing the 95% interval of {', '.join(names)} (Ctrl-C leaves it out)"
     if not console.is_terminal:
         console.print(text)
         yield lambda share: None

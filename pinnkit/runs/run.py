@@ -13,6 +13,7 @@ from pinnkit.checking.recommendation import recommendation
 from pinnkit.errors import UsageError
 from pinnkit.evaluation.accuracy import Accuracy
 from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.field_intervals import FieldIntervals, field_intervals
 from pinnkit.evaluation.half_precision import cost_of_half_precision
 from pinnkit.evaluation.uncertainty import Estimate, Tick, estimate_without_interval, estimates, number_of_draws
 from pinnkit.fields.field_errors import FieldError
@@ -127,6 +128,8 @@ class Run:
         diverged: bool = False,
         interrupted: bool = False,
         unknowns: Mapping[str, Estimate] | None = None,
+        half_widths: Mapping[str, float] | None = None,
+        fields_left_open: float | None = None,
         tick: Tick = lambda share: None,
     ) -> Evaluation:
         """Evaluate a trained state: errors, residuals, unknown parameters, verdict.
@@ -136,6 +139,8 @@ class Run:
             diverged: Training met NaN or Inf that could not be rescued.
             interrupted: Training was ended before the recipe was over; the best of its states is then evaluated.
             unknowns: Estimates of the unknown parameters, where they have been computed.
+            half_widths: Half widths of the intervals of the fields, where they have been computed.
+            fields_left_open: Number of directions of the fields that measured values alone decide, where it has been computed.
             tick: Called with the share of the intervals that is done. Ctrl-C (KeyboardInterrupt) leaves them out.
         """
         if interrupted:
@@ -145,6 +150,10 @@ class Run:
         errors = (self.accuracy.errors_so_far if untrained else self.accuracy.errors)(state.params)
         known = dict(unknowns or {}) or self._estimates(state, tick)
         short = cost_of_half_precision(self.trainer.objectives(state), self.accuracy, state.params)
+        if fields_left_open is None:
+            fields_left_open = self.kind.fields_left_open(self.equations)
+        wanted = fields_left_open and half_widths is None and not diverged
+        intervals = self.field_intervals(state, tick) if wanted else None
         terms = [(term, group) for group in self.equations.groups for term in self.equations.terms(group)]
         return Evaluation(
             problem=self.problem,
@@ -161,7 +170,10 @@ class Run:
             diverged=diverged,
             interrupted=interrupted,
             untrained=untrained,
-            fields_left_open=0.0 if self.values_held_out else self.kind.fields_left_open(self.equations),
+            fields_left_open=fields_left_open,
+            values_held_out=self.values_held_out,
+            half_widths=intervals.half_widths if intervals else half_widths or {},
+            intervals=intervals,
             ending=self._ending(state, errors) if self.trainer.over(state) and not diverged else "",
             short=short,
             arguments=self.kind.arguments(self.problem),
@@ -174,6 +186,20 @@ class Run:
             return "Trained until the requested accuracy was reached."
         return self.trainer.ending(state)
 
+    def field_intervals(self, state: TrainState, tick: Tick = lambda share: None) -> FieldIntervals | None:
+        """Return the intervals of fields that are fitted to measured values; None where there are none, and after Ctrl-C.
+
+        None too for several networks (windows of time), and for one of more parameters than they are computed for.
+        """
+        if self.trainer.network is not self.objective.network:
+            return None
+        try:
+            draws = self.trainer.sample_like_training(state, number_of_draws(self.objective, state.points))
+            return field_intervals(self.objective, state.params, draws, tick)
+        except KeyboardInterrupt as stop:
+            _require_ctrl_c(stop)
+            return None
+
     def _estimates(self, state: TrainState, tick: Tick) -> dict[str, Estimate]:
         """Return the unknown parameters with their intervals; without these where Ctrl-C was pressed."""
         unknowns = self.problem.unknowns()
@@ -183,8 +209,7 @@ class Run:
             draws = self.trainer.sample_like_training(state, number_of_draws(self.objective, state.points))
             return estimates(self.objective, state.params, draws, tick=tick)
         except KeyboardInterrupt as stop:
-            if getattr(stop, "signum", signal.SIGINT) != signal.SIGINT:
-                raise
+            _require_ctrl_c(stop)
             values = {name: float(u.value(state.params["unknowns"][name])) for name, u in unknowns.items()}
             return {n: estimate_without_interval(u, values[n], LEFT_OUT) for n, u in unknowns.items()}
 
@@ -245,6 +270,12 @@ def build_objective(
     require_memory_of_stages(stages, count, dtype)
     sampling = kind.resolve_sampling(equations, recipe.sampling)
     return objective, replace(recipe, stages=stages, sampling=sampling)
+
+
+def _require_ctrl_c(stop: KeyboardInterrupt) -> None:
+    """Raise an interruption again that is not by Ctrl-C: who sent it wants an end, not results without intervals."""
+    if getattr(stop, "signum", signal.SIGINT) != signal.SIGINT:
+        raise stop
 
 
 def _require(value: Any, kind: Any, what: str, expected: str) -> None:

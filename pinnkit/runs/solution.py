@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,6 +18,7 @@ from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import Diagnosis
 from pinnkit.errors import UsageError, display_path
 from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.field_intervals import LARGEST, QUANTILE, FieldIntervals
 from pinnkit.evaluation.uncertainty import Estimate, estimate_of
 from pinnkit.fields.field_errors import FieldError
 from pinnkit.figures.overview import as_html, as_text
@@ -107,6 +109,34 @@ class Solution:
             texts = ", ".join(f'"{name}"' for name in names if isinstance(name, str))
             self._refuse_positional(unnamed, f"solution.at({texts}, {{}})")
         return self._kind.derivatives(self.evaluation, names, coordinates)
+
+    def intervals(self, **coordinates: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return the ends of the 95% interval of each field at given coordinates: `low, high = solution.intervals(x=xs)["a"]`.
+
+        They say what noise in the measured values does to the fields (`pinnkit.evaluation.field_intervals`); they know nothing
+        of errors of the equations. The first call takes up to a minute. Raises UsageError where nothing is measured.
+        """
+        intervals = self._field_intervals
+        if intervals is None:
+            raise UsageError(
+                "There are no intervals of the fields.",
+                where="Solution.intervals",
+                expected=f"one network of at most {LARGEST} parameters, fitted to measured values (@pk.data)",
+                do="Without measured values there is no noise. For the error itself see solution.errors and the verdict.",
+            )
+        values = self._kind.values(self.evaluation, coordinates)
+        columns = [np.asarray(coordinates[name], np.float64) for name in self.evaluation.problem.domain.names]
+        X = np.stack([a.ravel() for a in np.broadcast_arrays(*columns)], axis=1)
+        reach = QUANTILE * intervals.deviation(X)
+        ends = {}
+        for i, (name, value) in enumerate(values.items()):
+            own = reach[:, i].reshape(value.shape)
+            ends[name] = value - own, value + own
+        return ends
+
+    @cached_property
+    def _field_intervals(self) -> FieldIntervals | None:
+        return self.evaluation.intervals or self.run.field_intervals(self.evaluation.state)
 
     def plot(self) -> Pictures:
         """Return the figures of `pinnkit train` by name: `solution`, `slices`, `losses`; a notebook shows them all."""
@@ -289,19 +319,24 @@ def load(folder: str | Path, *, untrained: bool = False) -> Solution:
         warnings.warn(newest.remark, stacklevel=CALLER)
     summary = source.summary() or {}
     ended = run.trainer.over(state) or bool(summary.get("diverged"))
-    unknowns = _intervals_in_summary(run, summary, int(state.step))
-    evaluation = run.evaluate(state, diverged=bool(summary.get("diverged")), interrupted=not ended, unknowns=unknowns)
+    known = _known_from_summary(run, summary, int(state.step))
+    evaluation = run.evaluate(state, diverged=bool(summary.get("diverged")), interrupted=not ended, **known)
     return Solution(run, evaluation, list(source.metrics()))
 
 
-def _intervals_in_summary(run: Run, summary: Mapping[str, Any], step: int) -> dict[str, Estimate]:
-    """Return the estimates in a summary of the same step, which take a while to compute again; {} where it has none."""
-    try:
-        entries = summary["unknowns"] if summary["steps"] == step else {}
-        known = {name: estimate_of(entries[name]) for name in run.problem.unknowns()}
-    except (KeyError, TypeError, AttributeError):
+def _known_from_summary(run: Run, summary: Mapping[str, Any], step: int) -> dict[str, Any]:
+    """Return what a summary of the same step knows of intervals, which take a while to compute again; {} where it has none."""
+    if summary.get("steps") != step:
         return {}
-    return {} if any(e.reason == LEFT_OUT for e in known.values()) else known
+    known: dict[str, Any] = {}
+    with suppress(KeyError, TypeError, AttributeError, ValueError):
+        estimates = {name: estimate_of(summary["unknowns"][name]) for name in run.problem.unknowns()}
+        if not any(e.reason == LEFT_OUT for e in estimates.values()):
+            known["unknowns"] = estimates
+    with suppress(KeyError, TypeError, AttributeError, ValueError):
+        half_widths = {str(name): float(width) for name, width in summary["half_widths"].items()}
+        known |= {"half_widths": half_widths, "fields_left_open": float(summary["fields_left_open"])}
+    return known
 
 
 def _quantity(count: int, what: str) -> str:

@@ -50,6 +50,8 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[st
         "residuals": evaluation.residuals,
         "training_residuals": evaluation.training_residuals,
         "sizes": evaluation.sizes,
+        "fields_left_open": evaluation.fields_left_open,
+        "half_widths": dict(evaluation.half_widths),
         "units": units_of(evaluation.problem),
         "unknowns": {n: dataclasses.asdict(u) for n, u in evaluation.unknowns.items()},
         "steps": int(state.step),
