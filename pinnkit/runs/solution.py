@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,7 +19,7 @@ from pinnkit.diagnostics.registry import Diagnosis
 from pinnkit.errors import UsageError, display_path
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.evaluation.field_intervals import LARGEST, QUANTILE, FieldIntervals
-from pinnkit.evaluation.uncertainty import Estimate, estimate_of
+from pinnkit.evaluation.uncertainty import Estimate
 from pinnkit.fields.field_errors import FieldError
 from pinnkit.figures.overview import as_html, as_text
 from pinnkit.figures.terminal import print_check
@@ -32,8 +32,9 @@ from pinnkit.runs.keywords import user_call
 from pinnkit.runs.kinds import AnyModel, ProblemKind, kind_of
 from pinnkit.runs.restore import restore_run, restore_state
 from pinnkit.runs.results import save_results
-from pinnkit.runs.run import LEFT_OUT, Run, build_objective, settings_of_problem
+from pinnkit.runs.run import Run, build_objective, settings_of_problem
 from pinnkit.runs.session import Session
+from pinnkit.runs.summary import known_from_summary
 from pinnkit.runs.trackers import Hook, Hooks
 from pinnkit.training.recipe import Recipe
 
@@ -319,24 +320,9 @@ def load(folder: str | Path, *, untrained: bool = False) -> Solution:
         warnings.warn(newest.remark, stacklevel=CALLER)
     summary = source.summary() or {}
     ended = run.trainer.over(state) or bool(summary.get("diverged"))
-    known = _known_from_summary(run, summary, int(state.step))
+    known = known_from_summary(run, summary, int(state.step))
     evaluation = run.evaluate(state, diverged=bool(summary.get("diverged")), interrupted=not ended, **known)
     return Solution(run, evaluation, list(source.metrics()))
-
-
-def _known_from_summary(run: Run, summary: Mapping[str, Any], step: int) -> dict[str, Any]:
-    """Return what a summary of the same step knows of intervals, which take a while to compute again; {} where it has none."""
-    if summary.get("steps") != step:
-        return {}
-    known: dict[str, Any] = {}
-    with suppress(KeyError, TypeError, AttributeError, ValueError):
-        estimates = {name: estimate_of(summary["unknowns"][name]) for name in run.problem.unknowns()}
-        if not any(e.reason == LEFT_OUT for e in estimates.values()):
-            known["unknowns"] = estimates
-    with suppress(KeyError, TypeError, AttributeError, ValueError):
-        half_widths = {str(name): float(width) for name, width in summary["half_widths"].items()}
-        known |= {"half_widths": half_widths, "fields_left_open": float(summary["fields_left_open"])}
-    return known
 
 
 def _quantity(count: int, what: str) -> str:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
 
 from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.uncertainty import estimate_of
 from pinnkit.figures.terminal import print_summary
 from pinnkit.optim.loss_scaling import describe_scale
 from pinnkit.problem.units import units_of
 from pinnkit.runs.folder import RunFolder
+from pinnkit.runs.run import LEFT_OUT, Run
 
 
 def usable_summary(summary: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
@@ -65,3 +69,18 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[st
         "interrupted": evaluation.interrupted,
         "exit_status": evaluation.exit_status(),
     }
+
+
+def known_from_summary(run: Run, summary: Mapping[str, Any], step: int) -> dict[str, Any]:
+    """Return what a summary of the same step knows of intervals, which take a while to compute again; {} where it has none."""
+    if summary.get("steps") != step:
+        return {}
+    known: dict[str, Any] = {}
+    with suppress(KeyError, TypeError, AttributeError, ValueError):
+        estimates = {name: estimate_of(summary["unknowns"][name]) for name in run.problem.unknowns()}
+        if not any(e.reason == LEFT_OUT for e in estimates.values()):
+            known["unknowns"] = estimates
+    with suppress(KeyError, TypeError, AttributeError, ValueError):
+        half_widths = {str(name): float(width) for name, width in summary["half_widths"].items()}
+        known |= {"half_widths": half_widths, "fields_left_open": float(summary["fields_left_open"])}
+    return known

@@ -416,7 +416,17 @@ def test_mistakes_in_the_file_have_their_line(here, text, line, words):
 
 
 def test_every_shipped_problem_is_valid():
-    for name in ("advection", "allen_cahn", "burgers", "burgers_inverse", "heat", "kovasznay", "poisson_2d", "wave"):
+    for name in (
+        "advection",
+        "allen_cahn",
+        "burgers",
+        "burgers_inverse",
+        "conductivity",
+        "heat",
+        "kovasznay",
+        "poisson_2d",
+        "wave",
+    ):
         assert validate(problem_class(name)()).name == name
 
 

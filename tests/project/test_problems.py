@@ -21,6 +21,7 @@ SHORT = {
     "poisson_2d": (10, 2, 300, 300, 2e-5),
     "kovasznay": (15, 2, 800, 500, 2e-2),
     "burgers_inverse": (16, 3, 1200, 2500, 5e-2),
+    "conductivity": (12, 2, 1500, 500, 3e-1),
     "helmholtz": (16, 2, 1000, 800, 2e-2),
     "poisson_10d": (10, 2, 600, 600, 2e-1),
     "kdv": (16, 3, 500, 1500, 5e-1),
@@ -75,7 +76,9 @@ def test_a_neural_operator_is_one_readable_file(name):
 def trained(name):
     run = short_run(name)
     found = run.check()
-    assert (found.warnings, found.notes) == ((), ())
+    assert found.warnings == ()
+    # A fifth of the temperatures is held out, since noise decides the conductivity, and it is said.
+    assert ["held out" in note for note in found.notes] == ([True] if name == "conductivity" else [])
     for place in found.exact or ():
         assert place.relative < 1e-10
     *_, last = run.trainer.run(run.trainer.start())

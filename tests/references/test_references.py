@@ -624,6 +624,21 @@ def test_the_sensor_file_is_what_its_generator_writes():
     assert 0.0085 < noise.std() < 0.0115 and abs(noise.mean()) < 0.0021
 
 
+def test_the_thermometers_are_what_their_generator_writes():
+    spec = importlib.util.spec_from_file_location("thermometers", ROOT / "benchmarks" / "make_thermometers.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    file = ROOT / "problems" / "thermometers.csv"
+    assert file.read_text() == module.text()
+    table = read_columns(file)
+    # k T' = q (L - x) by quadrature, with the k of the problem.
+    x = np.linspace(0.0, 0.1, 20001)
+    slope = 2e5 * (0.1 - x) / (15.0 * (1.0 + x / 0.1))
+    T = 300.0 + np.concatenate([[0.0], np.cumsum((slope[1:] + slope[:-1]) / 2 * np.diff(x))])
+    noise = table["T_measured"] - np.interp(table["x"], x, T)
+    assert len(noise) == 100 and 0.24 < noise.std() < 0.36 and abs(noise.mean()) < 0.09
+
+
 def test_references_need_neither_jax_nor_the_layers_above():
     for file in (ROOT / "pinnkit" / "references").glob("*.py"):
         for line in file.read_text().splitlines():
