@@ -267,6 +267,7 @@ class Spread(pk.Problem):
         return jnp.exp(-0.05 * (2 * jnp.pi) ** 2 * t) * jnp.cos(2 * jnp.pi * x)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_each_window_of_time_ends_with_it(tmp_path):
     recipe = pk.Recipe(
@@ -332,6 +333,7 @@ def test_the_network_itself_could_not_take_the_step():
     assert run.trainer.held_out_loss(solved) < 1e-6 * run.trainer.held_out_loss(moved)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_more_tangent_functions_gain_more_than_longer_training():
     def after(width, steps):

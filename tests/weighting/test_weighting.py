@@ -159,6 +159,7 @@ def test_weights_of_terms_are_averaged_over_the_updates(rod):
         assert float(found[term]) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_kernel_traces_of_a_condition_that_ties_points_together():
     """Its residual at a point depends on all of them: each row of the Jacobian is taken with all points there."""

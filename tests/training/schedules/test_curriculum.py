@@ -109,6 +109,7 @@ class Fitted(Growth):
     k: float = pk.unknown(1.0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_unknown_of_a_problem_is_trained_throughout():
     class Decay(pk.Problem):
