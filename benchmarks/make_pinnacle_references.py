@@ -9,6 +9,7 @@ are apart at the points is printed: an upper bound of its error.
 
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import gmsh
@@ -37,7 +38,13 @@ def mesh(build, dim, size, small):
     field.setNumbers(near, "CurvesList" if dim == 2 else "SurfacesList", curved)
     field.setNumber(near, "Sampling", 200)
     graded = field.add("Threshold")
-    for name, value in (("InField", near), ("SizeMin", small), ("SizeMax", size), ("DistMin", 0.0), ("DistMax", 4 * size)):
+    for name, value in (
+        ("InField", near),
+        ("SizeMin", small),
+        ("SizeMax", size),
+        ("DistMin", 0.0),
+        ("DistMax", 4 * size),
+    ):
         field.setNumber(graded, name, value)
     field.setAsBackgroundMesh(graded)
     for name in ("MeshSizeExtendFromBoundary", "MeshSizeFromPoints", "MeshSizeFromCurvature"):
@@ -74,7 +81,9 @@ def heat_2d_cg(size):
         side = skfem.FacetBasis(m, skfem.ElementTriP2(), facets=sides[warmth[sides] == value])
         K = K + mass.assemble(side)
         b = b + value * skfem.LinearForm(lambda v, w: v).assemble(side)
-    X = interior_points(lambda p: (np.abs(p[0]) < 8) & clear(p, LARGE, 1.0) & clear(p, SMALL, 0.4), [(-8, 8), (-12, 12)])
+    X = interior_points(
+        lambda p: (np.abs(p[0]) < 8) & clear(p, LARGE, 1.0) & clear(p, SMALL, 0.4), [(-8, 8), (-12, 12)]
+    )
     probe, values, u, now = basis.probes(X), [], np.zeros(basis.N), 0.0
     values.append(probe @ u)
     # Backward Euler in quarters of steps that grow from the start, where the flux jumps; then Crank-Nicolson.
@@ -82,7 +91,7 @@ def heat_2d_cg(size):
         steps = 200 if now == 0 else 100
         edges = now + (until - now) * (np.linspace(0, 1, steps + 1) ** (3 if now == 0 else 1))
         solver, last = None, 0.0
-        for k, (a, c) in enumerate(zip(edges, edges[1:], strict=False)):
+        for k, (a, c) in enumerate(pairwise(edges)):
             dt = c - a
             if now == 0 and k < 8:
                 solve = factorized((M + dt * K).tocsc())
