@@ -159,6 +159,7 @@ def test_settings_of_a_problem_file_survive_every_command():
     assert status == 0 and "going on at step 7 of 13" in out, out + err
 
 
+@pytest.mark.slow
 def test_a_choice_of_a_problem_file_is_made_by_its_name():
     Path("decay.py").write_text(FILE)
     options = ("--stages", "adam", "signdescent", "--adam.steps", "2", "--model", "sinenetwork", "--weighting", "late")

@@ -85,6 +85,7 @@ def test_tokens_are_embedded_points_moved_along_the_named_coordinate(box, along)
         np.testing.assert_allclose(tokens[:, j], network.embedding(jnp.asarray(later)), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_order_of_the_axes_does_not_change_which_coordinate_is_moved():
     """With the rows of the first layer exchanged as the axes are, the fields are the same, along each coordinate."""
     for along in (None, "t", "x"):

@@ -287,6 +287,7 @@ def share_near_the_walls():
     return np.mean(distances < 0.01)
 
 
+@pytest.mark.slow
 def test_density_towards_the_surface_of_a_shape():
     inside, rim, start = objective(Pierced()).equations.groups
     even, dense = (np.asarray(sample_points(KEY, inside, 4096, jnp.float64, d).X) for d in ("uniform", "chebyshev"))
@@ -311,6 +312,7 @@ def test_density_towards_the_surface_of_a_shape():
     assert (at_start[:, 0] == 0).all() and depth(at_start[:, 1], at_start[:, 3]).min() >= 0
 
 
+@pytest.mark.slow
 def test_training_samples_a_shape_densely_towards_its_surface():
     made = objective(Pierced())
     inside, sampler = made.equations.interior, point_sampler(made, Sampling(interior=512, density="chebyshev"))

@@ -48,6 +48,7 @@ def test_first_numbers_follow_the_dimension(axes, first):
     assert {kind: first_count(g) for kind, g in conditions(pk.Box(**axes)).items()} == first
 
 
+@pytest.mark.slow
 def test_first_numbers_follow_the_surface_of_a_shape():
     square, disk = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0)), pk.Disk(x=0.5, y=0.5, radius=0.4)
     hole = pk.Disk(x=0.5, y=0.5, radius=0.3)

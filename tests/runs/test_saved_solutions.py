@@ -21,6 +21,7 @@ RECIPE = pk.Recipe(stages=(pk.SSBroyden(steps=30),), sampling=pk.Sampling(interi
 X = np.linspace(0.0, 1.0, 7)
 
 
+@pytest.mark.slow
 def test_a_training_with_a_folder_is_that_of_the_command_line(tmp_path):
     solution = pk.train(Decay(k=2.0), recipe=RECIPE, out=tmp_path / "run")
     plain = pk.train(Decay(k=2.0), recipe=RECIPE)
@@ -50,6 +51,7 @@ def test_an_interrupted_training_goes_on_to_the_bit(tmp_path):
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours if "seconds" not in name)
 
 
+@pytest.mark.slow
 def test_a_solution_is_saved_afterwards(tmp_path):
     solution = pk.train(Decay(k=2.0), recipe=RECIPE)
     assert solution.save(tmp_path / "kept") == tmp_path / "kept"

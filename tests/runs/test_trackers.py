@@ -50,6 +50,7 @@ def test_a_tracker_is_told_of_the_run_its_rows_and_its_results(tmp_path):
     assert summary["verdict"] == solution.verdict == written["verdict"] and summary["steps"] == 6
 
 
+@pytest.mark.slow
 def test_a_tracker_of_a_script_is_left_out_when_the_run_goes_on(tmp_path):
     pk.train(Decay(k=2.0), recipe=recipe(Listener()), out=tmp_path / "run")
     assert pk.load(tmp_path / "run").run.recipe.trackers == ()

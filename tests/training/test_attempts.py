@@ -50,6 +50,7 @@ def test_training_ends_where_the_solves_are_good_enough():
     assert {r.stage for r in reports} == {"ssbroyden", "tangent"}
 
 
+@pytest.mark.slow
 def test_an_attempt_that_fails_changes_nothing_but_the_clock():
     _, with_attempts = trained(recipe(600, 1e-300))
     _, without = trained(recipe(600, 0.0))

@@ -46,6 +46,7 @@ def test_an_unknown_parameter_moves_the_estimate_too():
     assert 0 < e.estimated_errors["u"] < 1e-8
 
 
+@pytest.mark.slow
 def test_without_a_truth_it_is_said_to_be_an_estimate():
     e = evaluated(Sensed())
     estimate = f"{e.estimated_errors['u']:.0e}"

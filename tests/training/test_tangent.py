@@ -90,6 +90,7 @@ def test_an_unknown_parameter_is_solved_for_beside_the_coefficients():
     assert after < 1e-9 < before
 
 
+@pytest.mark.slow
 def test_rows_have_columns_for_the_trained_parameters_alone():
     found = objective(Rod())
     points = point_sampler(found, pk.Sampling(interior=20, initial=6, boundary=6)).init(jax.random.key(0))
@@ -324,6 +325,7 @@ def test_intervals_of_unknowns_are_those_of_the_tangent_space_of_the_network():
             assert np.allclose(r[term], r_linear[term])
 
 
+@pytest.mark.slow
 def test_the_network_itself_could_not_take_the_step():
     # The linear model is solved exactly; the network at p + c is far from it, since the map from p to the fields bends.
     run, reports = trained(Growth(), replace(RECIPE, stages=(pk.SSBroyden(steps=40), pk.Tangent())))

@@ -195,6 +195,7 @@ def test_the_requested_accuracy_ends_the_last_window(trained):
     assert run.evaluate(last.state).accurate
 
 
+@pytest.mark.slow
 def test_gradients_and_points_are_those_of_the_window_that_is_trained(trained):
     run, reports, _ = trained
     state = next(r.state for r in reports if int(r.state.stage) == 4)
