@@ -76,6 +76,9 @@ def recipe_in(config: dict[str, Any], problem: Problem) -> Recipe:
     entry = dict(config["recipe"])
     if entry.get("trackers"):
         entry["trackers"] = [t for t in entry["trackers"] if t[NAME] in classes]
+    if isinstance(entry.get("sampling"), dict):
+        # Versions that held no measured values out trained on all of them.
+        entry["sampling"] = {"held_out": 0.0} | entry["sampling"]
     recipe = from_plain(entry, Recipe, classes=classes, like=problem.recipe)
     if not isinstance(recipe, Recipe):
         raise TypeError("the recipe is no object")

@@ -7,10 +7,13 @@ from open_fields import slope_problem, trained_where
 from resuming import assert_resumes
 from scipy.optimize import curve_fit
 from solvable import Sensed
+from tiny import Decay
 
 import pinnkit as pk
 from pinnkit.objective.measured_values import values_held_out
+from pinnkit.runs.restore import recipe_in
 from pinnkit.runs.run import Run
+from pinnkit.settings import to_plain
 
 STAGES = (pk.SSBroyden(steps=4000, patience=0),)
 
@@ -90,6 +93,13 @@ def test_a_run_says_how_many_values_it_holds_out(trained):
     (note,) = (text for text in run.check().notes if "held out" in text)
     assert "20 of them are held out" in note
     assert not any("noise" in text for text in run.check().warnings)
+
+
+def test_a_run_of_an_earlier_version_was_trained_on_all_values():
+    entry = to_plain(pk.Recipe())
+    assert recipe_in({"recipe": entry}, Decay()).sampling.held_out is None
+    del entry["sampling"]["held_out"]
+    assert recipe_in({"recipe": entry}, Decay()).sampling.held_out == 0.0
 
 
 @pytest.mark.slow
