@@ -433,6 +433,7 @@ def test_a_report_from_every_diagnostic_and_a_figure():
     assert set(diagnosis_figures(found)) == {"width_study", "signal", "balance", "spectrum"}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_all_is_more():
     found = diagnose(objective(Rod(), SMALL), replace(QUICK, all=True), 0)

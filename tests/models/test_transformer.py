@@ -138,7 +138,9 @@ def test_size_at_the_start_does_not_depend_on_depth(depth):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("box", [Rod.domain, pk.Box(t=pk.Periodic(0.0, 1.0, modes=2), x=(0.0, 1.0))])
+@pytest.mark.parametrize(
+    "box", [pytest.param(Rod.domain, marks=pytest.mark.long), pk.Box(t=pk.Periodic(0.0, 1.0, modes=2), x=(0.0, 1.0))]
+)
 def test_derivatives(box):
     made = objective(type("P", (Rod,), {"domain": box, "warm_start": None})(), Transformer(width=6, depth=1, times=3))
     f, X = made.network.fields(made.network.initial_parameters), scattered(made.network.problem.domain, 5)

@@ -276,7 +276,7 @@ def test_the_solutions_that_the_autoencoder_reads_solve_burgers_equation():
         pytest.param(
             "darcy_surrogate", ("--model.layers", "0", "1", "--adam.learning_rate", "1e-2"), 0.7, marks=pytest.mark.long
         ),
-        ("solution_autoencoder", ("--adam.learning_rate", "3e-3"), 0.5),
+        pytest.param("solution_autoencoder", ("--adam.learning_rate", "3e-3"), 0.5, marks=pytest.mark.long),
     ],
 )
 def test_what_ships_trains(name, options, share, tmp_path):

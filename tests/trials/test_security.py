@@ -200,7 +200,13 @@ def unsafe(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", ["writable by all", "writable by the group", "of another user", "a link to such a folder"]
+    "kind",
+    [
+        "writable by all",
+        pytest.param("writable by the group", marks=pytest.mark.long),
+        "of another user",
+        pytest.param("a link to such a folder", marks=pytest.mark.long),
+    ],
 )
 def test_a_cache_that_others_can_write_to_is_not_used(kind, tmp_path):
     """Compiled programs lie there, and are executed."""

@@ -28,7 +28,7 @@ INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 STATUS = {INT: 130, TERM: 143, HUP: 129}
 TRAIN = ("train", TINY, "--adam.steps", "150", "--out", "run")
 SLOWLY = {"chunk": 5, "pause": 0.05}
-named = pytest.mark.parametrize("number", [INT, TERM, HUP], ids=lambda n: n.name)
+named = pytest.mark.parametrize("number", [INT, TERM, pytest.param(HUP, marks=pytest.mark.long)], ids=lambda n: n.name)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,11 @@ def test_a_signal_while_training_saves_and_says_how_to_go_on(number, straight, t
     assert_goes_on(tmp_path, straight)
 
 
-@pytest.mark.parametrize(("first", "second"), [(INT, INT), (TERM, TERM), (HUP, HUP), (TERM, INT)], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(INT, INT), (TERM, TERM), pytest.param(HUP, HUP, marks=pytest.mark.long), (TERM, INT)],
+    ids=lambda n: n.name,
+)
 def test_a_second_signal_ends_the_chunk_at_once(first, second, tmp_path):
     """A chunk of many minutes: the first signal would wait for its end."""
     wait = 4 * LIMIT
