@@ -64,10 +64,7 @@ def cores(count):
 
 
 @kinds
-@pytest.mark.parametrize(
-    "command",
-    [pytest.param("show", marks=pytest.mark.long), "resume", "export", pytest.param("prune", marks=pytest.mark.long)],
-)
+@pytest.mark.parametrize("command", ["show", "resume", "export", pytest.param("prune", marks=pytest.mark.long)])
 def test_a_run_of_two_devices_is_used_again(kind, command, copy):
     options = ["--keep", "0.5", "--no_random"] if command == "prune" else []
     status, out, err = pinnkit_process(copy(kind), command, "run", *options, choices={"chunk": 5})
@@ -79,7 +76,7 @@ def test_a_run_of_two_devices_is_used_again(kind, command, copy):
 
 
 @kinds
-@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.long), 1])
+@pytest.mark.parametrize("count", [2, 1])
 def test_a_run_of_two_devices_is_loaded(kind, count, trained):
     command = [*cores(count), sys.executable, "-c", LOAD]
     done = subprocess.run(command, cwd=trained(kind), env=environment(), capture_output=True, text=True, check=False)
@@ -88,7 +85,7 @@ def test_a_run_of_two_devices_is_loaded(kind, count, trained):
 
 
 @kinds
-@pytest.mark.parametrize("row", [pytest.param(4, marks=pytest.mark.long), 10, pytest.param(14, marks=pytest.mark.long)])
+@pytest.mark.parametrize("row", [4, 10, pytest.param(14, marks=pytest.mark.long)])
 def test_an_interrupted_run_of_two_devices_goes_on_to_the_bit(kind, row, trained, tmp_path):
     """Row 10 lies in the second of three windows."""
     command = ["train", *OPTIONS[kind], "--out", "run"]
