@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import linalg
@@ -18,6 +17,7 @@ from scipy import linalg
 from pinnkit.models import MLP
 from pinnkit.objective.jacobians import points_at, rows_at_start
 from pinnkit.objective.loss import Objective
+from pinnkit.objective.measured_values import measured_values
 from pinnkit.objective.residuals import Equations
 
 NETWORK = MLP(width=20, depth=2, init="he")
@@ -69,7 +69,7 @@ def open_directions(equations: Equations) -> float:
     points = points_at(objective, count, 0)
     for group in equations.groups:
         if group.data is not None:
-            points[group.name] = jax.tree.map(lambda a: jnp.asarray(a, dtype), group.data)
+            points[group.name] = measured_values(group, len(group.data.X), dtype)
     J = rows_at_start(objective, points)
     columns = next(iter(J.values())).shape[1]
     known, measured = (np.zeros((columns, columns)) for _ in range(2))

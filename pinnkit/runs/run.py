@@ -96,8 +96,8 @@ class Run:
     @property
     def values_held_out(self) -> int:
         """Number of rows of measured values that are held out of training."""
-        groups = [g for g in self.equations.groups if g.data is not None]
-        return sum(len(g.data.X) - self.recipe.sampling.count(g) for g in groups if g.data is not None)
+        sampling = self.recipe.sampling
+        return sum(len(g.data.X) - sampling.count(g) for g in self.equations.groups if g.data is not None)
 
     @property
     def title(self) -> str:

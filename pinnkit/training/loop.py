@@ -62,6 +62,8 @@ HELD_OUT = 2
 """Number of draws of held-out points on which the two are compared."""
 BELOW_NOISE = 0.01
 """Measured values are fitted well enough where the error is this part of what their noise does to the mean of all rows."""
+TAKEN = "on held-out points the parameters of step {} are better: they are taken"
+"""The end of a report of a stage whose last parameters are not its best."""
 FIRST = 10
 """Number of steps of a stage's first chunk, whose speed is not known yet."""
 
@@ -426,14 +428,21 @@ class Loop(Trainer):
                 return Report(renewed, stage.name, losses, squares, loss, event=event)
             reason = Ending.NO_PROGRESS
         following = len(self.recipe.stages) if reason is Ending.ACCURATE else int(state.stage) + 1
-        before, best = state, self.better(state) if self._holds_values_out(state) else state
-        state = self._enter_stage(best, following)
+        before, better, held_out = state, state, self._holds_values_out(state)
+        last = not any(s.steps for s in self.recipe.stages[following:])
+        if reason is not Ending.ACCURATE and (last or held_out):
+            better = self.better(state)
+        state = self._enter_stage(better, following)
         event = f"stage '{stage.name}' ended at step {int(state.step)}"
         stall = stage.explain_stall(before.optimiser)
         reason_text = reason.value.format(patience=stage.patience, stall=stall, best=int(before.best.step))
         event += f": {reason_text}" if reason_text else ""
-        if best is not before:
-            event += f"; the parameters of step {int(before.best.step)} are taken"
+        if better is not before:
+            taken = "the parameters of step {} are taken" if held_out else TAKEN
+            event += "; " + taken.format(int(before.best.step))
+            squares = self.mean_squares(better.params, before.points)
+            loss = self._loss(squares)
+            state = self._with_new_optimiser(state) if last else state
         if not self.over(state):
             if due and state.points is before.points:
                 state, more = self._renew(state, draw)
@@ -441,11 +450,6 @@ class Loop(Trainer):
             following_stage = self._stage(state)
             if isinstance(following_stage, Tangent):
                 event += f"; {announcement(self.objective, following_stage, state.points)}"
-        elif best is before and reason is not Ending.ACCURATE and (better := self.better(state)) is not state:
-            event += f"; on held-out points the parameters of step {int(state.best.step)} are better: they are taken"
-            state = self._with_new_optimiser(better)
-            squares = self.mean_squares(state.params, state.points)
-            loss = self._loss(squares)
         return Report(state, stage.name, losses, squares, loss, event=event)
 
     def _ending(self, state: TrainState, stage: Stage, *, low: bool, stalled: bool, drawn: bool) -> Ending | None:

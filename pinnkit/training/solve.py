@@ -157,9 +157,8 @@ class _Solver:
         reduced = _trained(_moved(params, triangle.solve_leading(damping, few)))
         if not trial.held_out < lowest:
             stays = state._replace(damping=jnp.zeros_like(state.damping), stalled=jnp.asarray(True))
-            if (
-                float(state.reduction) == 1
-            ):  # the first solve: how far it would have moved the fields is all that is known
+            # Of a first solve, how far it would have moved the fields is all that is known.
+            if float(state.reduction) == 1:
                 stays = stays._replace(before=_trained(trial.params), reduced=reduced)
             return params, replicate(stays)
         after = self._loss(groups, trial.params, "fit")

@@ -610,12 +610,16 @@ def test_what_is_wrong_with_a_reference_file(tmp_path):
 
 
 # ---------------------------------------------------------------------------------------------- sensor data
-def test_the_sensor_file_is_what_its_generator_writes():
-    spec = importlib.util.spec_from_file_location("sensors", ROOT / "benchmarks" / "make_burgers_sensors.py")
+def assert_generated(file, generator):
+    spec = importlib.util.spec_from_file_location(generator, ROOT / "benchmarks" / f"{generator}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    file = ROOT / "problems" / "burgers_sensors.csv"
     assert file.read_text() == module.text()
+
+
+def test_the_sensor_file_is_what_its_generator_writes():
+    file = ROOT / "problems" / "burgers_sensors.csv"
+    assert_generated(file, "make_burgers_sensors")
     table = read_columns(file)
     assert list(table) == ["t", "x", "u_measured"] and table["t"].shape == (200,)
     assert table["t"].min() > 0 and table["t"].max() <= 1 and np.abs(table["x"]).max() <= 1
@@ -625,11 +629,8 @@ def test_the_sensor_file_is_what_its_generator_writes():
 
 
 def test_the_thermometers_are_what_their_generator_writes():
-    spec = importlib.util.spec_from_file_location("thermometers", ROOT / "benchmarks" / "make_thermometers.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     file = ROOT / "problems" / "thermometers.csv"
-    assert file.read_text() == module.text()
+    assert_generated(file, "make_thermometers")
     table = read_columns(file)
     # k T' = q (L - x) by quadrature, with the k of the problem.
     x = np.linspace(0.0, 0.1, 20001)

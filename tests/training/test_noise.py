@@ -36,6 +36,9 @@ def test_training_ends_where_values_held_out_are_fitted_best(trained):
     assert f"measured values that are held out are fitted no better since step {best}" in event
     assert event.endswith(f"the parameters of step {best} are taken")
     assert jax.tree.all(jax.tree.map(np.array_equal, last.params, last.best.params))
+    # The last report, and the optimiser with which a longer training goes on, are those of the parameters that were taken.
+    assert reports[-1].mean_squares == run.trainer.mean_squares(last.params, last.points)
+    assert jax.tree.all(jax.tree.map(np.array_equal, last.optimiser, run.trainer.like(0, {}).optimiser))
     ending = f"Training ended: measured values that are held out are fitted best at step {best}."
     assert run.trainer.ending(last) == ending
     # The noise is followed where nothing is held out: q is the derivative of a curve through noisy values.
