@@ -1,10 +1,11 @@
-"""Write the truths of two tasks of PINNacle by finite elements of second order: benchmarks/pinnacle/*.npz.
+"""Write the truths of tasks of PINNacle by classical methods: benchmarks/pinnacle/*.npz.
 
     pip install scikit-fem gmsh
-    python benchmarks/make_pinnacle_references.py heat_2d_cg poisson_3d_cg
+    python benchmarks/make_pinnacle_references.py heat_2d_cg heat_2d_vc poisson_3d_cg
 
-Each is solved on two meshes, one with twice as many elements along each length; the finer one is written, and how far the two
-are apart at the points is printed: an upper bound of its error.
+In shapes by finite elements of second order, in the square by finite differences. Each is solved on two meshes, one with twice as
+many elements along each length; the finer one is written, and how far the two are apart at the points is printed: an upper
+bound of its error.
 """
 
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import gmsh
 import numpy as np
 import skfem
+from scipy.sparse import diags, identity, kron
 from scipy.sparse.linalg import factorized, spsolve
 from skfem.helpers import dot, grad
 
@@ -105,6 +107,34 @@ def heat_2d_cg(size):
     return {"t": TIMES, "x": X[0], "y": X[1], "u": np.array(values)}
 
 
+def heat_2d_vc(size):
+    """Values of u at times and points, and both: second differences on the nodes of the coefficient, Crank-Nicolson in time."""
+    import jax
+    from heat_2d_vc import CELLS, conductivity, source
+
+    jax.config.update("jax_enable_x64", True)
+    cells, steps = round(CELLS / size), round(1200 / size)
+    nodes = np.linspace(0, 1, cells + 1)
+    x, y = (axis[1:-1, 1:-1] for axis in np.meshgrid(nodes, nodes, indexing="ij"))
+    second = cells**2 * diags([1.0, -2.0, 1.0], [-1, 0, 1], shape=(cells - 1, cells - 1))
+    eye = identity(cells - 1)
+    a = np.asarray(conductivity(x, y)).ravel()
+    A = diags(a) @ (kron(second, eye) + kron(eye, second))
+    dt = 5.0 / steps
+    times = np.linspace(0.0, 5.0, 13)
+    solver = factorized((identity(A.shape[0]) - dt / 2 * A).tocsc())
+    i, j = np.random.default_rng(0).integers(1, CELLS, (2, POINTS))  # nodes of both meshes
+    chosen = np.ravel_multi_index((i * cells // CELLS - 1, j * cells // CELLS - 1), x.shape)
+    u, values = np.zeros(A.shape[0]), []
+    for step in range(steps + 1):
+        if step % (steps // (len(times) - 1)) == 0:
+            values.append(u[chosen])
+        now = step * dt
+        f = (source(now, x, y, np) + source(now + dt, x, y, np)).ravel() / 2
+        u = solver(u + dt / 2 * (A @ u) + dt * f)
+    return {"t": times, "x": i / CELLS, "y": j / CELLS, "u": np.array(values)}
+
+
 def poisson_3d_cg(size):
     """Values of u at points, and the points."""
     from poisson_3d_cg import BALLS, source
@@ -143,7 +173,7 @@ def interior_points(inside, box):
     return p[:, inside(p)][:, :POINTS]
 
 
-SIZES = {"heat_2d_cg": (heat_2d_cg, 0.6), "poisson_3d_cg": (poisson_3d_cg, 0.11)}
+SIZES = {"heat_2d_cg": (heat_2d_cg, 0.6), "heat_2d_vc": (heat_2d_vc, 1.0), "poisson_3d_cg": (poisson_3d_cg, 0.11)}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or SIZES:

@@ -21,6 +21,15 @@ ROWS = 48  # divisible by 1, 2, 3, 4, 6, 8, 12 and 16, the usual numbers of core
 """Sharded matrices have a multiple of this number of rows, so that their shape does not depend on the machine."""
 MOST = 16
 """Largest number of cores that are used: a step has too little work for more."""
+PATIENCE = {
+    "--xla_cpu_collective_call_warn_stuck_timeout_seconds": 600,
+    "--xla_cpu_collective_call_terminate_timeout_seconds": 7200,
+}
+"""Seconds for which one core waits for another before XLA warns, and before it ends the process: 20 and 40 s by default.
+
+Cores of one process do not fail one at a time, but they may differ by minutes: LAPACK factorises for one of them after the other,
+on cores that other programs use too.
+"""
 WHOLE, SHARED = PartitionSpec(), PartitionSpec(CORES)
 """Partition specs of an array that is replicated on every core, and of one whose first dimension is sharded."""
 
@@ -35,6 +44,10 @@ def use_all_cores() -> bool:
         jax.config.update("jax_num_cpu_devices", dividing_cores(len(usable_cores())))
     except RuntimeError:
         return False
+    # XLA reads its flags when it starts, which it has not yet; what the user set is kept.
+    flags = os.environ.get("XLA_FLAGS", "")
+    own = [f"{flag}={seconds}" for flag, seconds in PATIENCE.items() if flag not in flags]
+    os.environ["XLA_FLAGS"] = " ".join([flags, *own]).strip()
     return True
 
 

@@ -90,6 +90,42 @@ def test_two_cores_give_the_numbers_of_one(tmp_path):
             np.testing.assert_allclose(other, one, rtol=1e-10, atol=1e-12)
 
 
+LATE = """
+import time
+import jax, jax.numpy as jnp
+from pinnkit.parallel import devices
+devices.PATIENCE |= PATIENCE
+assert devices.use_all_cores()
+
+def wait(share):
+    time.sleep(4 * float(share[0]))
+    return share
+
+def late_sum(share):
+    return jax.lax.psum(jax.pure_callback(wait, jax.ShapeDtypeStruct(share.shape, share.dtype), share), devices.CORES)
+
+program = jax.shard_map(late_sum, mesh=devices.cores(), in_specs=devices.SHARED, out_specs=devices.WHOLE, check_vma=False)
+print(jax.jit(program)(jnp.arange(2.0)))
+"""
+BRIEF = dict.fromkeys(devices.PATIENCE, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(devices.usable_cores()) != 2, reason="the script has two cores")
+@pytest.mark.parametrize(
+    ("patience", "flags", "ended"),
+    [({}, {}, False), (BRIEF, {}, True), ({}, BRIEF, True)],
+    ids=["long by default", "it takes effect", "the user's is kept"],
+)
+def test_how_long_a_core_waits_for_another(patience, flags, ended):
+    environment = os.environ | {"XLA_FLAGS": " ".join(f"{flag}={seconds}" for flag, seconds in flags.items())}
+    script = LATE.replace("PATIENCE |= PATIENCE", f"PATIENCE |= {patience}")
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode != 0) is ended, done.stderr
+    assert ("may be stuck" in done.stderr) is ended
+    assert min(devices.PATIENCE.values()) >= 600
+
+
 @pytest.mark.skipif(len(jax.devices()) > 1, reason="several devices here")
 def test_one_device_has_no_mesh(monkeypatch):
     monkeypatch.setattr(devices, "usable_cores", lambda: list(range(5)))
