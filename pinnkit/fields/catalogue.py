@@ -137,7 +137,7 @@ class Catalogue:
             table |= {(name, i): jnp.zeros_like(X[:, 0]) for i in combined for name in self.names.fields}
         functions = self._field_functions(problem, f, requests, X)
         arrays = {
-            name: self._array(request, table, points)
+            name: array_of(request, lambda base, index: table[base, index], points, self.domain.space)
             for name, request in requests.items()
             if not isinstance(request, FieldFunction)
         }
@@ -181,36 +181,6 @@ class Catalogue:
 
         return value
 
-    def _array(
-        self,
-        request: Partial | Coordinate | NormalComponent | Column,
-        table: Mapping[tuple[str, MultiIndex], PerPoint],
-        points: Points,
-    ) -> PerPoint:
-        """The array that a request stands for, from the table {(field or quantity, multi-index): (points,)}."""
-        space = self.domain.space
-        match request:
-            case Coordinate(axis):
-                return points.X[:, axis]
-            case NormalComponent(axis):
-                return _require(points.normals, "normals")[:, axis]
-            case Column(name):
-                return _require(points.columns, "columns")[name]
-            case Partial(base, index, ""):
-                return table[base, index]
-            case Partial(base, _, "n"):
-                normals = _require(points.normals, "normals")
-                first, *rest = (normals[:, i] * table[base, (i,)] for i in space)
-                return sum(rest, start=first)
-            case Partial(base, _, "laplacian"):
-                first, *rest = (table[base, (i, i)] for i in space)
-                return sum(rest, start=first)
-            case Partial(base, _, "grad"):
-                return jnp.stack([table[base, (i,)] for i in space], axis=-1)
-            case Partial(base, _, _):
-                rows = [[table[base, tuple(sorted((i, j)))] for j in space] for i in space]
-                return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
-
     def _field_functions(
         self, problem: Problem, f: BatchFunction, requests: Mapping[str, Request], X: Float[Array, "points dim"]
     ) -> dict[str, FieldAt]:
@@ -236,6 +206,43 @@ class Catalogue:
         for request in self.quantities[name].requests.values():
             if isinstance(request, (Partial, FieldFunction)) and request.base in self.quantities:
                 self._refuse_circles(request.base, (*seen, name))
+
+
+def array_of(
+    request: Partial | Coordinate | NormalComponent | Column,
+    look_up: Callable[[str, MultiIndex], PerPoint],
+    points: Points,
+    space: tuple[int, ...],
+) -> PerPoint:
+    """The array that a request stands for, with one value per point.
+
+    Args:
+        request: What is asked for.
+        look_up: Returns a derivative of a field or quantity, (points,).
+        points: Where the array is.
+        space: Numbers of the space axes.
+    """
+    match request:
+        case Coordinate(axis):
+            return points.X[:, axis]
+        case NormalComponent(axis):
+            return _require(points.normals, "normals")[:, axis]
+        case Column(name):
+            return _require(points.columns, "columns")[name]
+        case Partial(base, index, ""):
+            return look_up(base, index)
+        case Partial(base, _, "n"):
+            normals = _require(points.normals, "normals")
+            first, *rest = (normals[:, i] * look_up(base, (i,)) for i in space)
+            return sum(rest, start=first)
+        case Partial(base, _, "laplacian"):
+            first, *rest = (look_up(base, (i, i)) for i in space)
+            return sum(rest, start=first)
+        case Partial(base, _, "grad"):
+            return jnp.stack([look_up(base, (i,)) for i in space], axis=-1)
+        case Partial(base, _, _):
+            rows = [[look_up(base, tuple(sorted((i, j)))) for j in space] for i in space]
+            return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
 
 
 def _require(value: Any, what: str) -> Any:

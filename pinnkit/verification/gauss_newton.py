@@ -1,0 +1,139 @@
+"""Nonlinear least squares for the coefficients: Gauss-Newton with a rank-revealing QR and a line search."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import lapack, solve_triangular
+
+from pinnkit.verification.residual_rows import Matrix, System, Vector
+from pinnkit.verification.series import Coefficients
+
+RANK = 1e-13
+"""Columns whose part that is new is smaller than this, relative to the largest, count as dependent."""
+STEPS = 30
+BLOCK = 64
+"""Number of columns that LAPACK turns at a time."""
+SHORTEST = 1e-4
+"""Shortest step of the line search, relative to the full one."""
+CONDITIONS = 10.0
+"""Weight of conditions: fields of a given size violate them less than equations, whose derivatives grow with the wave number."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Coefficients that solve the least-squares problem, and how well."""
+
+    coefficients: Coefficients
+    converged: bool
+    rank: int
+    """Number of independent columns of the Jacobian at the end."""
+    residuals: Mapping[str, float]
+    """RMS of each residual relative to its size."""
+    sizes: Mapping[str, float]
+    """Size of each residual, in the units of its equation."""
+
+    @property
+    def open_directions(self) -> int:
+        """Number of directions of the coefficients that nothing determines."""
+        return self.coefficients.size - self.rank
+
+
+def solve(system: System, start: Coefficients | None = None, deadline: float = np.inf) -> Solved:
+    """Minimise the sum of the squared residuals, each relative to its size.
+
+    Args:
+        system: The residuals.
+        start: Coefficients to start from; zeros unless given.
+        deadline: Value of `time.monotonic` at which to stop, not converged.
+    """
+    C = system.zero if start is None else start
+    jacobian = system.jacobian(C)
+    sizes = system.sizes(jacobian, _field_sizes(C))
+    residuals = system.residuals(C)
+    converged, rank = False, 0
+    for _ in range(STEPS):
+        p, rank = _step(system, jacobian, residuals, sizes)
+        loss, length = _loss(system, residuals, sizes), 1.0
+        while True:
+            trial = C + length * p
+            new = system.residuals(trial)
+            new_loss = _loss(system, new, sizes)
+            # Written so that NaN is refused.
+            if new_loss <= loss * (1 + 1e-12) or length < SHORTEST:
+                break
+            length /= 2
+        if not new_loss <= loss * (1 + 1e-12):
+            converged = bool(np.isfinite(loss)) and float(np.linalg.norm(p)) <= 1e-8 * float(np.linalg.norm(C))
+            break
+        change, size = float(np.linalg.norm(length * p)), float(np.linalg.norm(trial))
+        C, residuals = trial, new
+        if length == 1.0 and (change <= 1e-12 * size or loss - new_loss <= 1e-6 * new_loss):
+            converged = True
+            break
+        if time.monotonic() > deadline:
+            break
+        jacobian = system.jacobian(C)
+        sizes = system.sizes(jacobian, _field_sizes(C))
+    relative = {t: float(np.sqrt(np.mean(r**2))) / sizes[t] for t, r in residuals.items()}
+    return Solved(C, converged, rank, relative, sizes)
+
+
+def _field_sizes(C: Coefficients) -> np.ndarray:
+    """Sizes of the fields, one for a field that is zero."""
+    sizes = np.linalg.norm(C, axis=0)
+    return np.where(sizes > 1e-300, sizes, sizes.max() if sizes.max() > 0 else 1.0)
+
+
+def _weights(
+    system: System, residuals: Mapping[str, Vector], sizes: Mapping[str, float]
+) -> dict[str, float]:
+    """Weight of each residual in the sum of squares over all nodes."""
+    weights = {}
+    for group in system.groups:
+        factor = 1.0 if group.is_equation else CONDITIONS
+        weights |= {term: factor / (sizes[term] * np.sqrt(len(residuals[term]))) for term in group.terms}
+    return weights
+
+
+def _loss(system: System, residuals: Mapping[str, Vector], sizes: Mapping[str, float]) -> float:
+    weights = _weights(system, residuals, sizes)
+    return float(sum(weights[t] ** 2 * (r @ r) for t, r in residuals.items()))
+
+
+def _step(
+    system: System, jacobian: Mapping[str, Matrix], residuals: Mapping[str, Vector], sizes: Mapping[str, float]
+) -> tuple[Coefficients, int]:
+    """The Gauss-Newton step, (functions, fields), and the rank of the Jacobian."""
+    weights = _weights(system, residuals, sizes)
+    J = np.asfortranarray(np.concatenate([weights[t] * jacobian[t] for t in residuals]))
+    r = np.concatenate([weights[t] * residuals[t] for t in residuals])
+    norms = np.linalg.norm(J, axis=0)
+    scale = np.where(norms > 0, norms, 1.0)
+    p, rank = least_squares(J / scale, -r)
+    return (p / scale).reshape(system.fields, -1).T, rank
+
+
+def least_squares(J: Matrix, r: Vector) -> tuple[Vector, int]:
+    """The solution p of J p = r in the least-squares sense, and the rank of J, whose columns have the norm 1 or 0.
+
+    Where columns depend on others, these get zero: the solution is not unique.
+    """
+    # Without pivoting first: its products are of level 3, five to ten times as fast. The triangle says whether that was enough.
+    factors, tau, _, _ = lapack.dgeqrf(np.array(J, order="F"), lwork=BLOCK * J.shape[1], overwrite_a=True)
+    n = J.shape[1]
+    if len(J) >= n and lapack.dtrcon(factors[:n])[0] > RANK:
+        rank, order = n, np.arange(n)
+    else:
+        factors, order, tau, _, _ = lapack.dgeqp3(np.array(J, order="F"), lwork=BLOCK * (J.shape[1] + 1), overwrite_a=True)
+        order, diagonal = order - 1, np.abs(np.diag(factors))
+        rank = int((diagonal > RANK * diagonal[0]).sum()) if diagonal[0] > 0 else 0
+    column = np.asfortranarray(r[:, None])
+    work = max(1, int(lapack.dormqr("L", "T", factors, tau, column, -1)[1][0]))
+    turned = lapack.dormqr("L", "T", factors, tau, column, work)[0][:, 0]
+    p = np.zeros(n)
+    p[order[:rank]] = solve_triangular(factors[:rank, :rank], turned[:rank])
+    return p, rank

@@ -1,0 +1,177 @@
+"""The solution of a problem to a tolerance: more functions where their coefficients decay slowly, shorter slabs of time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from jaxtyping import Float
+
+from pinnkit.verification.discretisation import Discretisation, Piece, Slab
+from pinnkit.verification.gauss_newton import Solved, solve
+from pinnkit.verification.series import Coefficients, Series
+
+FIRST = {1: 16, 2: 12, 3: 8}
+"""Number of functions along each axis at first, by the number of axes."""
+IN_SLAB = 14
+"""Number of functions of time in a slab."""
+MOST = 4000
+"""Largest number of coefficients of all fields together: a step then takes ten seconds and 1 GiB."""
+GROWTH = 1.4
+"""Factor by which the functions along an axis become more where they are not enough."""
+FINER = 1.2
+"""The same from one solution to the next with which it is compared."""
+SHORTEST = 2.0**-12
+"""Shortest slab, relative to all of time."""
+
+
+class NotResolved(Exception):
+    """The series do not converge within the budget; the message says why, as the end of a sentence."""
+
+
+@dataclass(frozen=True)
+class CollocationSolution:
+    """The solution, piece by piece in time."""
+
+    pieces: tuple[Piece, ...]
+    time: int | None
+    residuals: dict[str, float]
+    """Largest RMS over the pieces of each residual on a finer grid, relative to its size."""
+
+    @property
+    def modes(self) -> tuple[int, ...]:
+        """Largest number of functions along each axis, those of all slabs of time together."""
+        largest = [max(piece.series.modes[a] for piece in self.pieces) for a in range(len(self.pieces[0].series.modes))]
+        if self.time is not None:
+            largest[self.time] = sum(piece.series.modes[self.time] for piece in self.pieces)
+        return tuple(largest)
+
+    def values(self, X: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points fields"]:
+        """The fields at points."""
+        if len(self.pieces) == 1:
+            return self.pieces[0].values(X)
+        t = X[:, self.time]
+        which = np.searchsorted([piece.slab.end for piece in self.pieces[:-1]], t, side="left")
+        values = np.empty((len(X), self.pieces[0].coefficients.shape[1]))
+        for k, piece in enumerate(self.pieces):
+            values[which == k] = piece.values(X[which == k])
+        return values
+
+
+def solution_to(
+    tolerance: float,
+    problem: Discretisation,
+    finer_than: CollocationSolution | None = None,
+    deadline: float = np.inf,
+) -> CollocationSolution:
+    """Solve a problem so that the last coefficients along each axis are below a tolerance, relative to all of them.
+
+    Args:
+        tolerance: The tolerance.
+        problem: The problem.
+        finer_than: A solution than which this one has more functions along every axis.
+        deadline: Value of `time.monotonic` by which it has to be over.
+
+    Raises:
+        NotResolved: It takes more functions, or more time, than there are.
+    """
+    whole, marches = problem.whole, problem.marches
+    modes = [FIRST[problem.domain.dim]] * problem.domain.dim
+    if marches:
+        modes[problem.time] = IN_SLAB  # type: ignore[index]
+    if finer_than is not None:
+        modes = [round(FINER * n) + 1 for n in finer_than.modes]
+        if marches:
+            modes[problem.time] = finer_than.pieces[0].series.modes[problem.time] + 2  # type: ignore[index]
+    pieces: list[Piece] = []
+    residuals: dict[str, float] = {}
+    start, length = whole.start, whole.end - whole.start
+    while not pieces or start < whole.end:
+        slab = Slab(start, whole.end if start + 1.01 * length >= whole.end else start + length)
+        before = pieces[-1] if pieces else None
+        piece, solved = _piece(problem, slab, modes, tolerance, before, marches, deadline)
+        modes = list(piece.series.modes)
+        if solved is None:
+            length = (slab.end - slab.start) / 2
+            if length < SHORTEST * (whole.end - whole.start):
+                name = problem.domain.names[problem.time]  # type: ignore[index]
+                raise NotResolved(f"the solution changes too fast at {name} = {start:.4g}: slabs of time would be too short")
+            continue
+        for term, size in solved.sizes.items():
+            found = problem.finer_residuals(piece, before)[term] / size
+            residuals[term] = max(residuals.get(term, 0.0), found)
+        pieces.append(piece)
+        start = slab.end
+        if marches and piece.series.tails(piece.coefficients)[problem.time] < tolerance / 100:  # type: ignore[index]
+            length *= 1.5
+        if problem.time is None:
+            break
+    return CollocationSolution(tuple(pieces), problem.time, residuals)
+
+
+def _piece(
+    problem: Discretisation,
+    slab: Slab,
+    modes: list[int],
+    tolerance: float,
+    before: Piece | None,
+    marches: bool,
+    deadline: float,
+) -> tuple[Piece, Solved | None]:
+    """The solution on a slab, and how it was solved; None for the latter where the slab has to be shorter."""
+    C: Coefficients | None = None
+    while True:
+        series = problem.series(slab, modes)
+        if C is None:
+            C = _continued(before, series, problem.time)
+        solved = solve(problem.system(slab, series, before), C, deadline)
+        piece = Piece(slab, series, solved.coefficients)
+        if time.monotonic() > deadline:
+            raise NotResolved("its time is over")
+        if solved.open_directions:
+            raise NotResolved(f"nothing determines {solved.open_directions} of its {solved.coefficients.size} coefficients")
+        tails = series.tails(solved.coefficients)
+        slow = [axis for axis, tail in enumerate(tails) if not tail <= tolerance]
+        if solved.converged and not slow:
+            return piece, solved
+        # Space first: what it does not resolve moves at speeds of its own, which no slab of time is short enough for.
+        growing = [a for a in slow if not (marches and a == problem.time)]
+        if not (growing or solved.converged or marches):
+            growing = list(range(len(tails)))
+        grown = [round(GROWTH * n) + 1 if axis in growing else n for axis, n in enumerate(series.modes)]
+        too_many = prod(grown) * solved.coefficients.shape[1] > MOST
+        if marches and (not growing or not solved.converged or (too_many and problem.time in slow)):
+            return piece, None
+        if too_many:
+            axis = int(np.argmax(tails))
+            name = problem.domain.names[axis]
+            raise NotResolved(
+                f"{series.modes[axis]} functions along {name} do not resolve it"
+                if solved.converged
+                else "Gauss-Newton does not converge"
+            )
+        modes[:] = grown
+        C = _padded(solved.coefficients, series, problem.series(slab, modes))
+
+
+def _padded(coefficients: Coefficients, old: Series, new: Series) -> Coefficients:
+    """Coefficients of a longer series of the same fields."""
+    table = np.zeros((*new.modes, coefficients.shape[1]))
+    table[tuple(slice(n) for n in old.modes)] = coefficients.reshape(*old.modes, -1)
+    return table.reshape(-1, coefficients.shape[1])
+
+
+def _continued(before: Piece | None, series: Series, axis: int | None) -> Coefficients | None:
+    """Coefficients of fields that stay as they are at the end of the slab before."""
+    if before is None or axis is None:
+        return None
+    old = before.series
+    table = before.coefficients.reshape(*old.modes, -1)
+    at_end = np.tensordot(old.bases[axis].matrix(np.array([before.slab.end]), 0)[0], table, axes=(0, axis))
+    new = np.zeros((*series.modes, table.shape[-1]))
+    corner = [slice(n) for n in old.modes]
+    corner[axis] = slice(1)
+    new[tuple(corner)] = np.expand_dims(at_end, axis)
+    return new.reshape(-1, table.shape[-1])

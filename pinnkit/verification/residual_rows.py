@@ -1,0 +1,244 @@
+"""The residuals of a problem for fields that are series, and their derivatives by the coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinnkit.compilation import jit_once
+from pinnkit.fields import BatchFunction, Points, evaluate_condition
+from pinnkit.fields.elsewhere import evaluate_with_batched_calls
+from pinnkit.fields.names import FieldFunction, Request
+from pinnkit.fields.user_calls import Residuals
+from pinnkit.objective import Group
+from pinnkit.objective.residuals import Equations
+from pinnkit.problem import Region
+from pinnkit.verification.arguments import arguments_from, derivatives_needed
+from pinnkit.verification.series import Coefficients, Series
+
+OVERSAMPLING = 1.3
+"""Number of points along an axis per function along it."""
+LOW = 4
+"""Number of functions along each axis that stand for slowly varying fields."""
+COLUMNS = 64
+"""Number of coefficients by which the residuals of a group are differentiated at a time, where points do not stand alone."""
+
+Vector = Float[np.ndarray, " rows"]
+Matrix = Float[np.ndarray, "rows unknowns"]
+
+
+def nodes_of(region: Region, series: Series, oversampling: float) -> Points:
+    """The tensor-product nodes of a region, with outward normals (zero inside)."""
+    axes, points, normals = region.domain.axes, [], []
+    for face, normal in zip(region.faces, region.normals, strict=True):
+        fixed = dict(face)
+        sides = [
+            np.array([fixed[a]]) if a in fixed else basis.nodes(int(oversampling * basis.modes) + 1)
+            for a, basis in enumerate(series.bases)
+        ]
+        points.append(np.stack([side.ravel() for side in np.meshgrid(*sides, indexing="ij")], axis=1))
+        direction = np.zeros(len(axes))
+        if normal is not None:
+            direction[normal[0]] = normal[1]
+        normals.append(np.broadcast_to(direction, points[-1].shape))
+    return Points(np.concatenate(points), np.concatenate(normals))
+
+
+class Conditions:
+    """The conditions of one group as functions of the derivatives of the fields, compiled once for every resolution."""
+
+    def __init__(self, equations: Equations, group: Group) -> None:
+        self.equations, self.group = equations, group
+        self.problem = equations.problem.at_first_guesses()
+        self.derivatives = derivatives_needed(equations.catalogue, group.requests)
+        self.fields = tuple(equations.problem.fields)
+        self.keys = tuple((field, index) for field in self.fields for index in self.derivatives)
+        self.terms = equations.terms(group)
+        self.elsewhere = any(isinstance(r, FieldFunction) for r in _all_requests(equations, group.requests))
+        # Where points do not stand alone, each coefficient is varied by itself.
+        self.alone = not self.elsewhere and equations.pointwise(group)
+
+    def evaluate(self, points: Points, table: Float[Array, "keys points"], elsewhere: BatchFunction) -> Residuals:
+        """Residuals at points, from derivatives of the fields there in the order of `keys`."""
+        arguments = arguments_from(
+            self.equations.catalogue,
+            self.problem,
+            points,
+            self.group.requests,
+            dict(zip(self.keys, table, strict=True)),
+            elsewhere,
+        )
+        residuals: Residuals = {}
+
+        def values() -> list[Array]:
+            for condition in self.group.conditions:
+                own = {name: arguments[name] for name in condition.arguments}
+                residuals.update(evaluate_condition(self.problem, condition, own, points.X.shape[0], table.dtype))
+            return list(residuals.values())
+
+        by_term = evaluate_with_batched_calls(values, arguments)
+        return dict(zip(residuals, by_term, strict=True))
+
+    @cached_property
+    def residuals(self) -> Callable[..., Residuals]:
+        """Residuals at points, where no method asks for fields elsewhere."""
+        return jit_once(lambda points, table: self.evaluate(points, table, _nowhere))
+
+    @cached_property
+    def slopes(self) -> Callable[..., Mapping[str, Float[Array, "keys points"]]]:
+        """Residuals differentiated by each derivative of each field at its own point."""
+
+        def slopes(points: Points, table: Array) -> Mapping[str, Array]:
+            def along(key: Array) -> Residuals:
+                tangent = jnp.broadcast_to(key[:, None], table.shape)
+                return jax.jvp(lambda t: self.evaluate(points, t, _nowhere), (table,), (tangent,))[1]
+
+            return jax.vmap(along)(jnp.eye(len(self.keys)))
+
+        return jit_once(slopes)
+
+
+def _nowhere(X: Array) -> Array:
+    raise RuntimeError("internal: fields are asked for at other points by a group that does not")
+
+
+class GroupRows:
+    """The residuals of one group of conditions at nodes, for fields that are series."""
+
+    def __init__(self, conditions: Conditions, series: Series, points: Points) -> None:
+        self.conditions, self.series, self.points = conditions, series, points
+        self.terms = conditions.terms
+        self.is_equation = conditions.group.kind == "interior"
+
+    @cached_property
+    def rows(self) -> list[Matrix]:
+        """Every derivative of every function at the nodes."""
+        return [self.series.rows(np.asarray(self.points.X), index) for index in self.conditions.derivatives]
+
+    def residuals(self, coefficients: Coefficients) -> dict[str, Vector]:
+        """The residuals at the nodes, in the units of the equations."""
+        if self.conditions.elsewhere:
+            values = self._of(jnp.asarray(coefficients))
+        else:
+            values = self.conditions.residuals(self.points, jnp.asarray(self._table(coefficients)))
+        return {term: np.asarray(values[term]) for term in self.terms}
+
+    def jacobian(self, coefficients: Coefficients) -> dict[str, Matrix]:
+        """Derivatives of the residuals by the coefficients, the columns ordered by field and then by function."""
+        return self._by_derivatives(coefficients) if self.conditions.alone else self._by_coefficients(coefficients)
+
+    def _table(self, coefficients: Coefficients) -> Float[np.ndarray, "keys points"]:
+        """Derivatives of the fields at the nodes, in the order of the keys."""
+        by_index = np.stack([rows @ coefficients for rows in self.rows])  # (derivatives, points, fields)
+        return np.moveaxis(by_index, 2, 0).reshape(len(self.conditions.keys), -1)
+
+    def _by_derivatives(self, coefficients: Coefficients) -> dict[str, Matrix]:
+        """Slopes by each derivative of each field, times the derivatives of the functions."""
+        conditions, size, jacobian = self.conditions, self.series.size, {}
+        slopes = conditions.slopes(self.points, jnp.asarray(self._table(coefficients)))
+        for term in self.terms:
+            by_key = np.asarray(slopes[term])
+            matrix = np.zeros((by_key.shape[1], size * len(conditions.fields)))
+            for (field, index), slope in zip(conditions.keys, by_key, strict=True):
+                if slope.any():
+                    start = size * conditions.fields.index(field)
+                    matrix[:, start : start + size] += slope[:, None] * self.rows[conditions.derivatives.index(index)]
+            jacobian[term] = matrix
+        return jacobian
+
+    def _by_coefficients(self, coefficients: Coefficients) -> dict[str, Matrix]:
+        """One directional derivative for each coefficient."""
+        total, parts = coefficients.size, []
+        unit = np.eye(total).reshape(total, coefficients.shape[1], -1).transpose(0, 2, 1)
+        for k in range(0, total, COLUMNS):
+            parts.append(self._along(jnp.asarray(coefficients), jnp.asarray(unit[k : k + COLUMNS])))
+        return {t: np.concatenate([np.asarray(part[t]) for part in parts]).T for t in self.terms}
+
+    @cached_property
+    def _of(self) -> Callable[[Array], Residuals]:
+        """The residuals as a function of the coefficients."""
+        stacked = jnp.asarray(np.stack(self.rows))
+
+        def of(coefficients: Array) -> Residuals:
+            by_index = jnp.einsum("ipc,cf->fip", stacked, coefficients)
+            table = by_index.reshape(len(self.conditions.keys), -1)
+            return self.conditions.evaluate(
+                self.points, table, lambda X: self.series.traced_values(coefficients, X)
+            )
+
+        return jit_once(of)
+
+    @cached_property
+    def _along(self) -> Callable[..., Residuals]:
+        """Directional derivatives of the residuals, one for each direction."""
+        return jit_once(lambda c, directions: jax.vmap(lambda v: jax.jvp(self._of, (c,), (v,))[1])(directions))
+
+
+class GivenValues:
+    """Prescribed combinations of the coefficients of one field: rows times coefficients minus values."""
+
+    is_equation = False
+
+    def __init__(self, name: str, field: int, fields: int, rows: Matrix, values: Vector) -> None:
+        self.terms, self.field, self.fields, self.rows, self.values = (name,), field, fields, rows, values
+
+    def residuals(self, coefficients: Coefficients) -> dict[str, Vector]:
+        """By how much the values are missed."""
+        return {self.terms[0]: self.rows @ coefficients[:, self.field] - self.values}
+
+    def jacobian(self, coefficients: Coefficients) -> dict[str, Matrix]:
+        """The rows, in the columns of the field."""
+        del coefficients
+        size = self.rows.shape[1]
+        matrix = np.zeros((len(self.rows), size * self.fields))
+        matrix[:, size * self.field : size * (self.field + 1)] = self.rows
+        return {self.terms[0]: matrix}
+
+
+def _all_requests(equations: Equations, requests: Mapping[str, Request]) -> list[Request]:
+    """Requests, and those of the quantities behind them."""
+    all_of_them = list(requests.values())
+    for request in requests.values():
+        quantity = equations.catalogue.quantities.get(getattr(request, "base", ""))
+        if quantity is not None:
+            all_of_them += _all_requests(equations, quantity.requests)
+    return all_of_them
+
+
+class System:
+    """Everything that determines the coefficients of series on a box: residuals by group, as data for `gauss_newton.solve`.
+
+    Hard conditions are conditions like any other here.
+    """
+
+    def __init__(self, series: Series, fields: int, groups: Sequence[GroupRows | GivenValues]) -> None:
+        self.series, self.fields, self.groups = series, fields, tuple(groups)
+
+    @property
+    def zero(self) -> Coefficients:
+        """Coefficients of fields that are zero."""
+        return np.zeros((self.series.size, self.fields))
+
+    def residuals(self, coefficients: Coefficients) -> dict[str, Vector]:
+        """All residuals by term, in the units of the equations."""
+        return {t: r for group in self.groups for t, r in group.residuals(coefficients).items()}
+
+    def jacobian(self, coefficients: Coefficients) -> dict[str, Matrix]:
+        """Their derivatives by the coefficients, by term."""
+        return {t: J for group in self.groups for t, J in group.jacobian(coefficients).items()}
+
+    def sizes(
+        self, jacobian: Mapping[str, Matrix], field_sizes: Float[np.ndarray, " fields"]
+    ) -> dict[str, float]:
+        """By how much each residual changes with slowly varying fields of given sizes: the size of the residual."""
+        low = np.ones(1, bool)
+        for n in self.series.modes:
+            low = (low[:, None] & (np.arange(n) < LOW)[None, :]).ravel()
+        scale = np.concatenate([np.where(low, size, 0.0) for size in field_sizes])
+        sizes = {term: float(np.sqrt(np.mean(np.sum((J * scale) ** 2, axis=1)))) for term, J in jacobian.items()}
+        return {term: size if size > 0 else 1.0 for term, size in sizes.items()}
