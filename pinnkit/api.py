@@ -39,12 +39,13 @@ from pinnkit.problem import (
     quantity,
     unknown,
 )
-from pinnkit.runs.solution import Solution, check, diagnose, load, train
+from pinnkit.runs.solution import Solution, check, diagnose, load, train, verify
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Schedule
 from pinnkit.training.schedules.curriculum import Curriculum
 from pinnkit.training.schedules.windows import Windows
 from pinnkit.training.tracker import Tracker
+from pinnkit.verification.verification import Verification
 from pinnkit.weighting import (
     NTK,
     Causality,
@@ -101,6 +102,7 @@ __all__ = [
     "Transformer",
     "UsageError",
     "VariationalAttention",
+    "Verification",
     "Weighting",
     "Windows",
     "at",
@@ -116,4 +118,5 @@ __all__ = [
     "train",
     "unknown",
     "use_all_cores",
+    "verify",
 ]

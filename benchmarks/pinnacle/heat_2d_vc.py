@@ -1,6 +1,6 @@
 """Heat2d-VC: heat in a square whose conductivity is a random field, under a source that oscillates.
 
-The field is drawn here as the definition draws its own, whose file is not published in full. Truth: finite differences, written by
+The field is drawn here as the definition draws its own, whose file is not published. Truth: finite differences, written by
 `benchmarks/make_pinnacle_references.py`.
 """
 

@@ -19,6 +19,7 @@ from pinnkit.cli.printing_session import printing_session
 from pinnkit.cli.pruning import prune as prune_run
 from pinnkit.cli.resuming import resume as resume_run
 from pinnkit.cli.template import problem_file
+from pinnkit.cli.verifying import verify as verify_run
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.errors import UsageError, advice, display_path, printable
 from pinnkit.figures.terminal import print_check, print_conclusion, print_summary, table
@@ -29,6 +30,7 @@ from pinnkit.runs.folder import RunFolder, all_runs, free_path, require_free_fol
 from pinnkit.runs.kinds import equations_of, kind_of
 from pinnkit.runs.run import Run, build_objective
 from pinnkit.runs.summary import usable_summary
+from pinnkit.runs.verifying import Verifying
 from pinnkit.stopping import raise_pending_signal
 
 SLOW_ORDER = 10
@@ -40,7 +42,7 @@ def train(arguments: Sequence[str]) -> int:
     """Check, train with a live display, evaluate, plot, and say how good the answer is."""
     name, rest = _problem_name("train", arguments)
     cls = problem_class(name)
-    options = read(cls, rest, f"pinnkit train {name}")
+    options = read(cls, rest, f"pinnkit train {name}", Verifying())
     require_free_folder(options.out)
     run = _run(options)
     with record_opened_files() as opened:
@@ -51,7 +53,7 @@ def train(arguments: Sequence[str]) -> int:
     with folder.lock():
         describe_run(run, folder, opened, ["train", *arguments], Path(inspect.getfile(cls)))
         console.print(f"training {run.title}; folder {printable(str(folder.path))}")
-        session = printing_session(run, folder, console)
+        session = printing_session(run, folder, console, options.further.verify)
         session.train(run.trainer.start())
     return session.status
 
@@ -151,6 +153,11 @@ def _draw_gradients(folder: RunFolder) -> None:
     save(gradients(metrics), folder.path / "figures" / "gradients.png")
 
 
+def verify(arguments: Sequence[str]) -> int:
+    """Solve the problem of a run by an independent method, which states its own error, and compare."""
+    return verify_run(console, arguments)
+
+
 def prune(arguments: Sequence[str]) -> int:
     """Keep the largest weights of a run, start them again where they started, train, and compare errors."""
     return prune_run(console, arguments)
@@ -219,6 +226,7 @@ COMMANDS = {
     "diagnose": diagnose,
     "resume": resume,
     "show": show,
+    "verify": verify,
     "prune": prune,
     "export": export,
     "list": list_all,
@@ -230,6 +238,7 @@ TAKES = {
     "diagnose": "PROBLEM [options]",
     "resume": "RUN [options]",
     "show": "RUN [--gradients]",
+    "verify": "RUN [--seconds 60] [--accuracy 1e-9]",
     "prune": "RUN [options]",
     "export": "RUN [--int8] [--untrained]",
     "list": "",

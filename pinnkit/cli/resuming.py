@@ -106,6 +106,8 @@ def _go_on_with(console: Console, run: Run, recipe: Recipe, folder: RunFolder, o
     """Go on with another recipe, which run.json notes in its history; returns the exit status."""
     state = _state(console, run, folder)
     longer = Run(run.problem, run.model, recipe, seed=run.seed, equations=run.equations)
+    if run.verification is not None:
+        longer.verified_by(run.verification)
     changes = setting_changes(run.recipe, recipe)
     for name, (before, after) in changes.items():
         console.print(f"{name}: {before} -> {after}")

@@ -25,8 +25,36 @@ UNFITTED = 0.5
 """The same for measured values, which noise keeps from being met."""
 RIGHT = 0.05
 """A solution with a measured error below this is not called unsolved: its residual is large in a small place."""
+CONTRADICTED = 0.05
+"""A solution that differs by more than this from an independent one is not verified by it, but contradicted."""
 AT_THE_FLOOR = 3.0
 """A measured error below this many times the reference's own says more of the reference than of the network."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The comparison with an independent solution of the same problem."""
+
+    differences: Mapping[str, FieldError]
+    """How far the trained fields are from it."""
+    own_error: float
+    """Its own error, relative L2."""
+    description: str
+    """Its size, in words."""
+
+    @property
+    def difference(self) -> float:
+        """The largest relative L2 difference of a field; infinite where one is not a number."""
+        worst = max(e.relative_l2 for e in self.differences.values())
+        return worst if np.isfinite(worst) else float("inf")
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether the two solutions are so far apart that one of them must be wrong, or the problem has several."""
+        return not self.difference <= CONTRADICTED
+
+    def __str__(self) -> str:
+        return f"an independent collocation solution ({self.description}, own error {self.own_error:.0e})"
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,6 +98,10 @@ class Evaluation:
     point_options: Mapping[str, str] = field(default_factory=dict)
     """Name of the sampling option that sets the number of points, by term."""
 
+    verified: Verified | None = None
+    """The comparison with an independent solution, where there is one."""
+    unverified: str = ""
+    """Why there is none, as the end of a sentence, where it was tried."""
     arguments: tuple[str, ...] = ()
     """Names by which the solution is called; those of the coordinates where there are none."""
 
@@ -131,7 +163,8 @@ class Evaluation:
 
     def exit_status(self) -> int:
         """Return 0 for a solution, 1 where it is none or a requested accuracy is missed or not verifiable, 3 after divergence."""
-        solved = self.accurate and not self.unsolved and not self.untrained
+        contradicted = self.verified is not None and self.verified.contradicted
+        solved = self.accurate and not self.unsolved and not self.untrained and not contradicted
         return 3 if self.diverged else 0 if solved else 1
 
 
@@ -151,6 +184,8 @@ def _sentences(e: Evaluation) -> Iterator[str]:
     yield from _unsolved_sentences(e)
     if e.worst_error is None:
         yield "The error is not verified: the problem has no exact solution and no reference."
+        if e.unverified:
+            yield f"There is no independent collocation solution either: {e.unverified}."
         if e.estimated_errors is not None:
             yield (
                 f"It is estimated at {max(e.estimated_errors.values()):.0e} (relative L2), from the last solve alone"
@@ -158,6 +193,8 @@ def _sentences(e: Evaluation) -> Iterator[str]:
             )
         if wanted is not None:
             yield f"The requested accuracy of {wanted:.1e} cannot be verified."
+    elif e.verified is not None and e.accuracy.truth is not None and e.accuracy.truth.kind == "collocation":
+        yield from _verified_sentences(e, e.verified, wanted)
     else:
         truth = e.accuracy.truth
         against = "the exact solution" if truth and truth.kind == "exact" else "the reference"
@@ -168,6 +205,8 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         if zero:
             yield f"The error of {', '.join(zero)} is absolute: there {against} is zero everywhere."
         yield from _reference_note(e, wanted)
+        if e.verified is not None:
+            yield from _verified_sentences(e, e.verified, None)
     if e.short is not None:
         yield from e.short.sentences()
     if e.overfitted:
@@ -191,6 +230,19 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         yield f"As far as noise in the measured values goes, {', '.join(widths)} (95%, RMS over the domain)."
     for name, u in e.unknowns.items():
         yield f"{name} = {u.value:.6g}{unit_of(name, units)}, {u}."
+
+
+def _verified_sentences(e: Evaluation, verified: Verified, wanted: float | None) -> Iterator[str]:
+    """Yield what an independent solution says."""
+    worst = f"{verified.difference:.1e}" if verified.difference < np.inf else "more than any number"
+    if verified.contradicted:
+        yield (
+            f"Contradicted: {verified} differs by {worst}. One of the two is wrong, or the problem has several solutions."
+        )
+    else:
+        yield f"Verified: {verified} differs by {worst}" + _field_note(e) + _request_note(e, wanted)
+    if wanted is not None and verified.difference <= wanted < verified.own_error:
+        yield f"Its own error is larger than the requested accuracy of {wanted:.1e}, which is therefore not verified."
 
 
 VERBS = {"interior": "violated"}

@@ -24,16 +24,18 @@ class Truth:
     """Known values of every field.
 
     Args:
-        kind: "exact" or "reference".
+        kind: "exact", "reference", or "collocation": an independent solution of the same problem.
         at: A function X -> values, (points, dim) -> (points, fields), in numpy.
         points: The only points at which the values are known; None where they are known everywhere.
         error: The reference's own relative L2 error; None where it is not stated.
+        description: What it is, in a few words.
     """
 
     kind: str
     at: Callable[[np.ndarray], np.ndarray]
     points: np.ndarray | None = None
     error: float | None = None
+    description: str = ""
 
 
 def truth_of(problem: Problem) -> Truth | None:

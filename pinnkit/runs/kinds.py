@@ -27,6 +27,7 @@ from pinnkit.problem import Problem
 from pinnkit.runs.pointwise import PointwiseKind
 from pinnkit.settings import dataclasses_beside
 from pinnkit.training.recipe import Recipe
+from pinnkit.verification.verification import Verification
 
 if TYPE_CHECKING:
     from pinnkit.figures.pictures import Pictures  # matplotlib takes most of a second
@@ -85,6 +86,12 @@ class ProblemKind(Protocol):
 
     def truth(self, equations: Any) -> Truth | None:
         """Return the solution to compare with; None where the problem has none. Raises UsageError."""
+        ...
+
+    def verify(
+        self, equations: Any, accuracy: float, seconds: float, announce: Callable[[str], None]
+    ) -> Verification | None:
+        """Solve the problem by an independent method; None where there is none for this kind."""
         ...
 
     def diagnose(self, objective: Any, settings: Settings, seed: int, announce: Callable[[str], None]) -> Diagnosis:

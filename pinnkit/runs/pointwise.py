@@ -26,6 +26,7 @@ from pinnkit.objective.freedom import fields_left_open, share_held_out
 from pinnkit.problem import Problem
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.requirements import require_memory_for
+from pinnkit.verification.verification import Verification, verify
 
 if TYPE_CHECKING:
     from pinnkit.figures.pictures import Pictures
@@ -79,6 +80,12 @@ class PointwiseKind:
     def truth(self, equations: Equations) -> Truth | None:
         """Return the exact solution, else the reference, else None. Raises UsageError."""
         return truth_of(equations.problem)
+
+    def verify(
+        self, equations: Equations, accuracy: float, seconds: float, announce: Callable[[str], None]
+    ) -> Verification | None:
+        """Solve the problem by collocation, an independent method."""
+        return verify(equations, accuracy=accuracy, seconds=seconds, announce=announce)
 
     def diagnose(
         self, objective: Objective, settings: Settings, seed: int, announce: Callable[[str], None]

@@ -20,6 +20,7 @@ from pinnkit.runs.folder import CHECKPOINTS, CONFIG, RunFolder
 from pinnkit.runs.kinds import network_classes
 from pinnkit.runs.problem_copy import Source, fingerprints, problem_class_of
 from pinnkit.runs.run import Run
+from pinnkit.runs.verifying import restore_verification
 from pinnkit.runs.versions import versions
 from pinnkit.settings import NAME, from_plain, settings_of, to_plain
 from pinnkit.trackers import TRACKERS
@@ -54,9 +55,11 @@ def restore_run(folder: RunFolder) -> Run:
     config, problem = folder.config(), restore_problem(folder)
     try:
         model, recipe = settings_in(config, problem)
-        return Run(problem, model, recipe, seed=int(config["seed"]))
+        run = Run(problem, model, recipe, seed=int(config["seed"]))
     except UNREADABLE as error:
         raise _description_error(folder, error) from None
+    restore_verification(folder, run)
+    return run
 
 
 def settings_in(config: dict[str, Any], problem: Problem) -> tuple[Any, Recipe]:

@@ -11,12 +11,12 @@ from typing import Any
 from pinnkit.checking.check import Checked
 from pinnkit.checking.recommendation import recommendation
 from pinnkit.errors import UsageError
-from pinnkit.evaluation.accuracy import Accuracy
-from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.accuracy import Accuracy, evaluation_points
+from pinnkit.evaluation.evaluation import Evaluation, Verified
 from pinnkit.evaluation.field_intervals import FieldIntervals, field_intervals
 from pinnkit.evaluation.half_precision import cost_of_half_precision
 from pinnkit.evaluation.uncertainty import Estimate, Tick, estimate_without_interval, estimates, number_of_draws
-from pinnkit.fields.field_errors import FieldError
+from pinnkit.fields.field_errors import FieldError, field_errors
 from pinnkit.models import MLP
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Objective, Parameters, ProblemEquations
@@ -31,6 +31,7 @@ from pinnkit.training.requirements import require_memory_of_stages
 from pinnkit.training.state import TrainState
 from pinnkit.training.trainer import Trainer
 from pinnkit.validation import require_number
+from pinnkit.verification.verification import Verification
 
 HELD_OUT = 4
 """Draws of held-out points on which the residuals are measured."""
@@ -65,6 +66,8 @@ class Run:
         self.model: AnyModel = self.objective.network.model
         self.equations = self.objective.equations
         reached = None if self.recipe.accuracy is None else self._accurate
+        self.verification: Verification | None = None
+        """The solution by an independent method, once `verify` or the run's folder has brought it."""
         make_trainer = self.recipe.schedule.trainer if self.recipe.schedule else Loop
         self.trainer: Trainer = make_trainer(self.objective, self.recipe, seed=seed, reached=reached)
 
@@ -111,7 +114,24 @@ class Run:
     @cached_property
     def accuracy(self) -> Accuracy:
         """Errors against the truth, where there is one."""
-        return Accuracy(self.trainer.network, self.kind.truth(self.equations))
+        truth = self.kind.truth(self.equations)
+        if truth is None and self.verification is not None:
+            truth = self.verification.truth
+        return Accuracy(self.trainer.network, truth)
+
+    def verified_by(self, verification: Verification) -> Verification:
+        """Compare with an independent solution from here on: it is the truth where the problem has none."""
+        self.verification = verification
+        self.__dict__.pop("accuracy", None)
+        return verification
+
+    def _verified(self, params: Parameters) -> Verified | None:
+        """Return how far the fields are from the independent solution; None without one that verifies anything."""
+        if self.verification is None or (truth := self.verification.truth) is None:
+            return None
+        points = evaluation_points(self.problem)
+        differences = field_errors(self.problem, self.accuracy.fields(params, points), truth.at(points))
+        return Verified(differences, self.verification.own_error, truth.description)
 
     def _accurate(self, params: Parameters) -> bool:
         """Return whether every field is as accurate as was asked for; no where that cannot be known."""
@@ -176,6 +196,8 @@ class Run:
             intervals=intervals,
             ending=self._ending(state, errors) if self.trainer.over(state) and not diverged else "",
             short=short,
+            verified=None if untrained else self._verified(state.params),
+            unverified="" if self.verification is None or self.verification.truth else self.verification.why_not,
             arguments=self.kind.arguments(self.problem),
             point_options={term: self.recipe.sampling.option(group) for term, group in terms},
         )
@@ -197,7 +219,7 @@ class Run:
             draws = self.trainer.sample_like_training(state, number_of_draws(self.objective, state.points))
             return field_intervals(self.objective, state.params, draws, tick)
         except KeyboardInterrupt as stop:
-            _require_ctrl_c(stop)
+            require_ctrl_c(stop)
             return None
 
     def _estimates(self, state: TrainState, tick: Tick) -> dict[str, Estimate]:
@@ -209,7 +231,7 @@ class Run:
             draws = self.trainer.sample_like_training(state, number_of_draws(self.objective, state.points))
             return estimates(self.objective, state.params, draws, tick=tick)
         except KeyboardInterrupt as stop:
-            _require_ctrl_c(stop)
+            require_ctrl_c(stop)
             values = {name: float(u.value(state.params["unknowns"][name])) for name, u in unknowns.items()}
             return {n: estimate_without_interval(u, values[n], LEFT_OUT) for n, u in unknowns.items()}
 
@@ -272,7 +294,7 @@ def build_objective(
     return objective, replace(recipe, stages=stages, sampling=sampling)
 
 
-def _require_ctrl_c(stop: KeyboardInterrupt) -> None:
+def require_ctrl_c(stop: KeyboardInterrupt) -> None:
     """Raise an interruption again that is not by Ctrl-C: who sent it wants an end, not results without intervals."""
     if getattr(stop, "signum", signal.SIGINT) != signal.SIGINT:
         raise stop

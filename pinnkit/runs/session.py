@@ -23,6 +23,7 @@ from pinnkit.runs.progress import Progress
 from pinnkit.runs.run import Run
 from pinnkit.runs.summary import summary_of
 from pinnkit.runs.trackers import Metrics, SavedStates
+from pinnkit.runs.verifying import FILE, Policy, keep, seconds_for, verify_run
 from pinnkit.stopping import SIGNALS, Request, Stopped, raise_pending_signal, signals_raise, signals_request
 from pinnkit.training.state import TrainState
 from pinnkit.training.tracker import TrackedRun, Tracker
@@ -42,11 +43,19 @@ class Session:
         console: The console for progress and messages; `Console(quiet=True)` prints nothing.
         folder: The run folder, described and locked; None keeps everything in memory.
         trackers: Followers of this session besides those of the recipe; an exception in one of these ends training.
+        verify: Whether the problem is solved by an independent method too, behind the training.
     """
 
     def __init__(
-        self, run: Run, console: Console, *, folder: RunFolder | None = None, trackers: Sequence[Tracker] = ()
+        self,
+        run: Run,
+        console: Console,
+        *,
+        folder: RunFolder | None = None,
+        trackers: Sequence[Tracker] = (),
+        verify: Policy = "auto",
     ) -> None:
+        self.verify = verify
         self.run, self.console, self.folder = run, console, folder
         self.history, self.metrics = History(run), Metrics()
         self.progress = Progress(console, run.recipe.steps, self.history)
@@ -89,6 +98,8 @@ class Session:
                 self._report_interruption(self.folder, state, stop)
                 return None
             stopped = bool(stop) and not over
+            if not (stopped or diverged) and (seconds := seconds_for(self.run, state, self.verify)):
+                verify_run(self.run, self.console, seconds, asked=self.verify == "yes")
             evaluation = self._finish(state, diverged=diverged, interrupted=stopped)
             if stopped and self.folder is not None:
                 self._say_resume(self.folder)
@@ -96,12 +107,12 @@ class Session:
         self.status = stop.status if stopped else UNWRITTEN if refused else evaluation.exit_status()
         return evaluation
 
-    def finish(self, state: TrainState, *, diverged: bool) -> Evaluation:
-        """Evaluate a run that is over and draw its figures again, as `train` does."""
+    def finish(self, state: TrainState, *, diverged: bool, interrupted: bool = False) -> Evaluation:
+        """Evaluate a run that is not trained any further and draw its figures again, as `train` does."""
         if self.folder is not None:
             self.metrics.rows = list(self.folder.metrics())
         self._trackers = []  # they have followed the training already
-        evaluation = self._finish(state, diverged=diverged, interrupted=False)
+        evaluation = self._finish(state, diverged=diverged, interrupted=interrupted)
         self.status = UNWRITTEN if self.writer is not None and self.writer.refused else evaluation.exit_status()
         return evaluation
 
@@ -146,6 +157,9 @@ class Session:
             folder.figures.mkdir(parents=True, exist_ok=True)
             return save_all(evaluation, self.rows, folder.figures)
 
+        if self.run.verification is not None:
+            verification = self.run.verification
+            writer.attempt(FILE, lambda: keep(verification, folder))
         # The figures first: a run with a summary has everything.
         figures = writer.attempt("figures", draw)
         summary["figures"] = None if figures is None else [path.name for path in figures]

@@ -36,7 +36,10 @@ from pinnkit.runs.run import Run, build_objective, settings_of_problem
 from pinnkit.runs.session import Session
 from pinnkit.runs.summary import known_from_summary
 from pinnkit.runs.trackers import Hook, Hooks
+from pinnkit.runs.verifying import Policy, Verifying
 from pinnkit.training.recipe import Recipe
+from pinnkit.validation import require_number
+from pinnkit.verification.verification import ACCURACY, SECONDS, Verification
 
 if TYPE_CHECKING:
     from pinnkit.exporting.exporter import Exporter
@@ -244,6 +247,7 @@ def train(
     out: str | Path | None = None,
     progress: bool | None = None,
     hooks: Sequence[Hook] = (),
+    verify: Policy = "auto",
 ) -> Solution:
     """Check, train and evaluate a problem. Ctrl-C (a notebook's stop button) ends training and keeps what there is.
 
@@ -258,6 +262,8 @@ def train(
         out: Folder for the run, empty or new; without it everything stays in memory, and `Solution.save` writes it.
         progress: Show loss, error, speed and time left; by default where someone is watching (terminal, notebook).
         hooks: Functions that are called with (run, report) after each chunk of steps; an exception in one ends training.
+        verify: "yes" to solve the problem by an independent method too, and compare (docs/verification.md); "auto" where it has
+            no truth, and a fifth of the time of training is enough; "no".
 
     Returns:
         The trained solution.
@@ -268,6 +274,7 @@ def train(
         KeyboardInterrupt: A second Ctrl-C, which does not wait.
     """
     require_free_folder(None if out is None else Path(out), "out")
+    Verifying(verify)
     run = Run(problem, model, recipe, seed=seed)
     with record_opened_files() as opened:
         for warning in run.check().warnings:
@@ -280,7 +287,7 @@ def train(
     if out is not None:
         folder = RunFolder.create(run.problem.name, Path(out))
         describe_run(run, folder, opened, ["pk.train"])
-    session = Session(run, shown, folder=folder, trackers=(Hooks(run, hooks),))
+    session = Session(run, shown, folder=folder, trackers=(Hooks(run, hooks),), verify=verify)
     with folder.lock() if folder is not None else nullcontext():
         evaluation = session.train(run.trainer.start())
     if evaluation is None:  # a signal that does not wait; the state is saved
@@ -323,6 +330,49 @@ def load(folder: str | Path, *, untrained: bool = False) -> Solution:
     known = known_from_summary(run, summary, int(state.step))
     evaluation = run.evaluate(state, diverged=bool(summary.get("diverged")), interrupted=not ended, **known)
     return Solution(run, evaluation, list(source.metrics()))
+
+
+@user_call
+def verify(problem: Problem | Solution, *, accuracy: float = ACCURACY, seconds: float = SECONDS) -> Verification:
+    """Solve a problem by collocation, an independent method without a network, which states its own error.
+
+    Args:
+        problem: An instance of a pk.Problem; or a solution, which is compared with the result from then on.
+        accuracy: Own error, relative L2, at which it ends.
+        seconds: Time after which it ends.
+
+    Returns:
+        The verification: `verification(t=0.5, x=xs)["u"]` is its solution, `verification.own_error` its error.
+
+    Raises:
+        UsageError: A mistake in the problem, or a kind of problem that has no independent method.
+    """
+    for value, name in ((accuracy, "accuracy"), (seconds, "seconds")):
+        require_number(value, f"{name} of pk.verify", where="", above=0)
+    solution = problem if isinstance(problem, Solution) else None
+    own = solution.run.problem if solution is not None else problem
+    assert isinstance(own, Problem)
+    kind = kind_of(own)
+    equations = solution.run.equations if solution is not None else kind.equations(own)
+    verification = kind.verify(equations, accuracy, seconds, lambda progress: None)
+    if verification is None:
+        raise UsageError(
+            f"{type(own).__name__} cannot be verified by collocation.",
+            expected="a problem with equations at points",
+            do="Compare with the problem's own solver.",
+        )
+    if solution is not None:
+        solution.run.verified_by(verification)
+        old = solution.evaluation
+        solution.evaluation = solution.run.evaluate(
+            old.state,
+            diverged=old.diverged,
+            interrupted=old.interrupted,
+            unknowns=old.unknowns,
+            half_widths=old.half_widths,
+            fields_left_open=old.fields_left_open,
+        )
+    return verification
 
 
 def _quantity(count: int, what: str) -> str:

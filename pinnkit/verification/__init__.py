@@ -1,0 +1,1 @@
+"""Verification of a solution by an independent method: least-squares collocation with series."""

@@ -16,7 +16,7 @@ from pinnkit.fields.catalogue import Arguments, array_of
 from pinnkit.fields.elsewhere import Elsewhere, FieldAt
 from pinnkit.fields.names import Coordinate, FieldFunction, Partial
 from pinnkit.fields.user_calls import quantity_value
-from pinnkit.multi_index import MultiIndex
+from pinnkit.multi_index import MultiIndex, closure, in_order
 from pinnkit.problem import Problem
 
 Derivative = tuple[str, MultiIndex]
@@ -85,7 +85,7 @@ def _look_up(
                 same = float(subset == (request.axis,))
                 return jnp.full(points.X.shape[0], same)
             shifted = lambda base, inner: look_up(base, tuple(sorted(inner + subset)))  # noqa: E731
-            return array_of(request, shifted, Points(points.X), catalogue.domain.space)
+            return jnp.asarray(array_of(request, shifted, Points(points.X), catalogue.domain.space))
 
         def along(steps: tuple[Float[Array, ""], ...]) -> Float[Array, " points"]:
             """Q where each argument is the multilinear function of the steps that has its mixed derivatives."""
@@ -125,8 +125,6 @@ def derivatives_needed(catalogue: Catalogue, requests: Mapping[str, Request]) ->
     """The derivatives of fields that requests need, the value among them."""
     partial = [r for r in requests.values() if isinstance(r, Partial)]
     highest = catalogue.highest_orders(partial)
-    if any(r.base in catalogue.quantities for r in partial):
-        from pinnkit.multi_index import closure
-
-        return ((), *sorted(closure(highest), key=lambda i: (len(i), i)))
-    return tuple(sorted({(), *highest}, key=lambda i: (len(i), i)))
+    # The chain rule for a quantity takes the lower derivatives too.
+    of_quantities = any(r.base in catalogue.quantities for r in partial)
+    return in_order({(), *(closure(highest) if of_quantities else highest)})

@@ -44,7 +44,7 @@ class Chebyshev(Basis):
 
     def matrix(self, x: Float[np.ndarray, " points"], order: int) -> Float[np.ndarray, "points modes"]:
         """Derivatives by those of the coefficients, whose recurrence has whole numbers: nothing cancels at the ends."""
-        coefficients = np.eye(self.modes)
+        coefficients: np.ndarray = np.eye(self.modes)
         for _ in range(min(order, self.modes)):
             coefficients = chebyshev.chebder(coefficients, axis=0)
         s = np.clip((2 * x - self.axis.lower - self.axis.upper) / self.axis.length, -1.0, 1.0)

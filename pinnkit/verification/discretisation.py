@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -77,7 +78,7 @@ class Discretisation:
         axis = self.domain.axes[self.time]
         return Slab(axis.lower, axis.upper)
 
-    @property
+    @cached_property
     def marches(self) -> bool:
         """Whether slabs of time can be solved one after the other: fields start somewhere, and know nothing of other times."""
         if self.time is None or self.domain.axes[self.time].kind != "interval" or not any(self.orders_in_time):
@@ -96,7 +97,9 @@ class Discretisation:
             axes[self.time] = Axis(slab.start, slab.end)
         return Series(tuple(basis_of(axis, n) for axis, n in zip(axes, modes, strict=True)))
 
-    def system(self, slab: Slab, series: Series, before: Piece | None = None, oversampling: float = OVERSAMPLING) -> System:
+    def system(
+        self, slab: Slab, series: Series, before: Piece | None = None, oversampling: float = OVERSAMPLING
+    ) -> System:
         """What determines series on a slab: its equations and conditions, and the values at the end of the slab before."""
         groups: list[GroupRows | GivenValues] = []
         for conditions, region in self.groups:
@@ -119,9 +122,7 @@ class Discretisation:
             for j in range(order):
                 index = (self.time,) * j
                 name = f"continuity of {field}" + "_" * bool(j) + "t" * j
-                given.append(
-                    GivenValues(name, k, len(fields), series.rows(X, index), before.values(X, index)[:, k])
-                )
+                given.append(GivenValues(name, k, len(fields), series.rows(X, index), before.values(X, index)[:, k]))
         return given
 
     def _without_mean(self, field: str, series: Series, oversampling: float) -> GivenValues:
@@ -148,5 +149,3 @@ def _order_in_time(equations: Equations, field: str) -> int:
     requests = [r for r in equations.interior.requests.values() if isinstance(r, Partial)]
     own = [r for r in requests if field in catalogue.fields_behind([r])]
     return max((index.count(time) for index in catalogue.highest_orders(own)), default=0)
-
-

@@ -19,6 +19,11 @@ BLOCK = 64
 """Number of columns that LAPACK turns at a time."""
 SHORTEST = 1e-4
 """Shortest step of the line search, relative to the full one."""
+SMALL_BEND, SMALLEST_BEND = 1e-3, 1e-13
+"""A step is the last one where the residuals differ from their linear extrapolation by less than these parts of what is left of
+them, and of what they were."""
+ROUNDING = 1e-8
+"""A step that lowers nothing is one of rounding where it is shorter than this, relative to the coefficients."""
 CONDITIONS = 10.0
 """Weight of conditions: fields of a given size violate them less than equations, whose derivatives grow with the wave number."""
 
@@ -51,33 +56,33 @@ def solve(system: System, start: Coefficients | None = None, deadline: float = n
         deadline: Value of `time.monotonic` at which to stop, not converged.
     """
     C = system.zero if start is None else start
-    jacobian = system.jacobian(C)
-    sizes = system.sizes(jacobian, _field_sizes(C))
-    residuals = system.residuals(C)
-    converged, rank = False, 0
+    residuals, converged, rank, sizes = system.residuals(C), False, 0, {}
     for _ in range(STEPS):
-        p, rank = _step(system, jacobian, residuals, sizes)
-        loss, length = _loss(system, residuals, sizes), 1.0
+        jacobian = system.jacobian(C)
+        sizes = system.sizes(jacobian, _field_sizes(C))
+        weights = _weights(system, residuals, sizes)
+        J, r = _stacked(jacobian, weights), _stacked(residuals, weights)
+        p, rank = _step(J, r)
+        expected, length = J @ p, 1.0
         while True:
-            trial = C + length * p
+            trial = C + length * p.reshape(system.fields, -1).T
             new = system.residuals(trial)
-            new_loss = _loss(system, new, sizes)
+            new_r = _stacked(new, weights)
             # Written so that NaN is refused.
-            if new_loss <= loss * (1 + 1e-12) or length < SHORTEST:
+            if (accepted := _norm(new_r) <= _norm(r) * (1 + 1e-12)) or length < SHORTEST:
                 break
             length /= 2
-        if not new_loss <= loss * (1 + 1e-12):
-            converged = bool(np.isfinite(loss)) and float(np.linalg.norm(p)) <= 1e-8 * float(np.linalg.norm(C))
+        if not accepted:
+            converged = _norm(p) <= ROUNDING * _norm(C)
             break
-        change, size = float(np.linalg.norm(length * p)), float(np.linalg.norm(trial))
+        # What is not linear along the step is what a further step would have to make up for.
+        bend = _norm(new_r - r - length * expected)
         C, residuals = trial, new
-        if length == 1.0 and (change <= 1e-12 * size or loss - new_loss <= 1e-6 * new_loss):
+        if length == 1.0 and bend <= max(SMALL_BEND * _norm(new_r), SMALLEST_BEND * _norm(r)):
             converged = True
             break
         if time.monotonic() > deadline:
             break
-        jacobian = system.jacobian(C)
-        sizes = system.sizes(jacobian, _field_sizes(C))
     relative = {t: float(np.sqrt(np.mean(r**2))) / sizes[t] for t, r in residuals.items()}
     return Solved(C, converged, rank, relative, sizes)
 
@@ -88,33 +93,30 @@ def _field_sizes(C: Coefficients) -> np.ndarray:
     return np.where(sizes > 1e-300, sizes, sizes.max() if sizes.max() > 0 else 1.0)
 
 
-def _weights(
-    system: System, residuals: Mapping[str, Vector], sizes: Mapping[str, float]
-) -> dict[str, float]:
+def _weights(system: System, residuals: Mapping[str, Vector], sizes: Mapping[str, float]) -> dict[str, float]:
     """Weight of each residual in the sum of squares over all nodes."""
-    weights = {}
+    weights: dict[str, float] = {}
     for group in system.groups:
         factor = 1.0 if group.is_equation else CONDITIONS
         weights |= {term: factor / (sizes[term] * np.sqrt(len(residuals[term]))) for term in group.terms}
     return weights
 
 
-def _loss(system: System, residuals: Mapping[str, Vector], sizes: Mapping[str, float]) -> float:
-    weights = _weights(system, residuals, sizes)
-    return float(sum(weights[t] ** 2 * (r @ r) for t, r in residuals.items()))
+def _stacked(parts: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
+    """All terms below each other, times their weights."""
+    return np.concatenate([weights[t] * part for t, part in parts.items()])
 
 
-def _step(
-    system: System, jacobian: Mapping[str, Matrix], residuals: Mapping[str, Vector], sizes: Mapping[str, float]
-) -> tuple[Coefficients, int]:
-    """The Gauss-Newton step, (functions, fields), and the rank of the Jacobian."""
-    weights = _weights(system, residuals, sizes)
-    J = np.asfortranarray(np.concatenate([weights[t] * jacobian[t] for t in residuals]))
-    r = np.concatenate([weights[t] * residuals[t] for t in residuals])
+def _norm(r: np.ndarray) -> float:
+    return float(np.linalg.norm(r))
+
+
+def _step(J: Matrix, r: Vector) -> tuple[Vector, int]:
+    """The Gauss-Newton step, and the rank of the Jacobian."""
     norms = np.linalg.norm(J, axis=0)
     scale = np.where(norms > 0, norms, 1.0)
     p, rank = least_squares(J / scale, -r)
-    return (p / scale).reshape(system.fields, -1).T, rank
+    return p / scale, rank
 
 
 def least_squares(J: Matrix, r: Vector) -> tuple[Vector, int]:
@@ -128,7 +130,9 @@ def least_squares(J: Matrix, r: Vector) -> tuple[Vector, int]:
     if len(J) >= n and lapack.dtrcon(factors[:n])[0] > RANK:
         rank, order = n, np.arange(n)
     else:
-        factors, order, tau, _, _ = lapack.dgeqp3(np.array(J, order="F"), lwork=BLOCK * (J.shape[1] + 1), overwrite_a=True)
+        factors, order, tau, _, _ = lapack.dgeqp3(
+            np.array(J, order="F"), lwork=BLOCK * (J.shape[1] + 1), overwrite_a=True
+        )
         order, diagonal = order - 1, np.abs(np.diag(factors))
         rank = int((diagonal > RANK * diagonal[0]).sum()) if diagonal[0] > 0 else 0
     column = np.asfortranarray(r[:, None])

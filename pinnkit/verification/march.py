@@ -80,31 +80,33 @@ def solution_to(
     whole, marches = problem.whole, problem.marches
     modes = [FIRST[problem.domain.dim]] * problem.domain.dim
     if marches:
-        modes[problem.time] = IN_SLAB  # type: ignore[index]
+        modes[problem.time] = IN_SLAB
     if finer_than is not None:
         modes = [round(FINER * n) + 1 for n in finer_than.modes]
         if marches:
-            modes[problem.time] = finer_than.pieces[0].series.modes[problem.time] + 2  # type: ignore[index]
+            modes[problem.time] = finer_than.pieces[0].series.modes[problem.time] + 2
     pieces: list[Piece] = []
     residuals: dict[str, float] = {}
     start, length = whole.start, whole.end - whole.start
     while not pieces or start < whole.end:
         slab = Slab(start, whole.end if start + 1.01 * length >= whole.end else start + length)
         before = pieces[-1] if pieces else None
-        piece, solved = _piece(problem, slab, modes, tolerance, before, marches, deadline)
+        piece, solved = _piece(problem, slab, modes, tolerance, before, finer_than, deadline)
         modes = list(piece.series.modes)
         if solved is None:
             length = (slab.end - slab.start) / 2
             if length < SHORTEST * (whole.end - whole.start):
-                name = problem.domain.names[problem.time]  # type: ignore[index]
-                raise NotResolved(f"the solution changes too fast at {name} = {start:.4g}: slabs of time would be too short")
+                name = problem.domain.names[problem.time]
+                raise NotResolved(
+                    f"the solution changes too fast at {name} = {start:.4g}: slabs of time would be too short"
+                )
             continue
+        finer = problem.finer_residuals(piece, before)
         for term, size in solved.sizes.items():
-            found = problem.finer_residuals(piece, before)[term] / size
-            residuals[term] = max(residuals.get(term, 0.0), found)
+            residuals[term] = max(residuals.get(term, 0.0), finer[term] / size)
         pieces.append(piece)
         start = slab.end
-        if marches and piece.series.tails(piece.coefficients)[problem.time] < tolerance / 100:  # type: ignore[index]
+        if marches and piece.series.tails(piece.coefficients)[problem.time] < tolerance / 100:
             length *= 1.5
         if problem.time is None:
             break
@@ -117,21 +119,24 @@ def _piece(
     modes: list[int],
     tolerance: float,
     before: Piece | None,
-    marches: bool,
+    coarser: CollocationSolution | None,
     deadline: float,
 ) -> tuple[Piece, Solved | None]:
     """The solution on a slab, and how it was solved; None for the latter where the slab has to be shorter."""
     C: Coefficients | None = None
+    marches = problem.marches
     while True:
         series = problem.series(slab, modes)
         if C is None:
-            C = _continued(before, series, problem.time)
+            C = series.interpolant(coarser.values) if coarser else _continued(before, series, problem.time)
         solved = solve(problem.system(slab, series, before), C, deadline)
         piece = Piece(slab, series, solved.coefficients)
         if time.monotonic() > deadline:
-            raise NotResolved("its time is over")
+            raise NotResolved("its time was over")
         if solved.open_directions:
-            raise NotResolved(f"nothing determines {solved.open_directions} of its {solved.coefficients.size} coefficients")
+            raise NotResolved(
+                f"nothing determines {solved.open_directions} of its {solved.coefficients.size} coefficients"
+            )
         tails = series.tails(solved.coefficients)
         slow = [axis for axis, tail in enumerate(tails) if not tail <= tolerance]
         if solved.converged and not slow:

@@ -81,7 +81,7 @@ class Conditions:
                 residuals.update(evaluate_condition(self.problem, condition, own, points.X.shape[0], table.dtype))
             return list(residuals.values())
 
-        by_term = evaluate_with_batched_calls(values, arguments)
+        by_term = evaluate_with_batched_calls(values, arguments)  # type: ignore[arg-type]
         return dict(zip(residuals, by_term, strict=True))
 
     @cached_property
@@ -167,9 +167,7 @@ class GroupRows:
         def of(coefficients: Array) -> Residuals:
             by_index = jnp.einsum("ipc,cf->fip", stacked, coefficients)
             table = by_index.reshape(len(self.conditions.keys), -1)
-            return self.conditions.evaluate(
-                self.points, table, lambda X: self.series.traced_values(coefficients, X)
-            )
+            return self.conditions.evaluate(self.points, table, lambda X: self.series.traced_values(coefficients, X))
 
         return jit_once(of)
 
@@ -232,9 +230,7 @@ class System:
         """Their derivatives by the coefficients, by term."""
         return {t: J for group in self.groups for t, J in group.jacobian(coefficients).items()}
 
-    def sizes(
-        self, jacobian: Mapping[str, Matrix], field_sizes: Float[np.ndarray, " fields"]
-    ) -> dict[str, float]:
+    def sizes(self, jacobian: Mapping[str, Matrix], field_sizes: Float[np.ndarray, " fields"]) -> dict[str, float]:
         """By how much each residual changes with slowly varying fields of given sizes: the size of the residual."""
         low = np.ones(1, bool)
         for n in self.series.modes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -68,6 +68,15 @@ class Series:
             factor = basis.functions(X[:, axis])
             product = (product[:, :, None] * factor[:, None, :]).reshape(X.shape[0], -1)
         return product @ coefficients
+
+    def interpolant(self, function: Callable[[Float[np.ndarray, "points dim"]], np.ndarray]) -> Coefficients:
+        """Coefficients of the series that has the values of a function, (points, dim) -> (points, fields), at as many nodes."""
+        nodes = [basis.nodes(basis.modes) for basis in self.bases]
+        X = np.stack([side.ravel() for side in np.meshgrid(*nodes, indexing="ij")], axis=1)
+        table = function(X).reshape(*self.modes, -1)
+        for axis, (basis, x) in enumerate(zip(self.bases, nodes, strict=True)):
+            table = np.moveaxis(np.tensordot(np.linalg.inv(basis.matrix(x, 0)), table, axes=(1, axis)), 0, axis)
+        return table.reshape(self.size, -1)
 
     def tails(self, coefficients: Coefficients) -> tuple[float, ...]:
         """For each axis, the last coefficients along it relative to all of them: the largest such ratio of a field."""

@@ -1,0 +1,202 @@
+"""Verification by an independent method: the same problem, solved by collocation, with an error that it states itself."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pinnkit.errors import UsageError
+from pinnkit.evaluation.accuracy import evaluation_points
+from pinnkit.evaluation.truth import Truth
+from pinnkit.fields.field_errors import FieldError, field_errors
+from pinnkit.objective.residuals import Equations
+from pinnkit.problem import Problem
+from pinnkit.verification.arguments import Unsupported
+from pinnkit.verification.discretisation import Discretisation, Piece, Slab
+from pinnkit.verification.march import CollocationSolution, NotResolved, solution_to
+
+TOLERANCES = (1e-4, 1e-6, 1e-8, 1e-10, 1e-12)
+"""Tolerances of the solutions that are compared with each other, one after the other."""
+CLAIM = 1e-2
+"""Largest own error, and largest residual relative to its size, of a solution by which something is verified."""
+ACCURACY, SECONDS = 1e-9, 60.0
+"""The own error at which a verification ends, and the time after which it does."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A collocation solution with its own error, or the reason for which there is none.
+
+    Attributes:
+        problem: The problem that was solved.
+        solution: The finest solution; None where no two of them agree.
+        own_errors: How far the finest solution and the one before it are apart, by field.
+        reason: Why it ended before its own error was as small as was asked for, as the end of a sentence; "" where it was.
+        seconds: The time that it took.
+        supported: Whether the problem has only parts that this method knows.
+    """
+
+    problem: Problem
+    solution: CollocationSolution | None
+    own_errors: dict[str, FieldError] = field(default_factory=dict)
+    reason: str = ""
+    seconds: float = 0.0
+    supported: bool = True
+
+    @property
+    def own_error(self) -> float:
+        """The largest own error of a field, relative L2; infinite where there is no solution."""
+        return max((e.relative_l2 for e in self.own_errors.values()), default=float("inf"))
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the solution is good enough to verify anything by it."""
+        return self.solution is not None and self.own_error <= CLAIM and max(self.solution.residuals.values()) <= CLAIM
+
+    @property
+    def size(self) -> str:
+        """The number of functions along the axes, in words: "48 x 24 modes, 3 slabs of time"."""
+        assert self.solution is not None
+        slabs = len(self.solution.pieces)
+        modes = " x ".join(str(n) for n in self.solution.modes)
+        return f"{modes} modes" + (
+            f", {slabs} slabs of {self.problem.domain.names[self.solution.time]}" if slabs > 1 else ""
+        )
+
+    @property
+    def truth(self) -> Truth | None:
+        """The solution as something to compare with; None where it verifies nothing."""
+        if self.solution is None or not self.resolved:
+            return None
+        return Truth("collocation", self.solution.values, error=self.own_error, description=self.size)
+
+    def __call__(self, **coordinates: Any) -> dict[str, np.ndarray]:
+        """The fields at coordinates, which are broadcast together: `verification(t=0.5, x=xs)["u"]`.
+
+        Raises UsageError where there is no solution, or unless every coordinate is given.
+        """
+        names = self.problem.domain.names
+        if set(coordinates) != set(names):
+            raise UsageError(
+                f"The verification is called with {', '.join(coordinates) or 'nothing'}.",
+                expected="each coordinate by its name: " + ", ".join(names),
+                do="Write verification(" + ", ".join(f"{n}=..." for n in names) + ").",
+            )
+        columns = np.broadcast_arrays(*(np.asarray(coordinates[name], float) for name in names))
+        values = self.values(np.stack([c.ravel() for c in columns], axis=1))
+        return {f: values[:, i].reshape(columns[0].shape) for i, f in enumerate(self.problem.fields)}
+
+    def values(self, X: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points fields"]:
+        """The fields at points."""
+        if self.solution is None:
+            raise UsageError(
+                "There is no collocation solution: " + self.why_not + ".",
+                expected="a problem that series resolve",
+                do="Give it more time: pk.verify(problem, seconds=600).",
+            )
+        return self.solution.values(X)
+
+    def __str__(self) -> str:
+        if self.resolved:
+            return f"An independent collocation solution ({self.size}, own error {self.own_error:.0e})."
+        return f"No independent collocation solution: {self.why_not}."
+
+    @property
+    def why_not(self) -> str:
+        """Why it verifies nothing, as the end of a sentence."""
+        return self.reason or "two of them do not agree"
+
+    def as_bytes(self) -> bytes:
+        """All of it as the content of an npz file."""
+        about = {
+            "own_errors": {name: asdict(error) for name, error in self.own_errors.items()},
+            "reason": self.reason,
+            "seconds": self.seconds,
+            "supported": self.supported,
+            "residuals": {} if self.solution is None else self.solution.residuals,
+        }
+        arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
+        if self.solution is not None:
+            pieces = self.solution.pieces
+            arrays |= {
+                "slabs": np.array([[p.slab.start, p.slab.end] for p in pieces]),
+                "modes": np.array([p.series.modes for p in pieces]),
+                "coefficients": np.concatenate([p.coefficients for p in pieces]),
+            }
+        stream = io.BytesIO()
+        np.savez_compressed(stream, **arrays)
+        return stream.getvalue()
+
+    @classmethod
+    def load(cls, file: Path, equations: Equations) -> Verification:
+        """Read what `as_bytes` made, for the equations of the same problem. Raises OSError, ValueError or KeyError."""
+        with np.load(file) as arrays:
+            about = json.loads(str(arrays["about"]))
+            solution = None
+            if "slabs" in arrays:
+                problem, pieces, start = Discretisation(equations), [], 0
+                coefficients = arrays["coefficients"]
+                for ends, modes in zip(arrays["slabs"], arrays["modes"], strict=True):
+                    slab = Slab(float(ends[0]), float(ends[1]))
+                    series = problem.series(slab, [int(n) for n in modes])
+                    pieces.append(Piece(slab, series, coefficients[start : start + series.size]))
+                    start += series.size
+                solution = CollocationSolution(tuple(pieces), problem.time, dict(about["residuals"]))
+        own = {name: FieldError(**error) for name, error in about["own_errors"].items()}
+        return cls(
+            equations.problem, solution, own, str(about["reason"]), float(about["seconds"]), bool(about["supported"])
+        )
+
+
+def verify(
+    equations: Equations,
+    *,
+    accuracy: float = ACCURACY,
+    seconds: float = SECONDS,
+    announce: Callable[[str], None] = lambda text: None,
+) -> Verification:
+    """Solve a problem by collocation, with more and more functions, until two solutions agree.
+
+    Args:
+        equations: The equations of the problem.
+        accuracy: Relative L2 distance of the last two solutions at which it ends.
+        seconds: Time after which it ends.
+        announce: Called with a few words on what has been reached.
+    """
+    began, problem = time.monotonic(), equations.problem
+    X = evaluation_points(problem)
+    solution: CollocationSolution | None = None
+    values: np.ndarray | None = None
+    best = Verification(problem, None)
+
+    def ended(reason: str, *, supported: bool = True) -> Verification:
+        return Verification(problem, best.solution, best.own_errors, reason, time.monotonic() - began, supported)
+
+    try:
+        discretisation = Discretisation(equations)
+        for tolerance in TOLERANCES:
+            solution = solution_to(tolerance, discretisation, solution, began + seconds)
+            finer = solution.values(X)
+            if values is not None:
+                own = field_errors(problem, finer, values)
+                trial = Verification(problem, solution, own)
+                announce(str(trial))
+                if trial.own_error >= best.own_error:
+                    return ended("rounding limits it")
+                best = trial
+                if trial.own_error <= accuracy:
+                    return ended("")
+            values = finer
+    except NotResolved as error:
+        return ended(str(error))
+    except Unsupported as error:
+        return ended(str(error), supported=False)
+    return ended("rounding limits it")
