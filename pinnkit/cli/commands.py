@@ -30,7 +30,7 @@ from pinnkit.runs.folder import RunFolder, all_runs, free_path, require_free_fol
 from pinnkit.runs.kinds import equations_of, kind_of
 from pinnkit.runs.run import Run, build_objective
 from pinnkit.runs.summary import usable_summary
-from pinnkit.runs.verifying import Verifying
+from pinnkit.runs.verifying import Verifying, verify_first
 from pinnkit.stopping import raise_pending_signal
 
 SLOW_ORDER = 10
@@ -53,6 +53,7 @@ def train(arguments: Sequence[str]) -> int:
     with folder.lock():
         describe_run(run, folder, opened, ["train", *arguments], Path(inspect.getfile(cls)))
         console.print(f"training {run.title}; folder {printable(str(folder.path))}")
+        verify_first(run, console, options.further.verify)
         session = printing_session(run, folder, console, options.further.verify)
         session.train(run.trainer.start())
     return session.status

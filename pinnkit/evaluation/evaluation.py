@@ -41,6 +41,8 @@ class Verified:
     """Its own error, relative L2."""
     description: str
     """Its size, in words."""
+    seconds: float
+    """The time that it took."""
 
     @property
     def difference(self) -> float:

@@ -91,8 +91,8 @@ class Run:
         if wanted is None or self.kind.has_truth(self.problem):
             return checked
         unverifiable = (
-            f"The requested accuracy of {wanted:.1e} cannot be verified: {type(self.problem).__name__} has neither `exact` "
-            "nor `reference`. Training runs to the end of the recipe, with exit status 1."
+            f"{type(self.problem).__name__} has neither `exact` nor `reference`: the requested accuracy of {wanted:.1e} can be "
+            "verified by an independent solution only. Without one, training runs to the end of the recipe, with exit status 1."
         )
         return replace(checked, oversights=(*checked.oversights, unverifiable))
 
@@ -131,7 +131,7 @@ class Run:
             return None
         points = evaluation_points(self.problem)
         differences = field_errors(self.problem, self.accuracy.fields(params, points), truth.at(points))
-        return Verified(differences, self.verification.own_error, truth.description)
+        return Verified(differences, self.verification.own_error, truth.description, self.verification.seconds)
 
     def _accurate(self, params: Parameters) -> bool:
         """Return whether every field is as accurate as was asked for; no where that cannot be known."""

@@ -36,7 +36,7 @@ from pinnkit.runs.run import Run, build_objective, settings_of_problem
 from pinnkit.runs.session import Session
 from pinnkit.runs.summary import known_from_summary
 from pinnkit.runs.trackers import Hook, Hooks
-from pinnkit.runs.verifying import Policy, Verifying
+from pinnkit.runs.verifying import Policy, Verifying, verify_first
 from pinnkit.training.recipe import Recipe
 from pinnkit.validation import require_number
 from pinnkit.verification.verification import ACCURACY, SECONDS, Verification
@@ -288,6 +288,7 @@ def train(
         folder = RunFolder.create(run.problem.name, Path(out))
         describe_run(run, folder, opened, ["pk.train"])
     session = Session(run, shown, folder=folder, trackers=(Hooks(run, hooks),), verify=verify)
+    verify_first(run, shown, verify)
     with folder.lock() if folder is not None else nullcontext():
         evaluation = session.train(run.trainer.start())
     if evaluation is None:  # a signal that does not wait; the state is saved

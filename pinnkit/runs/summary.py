@@ -50,6 +50,7 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[st
         "errors": {f: dataclasses.asdict(e) for f, e in errors.items()} if errors else None,
         "estimated_errors": evaluation.estimated_errors,
         "reference_error": evaluation.reference_error,
+        "verified": _verified(evaluation),
         "requested_accuracy": evaluation.requested,
         "residuals": evaluation.residuals,
         "training_residuals": evaluation.training_residuals,
@@ -68,6 +69,20 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[st
         "diverged": evaluation.diverged,
         "interrupted": evaluation.interrupted,
         "exit_status": evaluation.exit_status(),
+    }
+
+
+def _verified(evaluation: Evaluation) -> dict[str, Any] | None:
+    """Return the comparison with an independent solution; None where there is none."""
+    verified = evaluation.verified
+    if verified is None:
+        return {"reason": evaluation.unverified} if evaluation.unverified else None
+    differences = {name: dataclasses.asdict(error) for name, error in verified.differences.items()}
+    return {
+        "differences": differences,
+        "own_error": verified.own_error,
+        "description": verified.description,
+        "seconds": verified.seconds,
     }
 
 

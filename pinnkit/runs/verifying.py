@@ -53,6 +53,16 @@ def seconds_for(run: Run, state: TrainState, policy: Policy) -> float:
     return share if share >= LEAST else 0.0
 
 
+def verify_first(run: Run, console: Console, policy: Policy) -> None:
+    """Solve the problem before it is trained where an accuracy is asked for and there is no truth: training can then end there."""
+    wanted = run.recipe.accuracy
+    if wanted is None or policy == "no" or run.kind.has_truth(run.problem):
+        return
+    verification = verify_run(run, console, SECONDS, accuracy=wanted / 10.0)
+    if verification is not None:
+        console.print(f"{verification.seconds:.0f} s: {verification}", soft_wrap=True)
+
+
 def verify_run(
     run: Run, console: Console, seconds: float, *, accuracy: float = ACCURACY, asked: bool = True
 ) -> Verification | None:

@@ -135,6 +135,7 @@ def least_squares(J: Matrix, r: Vector) -> tuple[Vector, int]:
         )
         order, diagonal = order - 1, np.abs(np.diag(factors))
         rank = int((diagonal > RANK * diagonal[0]).sum()) if diagonal[0] > 0 else 0
+    factors = factors[:, : len(tau)]
     column = np.asfortranarray(r[:, None])
     work = max(1, int(lapack.dormqr("L", "T", factors, tau, column, -1)[1][0]))
     turned = lapack.dormqr("L", "T", factors, tau, column, work)[0][:, 0]

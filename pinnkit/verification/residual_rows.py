@@ -159,22 +159,27 @@ class GroupRows:
             parts.append(self._along(jnp.asarray(coefficients), jnp.asarray(unit[k : k + COLUMNS])))
         return {t: np.concatenate([np.asarray(part[t]) for part in parts]).T for t in self.terms}
 
+    def _evaluate(self, rows: Array, coefficients: Array) -> Residuals:
+        """The residuals as a function of the coefficients."""
+        by_index = jnp.einsum("ipc,cf->fip", rows, coefficients)
+        table = by_index.reshape(len(self.conditions.keys), -1)
+        return self.conditions.evaluate(self.points, table, lambda X: self.series.traced_values(coefficients, X))
+
     @cached_property
     def _of(self) -> Callable[[Array], Residuals]:
-        """The residuals as a function of the coefficients."""
-        stacked = jnp.asarray(np.stack(self.rows))
-
-        def of(coefficients: Array) -> Residuals:
-            by_index = jnp.einsum("ipc,cf->fip", stacked, coefficients)
-            table = by_index.reshape(len(self.conditions.keys), -1)
-            return self.conditions.evaluate(self.points, table, lambda X: self.series.traced_values(coefficients, X))
-
-        return jit_once(of)
+        """The residuals at coefficients."""
+        rows = jnp.asarray(np.stack(self.rows))
+        return jit_once(lambda coefficients: self._evaluate(rows, coefficients))
 
     @cached_property
     def _along(self) -> Callable[..., Residuals]:
         """Directional derivatives of the residuals, one for each direction."""
-        return jit_once(lambda c, directions: jax.vmap(lambda v: jax.jvp(self._of, (c,), (v,))[1])(directions))
+        rows = jnp.asarray(np.stack(self.rows))
+
+        def along(coefficients: Array, direction: Array) -> Residuals:
+            return jax.jvp(lambda c: self._evaluate(rows, c), (coefficients,), (direction,))[1]
+
+        return jit_once(jax.vmap(along, in_axes=(None, 0)))
 
 
 class GivenValues:
