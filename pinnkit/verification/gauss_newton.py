@@ -24,6 +24,10 @@ SMALL_BEND, SMALLEST_BEND = 1e-3, 1e-13
 them, and of what they were."""
 ROUNDING = 1e-8
 """A step that lowers nothing is one of rounding where it is shorter than this, relative to the coefficients."""
+SAME_SIZE = 10.0
+"""Weights are right where the sizes of the fields, relative to each other, are known to this factor."""
+SMALLEST_FIELD = 1e-9
+"""Smallest size of a field relative to the largest one: weights further apart leave no digits to the rest."""
 CONDITIONS = 10.0
 """Weight of conditions: fields of a given size violate them less than equations, whose derivatives grow with the wave number."""
 
@@ -58,8 +62,8 @@ def solve(system: System, start: Coefficients | None = None, deadline: float = n
     C = system.zero if start is None else start
     residuals, converged, rank, sizes = system.residuals(C), False, 0, {}
     for _ in range(STEPS):
-        jacobian = system.jacobian(C)
-        sizes = system.sizes(jacobian, _field_sizes(C))
+        jacobian, field_sizes = system.jacobian(C), _field_sizes(C)
+        sizes = system.sizes(jacobian, field_sizes)
         weights = _weights(system, residuals, sizes)
         J, r = _stacked(jacobian, weights), _stacked(residuals, weights)
         p, rank = _step(J, r)
@@ -78,7 +82,8 @@ def solve(system: System, start: Coefficients | None = None, deadline: float = n
         # What is not linear along the step is what a further step would have to make up for.
         bend = _norm(new_r - r - length * expected)
         C, residuals = trial, new
-        if length == 1.0 and bend <= max(SMALL_BEND * _norm(new_r), SMALLEST_BEND * _norm(r)):
+        known = np.ptp(np.log(_field_sizes(C) / field_sizes)) <= np.log(SAME_SIZE)
+        if length == 1.0 and known and bend <= max(SMALL_BEND * _norm(new_r), SMALLEST_BEND * _norm(r)):
             converged = True
             break
         if time.monotonic() > deadline:
@@ -88,9 +93,11 @@ def solve(system: System, start: Coefficients | None = None, deadline: float = n
 
 
 def _field_sizes(C: Coefficients) -> np.ndarray:
-    """Sizes of the fields, one for a field that is zero."""
+    """Sizes of the fields, in their units; that of the largest for a field of which nothing is known yet."""
     sizes = np.linalg.norm(C, axis=0)
-    return np.where(sizes > 1e-300, sizes, sizes.max() if sizes.max() > 0 else 1.0)
+    if not sizes.max() > 0:
+        return np.ones_like(sizes)
+    return np.where(sizes > 0, np.maximum(sizes, SMALLEST_FIELD * sizes.max()), sizes.max())
 
 
 def _weights(system: System, residuals: Mapping[str, Vector], sizes: Mapping[str, float]) -> dict[str, float]:

@@ -19,11 +19,14 @@ IN_SLAB = 14
 """Number of functions of time in a slab."""
 MOST = 4000
 """Largest number of coefficients of all fields together: a step then takes ten seconds and 1 GiB."""
+LONGER, SAFETY = 4.0, 0.8
+"""Largest factor by which a slab is longer than the one before it, and the part that is taken of the estimated one."""
+ROUNDING = 1e-16
 GROWTH = 1.4
 """Factor by which the functions along an axis become more where they are not enough."""
 FINER = 1.2
 """The same from one solution to the next with which it is compared."""
-SHORTEST = 2.0**-12
+SHORTEST = 2.0**-20
 """Shortest slab, relative to all of time."""
 
 
@@ -106,8 +109,10 @@ def solution_to(
             residuals[term] = max(residuals.get(term, 0.0), finer[term] / size)
         pieces.append(piece)
         start = slab.end
-        if marches and piece.series.tails(piece.coefficients)[problem.time] < tolerance / 100:
-            length *= 1.5
+        if marches:
+            # The tail of an analytic function falls as a power of the length, that of the number of functions.
+            tail = max(piece.series.tails(piece.coefficients)[problem.time], ROUNDING)
+            length *= float(np.clip(SAFETY * (tolerance / tail) ** (1 / modes[problem.time]), 1.0, LONGER))
         if problem.time is None:
             break
     return CollocationSolution(tuple(pieces), problem.time, residuals)
@@ -133,7 +138,7 @@ def _piece(
         piece = Piece(slab, series, solved.coefficients)
         if time.monotonic() > deadline:
             raise NotResolved("its time was over")
-        if solved.open_directions:
+        if solved.open_directions and solved.converged:
             raise NotResolved(
                 f"nothing determines {solved.open_directions} of its {solved.coefficients.size} coefficients"
             )

@@ -67,7 +67,8 @@ def test_a_run_is_verified_afterwards(blind):
 def test_an_accuracy_can_be_asked_for_without_a_truth():
     """The independent solution comes first, so that training ends where the accuracy is reached."""
     for wanted, met, status in ((1e-2, "is met", 0), (1e-15, "is NOT met", 1)):
-        recipe = replace(Blind.recipe, stages=(pk.LevenbergMarquardt(steps=300),), accuracy=wanted)
+        stages, sampling = (pk.LevenbergMarquardt(steps=300),), replace(Blind.recipe.sampling, redraw=500)
+        recipe = replace(Blind.recipe, stages=stages, sampling=sampling, accuracy=wanted)
         solution = pk.train(Blind(), recipe=recipe)
         assert f"the requested {wanted:.1e} {met}" in solution.verdict
         assert solution.evaluation.exit_status() == status
