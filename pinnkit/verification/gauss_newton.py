@@ -44,6 +44,8 @@ class Solved:
     """RMS of each residual relative to its size."""
     sizes: Mapping[str, float]
     """Size of each residual, in the units of its equation."""
+    rounding: float
+    """Relative error of the coefficients that no residual shows."""
 
     @property
     def open_directions(self) -> int:
@@ -60,16 +62,17 @@ def solve(system: System, start: Coefficients | None = None, deadline: float = n
         deadline: Value of `time.monotonic` at which to stop, not converged.
     """
     C = system.zero if start is None else start
-    residuals, converged, rank, sizes = system.residuals(C), False, 0, {}
+    residuals, converged, rank, rounding, sizes = system.residuals(C), False, 0, 0.0, {}
     for _ in range(STEPS):
         jacobian, field_sizes = system.jacobian(C), _field_sizes(C)
         sizes = system.sizes(jacobian, field_sizes)
         weights = _weights(system, residuals, sizes)
         J, r = _stacked(jacobian, weights), _stacked(residuals, weights)
-        p, rank = _step(J, r)
+        factorised = Factorised(J)
+        p, rank, rounding = factorised.solve(-r), factorised.rank, factorised.rounding
         expected, length = J @ p, 1.0
         while True:
-            trial = C + length * p.reshape(system.fields, -1).T
+            trial = C + length * _by_field(system, p)
             new = system.residuals(trial)
             new_r = _stacked(new, weights)
             # Written so that NaN is refused.
@@ -84,12 +87,19 @@ def solve(system: System, start: Coefficients | None = None, deadline: float = n
         C, residuals = trial, new
         known = np.ptp(np.log(_field_sizes(C) / field_sizes)) <= np.log(SAME_SIZE)
         if length == 1.0 and known and bend <= max(SMALL_BEND * _norm(new_r), SMALLEST_BEND * _norm(r)):
-            converged = True
+            # What rounding in the factors has left of the residuals is solved for with them again.
+            C = C + _by_field(system, factorised.solve(-new_r))
+            residuals, converged = system.residuals(C), True
             break
         if time.monotonic() > deadline:
             break
     relative = {t: float(np.sqrt(np.mean(r**2))) / sizes[t] for t, r in residuals.items()}
-    return Solved(C, converged, rank, relative, sizes)
+    return Solved(C, converged, rank, relative, sizes, rounding)
+
+
+def _by_field(system: System, p: Vector) -> Coefficients:
+    """A step for all coefficients as (functions, fields)."""
+    return p.reshape(system.fields, -1).T
 
 
 def _field_sizes(C: Coefficients) -> np.ndarray:
@@ -118,34 +128,37 @@ def _norm(r: np.ndarray) -> float:
     return float(np.linalg.norm(r))
 
 
-def _step(J: Matrix, r: Vector) -> tuple[Vector, int]:
-    """The Gauss-Newton step, and the rank of the Jacobian."""
-    norms = np.linalg.norm(J, axis=0)
-    scale = np.where(norms > 0, norms, 1.0)
-    p, rank = least_squares(J / scale, -r)
-    return p / scale, rank
-
-
-def least_squares(J: Matrix, r: Vector) -> tuple[Vector, int]:
-    """The solution p of J p = r in the least-squares sense, and the rank of J, whose columns have the norm 1 or 0.
+class Factorised:
+    """A QR factorisation with the rank of the matrix, which solves least-squares problems; columns are scaled to the norm 1.
 
     Where columns depend on others, these get zero: the solution is not unique.
     """
-    # Without pivoting first: its products are of level 3, five to ten times as fast. The triangle says whether that was enough.
-    factors, tau, _, _ = lapack.dgeqrf(np.array(J, order="F"), lwork=BLOCK * J.shape[1], overwrite_a=True)
-    n = J.shape[1]
-    if len(J) >= n and lapack.dtrcon(factors[:n])[0] > RANK:
-        rank, order = n, np.arange(n)
-    else:
-        factors, order, tau, _, _ = lapack.dgeqp3(
-            np.array(J, order="F"), lwork=BLOCK * (J.shape[1] + 1), overwrite_a=True
-        )
-        order, diagonal = order - 1, np.abs(np.diag(factors))
-        rank = int((diagonal > RANK * diagonal[0]).sum()) if diagonal[0] > 0 else 0
-    factors = factors[:, : len(tau)]
-    column = np.asfortranarray(r[:, None])
-    work = max(1, int(lapack.dormqr("L", "T", factors, tau, column, -1)[1][0]))
-    turned = lapack.dormqr("L", "T", factors, tau, column, work)[0][:, 0]
-    p = np.zeros(n)
-    p[order[:rank]] = solve_triangular(factors[:rank, :rank], turned[:rank])
-    return p, rank
+
+    def __init__(self, J: Matrix) -> None:
+        norms = np.linalg.norm(J, axis=0)
+        self._scale = np.where(norms > 0, norms, 1.0)
+        n = J.shape[1]
+        # Without pivoting first: its products are of level 3, five to ten times as fast. The triangle says whether that was enough.
+        factors, tau, _, _ = lapack.dgeqrf(np.array(J / self._scale, order="F"), lwork=BLOCK * n, overwrite_a=True)
+        condition = lapack.dtrcon(factors[:n])[0] if len(J) >= n else 0.0
+        if condition > RANK:
+            self.rank, self._order = n, np.arange(n)
+        else:
+            scaled = np.array(J / self._scale, order="F")
+            factors, order, tau, _, _ = lapack.dgeqp3(scaled, lwork=BLOCK * (n + 1), overwrite_a=True)
+            diagonal = np.abs(np.diag(factors))
+            self.rank = int((diagonal > RANK * diagonal[0]).sum()) if diagonal[0] > 0 else 0
+            self._order = order - 1
+            condition = lapack.dtrcon(np.asfortranarray(factors[: self.rank, : self.rank]))[0] if self.rank else 1.0
+        self._factors, self._tau = factors[:, : len(tau)], tau
+        self.rounding = float(np.finfo(float).eps / condition)
+        """Relative error of a solution that no residual shows: that of rounding, times the condition of the triangle."""
+
+    def solve(self, r: Vector) -> Vector:
+        """The p for which J p is closest to r."""
+        column = np.asfortranarray(r[:, None])
+        work = max(1, int(lapack.dormqr("L", "T", self._factors, self._tau, column, -1)[1][0]))
+        turned = lapack.dormqr("L", "T", self._factors, self._tau, column, work)[0][:, 0]
+        p, rank = np.zeros(len(self._scale)), self.rank
+        p[self._order[:rank]] = solve_triangular(self._factors[:rank, :rank], turned[:rank])
+        return p / self._scale

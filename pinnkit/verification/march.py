@@ -15,8 +15,8 @@ from pinnkit.verification.series import Coefficients, Series
 
 FIRST = {1: 16, 2: 12, 3: 8}
 """Number of functions along each axis at first, by the number of axes."""
-IN_SLAB = 14
-"""Number of functions of time in a slab."""
+IN_SLAB = {1: 14, 2: 14, 3: 6}
+"""Number of functions of time in a slab at first: a step costs its third power, and slabs are longer by less than its first."""
 MOST = 4000
 """Largest number of coefficients of all fields together: a step then takes ten seconds and 1 GiB."""
 LONGER, SAFETY = 4.0, 0.8
@@ -40,8 +40,15 @@ class CollocationSolution:
 
     pieces: tuple[Piece, ...]
     time: int | None
+    rounding: float
+    """Relative error that no residual shows, and that a finer solution which starts from this one may inherit."""
     residuals: dict[str, float]
     """Largest RMS over the pieces of each residual on a finer grid, relative to its size."""
+
+    @property
+    def tail(self) -> float:
+        """The largest part that the last coefficients along an axis have in a piece."""
+        return max(tail for piece in self.pieces for tail in piece.series.tails(piece.coefficients))
 
     @property
     def modes(self) -> tuple[int, ...]:
@@ -83,13 +90,14 @@ def solution_to(
     whole, marches = problem.whole, problem.marches
     modes = [FIRST[problem.domain.dim]] * problem.domain.dim
     if marches:
-        modes[problem.time] = IN_SLAB
+        modes[problem.time] = IN_SLAB[problem.domain.dim]
     if finer_than is not None:
         modes = [round(FINER * n) + 1 for n in finer_than.modes]
         if marches:
-            modes[problem.time] = finer_than.pieces[0].series.modes[problem.time] + 2
+            modes[problem.time] = finer_than.pieces[0].series.modes[problem.time] + 1
     pieces: list[Piece] = []
     residuals: dict[str, float] = {}
+    rounding = 0.0
     start, length = whole.start, whole.end - whole.start
     while not pieces or start < whole.end:
         slab = Slab(start, whole.end if start + 1.01 * length >= whole.end else start + length)
@@ -108,6 +116,7 @@ def solution_to(
         for term, size in solved.sizes.items():
             residuals[term] = max(residuals.get(term, 0.0), finer[term] / size)
         pieces.append(piece)
+        rounding = max(rounding, solved.rounding)
         start = slab.end
         if marches:
             # The tail of an analytic function falls as a power of the length, that of the number of functions.
@@ -115,7 +124,7 @@ def solution_to(
             length *= float(np.clip(SAFETY * (tolerance / tail) ** (1 / modes[problem.time]), 1.0, LONGER))
         if problem.time is None:
             break
-    return CollocationSolution(tuple(pieces), problem.time, residuals)
+    return CollocationSolution(tuple(pieces), problem.time, rounding, residuals)
 
 
 def _piece(

@@ -23,10 +23,12 @@ from pinnkit.verification.arguments import Unsupported
 from pinnkit.verification.discretisation import Discretisation, Piece, Slab
 from pinnkit.verification.march import CollocationSolution, NotResolved, solution_to
 
-TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-10, 1e-12)
-"""Tolerances of the solutions that are compared with each other, one after the other."""
+FIRST, NEXT, LAST = 1e-3, 0.1, 1e-13
+"""Tolerance of the first solution; that of each further one relative to the tail of the one before; and the smallest."""
 CLAIM = 1e-2
 """Largest own error, and largest residual relative to its size, of a solution by which something is verified."""
+ROUNDING = 1e-9
+"""Own errors below this that do not fall any more are those of rounding."""
 ACCURACY, SECONDS = 1e-9, 60.0
 """The own error at which a verification ends, and the time after which it does."""
 
@@ -53,8 +55,10 @@ class Verification:
 
     @property
     def own_error(self) -> float:
-        """The largest own error of a field, relative L2; infinite where there is no solution."""
-        return max((e.relative_l2 for e in self.own_errors.values()), default=float("inf"))
+        """The largest own error of a field, relative L2, at least that of rounding; infinite where there is no solution."""
+        if self.solution is None or not self.own_errors:
+            return float("inf")
+        return max(self.solution.rounding, *(e.relative_l2 for e in self.own_errors.values()))
 
     @property
     def resolved(self) -> bool:
@@ -120,6 +124,7 @@ class Verification:
             "seconds": self.seconds,
             "supported": self.supported,
             "residuals": {} if self.solution is None else self.solution.residuals,
+            "rounding": 0.0 if self.solution is None else self.solution.rounding,
         }
         arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
         if self.solution is not None:
@@ -147,7 +152,9 @@ class Verification:
                     series = problem.series(slab, [int(n) for n in modes])
                     pieces.append(Piece(slab, series, coefficients[start : start + series.size]))
                     start += series.size
-                solution = CollocationSolution(tuple(pieces), problem.time, dict(about["residuals"]))
+                solution = CollocationSolution(
+                    tuple(pieces), problem.time, float(about["rounding"]), dict(about["residuals"])
+                )
         own = {name: FieldError(**error) for name, error in about["own_errors"].items()}
         return cls(
             equations.problem, solution, own, str(about["reason"]), float(about["seconds"]), bool(about["supported"])
@@ -180,19 +187,20 @@ def verify(
 
     try:
         discretisation = Discretisation(equations)
-        for tolerance in TOLERANCES:
+        tolerance = FIRST
+        while tolerance > LAST:
             solution = solution_to(tolerance, discretisation, solution, began + seconds)
             finer = solution.values(X)
             if values is not None:
                 own = field_errors(problem, finer, values)
                 trial = Verification(problem, solution, own)
                 announce(str(trial))
-                if trial.own_error >= best.own_error:
+                if ROUNDING > trial.own_error >= best.own_error:
                     return ended("rounding limits it")
-                best = trial
+                best = trial  # were it by chance larger than that of the pair before, the larger one is honest
                 if trial.own_error <= accuracy:
                     return ended("")
-            values = finer
+            values, tolerance = finer, NEXT * min(tolerance, solution.tail)
     except NotResolved as error:
         return ended(str(error))
     except Unsupported as error:
