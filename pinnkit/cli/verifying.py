@@ -43,7 +43,7 @@ def verify(console: Console, arguments: Sequence[str]) -> int:
         require_number(value, name, where="command line", above=0)
     folder = RunFolder.open(asked.run)
     with folder.lock():
-        run = restore_run(folder)
+        run = restore_run(folder, verified=False)
         state = restore_state(folder, run).state
         summary = folder.summary() or {}
         verification = verify_run(run, console, asked.seconds, accuracy=asked.accuracy)

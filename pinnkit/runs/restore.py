@@ -50,15 +50,19 @@ def restore_problem(folder: RunFolder) -> Problem:
         raise _description_error(folder, error) from None
 
 
-def restore_run(folder: RunFolder) -> Run:
-    """Return the run of a folder. Raises UsageError where run.json does not describe one."""
+def restore_run(folder: RunFolder, *, verified: bool = True) -> Run:
+    """Return the run of a folder. Raises UsageError where run.json does not describe one.
+
+    `verified`: whether it compares with the verification that the folder keeps.
+    """
     config, problem = folder.config(), restore_problem(folder)
     try:
         model, recipe = settings_in(config, problem)
         run = Run(problem, model, recipe, seed=int(config["seed"]))
     except UNREADABLE as error:
         raise _description_error(folder, error) from None
-    restore_verification(folder, run)
+    if verified:
+        restore_verification(folder, run)
     return run
 
 

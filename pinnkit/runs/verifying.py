@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from rich.console import Console
 
-from pinnkit.errors import UsageError
+from pinnkit.errors import UsageError, display_path
 from pinnkit.files import write_whole
 from pinnkit.runs.folder import RunFolder
 from pinnkit.runs.run import Run, require_ctrl_c
@@ -54,7 +54,7 @@ def seconds_for(run: Run, state: TrainState, policy: Policy) -> float:
 
 
 def verify_first(run: Run, console: Console, policy: Policy) -> None:
-    """Solve the problem before it is trained where an accuracy is asked for and there is no truth: training can then end there."""
+    """Solve a problem without a truth before it is trained to a requested accuracy: training can then end there."""
     wanted = run.recipe.accuracy
     if wanted is None or policy == "no" or run.kind.has_truth(run.problem):
         return
@@ -105,4 +105,9 @@ def restore_verification(folder: RunFolder, run: Run) -> None:
     try:
         run.verified_by(Verification.load(file, run.equations))
     except Exception as error:  # a damaged archive raises what it will
-        raise folder.damage_error(FILE, f"{type(error).__name__}: {error}") from None
+        raise UsageError(
+            f"The verification of the run cannot be read ({type(error).__name__}: {error}).",
+            where=display_path(file),
+            expected="the file as pinnkit wrote it",
+            do=f"Verify the run again: pinnkit verify {display_path(folder.path)}. Or remove the file.",
+        ) from None

@@ -138,7 +138,7 @@ class Factorised:
         norms = np.linalg.norm(J, axis=0)
         self._scale = np.where(norms > 0, norms, 1.0)
         n = J.shape[1]
-        # Without pivoting first: its products are of level 3, five to ten times as fast. The triangle says whether that was enough.
+        # Without pivoting first: five to ten times as fast. The triangle says whether that was enough.
         factors, tau, _, _ = lapack.dgeqrf(np.array(J / self._scale, order="F"), lwork=BLOCK * n, overwrite_a=True)
         condition = lapack.dtrcon(factors[:n])[0] if len(J) >= n else 0.0
         if condition > RANK:

@@ -188,7 +188,7 @@ def verify(
     try:
         discretisation = Discretisation(equations)
         tolerance = FIRST
-        while tolerance > LAST:
+        while True:
             solution = solution_to(tolerance, discretisation, solution, began + seconds)
             finer = solution.values(X)
             if values is not None:
@@ -200,9 +200,10 @@ def verify(
                 best = trial  # were it by chance larger than that of the pair before, the larger one is honest
                 if trial.own_error <= accuracy:
                     return ended("")
-            values, tolerance = finer, NEXT * min(tolerance, solution.tail)
+                if tolerance <= LAST:
+                    return ended("rounding limits it")
+            values, tolerance = finer, max(NEXT * min(tolerance, solution.tail), LAST)
     except NotResolved as error:
         return ended(str(error))
     except Unsupported as error:
         return ended(str(error), supported=False)
-    return ended("rounding limits it")
