@@ -22,8 +22,8 @@ MOST = 4000
 LONGER, SAFETY = 4.0, 0.8
 """Largest factor by which a slab is longer than the one before it, and the part that is taken of the estimated one."""
 ROUNDING = 1e-16
-GROWTH = 1.4
-"""Factor by which the functions along an axis become more where they are not enough."""
+LEAST_GROWTH, MOST_GROWTH = 1.2, 2.0
+"""Smallest and largest factor by which the functions along an axis become more where they are not enough."""
 FINER = 1.2
 """The same from one solution to the next with which it is compared."""
 SHORTEST = 2.0**-20
@@ -159,7 +159,10 @@ def _piece(
         growing = [a for a in slow if not (marches and a == problem.time)]
         if not (growing or solved.converged or marches):
             growing = list(range(len(tails)))
-        grown = [round(GROWTH * n) + 1 if axis in growing else n for axis, n in enumerate(series.modes)]
+        grown = [
+            round(_growth(tails[axis], tolerance) * n) + 1 if axis in growing else n
+            for axis, n in enumerate(series.modes)
+        ]
         too_many = prod(grown) * solved.coefficients.shape[1] > MOST
         if marches and (not growing or not solved.converged or (too_many and problem.time in slow)):
             return piece, None
@@ -173,6 +176,13 @@ def _piece(
             )
         modes[:] = grown
         C = _padded(solved.coefficients, series, problem.series(slab, modes))
+
+
+def _growth(tail: float, tolerance: float) -> float:
+    """The factor by which there have to be more functions, for coefficients that fall geometrically."""
+    if not 0.0 < tail < 1.0:
+        return MOST_GROWTH
+    return float(np.clip(np.log(tolerance) / np.log(tail), LEAST_GROWTH, MOST_GROWTH))
 
 
 def _padded(coefficients: Coefficients, old: Series, new: Series) -> Coefficients:

@@ -178,7 +178,7 @@ def verify(
     """
     began, problem = time.monotonic(), equations.problem
     X = evaluation_points(problem)
-    solution: CollocationSolution | None = None
+    coarser: CollocationSolution | None = None
     values: np.ndarray | None = None
     best = Verification(problem, None)
 
@@ -189,8 +189,11 @@ def verify(
         discretisation = Discretisation(equations)
         tolerance = FIRST
         while True:
-            solution = solution_to(tolerance, discretisation, solution, began + seconds)
+            solution = solution_to(tolerance, discretisation, coarser, began + seconds)
             finer = solution.values(X)
+            if contradicting := _contradicting(solution, coarser):
+                return ended(contradicting)
+            coarser = solution
             if values is not None:
                 own = field_errors(problem, finer, values)
                 trial = Verification(problem, solution, own)
@@ -207,3 +210,15 @@ def verify(
         return ended(str(error))
     except Unsupported as error:
         return ended(str(error), supported=False)
+
+
+def _contradicting(solution: CollocationSolution, coarser: CollocationSolution | None) -> str:
+    """A sentence part where a residual is large and has not fallen since the coarser solution; "" where none is."""
+    if coarser is None:
+        return ""
+    stays = {t: r for t, r in solution.residuals.items() if r > CLAIM and r > 0.5 * coarser.residuals.get(t, np.inf)}
+    if not stays:
+        return ""
+    term = max(stays, key=lambda t: stays[t])
+    part = f"{100 * stays[term]:.0f} % of its size"
+    return f"'{term}' is missed by {part} with any number of functions: equations and conditions contradict each other"

@@ -151,8 +151,8 @@ def test_the_own_error_is_no_smaller_than_the_true_one(name):
     true = max(e.relative_l2 for e in field_errors(problem, verification.values(X), expected).values())
     assert verification.resolved and verification.reason in ("", "rounding limits it")
     assert true <= 3 * verification.own_error <= 3 * accuracy  # near rounding both are random
-    slabs = len(verification.solution.pieces)
-    assert (slabs > 1) == (name in ("nonlinear", "second order in time"))
+    if name in ("nonlinear", "second order in time"):
+        assert len(verification.solution.pieces) > 1
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_it_can_be_kept(steel, tmp_path):
     X = evaluation_points(Steel())
     np.testing.assert_array_equal(again.values(X), steel.values(X))
     assert (str(again), again.own_errors, again.reason) == (str(steel), steel.own_errors, steel.reason)
-    assert str(steel).startswith("An independent collocation solution (") and " modes, own error " in str(steel)
+    assert re.fullmatch(r"An independent collocation solution \(.* modes.*, own error \S+\)\.", str(steel))
 
 
 class NoCondition(pk.Problem):
@@ -241,6 +241,7 @@ class Fitted(Rod):
 NOT = {
     "a condition is missing": (NoCondition, "nothing determines 1 of its 16 coefficients", True),
     "a jump": (Jump, "functions along x do not resolve it|changes too fast at t = 0|its time was over", True),
+    "a contradiction": (Contradiction, "'bent' is missed by .* % of its size .* contradict each other", True),
     "a shape": (Ball, "the domain is a shape in a box", False),
     "an unknown": (Fitted, "there are measured values or unknown parameters", False),
 }
@@ -255,12 +256,6 @@ def test_nothing_is_claimed_without_a_ground(name):
     if verification.solution is None:
         with pytest.raises(UsageError, match="There is no collocation solution"):
             verification.values(evaluation_points(cls()))
-
-
-def test_a_least_squares_solution_of_contradicting_equations_verifies_nothing():
-    """Its resolutions agree with each other; its residuals do not fall."""
-    verification = pk.verify(Contradiction())
-    assert not verification.resolved and max(verification.solution.residuals.values()) > 0.01
 
 
 def test_time_that_is_over():
