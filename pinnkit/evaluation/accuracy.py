@@ -56,7 +56,7 @@ class Accuracy:
                 f"'{truth.kind}' is not finite at {int(bad.sum())} of {bad.size} points, the first at "
                 + ", ".join(f"{n}={v:.4g}" for n, v in place.items())
                 + ".",
-                where=location(getattr(problem, truth.kind, None)) or location(type(problem)),
+                where=location(getattr(problem, truth.kind, type(problem))) or location(type(problem)),
                 expected="a finite value at every point of the domain, ends included",
                 do="Write the limit where the formula divides by zero (jnp.where needs safe values in both branches).",
             )
