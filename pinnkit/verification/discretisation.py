@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 from jaxtyping import Float
@@ -24,6 +25,8 @@ OVERSAMPLING = 1.3
 FINER = 1.7
 """The same for the grid on which a solution is checked."""
 MOST_AXES = 3
+COPIES = 5.0
+"""Copies of the Jacobian that are in memory at a time: by term, weighted, scaled, factorised, and the rows of conditions."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,15 @@ class Discretisation:
             if conditions.elsewhere or any(value not in (None, start) for value in fixed):
                 return False
         return any(dict(face).get(self.time) == start for _, region in self.groups for face in region.faces)
+
+    def bytes_of(self, modes: Sequence[int]) -> float:
+        """Estimate of the memory that a system with so many functions takes: derivatives at the nodes, and the Jacobian."""
+        functions = float(prod(modes))
+        nodes = float(prod(int(OVERSAMPLING * n) + 1 for n in modes))
+        inside = [conditions for conditions, region in self.groups if not region.faces[0]]
+        derivatives = sum(len(conditions.derivatives) for conditions in inside)
+        equations = sum(len(conditions.terms) for conditions in inside)
+        return 8.0 * functions * nodes * (derivatives + COPIES * equations * len(self.problem.fields))
 
     def series(self, slab: Slab, modes: Sequence[int]) -> Series:
         """Series over a slab with about so many functions along the axes."""

@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 from jaxtyping import Float
 
+from pinnkit.memory import GIBIBYTE, free_memory
 from pinnkit.verification.discretisation import Discretisation, Piece, Slab
 from pinnkit.verification.gauss_newton import Solved, solve
 from pinnkit.verification.series import Coefficients, Series
@@ -18,7 +19,9 @@ FIRST = {1: 16, 2: 12, 3: 8}
 IN_SLAB = {1: 14, 2: 14, 3: 6}
 """Number of functions of time in a slab at first: a step costs its third power, and slabs are longer by less than its first."""
 MOST = 4000
-"""Largest number of coefficients of all fields together: a step then takes ten seconds and 1 GiB."""
+"""Largest number of coefficients of all fields together: a step then takes ten seconds and 2 GiB."""
+MEMORY = 0.5
+"""Share of the free memory that a system may take."""
 LONGER, SAFETY = 4.0, 0.8
 """Largest factor by which a slab is longer than the one before it, and the part that is taken of the estimated one."""
 ROUNDING = 1e-16
@@ -140,6 +143,11 @@ def _piece(
     C: Coefficients | None = None
     marches = problem.marches
     while True:
+        if (needed := problem.bytes_of(modes)) > MEMORY * free_memory():
+            gibibytes = needed / GIBIBYTE
+            raise NotResolved(
+                f"its next system would take {gibibytes:.2g} GiB, more than half of the memory that is free"
+            )
         series = problem.series(slab, modes)
         if C is None:
             C = series.interpolant(coarser.values) if coarser else _continued(before, series, problem.time)

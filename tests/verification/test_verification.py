@@ -258,6 +258,13 @@ def test_nothing_is_claimed_without_a_ground(name):
             verification.values(evaluation_points(cls()))
 
 
+def test_memory_that_is_not_there(monkeypatch):
+    monkeypatch.setattr("pinnkit.verification.march.free_memory", lambda: 1e5)
+    verification = pk.verify(Steel())
+    assert not verification.resolved
+    assert re.search(r"its next system would take \S+ GiB, more than half of the memory", str(verification))
+
+
 def test_time_that_is_over():
     verification = pk.verify(Steel(), seconds=1e-3)
     assert not verification.resolved and "its time was over" in str(verification)
