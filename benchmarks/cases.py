@@ -6,7 +6,7 @@
 Each is a file of `benchmarks/cases/`: a problem as a newcomer writes it, without a word on network, recipe or scales, and
 `errors(solution, problem)`, the distance from a truth that was computed independently. It is trained by `pinnkit train FILE` in
 a process of its own; some also so briefly that the answer must be wrong. Words are right where a wrong answer is called *not
-solved*, and a right one is not. An answer is right within 5 %.
+solved* or *contradicted*, and a right one is not. An answer is right within 5 %.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def errors_of(file: Path, run: str) -> dict[str, float]:
 
 def verdict_on(row: dict[str, Any]) -> str:
     """Whether the words of a run are right."""
-    called_unsolved = row["status"] == 1 and "Not solved" in row["verdict"]
+    called_unsolved = row["status"] == 1 and any(words in row["verdict"] for words in ("Not solved", "Contradicted"))
     return "right" if called_unsolved == (not row["error"] <= RIGHT) else "WRONG"
 
 

@@ -179,10 +179,13 @@ def verify(
     began, problem = time.monotonic(), equations.problem
     X = evaluation_points(problem)
     coarser: CollocationSolution | None = None
+    first: CollocationSolution | None = None
     values: np.ndarray | None = None
     best = Verification(problem, None)
 
     def ended(reason: str, *, supported: bool = True) -> Verification:
+        if coarser is not None and first is not None and (staying := _staying(coarser, first)):
+            reason += ("; " if reason else "") + staying
         return Verification(problem, best.solution, best.own_errors, reason, time.monotonic() - began, supported)
 
     try:
@@ -191,9 +194,7 @@ def verify(
         while True:
             solution = solution_to(tolerance, discretisation, coarser, began + seconds)
             finer = solution.values(X)
-            if contradicting := _contradicting(solution, coarser):
-                return ended(contradicting)
-            coarser = solution
+            coarser, first = solution, first or solution
             if values is not None:
                 own = field_errors(problem, finer, values)
                 trial = Verification(problem, solution, own)
@@ -212,13 +213,13 @@ def verify(
         return ended(str(error), supported=False)
 
 
-def _contradicting(solution: CollocationSolution, coarser: CollocationSolution | None) -> str:
-    """A sentence part where a residual is large and has not fallen since the coarser solution; "" where none is."""
-    if coarser is None:
+def _staying(solution: CollocationSolution, first: CollocationSolution) -> str:
+    """Words on a residual that is large and has hardly fallen since the first solution; "" where none is."""
+    large = {t: r for t, r in solution.residuals.items() if r > CLAIM and r > 0.5 * first.residuals.get(t, np.inf)}
+    if solution is first or not large:
         return ""
-    stays = {t: r for t, r in solution.residuals.items() if r > CLAIM and r > 0.5 * coarser.residuals.get(t, np.inf)}
-    if not stays:
-        return ""
-    term = max(stays, key=lambda t: stays[t])
-    part = f"{100 * stays[term]:.0f} % of its size"
-    return f"'{term}' is missed by {part} with any number of functions: equations and conditions contradict each other"
+    term = max(large, key=lambda t: large[t])
+    return (
+        f"'{term}' stays missed by {100 * large[term]:.0f} % of its size: equations and conditions contradict each other, "
+        "or a layer is too thin"
+    )
