@@ -116,9 +116,7 @@ class OperatorKind:
         """Return the solutions of the problem's solver for held-out inputs; None without a solver."""
         return solver_truth(equations)
 
-    def verify(
-        self, equations: OperatorEquations, accuracy: float, seconds: float, announce: Callable[[str], None]
-    ) -> None:
+    def verify(self, equations: OperatorEquations, accuracy: float, seconds: float) -> None:
         """Return None: each sample would be a problem of its own, which the problem's own solver is for."""
         return
 

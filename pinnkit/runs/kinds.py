@@ -88,9 +88,7 @@ class ProblemKind(Protocol):
         """Return the solution to compare with; None where the problem has none. Raises UsageError."""
         ...
 
-    def verify(
-        self, equations: Any, accuracy: float, seconds: float, announce: Callable[[str], None]
-    ) -> Verification | None:
+    def verify(self, equations: Any, accuracy: float, seconds: float) -> Verification | None:
         """Solve the problem by an independent method; None where there is none for this kind."""
         ...
 

@@ -81,11 +81,9 @@ class PointwiseKind:
         """Return the exact solution, else the reference, else None. Raises UsageError."""
         return truth_of(equations.problem)
 
-    def verify(
-        self, equations: Equations, accuracy: float, seconds: float, announce: Callable[[str], None]
-    ) -> Verification | None:
+    def verify(self, equations: Equations, accuracy: float, seconds: float) -> Verification | None:
         """Solve the problem by collocation, an independent method."""
-        return verify(equations, accuracy=accuracy, seconds=seconds, announce=announce)
+        return verify(equations, accuracy=accuracy, seconds=seconds)
 
     def diagnose(
         self, objective: Objective, settings: Settings, seed: int, announce: Callable[[str], None]

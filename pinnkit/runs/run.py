@@ -125,12 +125,17 @@ class Run:
         self.__dict__.pop("accuracy", None)
         return verification
 
-    def _verified(self, params: Parameters) -> Verified | None:
-        """Return how far the fields are from the independent solution; None without one that verifies anything."""
+    def _verified(self, params: Parameters, errors: Mapping[str, FieldError] | None) -> Verified | None:
+        """Return how far the fields are from the independent solution; None without one that verifies anything.
+
+        `errors`: those against the truth, which is this solution where the problem has none.
+        """
         if self.verification is None or (truth := self.verification.truth) is None:
             return None
-        points = evaluation_points(self.problem)
-        differences = field_errors(self.problem, self.accuracy.fields(params, points), truth.at(points))
+        differences = errors
+        if differences is None or self.kind.has_truth(self.problem):
+            points = evaluation_points(self.problem)
+            differences = field_errors(self.problem, self.accuracy.fields(params, points), truth.at(points))
         return Verified(differences, self.verification.own_error, truth.description, self.verification.seconds)
 
     def _accurate(self, params: Parameters) -> bool:
@@ -196,7 +201,7 @@ class Run:
             intervals=intervals,
             ending=self._ending(state, errors) if self.trainer.over(state) and not diverged else "",
             short=short,
-            verified=None if untrained else self._verified(state.params),
+            verified=None if untrained else self._verified(state.params, errors),
             unverified="" if self.verification is None or self.verification.truth else self.verification.why_not,
             arguments=self.kind.arguments(self.problem),
             point_options={term: self.recipe.sampling.option(group) for term, group in terms},

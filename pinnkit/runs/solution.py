@@ -288,8 +288,8 @@ def train(
         folder = RunFolder.create(run.problem.name, Path(out))
         describe_run(run, folder, opened, ["pk.train"])
     session = Session(run, shown, folder=folder, trackers=(Hooks(run, hooks),), verify=verify)
-    verify_first(run, shown, verify)
     with folder.lock() if folder is not None else nullcontext():
+        verify_first(run, shown, verify)
         evaluation = session.train(run.trainer.start())
     if evaluation is None:  # a signal that does not wait; the state is saved
         if session.status == 128 + signal.SIGINT:
@@ -355,7 +355,7 @@ def verify(problem: Problem | Solution, *, accuracy: float = ACCURACY, seconds: 
     assert isinstance(own, Problem)
     kind = kind_of(own)
     equations = solution.run.equations if solution is not None else kind.equations(own)
-    verification = kind.verify(equations, accuracy, seconds, lambda progress: None)
+    verification = kind.verify(equations, accuracy, seconds)
     if verification is None:
         raise UsageError(
             f"{type(own).__name__} cannot be verified by collocation.",

@@ -83,7 +83,7 @@ def verify_run(
         console.print(text)
     try:
         with console.status(text) if console.is_terminal else nullcontext():
-            verification = run.kind.verify(run.equations, accuracy, seconds, lambda progress: None)
+            verification = run.kind.verify(run.equations, accuracy, seconds)
     except KeyboardInterrupt as stop:
         require_ctrl_c(stop)
         return None

@@ -13,6 +13,11 @@ from numpy.polynomial import chebyshev
 from pinnkit.problem import Axis
 
 
+def oversampled(modes: int, oversampling: float) -> int:
+    """Number of nodes for a number of functions."""
+    return int(oversampling * modes) + 1
+
+
 @dataclass(frozen=True)
 class Basis(ABC):
     """The first functions of a complete system along an axis, from slow to fast ones."""
@@ -24,6 +29,10 @@ class Basis(ABC):
     @abstractmethod
     def nodes(self, count: int) -> Float[np.ndarray, " count"]:
         """Points at which a series of at most `count` functions is well determined, in the units of the coordinate."""
+
+    def oversampled_nodes(self, oversampling: float) -> Float[np.ndarray, " count"]:
+        """Nodes, so many for each function, and one more."""
+        return self.nodes(oversampled(self.modes, oversampling))
 
     @abstractmethod
     def matrix(self, x: Float[np.ndarray, " points"], order: int) -> Float[np.ndarray, "points modes"]:

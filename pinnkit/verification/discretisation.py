@@ -16,7 +16,7 @@ from pinnkit.objective.residuals import Equations
 from pinnkit.problem import Axis, Region
 from pinnkit.problem.domain import ShapedBox
 from pinnkit.verification.arguments import Unsupported
-from pinnkit.verification.basis import basis_of
+from pinnkit.verification.basis import oversampled
 from pinnkit.verification.residual_rows import Conditions, GivenValues, GroupRows, System, nodes_of
 from pinnkit.verification.series import Coefficients, Series
 
@@ -96,7 +96,7 @@ class Discretisation:
     def bytes_of(self, modes: Sequence[int]) -> float:
         """Estimate of the memory that a system with so many functions takes: derivatives at the nodes, and the Jacobian."""
         functions = float(prod(modes))
-        nodes = float(prod(int(OVERSAMPLING * n) + 1 for n in modes))
+        nodes = float(prod(oversampled(n, OVERSAMPLING) for n in modes))
         inside = [conditions for conditions, region in self.groups if not region.faces[0]]
         derivatives = sum(len(conditions.derivatives) for conditions in inside)
         equations = sum(len(conditions.terms) for conditions in inside)
@@ -107,7 +107,7 @@ class Discretisation:
         axes = list(self.domain.axes)
         if self.time is not None and slab != self.whole:
             axes[self.time] = Axis(slab.start, slab.end)
-        return Series(tuple(basis_of(axis, n) for axis, n in zip(axes, modes, strict=True)))
+        return Series.over(axes, modes)
 
     def system(
         self, slab: Slab, series: Series, before: Piece | None = None, oversampling: float = OVERSAMPLING
@@ -139,10 +139,9 @@ class Discretisation:
 
     def _without_mean(self, field: str, series: Series, oversampling: float) -> GivenValues:
         """The mean of a field that is known up to a constant, zero: at every time by itself."""
-        axes = [b.nodes(int(oversampling * b.modes) + 1) for b in series.bases]
         rows = np.ones((1, 1))
-        for axis, (basis, nodes) in enumerate(zip(series.bases, axes, strict=True)):
-            factor = basis.matrix(nodes, 0)
+        for axis, basis in enumerate(series.bases):
+            factor = basis.matrix(basis.oversampled_nodes(oversampling), 0)
             if axis != self.time:
                 factor = factor.mean(axis=0, keepdims=True)
             rows = (rows[:, None, :, None] * factor[None, :, None, :]).reshape(len(rows) * len(factor), -1)

@@ -40,8 +40,6 @@ class Solved:
     converged: bool
     rank: int
     """Number of independent columns of the Jacobian at the end."""
-    residuals: Mapping[str, float]
-    """RMS of each residual relative to its size."""
     sizes: Mapping[str, float]
     """Size of each residual, in the units of its equation."""
     rounding: float
@@ -67,14 +65,14 @@ def solve(system: System, start: Coefficients | None = None, deadline: float = n
         jacobian, field_sizes = system.jacobian(C), _field_sizes(C)
         sizes = system.sizes(jacobian, field_sizes)
         weights = _weights(system, residuals, sizes)
-        J, r = _stacked(jacobian, weights), _stacked(residuals, weights)
+        J, r = _weighted_column(jacobian, weights), _weighted_column(residuals, weights)
         factorised = Factorised(J)
         p, rank, rounding = factorised.solve(-r), factorised.rank, factorised.rounding
         expected, length = J @ p, 1.0
         while True:
             trial = C + length * _by_field(system, p)
             new = system.residuals(trial)
-            new_r = _stacked(new, weights)
+            new_r = _weighted_column(new, weights)
             # Written so that NaN is refused.
             if (accepted := _norm(new_r) <= _norm(r) * (1 + 1e-12)) or length < SHORTEST:
                 break
@@ -89,12 +87,11 @@ def solve(system: System, start: Coefficients | None = None, deadline: float = n
         if length == 1.0 and known and bend <= max(SMALL_BEND * _norm(new_r), SMALLEST_BEND * _norm(r)):
             # What rounding in the factors has left of the residuals is solved for with them again.
             C = C + _by_field(system, factorised.solve(-new_r))
-            residuals, converged = system.residuals(C), True
+            converged = True
             break
         if time.monotonic() > deadline:
             break
-    relative = {t: float(np.sqrt(np.mean(r**2))) / sizes[t] for t, r in residuals.items()}
-    return Solved(C, converged, rank, relative, sizes, rounding)
+    return Solved(C, converged, rank, sizes, rounding)
 
 
 def _by_field(system: System, p: Vector) -> Coefficients:
@@ -119,7 +116,7 @@ def _weights(system: System, residuals: Mapping[str, Vector], sizes: Mapping[str
     return weights
 
 
-def _stacked(parts: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
+def _weighted_column(parts: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
     """All terms below each other, times their weights."""
     return np.concatenate([weights[t] * part for t, part in parts.items()])
 

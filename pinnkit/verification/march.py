@@ -125,8 +125,6 @@ def solution_to(
             # The tail of an analytic function falls as a power of the length, that of the number of functions.
             tail = max(piece.series.tails(piece.coefficients)[problem.time], ROUNDING)
             length *= float(np.clip(SAFETY * (tolerance / tail) ** (1 / modes[problem.time]), 1.0, LONGER))
-        if problem.time is None:
-            break
     return CollocationSolution(tuple(pieces), problem.time, rounding, residuals)
 
 

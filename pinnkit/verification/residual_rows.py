@@ -19,10 +19,8 @@ from pinnkit.objective import Group
 from pinnkit.objective.residuals import Equations
 from pinnkit.problem import Region
 from pinnkit.verification.arguments import arguments_from, derivatives_needed
-from pinnkit.verification.series import Coefficients, Series
+from pinnkit.verification.series import Coefficients, Series, tensor_points
 
-OVERSAMPLING = 1.3
-"""Number of points along an axis per function along it."""
 LOW = 4
 """Number of functions along each axis that stand for slowly varying fields."""
 COLUMNS = 64
@@ -38,10 +36,10 @@ def nodes_of(region: Region, series: Series, oversampling: float) -> Points:
     for face, normal in zip(region.faces, region.normals, strict=True):
         fixed = dict(face)
         sides = [
-            np.array([fixed[a]]) if a in fixed else basis.nodes(int(oversampling * basis.modes) + 1)
+            np.array([fixed[a]]) if a in fixed else basis.oversampled_nodes(oversampling)
             for a, basis in enumerate(series.bases)
         ]
-        points.append(np.stack([side.ravel() for side in np.meshgrid(*sides, indexing="ij")], axis=1))
+        points.append(tensor_points(sides))
         direction = np.zeros(len(axes))
         if normal is not None:
             direction[normal[0]] = normal[1]

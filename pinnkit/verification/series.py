@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pinnkit.multi_index import MultiIndex
-from pinnkit.problem import Box
+from pinnkit.problem import Axis
 from pinnkit.verification.basis import Basis, basis_of
 
 ROWS = 4096
@@ -23,6 +23,11 @@ TAIL = 0.15
 Coefficients = Float[np.ndarray, "functions fields"]
 
 
+def tensor_points(sides: Sequence[Float[np.ndarray, " count"]]) -> Float[np.ndarray, "points dim"]:
+    """All combinations of coordinates, the last axis running fastest."""
+    return np.stack([side.ravel() for side in np.meshgrid(*sides, indexing="ij")], axis=1)
+
+
 @dataclass(frozen=True)
 class Series:
     """All products of one function along each axis, the last axis running fastest."""
@@ -30,9 +35,9 @@ class Series:
     bases: tuple[Basis, ...]
 
     @classmethod
-    def over(cls, domain: Box, modes: Sequence[int]) -> Series:
-        """The series over a box with about so many functions along its axes."""
-        return cls(tuple(basis_of(axis, n) for axis, n in zip(domain.axes, modes, strict=True)))
+    def over(cls, axes: Sequence[Axis], modes: Sequence[int]) -> Series:
+        """The series over a product of axes with about so many functions along them."""
+        return cls(tuple(basis_of(axis, n) for axis, n in zip(axes, modes, strict=True)))
 
     @cached_property
     def modes(self) -> tuple[int, ...]:
@@ -72,8 +77,7 @@ class Series:
     def interpolant(self, function: Callable[[Float[np.ndarray, "points dim"]], np.ndarray]) -> Coefficients:
         """Coefficients of the series that has the values of a function, (points, dim) -> (points, fields), at as many nodes."""
         nodes = [basis.nodes(basis.modes) for basis in self.bases]
-        X = np.stack([side.ravel() for side in np.meshgrid(*nodes, indexing="ij")], axis=1)
-        table = function(X).reshape(*self.modes, -1)
+        table = function(tensor_points(nodes)).reshape(*self.modes, -1)
         for axis, (basis, x) in enumerate(zip(self.bases, nodes, strict=True)):
             table = np.moveaxis(np.tensordot(np.linalg.inv(basis.matrix(x, 0)), table, axes=(1, axis)), 0, axis)
         return table.reshape(self.size, -1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -166,7 +165,6 @@ def verify(
     *,
     accuracy: float = ACCURACY,
     seconds: float = SECONDS,
-    announce: Callable[[str], None] = lambda text: None,
 ) -> Verification:
     """Solve a problem by collocation, with more and more functions, until two solutions agree.
 
@@ -174,7 +172,6 @@ def verify(
         equations: The equations of the problem.
         accuracy: Relative L2 distance of the last two solutions at which it ends.
         seconds: Time after which it ends.
-        announce: Called with a few words on what has been reached.
     """
     began, problem = time.monotonic(), equations.problem
     X = evaluation_points(problem)
@@ -198,7 +195,6 @@ def verify(
             if values is not None:
                 own = field_errors(problem, finer, values)
                 trial = Verification(problem, solution, own)
-                announce(str(trial))
                 if ROUNDING > trial.own_error >= best.own_error:
                     return ended("rounding limits it")
                 best = trial  # were it by chance larger than that of the pair before, the larger one is honest

@@ -50,7 +50,7 @@ class Everything(pk.Problem):
 def system():
     equations = Equations(Everything())
     discretisation = Discretisation(equations)
-    series = Series.over(Everything.domain, (5, 4))
+    series = Series.over(Everything.domain.axes, (5, 4))
     return equations, series, discretisation.system(discretisation.whole, series)
 
 

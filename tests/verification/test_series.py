@@ -41,7 +41,7 @@ def test_polynomials_are_differentiated_to_rounding():
 
 def test_fields_in_two_coordinates():
     domain = pk.Box(t=(0.0, 2.0), x=pk.Periodic(0.0, 2 * np.pi))
-    series = Series.over(domain, (20, 8))
+    series = Series.over(domain.axes, (20, 8))
     assert series.modes == (20, 9) and series.size == 180
 
     def fields(X):
@@ -60,6 +60,6 @@ def test_fields_in_two_coordinates():
     assert series.values(C, X[:0]).shape == (0, 2)
     # exp(-t) is resolved to rounding by 20 functions, and cos(2 x) by nine.
     assert max(series.tails(C)) < 1e-13
-    short = Series.over(domain, (4, 3))
+    short = Series.over(domain.axes, (4, 3))
     in_time, in_space = short.tails(short.interpolant(fields))
     assert 1e-3 < in_time < 0.2 and in_space > 0.1
