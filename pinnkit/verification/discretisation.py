@@ -1,30 +1,41 @@
-"""A problem as least-squares systems for series, on its whole box or on a slab of time."""
+"""A problem as least-squares systems for series, on its whole domain or on a slab of time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
-from math import prod
 
 import numpy as np
 from jaxtyping import Float
 
-from pinnkit.fields.names import Partial
+from pinnkit.fields.names import FieldFunction, Partial
 from pinnkit.multi_index import MultiIndex
+from pinnkit.objective import Group
 from pinnkit.objective.residuals import Equations
-from pinnkit.problem import Axis, Region
+from pinnkit.problem import Axis, Condition, Region
 from pinnkit.problem.domain import ShapedBox
 from pinnkit.verification.arguments import Unsupported
-from pinnkit.verification.basis import oversampled
+from pinnkit.verification.basis import AxisBasis, Basis, Rows, basis_of
+from pinnkit.verification.nodes import Nodes, Placement
 from pinnkit.verification.residual_rows import Conditions, GivenValues, GroupRows, System, nodes_of
-from pinnkit.verification.series import Coefficients, Series
+from pinnkit.verification.scattered import Scattered
+from pinnkit.verification.series import Coefficients, Columns, Series
 
 OVERSAMPLING = 1.3
 """Number of points along an axis per function along it."""
 FINER = 1.7
 """The same for the grid on which a solution is checked."""
 MOST_AXES = 3
+FIRST = {1: 16, 2: 12, 3: 8}
+"""Number of functions along each axis at first, by the number of axes."""
+FIRST_NODES = {2: 800, 3: 1500}
+"""Number of nodes in a shape at first, by the number of its coordinates."""
+IN_SLAB_OF_SHAPE = 4
+"""The same where there is a shape: its nodes make systems that are large already."""
+IN_SLAB = {1: 14, 2: 14, 3: 6}
+"""Number of functions of time in a slab at first: a step costs its third power, and slabs are longer by less than its first."""
 COPIES = 5.0
 """Copies of the Jacobian that are in memory at a time: by term, weighted, scaled, factorised, and the rows of conditions."""
 
@@ -60,8 +71,6 @@ class Discretisation:
     def __init__(self, equations: Equations) -> None:
         problem = equations.problem
         self.problem, self.domain, self.time = problem, problem.domain, problem.domain.time
-        if isinstance(self.domain, ShapedBox):
-            raise Unsupported("the domain is a shape in a box")
         if self.domain.dim > MOST_AXES:
             raise Unsupported(f"there are {self.domain.dim} coordinates")
         if problem.unknowns() or any(group.data is not None for group in equations.groups):
@@ -71,7 +80,53 @@ class Discretisation:
             if group.region is None:
                 raise Unsupported(f"'{group.name}' has no region")
             self.groups.append((Conditions(equations, group), group.region))
+            if isinstance(self.domain, ShapedBox) and not self.groups[-1][0].alone:
+                names = " and ".join(f"'{c.name}'" for c in group.conditions if _asks_elsewhere(c, group))
+                raise Unsupported(f"{names or group.name} needs fields at other points, and the domain is a shape")
         self.orders_in_time = tuple(_order_in_time(equations, field) for field in problem.fields)
+
+    @property
+    def shaped(self) -> bool:
+        """Whether the domain is a shape in a box, where nodes are scattered."""
+        return isinstance(self.domain, ShapedBox)
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The numbers of the coordinates of each basis: those of a shape have one together."""
+        shaped = self.domain.columns if isinstance(self.domain, ShapedBox) else ()
+        others = [(axis,) for axis in range(self.domain.dim) if axis not in shaped]
+        return tuple(sorted([*others, shaped] if shaped else others))
+
+    @property
+    def slabs_of(self) -> int | None:
+        """The number of the basis whose functions a slab of time has; None where all of time is solved at once."""
+        return self.columns.index((self.time,)) if self.marches else None
+
+    def first_bases(self) -> tuple[Basis, ...]:
+        """The functions to begin with, over the whole domain."""
+        in_time = (self.time,) if self.marches else None
+        counts = []
+        for own in self.columns:
+            if len(own) > 1:
+                counts.append(FIRST_NODES[len(own)])
+            elif own == in_time:
+                counts.append(IN_SLAB_OF_SHAPE if self.shaped else IN_SLAB[self.domain.dim])
+            else:
+                counts.append(FIRST[self.domain.dim])
+        return self.bases(counts)
+
+    def bases(self, counts: Sequence[int], nodes: Nodes | None = None) -> tuple[Basis, ...]:
+        """About so many functions of each basis, over the whole domain; those of a shape with given nodes, or with new ones."""
+        bases: list[Basis] = []
+        for own, count in zip(self.columns, counts, strict=True):
+            if len(own) == 1:
+                bases.append(basis_of(self.domain.axes[own[0]], count))
+            else:
+                assert isinstance(self.domain, ShapedBox)
+                placement = Placement(self.domain.shape)
+                order = max(sum(axis in own for axis in index) for c, _ in self.groups for index in c.derivatives)
+                bases.append(Scattered.of(placement, max(order, 2), nodes or count))
+        return tuple(bases)
 
     @property
     def whole(self) -> Slab:
@@ -80,6 +135,12 @@ class Discretisation:
             return Slab(0.0, 0.0)
         axis = self.domain.axes[self.time]
         return Slab(axis.lower, axis.upper)
+
+    def slab(self, start: Fraction, end: Fraction) -> Slab:
+        """The slab between two parts of all of time."""
+        whole = self.whole
+        first, last = (whole.start + float(part) * (whole.end - whole.start) for part in (start, end))
+        return Slab(first, whole.end if end == 1 else last)
 
     @cached_property
     def marches(self) -> bool:
@@ -93,21 +154,27 @@ class Discretisation:
                 return False
         return any(dict(face).get(self.time) == start for _, region in self.groups for face in region.faces)
 
-    def bytes_of(self, modes: Sequence[int]) -> float:
-        """Estimate of the memory that a system with so many functions takes: derivatives at the nodes, and the Jacobian."""
-        functions = float(prod(modes))
-        nodes = float(prod(oversampled(n, OVERSAMPLING) for n in modes))
-        inside = [conditions for conditions, region in self.groups if not region.faces[0]]
+    def bytes_of(self, series: Series) -> float:
+        """Estimate of the memory that a system takes: derivatives at the nodes, and the Jacobian."""
+        inside = [conditions for conditions, region in self.groups if region.name == "interior"]
         derivatives = sum(len(conditions.derivatives) for conditions in inside)
-        equations = sum(len(conditions.terms) for conditions in inside)
-        return 8.0 * functions * nodes * (derivatives + COPIES * equations * len(self.problem.fields))
+        equations, fields = sum(len(conditions.terms) for conditions in inside), len(self.problem.fields)
+        points, entries, filled = 1.0, 1.0, 0.0
+        for basis in series.bases:
+            points *= basis.points(OVERSAMPLING)
+            entries *= basis.entries
+        for basis in series.bases:
+            filled += basis.filled * (series.size / basis.modes * fields) ** 2
+        return 8.0 * (points * entries * (derivatives + COPIES * equations * fields) + 2.0 * filled)
 
-    def series(self, slab: Slab, modes: Sequence[int]) -> Series:
-        """Series over a slab with about so many functions along the axes."""
-        axes = list(self.domain.axes)
-        if self.time is not None and slab != self.whole:
-            axes[self.time] = Axis(slab.start, slab.end)
-        return Series.over(axes, modes)
+    def series(self, slab: Slab, bases: Sequence[Basis]) -> Series:
+        """Series over a slab with functions like these."""
+        bases = list(bases)
+        if self.slabs_of is not None:
+            in_time = bases[self.slabs_of]
+            assert isinstance(in_time, AxisBasis)
+            bases[self.slabs_of] = basis_of(Axis(slab.start, slab.end), in_time.modes)
+        return Series(tuple(bases), self.columns)
 
     def system(
         self, slab: Slab, series: Series, before: Piece | None = None, oversampling: float = OVERSAMPLING
@@ -139,12 +206,17 @@ class Discretisation:
 
     def _without_mean(self, field: str, series: Series, oversampling: float) -> GivenValues:
         """The mean of a field that is known up to a constant, zero: at every time by itself."""
-        rows = np.ones((1, 1))
-        for axis, basis in enumerate(series.bases):
-            factor = basis.matrix(basis.oversampled_nodes(oversampling), 0)
-            if axis != self.time:
-                factor = factor.mean(axis=0, keepdims=True)
-            rows = (rows[:, None, :, None] * factor[None, :, None, :]).reshape(len(rows) * len(factor), -1)
+        product: Rows | None = None
+        for basis, own in zip(series.bases, series.columns, strict=True):
+            at_times = own == (self.time,)
+            factor = (
+                basis.rows(basis.collocation(oversampling), ())
+                if at_times
+                else Rows(basis.mean()[None], None, basis.modes)
+            )
+            product = factor if product is None else product.at_all_of(factor)
+        assert product is not None
+        rows = product.values
         fields = self.problem.fields
         return GivenValues(f"mean of {field}", fields.index(field), len(fields), rows, np.zeros(len(rows)))
 
@@ -152,6 +224,11 @@ class Discretisation:
         """RMS of each residual on a finer grid, in the units of its equation."""
         system = self.system(piece.slab, piece.series, before, FINER)
         return {t: float(np.sqrt(np.mean(r**2))) for t, r in system.residuals(piece.coefficients).items()}
+
+
+def _asks_elsewhere(condition: Condition, group: Group) -> bool:
+    """Whether a method has an argument such as `u_at`."""
+    return any(isinstance(group.requests[name], FieldFunction) for name in condition.arguments)
 
 
 def _order_in_time(equations: Equations, field: str) -> int:

@@ -1,4 +1,4 @@
-"""Nonlinear least squares for the coefficients: Gauss-Newton with a rank-revealing QR and a line search."""
+"""Nonlinear least squares for the coefficients: Gauss-Newton with the rank of each step and a line search."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from jaxtyping import Float
+from scipy import sparse
 
-from pinnkit.verification.residual_rows import Matrix, System, Vector
+from pinnkit.verification.basis import Matrix
+from pinnkit.verification.factorised import Factorised, factorised_by
+from pinnkit.verification.residual_rows import System, Vector
 from pinnkit.verification.series import Coefficients
 
-RANK = 1e-13
-"""Columns whose part that is new is smaller than this, relative to the largest, count as dependent."""
 STEPS = 30
-BLOCK = 64
-"""Number of columns that LAPACK turns at a time."""
 SHORTEST = 1e-4
 """Shortest step of the line search, relative to the full one."""
 SMALL_BEND, SMALLEST_BEND = 1e-3, 1e-13
@@ -44,6 +43,8 @@ class Solved:
     """Size of each residual, in the units of its equation."""
     rounding: float
     """Relative error of the coefficients that no residual shows."""
+    factorised: Factorised | None = None
+    """The last Jacobian, factorised."""
 
     @property
     def open_directions(self) -> int:
@@ -51,22 +52,29 @@ class Solved:
         return self.coefficients.size - self.rank
 
 
-def solve(system: System, start: Coefficients | None = None, deadline: float = np.inf) -> Solved:
+def solve(
+    system: System,
+    start: Coefficients | None = None,
+    deadline: float = np.inf,
+    nearby: Factorised | None = None,
+) -> Solved:
     """Minimise the sum of the squared residuals, each relative to its size.
 
     Args:
         system: The residuals.
         start: Coefficients to start from; zeros unless given.
         deadline: Value of `time.monotonic` at which to stop, not converged.
+        nearby: The factorised Jacobian of a similar system.
     """
     C = system.zero if start is None else start
     residuals, converged, rank, rounding, sizes = system.residuals(C), False, 0, 0.0, {}
+    factorised = nearby
     for _ in range(STEPS):
-        jacobian, field_sizes = system.jacobian(C), _field_sizes(C)
+        jacobian, field_sizes = system.jacobian(C), _field_sizes(system, C)
         sizes = system.sizes(jacobian, field_sizes)
         weights = _weights(system, residuals, sizes)
-        J, r = _weighted_column(jacobian, weights), _weighted_column(residuals, weights)
-        factorised = Factorised(J)
+        J, r = _weighted_matrix(jacobian, weights), _weighted_column(residuals, weights)
+        factorised = factorised_by(J, factorised)
         p, rank, rounding = factorised.solve(-r), factorised.rank, factorised.rounding
         expected, length = J @ p, 1.0
         while True:
@@ -83,7 +91,7 @@ def solve(system: System, start: Coefficients | None = None, deadline: float = n
         # What is not linear along the step is what a further step would have to make up for.
         bend = _norm(new_r - r - length * expected)
         C, residuals = trial, new
-        known = np.ptp(np.log(_field_sizes(C) / field_sizes)) <= np.log(SAME_SIZE)
+        known = np.ptp(np.log(_field_sizes(system, C) / field_sizes)) <= np.log(SAME_SIZE)
         if length == 1.0 and known and bend <= max(SMALL_BEND * _norm(new_r), SMALLEST_BEND * _norm(r)):
             # What rounding in the factors has left of the residuals is solved for with them again.
             C = C + _by_field(system, factorised.solve(-new_r))
@@ -91,7 +99,7 @@ def solve(system: System, start: Coefficients | None = None, deadline: float = n
             break
         if time.monotonic() > deadline:
             break
-    return Solved(C, converged, rank, sizes, rounding)
+    return Solved(C, converged, rank, sizes, rounding, factorised)
 
 
 def _by_field(system: System, p: Vector) -> Coefficients:
@@ -99,9 +107,9 @@ def _by_field(system: System, p: Vector) -> Coefficients:
     return p.reshape(system.fields, -1).T
 
 
-def _field_sizes(C: Coefficients) -> np.ndarray:
+def _field_sizes(system: System, C: Coefficients) -> Float[np.ndarray, " fields"]:
     """Sizes of the fields, in their units; that of the largest for a field of which nothing is known yet."""
-    sizes = np.linalg.norm(C, axis=0)
+    sizes = system.series.sizes(C)
     if not sizes.max() > 0:
         return np.ones_like(sizes)
     return np.where(sizes > 0, np.maximum(sizes, SMALLEST_FIELD * sizes.max()), sizes.max())
@@ -116,46 +124,18 @@ def _weights(system: System, residuals: Mapping[str, Vector], sizes: Mapping[str
     return weights
 
 
-def _weighted_column(parts: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
+def _weighted_column(parts: Mapping[str, Vector], weights: Mapping[str, float]) -> Vector:
     """All terms below each other, times their weights."""
     return np.concatenate([weights[t] * part for t, part in parts.items()])
 
 
+def _weighted_matrix(parts: Mapping[str, Matrix], weights: Mapping[str, float]) -> Matrix:
+    """The same of matrices."""
+    weighted = [weights[t] * part for t, part in parts.items()]
+    if any(sparse.issparse(part) for part in weighted):
+        return sparse.csr_array(sparse.vstack(weighted))
+    return np.concatenate(weighted)
+
+
 def _norm(r: np.ndarray) -> float:
     return float(np.linalg.norm(r))
-
-
-class Factorised:
-    """A QR factorisation with the rank of the matrix, which solves least-squares problems; columns are scaled to the norm 1.
-
-    Where columns depend on others, these get zero: the solution is not unique.
-    """
-
-    def __init__(self, J: Matrix) -> None:
-        norms = np.linalg.norm(J, axis=0)
-        self._scale = np.where(norms > 0, norms, 1.0)
-        n = J.shape[1]
-        # Without pivoting first: five to ten times as fast. The triangle says whether that was enough.
-        factors, tau, _, _ = lapack.dgeqrf(np.array(J / self._scale, order="F"), lwork=BLOCK * n, overwrite_a=True)
-        condition = lapack.dtrcon(factors[:n])[0] if len(J) >= n else 0.0
-        if condition > RANK:
-            self.rank, self._order = n, np.arange(n)
-        else:
-            scaled = np.array(J / self._scale, order="F")
-            factors, order, tau, _, _ = lapack.dgeqp3(scaled, lwork=BLOCK * (n + 1), overwrite_a=True)
-            diagonal = np.abs(np.diag(factors))
-            self.rank = int((diagonal > RANK * diagonal[0]).sum()) if diagonal[0] > 0 else 0
-            self._order = order - 1
-            condition = lapack.dtrcon(np.asfortranarray(factors[: self.rank, : self.rank]))[0] if self.rank else 1.0
-        self._factors, self._tau = factors[:, : len(tau)], tau
-        self.rounding = float(np.finfo(float).eps / condition)
-        """Relative error of a solution that no residual shows: that of rounding, times the condition of the triangle."""
-
-    def solve(self, r: Vector) -> Vector:
-        """The p for which J p is closest to r."""
-        column = np.asfortranarray(r[:, None])
-        work = max(1, int(lapack.dormqr("L", "T", self._factors, self._tau, column, -1)[1][0]))
-        turned = lapack.dormqr("L", "T", self._factors, self._tau, column, work)[0][:, 0]
-        p, rank = np.zeros(len(self._scale)), self.rank
-        p[self._order[:rank]] = solve_triangular(self._factors[:rank, :rank], turned[:rank])
-        return p / self._scale

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
+from fractions import Fraction
 
 import numpy as np
 from jaxtyping import Float
 
 from pinnkit.memory import GIBIBYTE, free_memory
+from pinnkit.verification.basis import AxisBasis, Basis
 from pinnkit.verification.discretisation import Discretisation, Piece, Slab
+from pinnkit.verification.factorised import Factorised
 from pinnkit.verification.gauss_newton import Solved, solve
-from pinnkit.verification.series import Coefficients, Series
+from pinnkit.verification.series import Series, Sizes
 
-FIRST = {1: 16, 2: 12, 3: 8}
-"""Number of functions along each axis at first, by the number of axes."""
-IN_SLAB = {1: 14, 2: 14, 3: 6}
-"""Number of functions of time in a slab at first: a step costs its third power, and slabs are longer by less than its first."""
 MOST = 4000
 """Largest number of coefficients of all fields together: a step then takes ten seconds and 2 GiB."""
 MEMORY = 0.5
@@ -25,16 +24,38 @@ MEMORY = 0.5
 LONGER, SAFETY = 4.0, 0.8
 """Largest factor by which a slab is longer than the one before it, and the part that is taken of the estimated one."""
 ROUNDING = 1e-16
-LEAST_GROWTH, MOST_GROWTH = 1.2, 2.0
-"""Smallest and largest factor by which the functions along an axis become more where they are not enough."""
-FINER = 1.2
-"""The same from one solution to the next with which it is compared."""
-SHORTEST = 2.0**-20
+COST = {True: 3.0, False: 1.5}
+"""Power of the number of functions with which the time of a step grows, for dense and for sparse systems."""
+LONG = 1.0
+"""Steps of fewer seconds may be begun at any time."""
+FIRST_SHARE = Fraction(1, 32)
+"""First slab where there is a shape, relative to all of time."""
+SHORTEST = Fraction(1, 2**20)
 """Shortest slab, relative to all of time."""
 
 
 class NotResolved(Exception):
     """The series do not converge within the budget; the message says why, as the end of a sentence."""
+
+
+@dataclass
+class Budget:
+    """The time that there is, and what the last step took: one that would take longer than what is left is not begun."""
+
+    until: float = np.inf
+    """Value of `time.monotonic` at which it is over."""
+    _size: float = 1.0
+    _seconds: float = 0.0
+
+    def require(self, series: Series) -> None:
+        """Raise NotResolved where the time is over, or would be at the end of a step with these series."""
+        expected = self._seconds * (series.size / self._size) ** COST[series.dense]
+        if time.monotonic() + (expected if expected > LONG else 0.0) > self.until:
+            raise NotResolved("its time was over")
+
+    def took(self, series: Series, seconds: float) -> None:
+        """Remember what a step with these series took."""
+        self._size, self._seconds = series.size, seconds
 
 
 @dataclass(frozen=True)
@@ -52,6 +73,13 @@ class CollocationSolution:
     def tail(self) -> float:
         """The largest part that the last coefficients along an axis have in a piece."""
         return max(tail for piece in self.pieces for tail in piece.series.tails(piece.coefficients))
+
+    @property
+    def sizes(self) -> Sizes:
+        """Sizes of the fields over all of time."""
+        squares = np.array([piece.series.sizes(piece.coefficients) ** 2 for piece in self.pieces])
+        lengths = np.array([piece.slab.end - piece.slab.start for piece in self.pieces])
+        return np.sqrt(np.average(squares, axis=0, weights=lengths if lengths.all() else None))
 
     @property
     def modes(self) -> tuple[int, ...]:
@@ -77,7 +105,7 @@ def solution_to(
     tolerance: float,
     problem: Discretisation,
     finer_than: CollocationSolution | None = None,
-    deadline: float = np.inf,
+    budget: Budget | None = None,
 ) -> CollocationSolution:
     """Solve a problem so that the last coefficients along each axis are below a tolerance, relative to all of them.
 
@@ -85,34 +113,34 @@ def solution_to(
         tolerance: The tolerance.
         problem: The problem.
         finer_than: A solution than which this one has more functions along every axis.
-        deadline: Value of `time.monotonic` by which it has to be over.
+        budget: The time that there is; as much as it takes unless given.
 
     Raises:
         NotResolved: It takes more functions, or more time, than there are.
     """
-    whole, marches = problem.whole, problem.marches
-    modes = [FIRST[problem.domain.dim]] * problem.domain.dim
-    if marches:
-        modes[problem.time] = IN_SLAB[problem.domain.dim]
-    if finer_than is not None:
-        modes = [round(FINER * n) + 1 for n in finer_than.modes]
-        if marches:
-            modes[problem.time] = finer_than.pieces[0].series.modes[problem.time] + 1
+    budget, in_time = budget or Budget(), problem.slabs_of
+    bases = problem.first_bases() if finer_than is None else _finer(finer_than, tolerance, in_time)
     pieces: list[Piece] = []
     residuals: dict[str, float] = {}
     rounding = 0.0
-    start, length = whole.start, whole.end - whole.start
-    while not pieces or start < whole.end:
-        slab = Slab(start, whole.end if start + 1.01 * length >= whole.end else start + length)
+    nearby: Factorised | None = None
+    # Slabs are halves of halves of the whole, so that many have the same length: factors of one then serve the next.
+    done, share, sizes = Fraction(0), Fraction(1), finer_than.sizes if finer_than else None
+    if problem.shaped and in_time is not None and tolerance < np.inf:
+        # Nodes in a shape are too many for what all of time would take, and for what begins at nothing and has to be small there.
+        share = FIRST_SHARE
+        sizes = sizes if finer_than else solution_to(np.inf, problem, budget=budget).sizes
+    while done < 1:
+        slab = problem.slab(done, done + share)
         before = pieces[-1] if pieces else None
-        piece, solved = _piece(problem, slab, modes, tolerance, before, finer_than, deadline)
-        modes = list(piece.series.modes)
+        piece, solved = _piece(problem, slab, bases, tolerance, before, finer_than, budget, nearby, sizes)
+        bases = piece.series.bases
         if solved is None:
-            length = (slab.end - slab.start) / 2
-            if length < SHORTEST * (whole.end - whole.start):
+            share = _share(done, 0.5 * float(share))
+            if share < SHORTEST:
                 name = problem.domain.names[problem.time]
                 raise NotResolved(
-                    f"the solution changes too fast at {name} = {start:.4g}: slabs of time would be too short"
+                    f"the solution changes too fast at {name} = {slab.start:.4g}: slabs of time would be too short"
                 )
             continue
         finer = problem.finer_residuals(piece, before)
@@ -120,93 +148,103 @@ def solution_to(
             residuals[term] = max(residuals.get(term, 0.0), finer[term] / size)
         pieces.append(piece)
         rounding = max(rounding, solved.rounding)
-        start = slab.end
-        if marches:
+        nearby, done = solved.factorised, done + share
+        if in_time is not None and done < 1:
             # The tail of an analytic function falls as a power of the length, that of the number of functions.
-            tail = max(piece.series.tails(piece.coefficients)[problem.time], ROUNDING)
-            length *= float(np.clip(SAFETY * (tolerance / tail) ** (1 / modes[problem.time]), 1.0, LONGER))
+            tail = max(piece.series.tails(piece.coefficients, sizes)[in_time], ROUNDING)
+            longer = np.clip(SAFETY * (tolerance / tail) ** (1 / bases[in_time].modes), 1.0, LONGER)
+            share = _share(done, float(share) * float(longer))
     return CollocationSolution(tuple(pieces), problem.time, rounding, residuals)
+
+
+def _share(done: Fraction, largest: float) -> Fraction:
+    """The largest part of all of time, a power of 1/2 of which what is done is a multiple, that is not above another one."""
+    share = Fraction(1, 2 ** max(0, int(np.ceil(-np.log2(largest)))))
+    while done % share or done + share > 1:
+        share /= 2
+    return share
+
+
+def _finer(solution: CollocationSolution, tolerance: float, in_time: int | None) -> tuple[Basis, ...]:
+    """More functions of each basis than a solution has."""
+    first, last = solution.pieces[0].series.bases, solution.pieces[-1]
+    bases = [
+        basis.finer(tolerance, last.series.table(last.coefficients, k)) for k, basis in enumerate(last.series.bases)
+    ]
+    if in_time is not None:
+        in_slab = first[in_time]
+        assert isinstance(in_slab, AxisBasis)
+        bases[in_time] = in_slab.of(in_slab.modes + 1)
+    return tuple(bases)
 
 
 def _piece(
     problem: Discretisation,
     slab: Slab,
-    modes: list[int],
+    bases: Sequence[Basis],
     tolerance: float,
     before: Piece | None,
     coarser: CollocationSolution | None,
-    deadline: float,
+    budget: Budget,
+    nearby: Factorised | None,
+    sizes: Sizes | None,
 ) -> tuple[Piece, Solved | None]:
     """The solution on a slab, and how it was solved; None for the latter where the slab has to be shorter."""
-    C: Coefficients | None = None
-    marches = problem.marches
+    in_time = problem.slabs_of
+    series = problem.series(slab, bases)
+    guess = coarser.values if coarser else _continued(before, problem.time) if before else None
     while True:
-        if (needed := problem.bytes_of(modes)) > MEMORY * free_memory():
+        if (needed := problem.bytes_of(series)) > MEMORY * free_memory():
             gibibytes = needed / GIBIBYTE
             raise NotResolved(
                 f"its next system would take {gibibytes:.2g} GiB, more than half of the memory that is free"
             )
-        series = problem.series(slab, modes)
-        if C is None:
-            C = series.interpolant(coarser.values) if coarser else _continued(before, series, problem.time)
-        solved = solve(problem.system(slab, series, before), C, deadline)
+        budget.require(series)
+        began = time.monotonic()
+        C = series.interpolant(guess) if guess else None
+        solved = solve(problem.system(slab, series, before), C, budget.until, nearby)
+        nearby = solved.factorised
         piece = Piece(slab, series, solved.coefficients)
-        if time.monotonic() > deadline:
+        if time.monotonic() > budget.until:
             raise NotResolved("its time was over")
+        budget.took(series, time.monotonic() - began)
         if solved.open_directions and solved.converged:
             raise NotResolved(
                 f"nothing determines {solved.open_directions} of its {solved.coefficients.size} coefficients"
             )
-        tails = series.tails(solved.coefficients)
-        slow = [axis for axis, tail in enumerate(tails) if not tail <= tolerance]
+        tails = series.tails(solved.coefficients, sizes)
+        slow = [k for k, tail in enumerate(tails) if not tail <= tolerance]
         if solved.converged and not slow:
             return piece, solved
         # Space first: what it does not resolve moves at speeds of its own, which no slab of time is short enough for.
-        growing = [a for a in slow if not (marches and a == problem.time)]
-        if not (growing or solved.converged or marches):
+        growing = [k for k in slow if k != in_time]
+        if not (growing or solved.converged or in_time is not None):
             growing = list(range(len(tails)))
-        grown = [
-            round(_growth(tails[axis], tolerance) * n) + 1 if axis in growing else n
-            for axis, n in enumerate(series.modes)
-        ]
-        too_many = prod(grown) * solved.coefficients.shape[1] > MOST
-        if marches and (not growing or not solved.converged or (too_many and problem.time in slow)):
+        grown = series.grown(growing, tolerance, solved.coefficients, sizes)
+        too_many = grown.dense and grown.size * solved.coefficients.shape[1] > MOST
+        if in_time is not None and (not growing or not solved.converged or (too_many and in_time in slow)):
             return piece, None
         if too_many:
-            axis = int(np.argmax(tails))
-            name = problem.domain.names[axis]
             raise NotResolved(
-                f"{series.modes[axis]} functions along {name} do not resolve it"
+                _too_many(problem, series, int(np.argmax(tails)))
                 if solved.converged
                 else "Gauss-Newton does not converge"
             )
-        modes[:] = grown
-        C = _padded(solved.coefficients, series, problem.series(slab, modes))
+        series, guess = grown, piece.values
 
 
-def _growth(tail: float, tolerance: float) -> float:
-    """The factor by which there have to be more functions, for coefficients that fall geometrically."""
-    if not 0.0 < tail < 1.0:
-        return MOST_GROWTH
-    return float(np.clip(np.log(tolerance) / np.log(tail), LEAST_GROWTH, MOST_GROWTH))
+def _too_many(problem: Discretisation, series: Series, k: int) -> str:
+    """Words on a basis of which there would have to be more functions than can be."""
+    along = ", ".join(problem.domain.names[axis] for axis in series.columns[k])
+    return f"{series.modes[k]} functions along {along} do not resolve it"
 
 
-def _padded(coefficients: Coefficients, old: Series, new: Series) -> Coefficients:
-    """Coefficients of a longer series of the same fields."""
-    table = np.zeros((*new.modes, coefficients.shape[1]))
-    table[tuple(slice(n) for n in old.modes)] = coefficients.reshape(*old.modes, -1)
-    return table.reshape(-1, coefficients.shape[1])
+def _continued(before: Piece, axis: int | None) -> Callable[[np.ndarray], np.ndarray]:
+    """Fields that stay as they are at the end of the slab before."""
 
+    def at_end(X: np.ndarray) -> np.ndarray:
+        X = X.copy()
+        X[:, axis] = before.slab.end
+        return before.values(X)
 
-def _continued(before: Piece | None, series: Series, axis: int | None) -> Coefficients | None:
-    """Coefficients of fields that stay as they are at the end of the slab before."""
-    if before is None or axis is None:
-        return None
-    old = before.series
-    table = before.coefficients.reshape(*old.modes, -1)
-    at_end = np.tensordot(old.bases[axis].matrix(np.array([before.slab.end]), 0)[0], table, axes=(0, axis))
-    new = np.zeros((*series.modes, table.shape[-1]))
-    corner = [slice(n) for n in old.modes]
-    corner[axis] = slice(1)
-    new[tuple(corner)] = np.expand_dims(at_end, axis)
-    return new.reshape(-1, table.shape[-1])
+    return at_end

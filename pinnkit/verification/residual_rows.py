@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy import sparse
 
 from pinnkit.compilation import jit_once
 from pinnkit.fields import BatchFunction, Points, evaluate_condition
@@ -18,32 +19,46 @@ from pinnkit.fields.user_calls import Residuals
 from pinnkit.objective import Group
 from pinnkit.objective.residuals import Equations
 from pinnkit.problem import Region
-from pinnkit.verification.arguments import arguments_from, derivatives_needed
-from pinnkit.verification.series import Coefficients, Series, tensor_points
+from pinnkit.problem.domain import ShapedRegion
+from pinnkit.verification.arguments import Unsupported, arguments_from, derivatives_needed
+from pinnkit.verification.basis import Matrix
+from pinnkit.verification.scattered import Scattered
+from pinnkit.verification.series import Coefficients, Series, products_of
 
-LOW = 4
-"""Number of functions along each axis that stand for slowly varying fields."""
 COLUMNS = 64
 """Number of coefficients by which the residuals of a group are differentiated at a time, where points do not stand alone."""
 
 Vector = Float[np.ndarray, " rows"]
-Matrix = Float[np.ndarray, "rows unknowns"]
 
 
 def nodes_of(region: Region, series: Series, oversampling: float) -> Points:
-    """The tensor-product nodes of a region, with outward normals (zero inside)."""
-    axes, points, normals = region.domain.axes, [], []
-    for face, normal in zip(region.faces, region.normals, strict=True):
-        fixed = dict(face)
-        sides = [
-            np.array([fixed[a]]) if a in fixed else basis.oversampled_nodes(oversampling)
-            for a, basis in enumerate(series.bases)
-        ]
-        points.append(tensor_points(sides))
-        direction = np.zeros(len(axes))
+    """The nodes of a region, with outward normals (zero inside): all combinations of those of the bases.
+
+    Raises:
+        Unsupported: Some of the coordinates of a shape are fixed, and not all.
+    """
+    points: list[np.ndarray] = []
+    normals: list[np.ndarray] = []
+    surfaces = region.surfaces if isinstance(region, ShapedRegion) else ()
+    for face, normal in [((), None)] if surfaces else zip(region.faces, region.normals, strict=True):
+        fixed, sides, outward = dict(face), [], []
+        for basis, own in zip(series.bases, series.columns, strict=True):
+            direction = np.zeros((1, len(own)))
+            if surfaces and isinstance(basis, Scattered):
+                pieces = [k for k, piece in enumerate(basis.placement.pieces) if piece in surfaces]
+                X, direction = basis.on_surface(pieces)
+            elif set(own) <= set(fixed):
+                X = np.array([[fixed[axis] for axis in own]])
+            elif set(own) & set(fixed):
+                raise Unsupported(f"'{region.name}' is a part of a shape that is not on its surface")
+            else:
+                X = basis.collocation(oversampling)
+            sides.append(X)
+            outward.append(np.broadcast_to(direction, X.shape))
+        points.append(products_of(sides, series.columns))
+        normals.append(products_of(outward, series.columns))
         if normal is not None:
-            direction[normal[0]] = normal[1]
-        normals.append(np.broadcast_to(direction, points[-1].shape))
+            normals[-1][:, normal[0]] = normal[1]
     return Points(np.concatenate(points), np.concatenate(normals))
 
 
@@ -137,16 +152,16 @@ class GroupRows:
 
     def _by_derivatives(self, coefficients: Coefficients) -> dict[str, Matrix]:
         """Slopes by each derivative of each field, times the derivatives of the functions."""
-        conditions, size, jacobian = self.conditions, self.series.size, {}
+        conditions, fields, jacobian = self.conditions, len(self.conditions.fields), {}
         slopes = conditions.slopes(self.points, jnp.asarray(self._table(coefficients)))
         for term in self.terms:
-            by_key = np.asarray(slopes[term])
-            matrix = np.zeros((by_key.shape[1], size * len(conditions.fields)))
-            for (field, index), slope in zip(conditions.keys, by_key, strict=True):
+            blocks: list[Matrix | None] = [None] * fields
+            for (field, index), slope in zip(conditions.keys, np.asarray(slopes[term]), strict=True):
                 if slope.any():
-                    start = size * conditions.fields.index(field)
-                    matrix[:, start : start + size] += slope[:, None] * self.rows[conditions.derivatives.index(index)]
-            jacobian[term] = matrix
+                    k, rows = conditions.fields.index(field), self.rows[conditions.derivatives.index(index)]
+                    part = _scaled(slope, rows)
+                    blocks[k] = part if blocks[k] is None else blocks[k] + part
+            jacobian[term] = side_by_side(blocks, len(self.points.X), self.series.size)
         return jacobian
 
     def _by_coefficients(self, coefficients: Coefficients) -> dict[str, Matrix]:
@@ -195,10 +210,22 @@ class GivenValues:
     def jacobian(self, coefficients: Coefficients) -> dict[str, Matrix]:
         """The rows, in the columns of the field."""
         del coefficients
-        size = self.rows.shape[1]
-        matrix = np.zeros((len(self.rows), size * self.fields))
-        matrix[:, size * self.field : size * (self.field + 1)] = self.rows
-        return {self.terms[0]: matrix}
+        blocks: list[Matrix | None] = [None] * self.fields
+        blocks[self.field] = self.rows
+        return {self.terms[0]: side_by_side(blocks, *self.rows.shape)}
+
+
+def _scaled(factors: Vector, rows: Matrix) -> Matrix:
+    """A matrix whose rows are multiplied by factors."""
+    return sparse.diags_array(factors) @ rows if sparse.issparse(rows) else factors[:, None] * rows
+
+
+def side_by_side(blocks: Sequence[Matrix | None], rows: int, columns: int) -> Matrix:
+    """One matrix of blocks of equal size, sparse where one of them is; None stands for zeros."""
+    if any(sparse.issparse(block) for block in blocks):
+        zero = sparse.csr_array((rows, columns))
+        return sparse.csr_array(sparse.hstack([zero if block is None else block for block in blocks]))
+    return np.concatenate([np.zeros((rows, columns)) if block is None else block for block in blocks], axis=1)
 
 
 def _all_requests(equations: Equations, requests: Mapping[str, Request]) -> list[Request]:
@@ -233,11 +260,16 @@ class System:
         """Their derivatives by the coefficients, by term."""
         return {t: J for group in self.groups for t, J in group.jacobian(coefficients).items()}
 
+    @cached_property
+    def _slow(self) -> Float[np.ndarray, "functions few"]:
+        """Slowly varying fields: with one degree more than derivatives take away."""
+        rows = [group for group in self.groups if isinstance(group, GroupRows)]
+        return self.series.slow(1 + max((len(i) for group in rows for i in group.conditions.derivatives), default=0))
+
     def sizes(self, jacobian: Mapping[str, Matrix], field_sizes: Float[np.ndarray, " fields"]) -> dict[str, float]:
         """By how much each residual changes with slowly varying fields of given sizes: the size of the residual."""
-        low = np.ones(1, bool)
-        for n in self.series.modes:
-            low = (low[:, None] & (np.arange(n) < LOW)[None, :]).ravel()
-        scale = np.concatenate([np.where(low, size, 0.0) for size in field_sizes])
-        sizes = {term: float(np.sqrt(np.mean(np.sum((J * scale) ** 2, axis=1)))) for term, J in jacobian.items()}
+        slow, sizes = self._slow, {}
+        for term, J in jacobian.items():
+            by_field = [J[:, k * len(slow) : (k + 1) * len(slow)] @ slow * size for k, size in enumerate(field_sizes)]
+            sizes[term] = float(np.sqrt(sum(np.mean(np.sum(part**2, axis=1)) for part in by_field)))
         return {term: size if size > 0 else 1.0 for term, size in sizes.items()}

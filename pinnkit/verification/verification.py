@@ -20,10 +20,13 @@ from pinnkit.objective.residuals import Equations
 from pinnkit.problem import Problem
 from pinnkit.verification.arguments import Unsupported
 from pinnkit.verification.discretisation import Discretisation, Piece, Slab
-from pinnkit.verification.march import CollocationSolution, NotResolved, solution_to
+from pinnkit.verification.march import Budget, CollocationSolution, NotResolved, solution_to
+from pinnkit.verification.nodes import Nodes
+from pinnkit.verification.scattered import Scattered
 
-FIRST, NEXT, LAST = 1e-3, 0.1, 1e-13
-"""Tolerance of the first solution; that of each further one relative to the tail of the one before; and the smallest."""
+FIRST, NEXT, LAST = {True: 1e-3, False: 1e-2}, {True: 0.1, False: 0.25}, 1e-13
+"""Tolerance of the first solution; that of each further one relative to the tail of the one before; the smallest. On
+scattered nodes (False) errors fall as a power of their number, and are far smaller than the tail."""
 CLAIM = 1e-2
 """Largest own error, and largest residual relative to its size, of a solution by which something is verified."""
 ROUNDING = 1e-9
@@ -66,11 +69,15 @@ class Verification:
 
     @property
     def size(self) -> str:
-        """The number of functions along the axes, in words: "48 x 24 modes, 3 slabs of time"."""
+        """The number of functions, in words: "48 x 24 modes, 3 slabs of time", "18 modes x 1200 nodes"."""
         assert self.solution is not None
         slabs = len(self.solution.pieces)
-        modes = " x ".join(str(n) for n in self.solution.modes)
-        return f"{modes} modes" + (f", {slabs} slabs of time" if slabs > 1 else "")
+        nouns = [basis.noun for basis in self.solution.pieces[0].series.bases]
+        words = [
+            f"{n} {noun}" if k == len(nouns) - 1 or nouns[k + 1] != noun else f"{n}"
+            for k, (n, noun) in enumerate(zip(self.solution.modes, nouns, strict=True))
+        ]
+        return " x ".join(words) + (f", {slabs} slabs of time" if slabs > 1 else "")
 
     @property
     def truth(self) -> Truth | None:
@@ -128,7 +135,10 @@ class Verification:
         arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
         if self.solution is not None:
             pieces = self.solution.pieces
+            node_sets = _node_sets(self.solution)
+            arrays |= {f"nodes_{number}": nodes.as_array() for nodes, number in node_sets.items()}
             arrays |= {
+                "node_set": np.array([[node_sets[n] for n in _nodes_of(p)] for p in pieces]),
                 "slabs": np.array([[p.slab.start, p.slab.end] for p in pieces]),
                 "modes": np.array([p.series.modes for p in pieces]),
                 "coefficients": np.concatenate([p.coefficients for p in pieces]),
@@ -146,9 +156,11 @@ class Verification:
             if "slabs" in arrays:
                 problem, pieces, start = Discretisation(equations), [], 0
                 coefficients = arrays["coefficients"]
-                for ends, modes in zip(arrays["slabs"], arrays["modes"], strict=True):
+                sets = {n: Nodes.from_array(arrays[f"nodes_{n}"]) for n in np.unique(arrays["node_set"])}
+                for ends, modes, own in zip(arrays["slabs"], arrays["modes"], arrays["node_set"], strict=True):
                     slab = Slab(float(ends[0]), float(ends[1]))
-                    series = problem.series(slab, [int(n) for n in modes])
+                    nodes = sets[own[0]] if len(own) else None
+                    series = problem.series(slab, problem.bases([int(n) for n in modes], nodes))
                     pieces.append(Piece(slab, series, coefficients[start : start + series.size]))
                     start += series.size
                 solution = CollocationSolution(
@@ -187,9 +199,10 @@ def verify(
 
     try:
         discretisation = Discretisation(equations)
-        tolerance = FIRST
+        spectral = not discretisation.shaped
+        tolerance, last, budget = FIRST[spectral], LAST, Budget(began + seconds)
         while True:
-            solution = solution_to(tolerance, discretisation, coarser, began + seconds)
+            solution = solution_to(tolerance, discretisation, coarser, budget)
             finer = solution.values(X)
             coarser, first = solution, first or solution
             if values is not None:
@@ -200,13 +213,25 @@ def verify(
                 best = trial  # were it by chance larger than that of the pair before, the larger one is honest
                 if trial.own_error <= accuracy:
                     return ended("")
-                if tolerance <= LAST:
+                if tolerance <= last:
                     return ended("rounding limits it")
-            values, tolerance = finer, max(NEXT * min(tolerance, solution.tail), LAST)
+            last = max(LAST, solution.rounding)
+            values, tolerance = finer, max(NEXT[spectral] * min(tolerance, solution.tail), last)
     except NotResolved as error:
         return ended(str(error))
     except Unsupported as error:
         return ended(str(error), supported=False)
+
+
+def _nodes_of(piece: Piece) -> list[Nodes]:
+    """The scattered nodes of a piece: one set in a shape, none in a box."""
+    return [basis.nodes for basis in piece.series.bases if isinstance(basis, Scattered)]
+
+
+def _node_sets(solution: CollocationSolution) -> dict[Nodes, int]:
+    """Numbers of the different sets of nodes of a solution."""
+    sets = dict.fromkeys(nodes for piece in solution.pieces for nodes in _nodes_of(piece))
+    return {nodes: number for number, nodes in enumerate(sets)}
 
 
 def _staying(solution: CollocationSolution, first: CollocationSolution) -> str:

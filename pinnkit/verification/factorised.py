@@ -1,0 +1,156 @@
+"""Factorised matrices that solve least-squares problems: dense ones by QR, sparse ones by their normal equations."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy import sparse
+from scipy.linalg import lapack, solve_triangular
+from scipy.sparse.linalg import splu
+
+from pinnkit.verification.basis import Matrix
+
+RANK = 1e-13
+"""Columns whose part that is new is smaller than this, relative to the largest, count as dependent."""
+BLOCK = 64
+"""Number of columns that LAPACK turns at a time."""
+SHIFT = 1e-14
+"""What is added to the diagonal of normal equations, which is 1: they can be singular to rounding where J is not."""
+WEAKEST, INVERSE_ITERATIONS = 6, 4
+"""Number of smallest singular values of a sparse matrix that are computed, and the steps for it."""
+CONVERGED, ROUNDED = 1e-8, 1e-14
+"""Relative size of the gradient at which conjugate gradients end with the factors of a matrix nearby, and with a matrix's own."""
+MOST_ITERATIONS, STAYING = 30, 3
+"""Largest number of iterations, and the number of those without progress after which they end."""
+
+Vector = Float[np.ndarray, " rows"]
+
+
+class Factorised(ABC):
+    """A matrix J, columns scaled to the norm 1, that solves least-squares problems."""
+
+    rank: int
+    """Number of independent columns."""
+    rounding: float
+    """Relative error of a solution that no residual shows: that of rounding, times the condition of J."""
+
+    @abstractmethod
+    def solve(self, r: Vector) -> Float[np.ndarray, " columns"]:
+        """The p for which J p is closest to r."""
+
+
+def factorised_by(J: Matrix, nearby: Factorised | None = None) -> Factorised:
+    """The factorisation that suits a matrix; factors of one that is nearby may serve, if they are good enough."""
+    if sparse.issparse(J):
+        return SparseNormal(J, nearby if isinstance(nearby, SparseNormal) else None)
+    return DenseQR(J)
+
+
+class DenseQR(Factorised):
+    """A QR factorisation with the rank of the matrix, which solves least-squares problems; columns are scaled to the norm 1.
+
+    Where columns depend on others, these get zero: the solution is not unique.
+    """
+
+    def __init__(self, J: Matrix) -> None:
+        norms = np.linalg.norm(J, axis=0)
+        self._scale = np.where(norms > 0, norms, 1.0)
+        n = J.shape[1]
+        # Without pivoting first: five to ten times as fast. The triangle says whether that was enough.
+        factors, tau, _, _ = lapack.dgeqrf(np.array(J / self._scale, order="F"), lwork=BLOCK * n, overwrite_a=True)
+        condition = lapack.dtrcon(factors[:n])[0] if len(J) >= n else 0.0
+        if condition > RANK:
+            self.rank, self._order = n, np.arange(n)
+        else:
+            scaled = np.array(J / self._scale, order="F")
+            factors, order, tau, _, _ = lapack.dgeqp3(scaled, lwork=BLOCK * (n + 1), overwrite_a=True)
+            diagonal = np.abs(np.diag(factors))
+            self.rank = int((diagonal > RANK * diagonal[0]).sum()) if diagonal[0] > 0 else 0
+            self._order = order - 1
+            condition = lapack.dtrcon(np.asfortranarray(factors[: self.rank, : self.rank]))[0] if self.rank else 1.0
+        self._factors, self._tau = factors[:, : len(tau)], tau
+        self.rounding = float(np.finfo(float).eps / condition)
+        """Relative error of a solution that no residual shows: that of rounding, times the condition of the triangle."""
+
+    def solve(self, r: Vector) -> Vector:
+        """The p for which J p is closest to r."""
+        column = np.asfortranarray(r[:, None])
+        work = max(1, int(lapack.dormqr("L", "T", self._factors, self._tau, column, -1)[1][0]))
+        turned = lapack.dormqr("L", "T", self._factors, self._tau, column, work)[0][:, 0]
+        p, rank = np.zeros(len(self._scale)), self.rank
+        p[self._order[:rank]] = solve_triangular(self._factors[:rank, :rank], turned[:rank])
+        return p / self._scale
+
+
+class SparseNormal(Factorised):
+    """A sparse matrix, by conjugate gradients with the factors of its normal equations (Bjorck 1996, ch. 7.4).
+
+    With its own factors two or three iterations are enough, which take away what the condition of the normal equations costs;
+    with those of a matrix nearby (the slab of time before, the step before) a few more are, and are faster than new factors.
+    QR would fill in far more.
+    """
+
+    _factors: Any  # a SuperLU object, whose type SciPy does not name
+
+    def __init__(self, J: sparse.csr_array, nearby: SparseNormal | None = None) -> None:
+        norms = np.sqrt(np.asarray((J.multiply(J)).sum(axis=0)).ravel())
+        self._scale = np.where(norms > 0, norms, 1.0)
+        self._J = sparse.csr_array(J @ sparse.diags_array(1 / self._scale))
+        self._transposed = sparse.csr_array(self._J.T)
+        self._own = nearby is None or len(nearby._scale) != len(self._scale)
+        if self._own:
+            self._factorise()
+        else:
+            assert nearby is not None
+            self._factors, self.rank, self.rounding = nearby._factors, nearby.rank, nearby.rounding
+
+    def _factorise(self) -> None:
+        """Factors of J^T J, and the smallest singular values of J."""
+        self._own = True
+        n = self._J.shape[1]
+        shifted = sparse.csc_array(self._transposed @ self._J + SHIFT * sparse.eye_array(n))
+        # Symmetric and positive: no pivoting is needed, and the order that suits J^T J keeps the factors sparse.
+        options = {"SymmetricMode": True}
+        self._factors = splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+        # Inverse iteration. From J itself singular values follow to rounding, where J^T J has only half of the digits.
+        weak = np.random.default_rng(0).normal(size=(n, min(WEAKEST, n)))
+        for _ in range(INVERSE_ITERATIONS):
+            weak = self._factors.solve(np.linalg.qr(weak)[0])
+        values = np.linalg.svd(self._J @ np.linalg.qr(weak)[0], compute_uv=False)
+        largest = float(np.sqrt(sparse.linalg.norm(shifted, 1)))  # at least the largest singular value
+        self.rank = n - int(np.sum(values < RANK * largest))
+        self.rounding = float(np.finfo(float).eps * largest / max(values[self.rank - n - 1], 1e-300))
+
+    def solve(self, r: Vector) -> Float[np.ndarray, " columns"]:
+        """By conjugate gradients; with new factors where those of the matrix nearby do not serve."""
+        p, converged = self._iterated(r)
+        if not converged and not self._own:
+            self._factorise()
+            p, _ = self._iterated(r)
+        return p / self._scale
+
+    def _iterated(self, r: Vector) -> tuple[Float[np.ndarray, " columns"], bool]:
+        """The minimiser of |J p - r|, J with scaled columns, and whether the iteration has converged."""
+        p = np.zeros(len(self._scale))
+        gradient = self._transposed @ r
+        direction = towards = self._factors.solve(gradient)
+        first = last = smallest = gradient @ towards
+        stays = 0
+        for _ in range(MOST_ITERATIONS):
+            if not last > (ROUNDED if self._own else CONVERGED) ** 2 * first:
+                return p, bool(np.isfinite(last))
+            image = self._J @ direction
+            step = last / (image @ image)
+            p, r = p + step * direction, r - step * image
+            gradient = self._transposed @ r
+            towards = self._factors.solve(gradient)
+            new = gradient @ towards
+            direction, last = towards + new / last * direction, new
+            stays = 0 if last < 0.5 * smallest else stays + 1
+            smallest = min(smallest, last)
+            if self._own and stays == STAYING:  # what is left is rounding
+                break
+        return p, self._own
