@@ -113,7 +113,7 @@ def write() -> None:
         "",
         "## Shipped problems",
         "",
-        *table({name: "" for name in SHIPPED}),
+        *table(dict.fromkeys(SHIPPED, "")),
         "",
         "## Problems of other people",
         "",

@@ -90,6 +90,11 @@ class Basis(ABC):
         return self.modes
 
     @property
+    def kept(self) -> np.ndarray | None:
+        """What it takes to make the basis again, besides the problem and the number of functions; None for nothing."""
+        return None
+
+    @property
     @abstractmethod
     def entries(self) -> int:
         """Number of functions that are not zero at a point."""
@@ -168,10 +173,6 @@ class AxisBasis(Basis):
         """So many for each function, and one more."""
         return int(oversampling * self.modes) + 1
 
-    def mean(self) -> Float[np.ndarray, " modes"]:
-        """The mean over nodes."""
-        return self.matrix(self.nodes(2 * self.modes), 0).mean(axis=0)
-
     def slow(self, degree: int) -> Float[np.ndarray, "modes few"]:
         """The first functions."""
         return np.eye(self.modes, min(degree + 1, self.modes))
@@ -191,7 +192,7 @@ class AxisBasis(Basis):
 
     def tail(self, table: Float[np.ndarray, "modes others fields"]) -> Float[np.ndarray, " fields"]:
         """The last coefficients, relative to all."""
-        last = table[self.modes - max(2, round(TAIL * self.modes)) :]
+        last = table[self.modes - last_of(self.modes) :]
         return np.linalg.norm(last, axis=(0, 1)) / np.maximum(np.linalg.norm(table, axis=(0, 1)), 1e-300)
 
     def grown(self, tolerance: float, table: Float[np.ndarray, "modes others fields"]) -> AxisBasis:
@@ -211,6 +212,11 @@ class AxisBasis(Basis):
         return basis_of(self.axis, modes)
 
 
+def last_of(modes: int) -> int:
+    """How many of so many coefficients are the last ones: two at least, since every second one may be zero."""
+    return max(2, round(TAIL * modes))
+
+
 class Chebyshev(AxisBasis):
     """Chebyshev polynomials T_0, T_1, ... on an interval (Trefethen 2013, ch. 3)."""
 
@@ -227,6 +233,11 @@ class Chebyshev(AxisBasis):
         s = np.clip((2 * x - self.axis.lower - self.axis.upper) / self.axis.length, -1.0, 1.0)
         values = np.cos(np.arange(coefficients.shape[0]) * np.arccos(s)[:, None])
         return (2 / self.axis.length) ** order * (values @ coefficients)
+
+    def mean(self) -> Float[np.ndarray, " modes"]:
+        """1 / (1 - k^2) for even k."""
+        k = np.arange(self.modes)
+        return np.where(k % 2 == 0, 1.0 / (1.0 - np.where(k % 2 == 0, k, 0.0) ** 2), 0.0)
 
     def functions(self, x: Float[Array, " points"]) -> Float[Array, "points modes"]:
         """The polynomials by their recurrence: the derivative of arccos is infinite at the ends."""
@@ -252,6 +263,10 @@ class Fourier(AxisBasis):
         if order > 0:
             values[:, 0] = 0.0
         return values
+
+    def mean(self) -> Float[np.ndarray, " modes"]:
+        """That of the constant alone."""
+        return np.eye(1, self.modes)[0]
 
     def functions(self, x: Float[Array, " points"]) -> Float[Array, "points modes"]:
         """The functions as cosines, a sine being one of a quarter less."""

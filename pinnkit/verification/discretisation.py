@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 from jaxtyping import Float
@@ -17,11 +17,12 @@ from pinnkit.objective.residuals import Equations
 from pinnkit.problem import Axis, Condition, Region
 from pinnkit.problem.domain import ShapedBox
 from pinnkit.verification.arguments import Unsupported
-from pinnkit.verification.basis import AxisBasis, Basis, Rows, basis_of
+from pinnkit.verification.basis import AxisBasis, Basis, Matrix, Rows, basis_of
 from pinnkit.verification.nodes import Nodes, Placement
 from pinnkit.verification.residual_rows import Conditions, GivenValues, GroupRows, System, nodes_of
 from pinnkit.verification.scattered import Scattered
 from pinnkit.verification.series import Coefficients, Columns, Series
+from pinnkit.verification.spliced import Spliced
 
 OVERSAMPLING = 1.3
 """Number of points along an axis per function along it."""
@@ -115,17 +116,26 @@ class Discretisation:
                 counts.append(FIRST[self.domain.dim])
         return self.bases(counts)
 
-    def bases(self, counts: Sequence[int], nodes: Nodes | None = None) -> tuple[Basis, ...]:
-        """About so many functions of each basis, over the whole domain; those of a shape with given nodes, or with new ones."""
+    def bases(self, counts: Sequence[int], kept: Mapping[int, np.ndarray] | None = None) -> tuple[Basis, ...]:
+        """About so many functions of each basis, over the whole domain.
+
+        Args:
+            counts: The numbers.
+            kept: For each basis that needs it, by its number, what `Basis.kept` gave; new ones unless given.
+        """
         bases: list[Basis] = []
-        for own, count in zip(self.columns, counts, strict=True):
-            if len(own) == 1:
-                bases.append(basis_of(self.domain.axes[own[0]], count))
-            else:
+        for k, (own, count) in enumerate(zip(self.columns, counts, strict=True)):
+            saved = (kept or {}).get(k)
+            if len(own) > 1:
                 assert isinstance(self.domain, ShapedBox)
                 placement = Placement(self.domain.shape)
                 order = max(sum(axis in own for axis in index) for c, _ in self.groups for index in c.derivatives)
-                bases.append(Scattered.of(placement, max(order, 2), nodes or count))
+                nodes = count if saved is None else Nodes.from_array(saved)
+                bases.append(Scattered.of(placement, max(order, 2), nodes))
+            elif saved is not None:
+                bases.append(Spliced(self.domain.axes[own[0]], count, tuple(saved.tolist())))
+            else:
+                bases.append(basis_of(self.domain.axes[own[0]], count))
         return tuple(bases)
 
     @property
@@ -188,6 +198,7 @@ class Discretisation:
                 groups.append(GroupRows(conditions, series, nodes))
         if before is not None:
             groups += self._continuity(slab, series, before, oversampling)
+        groups += [jump for k in range(len(series.bases)) for jump in self._jumps(k, series, oversampling)]
         groups += [self._without_mean(field, series, oversampling) for field in self.problem.up_to_constant]
         return System(series, len(self.problem.fields), groups)
 
@@ -204,26 +215,43 @@ class Discretisation:
                 given.append(GivenValues(name, k, len(fields), series.rows(X, index), before.values(X, index)[:, k]))
         return given
 
+    def _jumps(self, k: int, series: Series, oversampling: float) -> list[GivenValues]:
+        """The jumps of values and derivatives between pieces of an axis, as many as its equations have an order."""
+        basis, (axis, *_) = series.bases[k], series.columns[k]
+        if not isinstance(basis, Spliced):
+            return []
+        order = max(index.count(axis) for conditions, _ in self.groups for index in conditions.derivatives)
+        fields, jumps = self.problem.fields, []
+        for j in range(order):
+            rows = _everywhere(
+                [basis.jumps(j) if b is basis else b.rows(b.collocation(oversampling), ()) for b in series.bases]
+            )
+            for i, field in enumerate(fields):
+                name = f"jump of {field}" + "_" * bool(j) + self.domain.names[axis] * j
+                jumps.append(GivenValues(name, i, len(fields), rows, np.zeros(rows.shape[0]), like_field=True))
+        return jumps
+
     def _without_mean(self, field: str, series: Series, oversampling: float) -> GivenValues:
         """The mean of a field that is known up to a constant, zero: at every time by itself."""
-        product: Rows | None = None
-        for basis, own in zip(series.bases, series.columns, strict=True):
-            at_times = own == (self.time,)
-            factor = (
-                basis.rows(basis.collocation(oversampling), ())
-                if at_times
-                else Rows(basis.mean()[None], None, basis.modes)
-            )
-            product = factor if product is None else product.at_all_of(factor)
-        assert product is not None
-        rows = product.values
+        parts = [
+            basis.rows(basis.collocation(oversampling), ())
+            if own == (self.time,)
+            else Rows(basis.mean()[None], None, basis.modes)
+            for basis, own in zip(series.bases, series.columns, strict=True)
+        ]
+        rows = _everywhere(parts)
         fields = self.problem.fields
-        return GivenValues(f"mean of {field}", fields.index(field), len(fields), rows, np.zeros(len(rows)))
+        return GivenValues(f"mean of {field}", fields.index(field), len(fields), rows, np.zeros(rows.shape[0]))
 
     def finer_residuals(self, piece: Piece, before: Piece | None) -> dict[str, float]:
         """RMS of each residual on a finer grid, in the units of its equation."""
         system = self.system(piece.slab, piece.series, before, FINER)
         return {t: float(np.sqrt(np.mean(r**2))) for t, r in system.residuals(piece.coefficients).items()}
+
+
+def _everywhere(rows: Sequence[Rows]) -> Matrix:
+    """Rows of each basis, in all combinations."""
+    return reduce(Rows.at_all_of, rows).matrix()
 
 
 def _asks_elsewhere(condition: Condition, group: Group) -> bool:

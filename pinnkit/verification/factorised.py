@@ -19,12 +19,15 @@ BLOCK = 64
 """Number of columns that LAPACK turns at a time."""
 SHIFT = 1e-14
 """What is added to the diagonal of normal equations, which is 1: they can be singular to rounding where J is not."""
-WEAKEST, INVERSE_ITERATIONS = 6, 4
+WEAKEST, INVERSE_ITERATIONS = 4, 3
 """Number of smallest singular values of a sparse matrix that are computed, and the steps for it."""
 CONVERGED, ROUNDED = 1e-8, 1e-14
 """Relative size of the gradient at which conjugate gradients end with the factors of a matrix nearby, and with a matrix's own."""
 MOST_ITERATIONS, STAYING = 30, 3
 """Largest number of iterations, and the number of those without progress after which they end."""
+
+ALIKE = 8
+"""Average number of rows with the same columns from which on their products are dense blocks."""
 
 Vector = Float[np.ndarray, " rows"]
 
@@ -96,9 +99,9 @@ class SparseNormal(Factorised):
     _factors: Any  # a SuperLU object, whose type SciPy does not name
 
     def __init__(self, J: sparse.csr_array, nearby: SparseNormal | None = None) -> None:
-        norms = np.sqrt(np.asarray((J.multiply(J)).sum(axis=0)).ravel())
+        norms = np.sqrt(np.bincount(J.indices, J.data**2, J.shape[1]))
         self._scale = np.where(norms > 0, norms, 1.0)
-        self._J = sparse.csr_array(J @ sparse.diags_array(1 / self._scale))
+        self._J = sparse.csr_array((J.data / self._scale[J.indices], J.indices, J.indptr), J.shape)
         self._transposed = sparse.csr_array(self._J.T)
         self._own = nearby is None or len(nearby._scale) != len(self._scale)
         if self._own:
@@ -111,7 +114,7 @@ class SparseNormal(Factorised):
         """Factors of J^T J, and the smallest singular values of J."""
         self._own = True
         n = self._J.shape[1]
-        shifted = sparse.csc_array(self._transposed @ self._J + SHIFT * sparse.eye_array(n))
+        shifted = sparse.csc_array(_gram(self._J) + SHIFT * sparse.eye_array(n))
         # Symmetric and positive: no pivoting is needed, and the order that suits J^T J keeps the factors sparse.
         options = {"SymmetricMode": True}
         self._factors = splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
@@ -154,3 +157,28 @@ class SparseNormal(Factorised):
             if self._own and stays == STAYING:  # what is left is rounding
                 break
         return p, self._own
+
+
+def _gram(J: sparse.csr_array) -> sparse.csr_array:
+    """J^T J, by dense blocks where many rows have the same columns, as those on one piece of an axis do."""
+    J.sort_indices()
+    entries = np.diff(J.indptr)
+    if not entries.all():
+        return sparse.csr_array(J.T @ J)
+    pattern = np.stack([J.indices[J.indptr[:-1]], J.indices[J.indptr[1:] - 1], entries])
+    _, which, count = np.unique(pattern, axis=1, return_inverse=True, return_counts=True)
+    if len(count) * ALIKE > len(entries):
+        return sparse.csr_array(J.T @ J)
+    order = np.argsort(which, kind="stable")
+    blocks, rows, columns = [], [], []
+    for group in np.split(order, np.cumsum(count)[:-1]):
+        places = J.indptr[group][:, None] + np.arange(entries[group[0]])
+        own = J.indices[places[0]]
+        if np.any(J.indices[places] != own):
+            return sparse.csr_array(J.T @ J)
+        block = J.data[places]
+        blocks.append((block.T @ block).ravel())
+        rows.append(np.repeat(own, len(own)))
+        columns.append(np.tile(own, len(own)))
+    places = (np.concatenate(rows), np.concatenate(columns))
+    return sparse.csr_array(sparse.coo_array((np.concatenate(blocks), places), (J.shape[1], J.shape[1])))

@@ -16,9 +16,11 @@ from pinnkit.verification.discretisation import Discretisation, Piece, Slab
 from pinnkit.verification.factorised import Factorised
 from pinnkit.verification.gauss_newton import Solved, solve
 from pinnkit.verification.series import Series, Sizes
+from pinnkit.verification.spliced import Spliced
 
-MOST = 4000
-"""Largest number of coefficients of all fields together: a step then takes ten seconds and 2 GiB."""
+MOST = {True: 4000, False: 400_000}
+"""Largest number of coefficients of all fields together: of dense systems, whose steps then take ten seconds and 2 GiB, and of
+sparse ones."""
 MEMORY = 0.5
 """Share of the free memory that a system may take."""
 LONGER, SAFETY = 4.0, 0.8
@@ -26,6 +28,8 @@ LONGER, SAFETY = 4.0, 0.8
 ROUNDING = 1e-16
 COST = {True: 3.0, False: 1.5}
 """Power of the number of functions with which the time of a step grows, for dense and for sparse systems."""
+AT_LEAST_LARGER = 1.5
+"""By how many times the next system is larger at least."""
 LONG = 1.0
 """Steps of fewer seconds may be begun at any time."""
 FIRST_SHARE = Fraction(1, 32)
@@ -47,9 +51,9 @@ class Budget:
     _size: float = 1.0
     _seconds: float = 0.0
 
-    def require(self, series: Series) -> None:
-        """Raise NotResolved where the time is over, or would be at the end of a step with these series."""
-        expected = self._seconds * (series.size / self._size) ** COST[series.dense]
+    def require(self, series: Series, larger: float = 1.0) -> None:
+        """Raise NotResolved where the time is over, or would be at the end of a step with these series, or larger ones."""
+        expected = self._seconds * (larger * series.size / self._size) ** COST[series.dense]
         if time.monotonic() + (expected if expected > LONG else 0.0) > self.until:
             raise NotResolved("its time was over")
 
@@ -119,6 +123,8 @@ def solution_to(
         NotResolved: It takes more functions, or more time, than there are.
     """
     budget, in_time = budget or Budget(), problem.slabs_of
+    if finer_than is not None:
+        budget.require(finer_than.pieces[-1].series, AT_LEAST_LARGER)
     bases = problem.first_bases() if finer_than is None else _finer(finer_than, tolerance, in_time)
     pieces: list[Piece] = []
     residuals: dict[str, float] = {}
@@ -193,6 +199,7 @@ def _piece(
     in_time = problem.slabs_of
     series = problem.series(slab, bases)
     guess = coarser.values if coarser else _continued(before, problem.time) if before else None
+    began = time.monotonic()
     while True:
         if (needed := problem.bytes_of(series)) > MEMORY * free_memory():
             gibibytes = needed / GIBIBYTE
@@ -200,7 +207,6 @@ def _piece(
                 f"its next system would take {gibibytes:.2g} GiB, more than half of the memory that is free"
             )
         budget.require(series)
-        began = time.monotonic()
         C = series.interpolant(guess) if guess else None
         solved = solve(problem.system(slab, series, before), C, budget.until, nearby)
         nearby = solved.factorised
@@ -208,6 +214,7 @@ def _piece(
         if time.monotonic() > budget.until:
             raise NotResolved("its time was over")
         budget.took(series, time.monotonic() - began)
+        began = time.monotonic()
         if solved.open_directions and solved.converged:
             raise NotResolved(
                 f"nothing determines {solved.open_directions} of its {solved.coefficients.size} coefficients"
@@ -221,22 +228,25 @@ def _piece(
         if not (growing or solved.converged or in_time is not None):
             growing = list(range(len(tails)))
         grown = series.grown(growing, tolerance, solved.coefficients, sizes)
-        too_many = grown.dense and grown.size * solved.coefficients.shape[1] > MOST
+        too_many = grown.size * solved.coefficients.shape[1] > MOST[grown.dense]
         if in_time is not None and (not growing or not solved.converged or (too_many and in_time in slow)):
             return piece, None
         if too_many:
             raise NotResolved(
-                _too_many(problem, series, int(np.argmax(tails)))
+                _too_many(problem, piece, int(np.argmax(tails)))
                 if solved.converged
                 else "Gauss-Newton does not converge"
             )
         series, guess = grown, piece.values
 
 
-def _too_many(problem: Discretisation, series: Series, k: int) -> str:
+def _too_many(problem: Discretisation, piece: Piece, k: int) -> str:
     """Words on a basis of which there would have to be more functions than can be."""
-    along = ", ".join(problem.domain.names[axis] for axis in series.columns[k])
-    return f"{series.modes[k]} functions along {along} do not resolve it"
+    along = ", ".join(problem.domain.names[axis] for axis in piece.series.columns[k])
+    basis, where = piece.series.bases[k], ""
+    if isinstance(basis, Spliced):
+        where = f" near {along} = {basis.place(piece.series.table(piece.coefficients, k)):.4g}"
+    return f"{basis.modes} functions along {along} do not resolve it{where}"
 
 
 def _continued(before: Piece, axis: int | None) -> Callable[[np.ndarray], np.ndarray]:

@@ -200,8 +200,12 @@ class GivenValues:
 
     is_equation = False
 
-    def __init__(self, name: str, field: int, fields: int, rows: Matrix, values: Vector) -> None:
+    def __init__(
+        self, name: str, field: int, fields: int, rows: Matrix, values: Vector, like_field: bool = False
+    ) -> None:
         self.terms, self.field, self.fields, self.rows, self.values = (name,), field, fields, rows, values
+        self.like_field = like_field
+        """Whether the size of the residual is that of the field: of jumps, which slowly varying fields do not have."""
 
     def residuals(self, coefficients: Coefficients) -> dict[str, Vector]:
         """By how much the values are missed."""
@@ -217,7 +221,10 @@ class GivenValues:
 
 def _scaled(factors: Vector, rows: Matrix) -> Matrix:
     """A matrix whose rows are multiplied by factors."""
-    return sparse.diags_array(factors) @ rows if sparse.issparse(rows) else factors[:, None] * rows
+    if isinstance(rows, np.ndarray):
+        return factors[:, None] * rows
+    scaled = rows.data * np.repeat(factors, np.diff(rows.indptr))
+    return sparse.csr_array((scaled, rows.indices, rows.indptr), rows.shape)
 
 
 def side_by_side(blocks: Sequence[Matrix | None], rows: int, columns: int) -> Matrix:
@@ -272,4 +279,7 @@ class System:
         for term, J in jacobian.items():
             by_field = [J[:, k * len(slow) : (k + 1) * len(slow)] @ slow * size for k, size in enumerate(field_sizes)]
             sizes[term] = float(np.sqrt(sum(np.mean(np.sum(part**2, axis=1)) for part in by_field)))
+        for group in self.groups:
+            if isinstance(group, GivenValues) and group.like_field:
+                sizes[group.terms[0]] = float(field_sizes[group.field])
         return {term: size if size > 0 else 1.0 for term, size in sizes.items()}

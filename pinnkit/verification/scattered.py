@@ -66,6 +66,11 @@ class Scattered(Basis):
         return self.nodes.real
 
     @property
+    def kept(self) -> np.ndarray:
+        """The nodes."""
+        return self.nodes.as_array()
+
+    @property
     def entries(self) -> int:
         """Number of nodes around a point."""
         return self.stencils.neighbours.shape[1]

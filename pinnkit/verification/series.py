@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from pinnkit.multi_index import MultiIndex
 from pinnkit.problem import Axis
 from pinnkit.verification.basis import AxisBasis, Basis, Matrix, Rows, basis_of
+from pinnkit.verification.spliced import in_pieces
 
 ROWS = 4096
 """Number of points whose products of functions are in memory at a time."""
@@ -134,7 +135,7 @@ class Series:
             tolerance *= float(np.min(np.maximum(1.0, sizes / np.maximum(self.sizes(coefficients), 1e-300))))
         bases = list(self.bases)
         for k in which:
-            bases[k] = bases[k].grown(tolerance, self.table(coefficients, k))
+            bases[k] = in_pieces(bases[k].grown(tolerance, self.table(coefficients, k)))
         return Series(tuple(bases), self.columns)
 
     @property

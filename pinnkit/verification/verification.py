@@ -21,8 +21,6 @@ from pinnkit.problem import Problem
 from pinnkit.verification.arguments import Unsupported
 from pinnkit.verification.discretisation import Discretisation, Piece, Slab
 from pinnkit.verification.march import Budget, CollocationSolution, NotResolved, solution_to
-from pinnkit.verification.nodes import Nodes
-from pinnkit.verification.scattered import Scattered
 
 FIRST, NEXT, LAST = {True: 1e-3, False: 1e-2}, {True: 0.1, False: 0.25}, 1e-13
 """Tolerance of the first solution; that of each further one relative to the tail of the one before; the smallest. On
@@ -135,10 +133,11 @@ class Verification:
         arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
         if self.solution is not None:
             pieces = self.solution.pieces
-            node_sets = _node_sets(self.solution)
-            arrays |= {f"nodes_{number}": nodes.as_array() for nodes, number in node_sets.items()}
+            kept = list(dict.fromkeys(basis for p in pieces for basis in p.series.bases if basis.kept is not None))
+            arrays |= {f"basis_{number}": basis.kept for number, basis in enumerate(kept)}
             arrays |= {
-                "node_set": np.array([[node_sets[n] for n in _nodes_of(p)] for p in pieces]),
+                # For each piece and basis, the number of the array above that describes it; -1 where none does.
+                "bases": np.array([[kept.index(b) if b in kept else -1 for b in p.series.bases] for p in pieces]),
                 "slabs": np.array([[p.slab.start, p.slab.end] for p in pieces]),
                 "modes": np.array([p.series.modes for p in pieces]),
                 "coefficients": np.concatenate([p.coefficients for p in pieces]),
@@ -156,11 +155,10 @@ class Verification:
             if "slabs" in arrays:
                 problem, pieces, start = Discretisation(equations), [], 0
                 coefficients = arrays["coefficients"]
-                sets = {n: Nodes.from_array(arrays[f"nodes_{n}"]) for n in np.unique(arrays["node_set"])}
-                for ends, modes, own in zip(arrays["slabs"], arrays["modes"], arrays["node_set"], strict=True):
+                for ends, modes, own in zip(arrays["slabs"], arrays["modes"], arrays["bases"], strict=True):
                     slab = Slab(float(ends[0]), float(ends[1]))
-                    nodes = sets[own[0]] if len(own) else None
-                    series = problem.series(slab, problem.bases([int(n) for n in modes], nodes))
+                    kept = {k: arrays[f"basis_{number}"] for k, number in enumerate(own) if number >= 0}
+                    series = problem.series(slab, problem.bases([int(n) for n in modes], kept))
                     pieces.append(Piece(slab, series, coefficients[start : start + series.size]))
                     start += series.size
                 solution = CollocationSolution(
@@ -221,17 +219,6 @@ def verify(
         return ended(str(error))
     except Unsupported as error:
         return ended(str(error), supported=False)
-
-
-def _nodes_of(piece: Piece) -> list[Nodes]:
-    """The scattered nodes of a piece: one set in a shape, none in a box."""
-    return [basis.nodes for basis in piece.series.bases if isinstance(basis, Scattered)]
-
-
-def _node_sets(solution: CollocationSolution) -> dict[Nodes, int]:
-    """Numbers of the different sets of nodes of a solution."""
-    sets = dict.fromkeys(nodes for piece in solution.pieces for nodes in _nodes_of(piece))
-    return {nodes: number for number, nodes in enumerate(sets)}
 
 
 def _staying(solution: CollocationSolution, first: CollocationSolution) -> str:

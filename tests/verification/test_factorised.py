@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from pinnkit.verification.factorised import DenseQR, SparseNormal, factorised_by
+from pinnkit.verification.factorised import DenseQR, SparseNormal, _gram, factorised_by
 
 
 def test_full_rank_is_numpys_solution():
@@ -79,3 +79,17 @@ def test_a_sparse_matrix_without_full_rank_is_seen(empty):
         J = sparse.csr_array(J @ sparse.diags_array(np.r_[0.0, np.ones(49)]))
     # Straight lines are two directions; a column of zeros is one that straight lines have no part of.
     assert factorised_by(J).rank == 48
+
+
+def test_products_by_blocks():
+    """Rows of two kinds, with different columns; and some without entries, or with columns of their own."""
+    rng = np.random.default_rng(0)
+    J = np.zeros((60, 9))
+    J[:30, 1:5] = rng.normal(size=(30, 4))
+    J[30:, [0, 4, 8]] = rng.normal(size=(30, 3))
+    odd = J.copy()
+    odd[3] = 0.0
+    inner = J.copy()
+    inner[35, [0, 4, 8]], inner[35, [0, 5, 8]] = 0.0, 1.0  # the same ends, another column between them
+    for matrix in (J, odd, inner):
+        np.testing.assert_allclose(_gram(sparse.csr_array(matrix)).toarray(), matrix.T @ matrix, atol=1e-13)

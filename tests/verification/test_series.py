@@ -26,6 +26,14 @@ def test_derivatives_of_the_functions(kind):
         f = (lambda g: lambda x: jax.jvp(g, (x,), (jnp.ones_like(x),))[1])(f)
 
 
+@pytest.mark.parametrize("kind", AXES)
+def test_means_of_the_functions(kind):
+    basis = basis_of(AXES[kind], 9)
+    x, weights = np.polynomial.legendre.leggauss(30)
+    x = basis.axis.lower + basis.axis.length * (1 + x) / 2
+    np.testing.assert_allclose(basis.mean(), weights / 2 @ basis.matrix(x, 0), atol=1e-12)
+
+
 def test_a_periodic_axis_has_an_odd_number_of_functions():
     assert basis_of(AXES["periodic"], 8).modes == 9
 
