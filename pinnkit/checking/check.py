@@ -71,8 +71,13 @@ class Checked:
         return (*self.oversights, *jumps, *kinks)
 
 
-def check(objective: Objective) -> Checked:
-    """Check a problem together with its network. Raises UsageError for a mistake that no training can make up for."""
+def check(objective: Objective, ill_posed: tuple[str, ...] | None = None) -> Checked:
+    """Check a problem together with its network. Raises UsageError for a mistake that no training can make up for.
+
+    Args:
+        objective: The problem with its network.
+        ill_posed: What is wrong with the problem as such, where that has been computed: conditions are not counted then.
+    """
     equations = objective.equations
     problem = equations.problem
     derivatives = smooth_enough(equations, objective.network.model)
@@ -94,7 +99,12 @@ def check(objective: Objective) -> Checked:
     rms = sizes_at_start(objective)
     notes += dominance_notes(objective, rms)
     channels, unfit = initial_rms_and_warnings(objective)
-    oversights = (*hints.warnings(equations), *unfit, *further_oversights(equations))
+    oversights = (
+        *(ill_posed or ()),
+        *hints.warnings(equations, conditions=ill_posed is None),
+        *unfit,
+        *further_oversights(equations),
+    )
     return Checked(
         derivatives,
         exact,

@@ -20,13 +20,13 @@ from pinnkit.problem import Problem
 from pinnkit.problem.conditions import MARK, method_arguments
 
 
-def warnings(equations: Equations) -> tuple[str, ...]:
-    """Warnings of what is probably missing in a problem, one sentence each."""
+def warnings(equations: Equations, *, conditions: bool = True) -> tuple[str, ...]:
+    """Warnings of what is probably missing in a problem, one sentence each; `conditions`: missing conditions among them."""
     return (
         *_misspelt(equations.problem),
         *_methods_without_decorator(equations),
         *_axes_without_derivative(equations),
-        *_missing_conditions(equations),
+        *(_missing_conditions(equations) if conditions else ()),
         *_means_over_points(equations),
         *domain_warnings(equations.problem),
     )

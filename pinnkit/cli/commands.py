@@ -63,7 +63,7 @@ def check(arguments: Sequence[str]) -> int:
     """Everything that can be known before training: names, shapes, orders, exact solution, corners, sizes."""
     name, rest = _problem_name("check", arguments)
     options = read(problem_class(name), rest, f"pinnkit check {name}")
-    checked = _run(options).check()
+    checked = _run(options).check(thorough=True)
     print_check(console, checked)
     for line in checked.derivatives:
         console.print(f"  {line}", style="dim")

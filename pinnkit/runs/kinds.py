@@ -76,8 +76,13 @@ class ProblemKind(Protocol):
         """Return how many directions of the fields measured values alone decide; 0 where all fields are determined."""
         ...
 
-    def check(self, objective: Any) -> Checked:
-        """Return the findings before training. Raises UsageError for what training could not mend."""
+    def check(self, objective: Any, *, thorough: bool = False) -> Checked:
+        """Return the findings before training. Raises UsageError for what training could not mend.
+
+        Args:
+            objective: The problem with its network.
+            thorough: Whether seconds may be taken to find out whether the problem has a solution, and one alone.
+        """
         ...
 
     def has_truth(self, problem: Any) -> bool:

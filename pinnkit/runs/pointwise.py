@@ -27,6 +27,7 @@ from pinnkit.problem import Problem
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.requirements import require_memory_for
 from pinnkit.verification.verification import Verification, verify
+from pinnkit.verification.well_posedness import ill_posed
 
 if TYPE_CHECKING:
     from pinnkit.figures.pictures import Pictures
@@ -69,9 +70,9 @@ class PointwiseKind:
         """Return how many directions of the fields measured values alone decide; 0 where all fields are determined."""
         return fields_left_open(equations)
 
-    def check(self, objective: Objective) -> Checked:
+    def check(self, objective: Objective, *, thorough: bool = False) -> Checked:
         """Return the findings before training. Raises UsageError for what training could not mend."""
-        return check(objective)
+        return check(objective, ill_posed(objective.equations) if thorough else None)
 
     def has_truth(self, problem: Problem) -> bool:
         """Return whether the problem has an exact solution or a reference."""

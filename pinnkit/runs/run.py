@@ -71,9 +71,9 @@ class Run:
         make_trainer = self.recipe.schedule.trainer if self.recipe.schedule else Loop
         self.trainer: Trainer = make_trainer(self.objective, self.recipe, seed=seed, reached=reached)
 
-    def check(self) -> Checked:
-        """Return the findings before training. Raises UsageError."""
-        checked, wanted = self.kind.check(self.objective), self.recipe.accuracy
+    def check(self, *, thorough: bool = False) -> Checked:
+        """Return the findings before training; `thorough`: also whether the problem has one solution. Raises UsageError."""
+        checked, wanted = self.kind.check(self.objective, thorough=thorough), self.recipe.accuracy
         if self.values_held_out:
             held_out = (
                 "Equations and conditions leave fields open, which measured values decide, noise and all: "

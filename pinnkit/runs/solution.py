@@ -206,11 +206,11 @@ class Solution:
 
 @user_call
 def check(problem: Problem, *, model: AnyModel | None = None, recipe: Recipe | None = None) -> Checked:
-    """Check a problem before training; the findings are printed as a table, and returned.
+    """Check a problem before training; the findings are printed as a table, and returned. It takes seconds.
 
     Raises UsageError for what training could not mend.
     """
-    checked = Run(problem, model, recipe).check()
+    checked = Run(problem, model, recipe).check(thorough=True)
     print_check(_console(), checked)
     return checked
 

@@ -76,6 +76,7 @@ class Discretisation:
             raise Unsupported(f"there are {self.domain.dim} coordinates")
         if problem.unknowns() or any(group.data is not None for group in equations.groups):
             raise Unsupported("there are measured values or unknown parameters")
+        self.catalogue = equations.catalogue
         self.groups: list[tuple[Conditions, Region]] = []
         for group in (*equations.groups, *equations.hard):
             if group.region is None:

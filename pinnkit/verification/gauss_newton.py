@@ -67,13 +67,15 @@ def solve(
         nearby: The factorised Jacobian of a similar system.
     """
     C = system.zero if start is None else start
-    residuals, converged, rank, rounding, sizes = system.residuals(C), False, 0, 0.0, {}
+    residuals, converged, rank, rounding = system.residuals(C), False, 0, 0.0
+    jacobian: dict[str, Matrix] = {}
     factorised = nearby
     for _ in range(STEPS):
-        jacobian, field_sizes = system.jacobian(C), _field_sizes(system, C)
-        sizes = system.sizes(jacobian, field_sizes)
-        weights = _weights(system, residuals, sizes)
-        J, r = _weighted_matrix(jacobian, weights), _weighted_column(residuals, weights)
+        field_sizes = _field_sizes(system, C)
+        jacobian = system.jacobian(C)
+        weights = _weights(system, jacobian, system.sizes(jacobian, field_sizes))
+        J = _weighted_matrix(jacobian, weights)
+        r = _weighted_column(residuals, weights)
         factorised = factorised_by(J, factorised)
         p, rank, rounding = factorised.solve(-r), factorised.rank, factorised.rounding
         expected, length = J @ p, 1.0
@@ -99,7 +101,16 @@ def solve(
             break
         if time.monotonic() > deadline:
             break
+    # Those of the solution: the last step may have begun at fields of quite another size, at zero say.
+    sizes = system.sizes(jacobian, _field_sizes(system, C))
     return Solved(C, converged, rank, sizes, rounding, factorised)
+
+
+def linearised(system: System, coefficients: Coefficients) -> Matrix:
+    """The Jacobian of the residuals, each relative to its size, at coefficients."""
+    jacobian = system.jacobian(coefficients)
+    sizes = system.sizes(jacobian, _field_sizes(system, coefficients))
+    return _weighted_matrix(jacobian, _weights(system, jacobian, sizes))
 
 
 def _by_field(system: System, p: Vector) -> Coefficients:
@@ -115,12 +126,12 @@ def _field_sizes(system: System, C: Coefficients) -> Float[np.ndarray, " fields"
     return np.where(sizes > 0, np.maximum(sizes, SMALLEST_FIELD * sizes.max()), sizes.max())
 
 
-def _weights(system: System, residuals: Mapping[str, Vector], sizes: Mapping[str, float]) -> dict[str, float]:
+def _weights(system: System, jacobian: Mapping[str, Matrix], sizes: Mapping[str, float]) -> dict[str, float]:
     """Weight of each residual in the sum of squares over all nodes."""
     weights: dict[str, float] = {}
     for group in system.groups:
         factor = 1.0 if group.is_equation else CONDITIONS
-        weights |= {term: factor / (sizes[term] * np.sqrt(len(residuals[term]))) for term in group.terms}
+        weights |= {term: factor / (sizes[term] * np.sqrt(jacobian[term].shape[0])) for term in group.terms}
     return weights
 
 

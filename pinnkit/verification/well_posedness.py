@@ -1,0 +1,182 @@
+"""Whether a problem has a solution, one alone, and one that can be computed: asked of a coarse discretisation, before training.
+
+The problem is linearised at its coarse solution, with few functions along each axis and with half as many again:
+
+* A direction of the fields that no equation and no condition sees is not determined: its singular value is that of rounding.
+  Where a condition is missing on a whole side, such directions are no polynomials, and singular values fall steeply with the number
+  of functions.
+* The same steep fall says that shorter waves grow faster (Hadamard), where no side lacks a condition.
+* A residual that is large, and stays as it is with more functions, says that equations and conditions contradict each other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from pinnkit.objective.residuals import Equations
+from pinnkit.verification.arguments import Unsupported
+from pinnkit.verification.discretisation import Discretisation, Piece
+from pinnkit.verification.gauss_newton import linearised, solve
+from pinnkit.verification.series import Coefficients, Series, products_of
+
+MODES = {1: (12, 18), 2: (8, 12), 3: (5, 7)}
+"""Number of functions along each axis, few and more, by the number of axes."""
+SECONDS = 20.0
+"""Time after which a coarse solution that has not been found is given up."""
+OPEN = 1e-11
+"""Singular values below this, relative to the largest, are zero but for rounding: those of sound problems are above 1e-6."""
+STEEP = 0.1
+"""Directions are weak whose singular values are below this part of the smallest one with few functions. In sound problems that
+falls to a third at most, in others to a fortieth at least."""
+LARGE, STAYING = 0.1, 0.1
+"""Part of its size that a residual has to be for a contradiction, and by how much of it more functions may change it."""
+SHARE = 1e-3
+"""Smallest part of a direction that counts as one: of a field, of its variation along an axis, of its values at an end."""
+SAMPLES = 9
+"""Number of points along each axis at which a direction is looked at."""
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """A coarse solution, and the problem linearised there.
+
+    Attributes:
+        piece: The solution.
+        converged: Whether Gauss-Newton has found it.
+        values: Singular values of the Jacobian, relative to the largest, which comes first.
+        directions: The directions of the coefficients that they belong to, (directions, functions, fields).
+        residuals: RMS of each term on a finer grid, relative to its size.
+    """
+
+    piece: Piece
+    converged: bool
+    values: Float[np.ndarray, " directions"]
+    directions: Float[np.ndarray, "directions functions fields"]
+    residuals: dict[str, float]
+
+
+def ill_posed(equations: Equations) -> tuple[str, ...] | None:
+    """What is wrong with a problem as such, one sentence each; None for problems that series on a box do not know."""
+    try:
+        discretisation = Discretisation(equations)
+        if discretisation.shaped:
+            return None
+        few, more = (_coarse(discretisation, modes) for modes in MODES[discretisation.domain.dim])
+    except Unsupported:
+        return None
+    return _weak(discretisation, few, more) or _contradictions(few, more)
+
+
+def _coarse(discretisation: Discretisation, modes: int) -> Coarse:
+    """The coarse solution with so many functions along each axis."""
+    series = Series.over(discretisation.domain.axes, [modes] * discretisation.domain.dim)
+    system = discretisation.system(discretisation.whole, series)
+    solved = solve(system, deadline=time.monotonic() + SECONDS)
+    J = linearised(system, solved.coefficients)
+    norms = np.linalg.norm(J, axis=0)
+    scale = np.where(norms > 0, norms, 1.0)
+    _, values, directions = np.linalg.svd(J / scale, full_matrices=False)
+    fields = solved.coefficients.shape[1]
+    by_field = (directions / scale).reshape(-1, fields, series.size).transpose(0, 2, 1)
+    piece = Piece(discretisation.whole, series, solved.coefficients)
+    finer = discretisation.finer_residuals(piece, None)
+    relative = {term: finer[term] / size for term, size in solved.sizes.items()}
+    return Coarse(piece, solved.converged, values / values[0], by_field, relative)
+
+
+def _weak(discretisation: Discretisation, few: Coarse, more: Coarse) -> tuple[str, ...]:
+    """Words on directions that are not determined, or hardly: for each field that they change, or on waves that grow."""
+    # Solutions of an ordinary differential equation may grow as they like.
+    steep = STEEP * few.values[-1] if discretisation.domain.dim > 1 else 0.0
+    sentences = []
+    for k, field in enumerate(discretisation.problem.fields):
+        parts = [
+            d[:, k : k + 1]
+            for d, value in zip(more.directions, more.values, strict=True)
+            if value < max(OPEN, steep) and np.linalg.norm(d[:, k]) > SHARE * np.linalg.norm(d)
+        ]
+        if parts:
+            sentences.append(_change_of(discretisation, more, field, parts))
+    return tuple(dict.fromkeys(sentences))
+
+
+def _change_of(discretisation: Discretisation, coarse: Coarse, field: str, parts: Sequence[Coefficients]) -> str:
+    """Words on how a field can change although all equations and conditions hold."""
+    domain, axes, series = discretisation.domain, discretisation.domain.axes, coarse.piece.series
+    X = products_of([np.linspace(axis.lower, axis.upper, SAMPLES)[:, None] for axis in axes], series.columns)
+    shape = (SAMPLES,) * domain.dim
+    tables = [series.values(part, X)[:, 0].reshape(shape) for part in parts]
+    varying = [k for k in range(domain.dim) if any(_large(np.ptp(table, axis=k), table) for table in tables)]
+    if not varying:
+        return (
+            f"Nothing determines a constant in {field}: equations and conditions hold for {field} + 1 as well. "
+            f'Pin it with @pk.at, or say up_to_constant = ("{field}",).'
+        )
+    ends = []
+    for k, (name, axis) in enumerate(zip(domain.names, axes, strict=True)):
+        for end, place in ((axis.lower, 0), (axis.upper, -1)):
+            if k == discretisation.time:
+                lacking = place == 0 and any(_moves_at_start(discretisation, series, field, part) for part in parts)
+            else:
+                moves = any(_large(table.take(place, axis=k), table) for table in tables)
+                lacking = moves and _is_free(discretisation, k, end, field)
+            if lacking:
+                ends.append(f"{name} = {end:g}")
+    if not ends and coarse.values[-1] > OPEN:
+        return (
+            "Short waves grow without bound, the faster the shorter they are: a tiny error of the start makes any answer "
+            "possible (ill-posed in the sense of Hadamard). Is there a wrong sign, or does time run backwards?"
+        )
+    along = " and ".join(domain.names[k] for k in varying)
+    where = f" No condition says enough of it at {' and '.join(ends)}: is one missing there?" if ends else ""
+    return (
+        f"Nothing determines {field}: it can change by a function of {along}, and all equations and conditions still hold. "
+        "Training would settle on any of these solutions." + where
+    )
+
+
+def _moves_at_start(discretisation: Discretisation, series: Series, field: str, part: Coefficients) -> bool:
+    """Whether a direction changes a field at the start, or one of its time derivatives that an initial condition has to give."""
+    time, domain = discretisation.time, discretisation.domain
+    assert time is not None
+    axis, order = domain.axes[time], discretisation.orders_in_time[discretisation.problem.fields.index(field)]
+    sides = [np.linspace(a.lower, a.upper, SAMPLES)[:, None] for a in domain.axes]
+    everywhere = products_of(sides, series.columns)
+    at_start = everywhere[everywhere[:, time] == axis.lower]
+    whole = series.values(part, everywhere)
+    return any(_large(series.values(part, at_start, (time,) * j) * axis.length**j, whole) for j in range(order))
+
+
+def _large(part: np.ndarray, whole: np.ndarray) -> bool:
+    """Whether values are no negligible part of others."""
+    return bool(np.abs(part).max() > SHARE * np.abs(whole).max())
+
+
+def _is_free(discretisation: Discretisation, axis: int, end: float, field: str) -> bool:
+    """Whether no condition on a field holds at an end of an axis."""
+    if discretisation.domain.axes[axis].kind != "interval":
+        return False
+    catalogue = discretisation.catalogue
+    return not any(
+        dict(face).get(axis) == end and field in catalogue.fields_behind(conditions.group.requests.values())
+        for conditions, region in discretisation.groups
+        for face in region.faces
+    )
+
+
+def _contradictions(few: Coarse, more: Coarse) -> tuple[str, ...]:
+    """Words on terms that no function satisfies together."""
+    largest = max(more.residuals, key=lambda term: more.residuals[term])
+    value, before = more.residuals[largest], few.residuals.get(largest, 0.0)
+    if not (few.converged and more.converged and value > LARGE and abs(value - before) < STAYING * value):
+        return ()
+    return (
+        f"No smooth function satisfies everything: the best one misses '{largest}' by {100 * value:.0f} % of its size, and more "
+        f"functions along each axis do not change that. Either '{largest}' and other terms contradict each other (a source that "
+        "fluxes through the walls do not balance, say), or there is a layer or a wave too short for a dozen functions.",
+    )

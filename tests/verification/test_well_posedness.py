@@ -1,0 +1,233 @@
+"""Problems without one solution, each with a sound twin: the first are named, the others and the shipped ones are clean."""
+
+import re
+
+import jax.numpy as jnp
+import pytest
+from cases import Rod
+
+import pinnkit as pk
+from pinnkit.objective.residuals import Equations
+from pinnkit.problem import problem_class
+from pinnkit.verification.well_posedness import ill_posed
+
+
+class Square(pk.Problem):
+    """-laplace u = 1 with u = 0 all around."""
+
+    domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0))
+
+    @pk.interior
+    def poisson(self, u_laplacian):
+        return u_laplacian + 1.0
+
+    @pk.boundary
+    def rim(self, u):
+        return u
+
+
+class OpenSide(Square):
+    @pk.boundary("x")
+    def rim(self, u):
+        return u
+
+
+class Pinned(Rod):
+    """The rod without its ends, pinned in the middle."""
+
+    cold_ends = None
+
+    @pk.at(x=0.5)
+    def pin(self, u, t):
+        return u - jnp.exp(-self.alpha * jnp.pi**2 * t)
+
+
+class Backwards(Rod):
+    """The rod with a wrong sign."""
+
+    @pk.interior
+    def heat(self, u_t, u_xx):
+        return u_t + self.alpha * u_xx
+
+
+class Insulated(Square):
+    """A source that no flux takes away."""
+
+    up_to_constant = ("u",)
+
+    @pk.boundary
+    def rim(self, u_n):
+        return u_n
+
+
+class Balanced(Insulated):
+    @pk.boundary
+    def rim(self, u_n):
+        return u_n + 0.25
+
+
+class BalancedWithoutWord(Balanced):
+    up_to_constant = ()
+
+
+class AString(pk.Problem):
+    """u_tt = u_xx between fixed ends, one method for both initial values."""
+
+    domain = pk.Box(t=(0.0, 1.0), x=(0.0, 1.0))
+
+    @pk.interior
+    def wave(self, u_tt, u_xx):
+        return u_tt - u_xx
+
+    @pk.initial
+    def start(self, u, u_t, x):
+        return {"place": u - jnp.sin(jnp.pi * x), "speed": u_t}
+
+    @pk.boundary
+    def ends(self, u):
+        return u
+
+
+class WithoutSpeed(AString):
+    @pk.initial
+    def start(self, u, x):
+        return u - jnp.sin(jnp.pi * x)
+
+
+class Flow(pk.Problem):
+    """Stokes flow in a box whose lid moves, its pressure pinned."""
+
+    domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0))
+    fields = ("u", "v", "p")
+
+    @pk.interior
+    def flow(self, u_laplacian, v_laplacian, p_x, p_y, u_x, v_y):
+        return {"x": u_laplacian - p_x, "y": v_laplacian - p_y, "mass": u_x + v_y}
+
+    @pk.boundary
+    def walls(self, u, v, x, y):
+        return {"u": u - 16 * x**2 * (1 - x) ** 2 * y**2, "v": v}
+
+    @pk.at(x=0.0, y=0.0)
+    def pin(self, p):
+        return p
+
+
+class Unpinned(Flow):
+    pin = None
+
+
+class Cantilever(pk.Problem):
+    """A beam in SI units that is clamped at one end and free at the other."""
+
+    domain = pk.Box(x=(0.0, 2.0))
+    fields = ("w",)
+
+    @pk.interior
+    def bending(self, w_xxxx):
+        return 16800.0 * w_xxxx - 62.0
+
+    @pk.boundary("x-")
+    def clamped(self, w, w_x):
+        return {"place": w, "slope": w_x}
+
+    @pk.boundary("x+")
+    def free(self, w_xx, w_xxx):
+        return {"moment": w_xx, "force": w_xxx}
+
+
+class Hinged(Cantilever):
+    """It can turn around its end."""
+
+    @pk.boundary("x-")
+    def clamped(self, w):
+        return w
+
+
+class Decay(pk.Problem):
+    domain = pk.Box(t=(0.0, 1.0))
+
+    @pk.interior
+    def decay(self, u, u_t):
+        return u_t + u
+
+    @pk.initial
+    def start(self, u):
+        return u - 1.0
+
+
+class WithoutStart(Decay):
+    start = None
+
+
+class Transport(pk.Problem):
+    """c_t + v c_x = 0 with what flows in."""
+
+    domain = pk.Box(t=(0.0, 1.0), x=(0.0, 1.0))
+
+    @pk.interior
+    def transport(self, c_t, c_x):
+        return c_t + 0.5 * c_x
+
+    fields = ("c",)
+
+    @pk.initial
+    def start(self, c):
+        return c
+
+    @pk.boundary("x-")
+    def inflow(self, c, t):
+        return c - t**3
+
+
+class WithoutInflow(Transport):
+    inflow = None
+
+
+UNSOUND = {
+    "a side without condition": (OpenSide, r"Nothing determines u: .* at y = 0 and y = 1: is one missing there\?"),
+    "ends without condition, pinned": (Pinned, r"Nothing determines u: .* function of t and x.* at x = 0 and x = 1:"),
+    "heat backwards": (Backwards, "Short waves grow without bound"),
+    "a source without outlet": (Insulated, "the best one misses 'poisson' by .* contradict each other"),
+    "a constant": (BalancedWithoutWord, r'a constant in u: .* up_to_constant = \("u",\)'),
+    "a wave without speed": (WithoutSpeed, r"Nothing determines u: .* at t = 0: is one missing"),
+    "a pressure without pin": (Unpinned, "Nothing determines a constant in p"),
+    "a beam that can turn": (Hinged, r"Nothing determines w: it can change by a function of x"),
+    "no start": (WithoutStart, r"Nothing determines u: .* at t = 0"),
+    "no inflow": (WithoutInflow, r"Nothing determines c: .* at x = 0: is one missing there\?"),
+}
+SOUND = [Square, Rod, Balanced, AString, Flow, Cantilever, Decay, Transport]
+
+
+@pytest.mark.parametrize("name", UNSOUND)
+def test_what_is_wrong_is_named(name):
+    cls, words = UNSOUND[name]
+    findings = ill_posed(Equations(cls()))
+    assert findings is not None and len(findings) == 1
+    assert re.search(words, findings[0])
+
+
+@pytest.mark.parametrize("cls", SOUND, ids=lambda cls: cls.__name__)
+def test_sound_twins_are_clean(cls):
+    assert ill_posed(Equations(cls())) == ()
+
+
+SHIPPED = ["heat", "advection", "advection_fast", "poisson_2d", "helmholtz", "wave", "burgers", "allen_cahn", "kdv"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*SHIPPED, "kuramoto_sivashinsky", "kovasznay", "lid_driven_cavity"])
+def test_shipped_problems_are_clean(name):
+    assert ill_posed(Equations(problem_class(name)())) == ()
+
+
+def test_others_are_not_judged():
+    assert ill_posed(Equations(problem_class("poisson_10d")())) is None
+    assert ill_posed(Equations(problem_class("conductivity")())) is None
+
+
+def test_check_says_it():
+    checked = pk.check(Pinned())
+    assert any("Nothing determines u" in warning for warning in checked.warnings)
+    assert any("Nothing determines c" in warning for warning in pk.check(WithoutInflow()).warnings)
+    assert not any("No condition on" in warning for warning in pk.check(WithoutInflow()).warnings)
