@@ -3,7 +3,7 @@
 The problem is linearised at its coarse solution, with few functions along each axis and with half as many again:
 
 * A direction of the fields that no equation and no condition sees is not determined: its singular value is that of rounding.
-  Where a condition is missing on a whole side, such directions are no polynomials, and singular values fall steeply with the number
+  Where a condition is missing on a whole side, such directions are no polynomials: singular values fall steeply with the number
   of functions.
 * The same steep fall says that shorter waves grow faster (Hadamard), where no side lacks a condition.
 * A residual that is large, and stays as it is with more functions, says that equations and conditions contradict each other.

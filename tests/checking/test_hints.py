@@ -99,7 +99,7 @@ def test_warnings_are_shown_as_such(tmp_path):
     words = " ".join(out.split())
     assert status == 0
     assert "warning: The method 'start' asks for fields but has no decorator" in words
-    assert "warning: No condition on u holds at the ends of x" in words
+    assert "warning: Nothing determines u: it can change by a function of x" in words
     assert "2 warnings (training is not blocked)" in words and "consistent" not in words
 
 
