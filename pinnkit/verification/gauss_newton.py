@@ -52,6 +52,7 @@ class Solved:
         return self.coefficients.size - self.rank
 
 
+@np.errstate(invalid="ignore", over="ignore", divide="ignore")  # what is no number is refused below
 def solve(
     system: System,
     start: Coefficients | None = None,

@@ -61,23 +61,28 @@ class Coarse:
 
 
 def ill_posed(equations: Equations) -> tuple[str, ...] | None:
-    """What is wrong with a problem as such, one sentence each; None for problems that series on a box do not know."""
+    """What is wrong with a problem as such, one sentence each; None for problems that it cannot judge.
+
+    These are shapes, measured values, unknown parameters, and residuals that are no numbers at the coarse solution.
+    """
     try:
         discretisation = Discretisation(equations)
         if discretisation.shaped:
             return None
         few, more = (_coarse(discretisation, modes) for modes in MODES[discretisation.domain.dim])
-    except Unsupported:
+    except (Unsupported, np.linalg.LinAlgError):
         return None
     return _weak(discretisation, few, more) or _contradictions(few, more)
 
 
 def _coarse(discretisation: Discretisation, modes: int) -> Coarse:
-    """The coarse solution with so many functions along each axis."""
+    """The coarse solution with so many functions along each axis. Raises LinAlgError where it is no solution but NaN."""
     series = Series.over(discretisation.domain.axes, [modes] * discretisation.domain.dim)
     system = discretisation.system(discretisation.whole, series)
     solved = solve(system, deadline=time.monotonic() + SECONDS)
     J = linearised(system, solved.coefficients)
+    if not np.isfinite(J).all():
+        raise np.linalg.LinAlgError("a residual is no number")
     norms = np.linalg.norm(J, axis=0)
     scale = np.where(norms > 0, norms, 1.0)
     _, values, directions = np.linalg.svd(J / scale, full_matrices=False)

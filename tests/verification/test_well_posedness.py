@@ -221,7 +221,16 @@ def test_shipped_problems_are_clean(name):
     assert ill_posed(Equations(problem_class(name)())) == ()
 
 
+class Reciprocal(Decay):
+    """Its equation has no value at u = 0, where the coarse solution begins."""
+
+    @pk.interior
+    def decay(self, u, u_t):
+        return u_t + 1.0 / u
+
+
 def test_others_are_not_judged():
+    assert ill_posed(Equations(Reciprocal())) is None
     assert ill_posed(Equations(problem_class("poisson_10d")())) is None
     assert ill_posed(Equations(problem_class("conductivity")())) is None
 
