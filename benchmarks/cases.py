@@ -28,6 +28,8 @@ from pinnkit.problem import problem_class
 ROOT = Path(__file__).resolve().parents[1]
 CASES = Path(__file__).resolve().parent / "cases"
 MEASURED, REPORT = ROOT / "docs" / "cases.json", ROOT / "docs" / "cases.md"
+VERIFIED = ROOT / "docs" / "verified.json"
+"""What `benchmarks/verification.py` has found out without a network."""
 RIGHT = 0.05
 BRIEF = ("--stages", "adam", "--adam.steps", "60")
 """Options of a training that is far too short."""
@@ -121,19 +123,30 @@ def write() -> None:
         "",
         "See what the defaults make of problems in SI units, and whether the verdict is true.",
         "The files are in `benchmarks/cases/`; none says anything on network, recipe or scales.",
-        "`python benchmarks/cases.py` writes this table.",
+        "`python benchmarks/cases.py` writes this table. The last column is what [verification](verified.md) finds out without a",
+        "network: its own error, and the true one; or why there is none.",
         "",
-        "| problem | relative error | estimated | seconds | exit status | words |",
-        "|---|---|---|---|---|---|",
+        "| problem | relative error | estimated | seconds | exit status | words | by collocation |",
+        "|---|---|---|---|---|---|---|",
     ]
+    verified = json.loads(VERIFIED.read_text())
     for name, row in load().items():
         case = ROWS[name]
         estimate = f"{max(row['estimated'].values()):.0e}" if row["estimated"] else ""
         lines.append(
             f"| `{name}`: {case.title} | {row['error']:.1e} | {estimate} | {row['wall_seconds']:.0f} | {row['status']} | "
-            f"{verdict_on(row)} |"
+            f"{verdict_on(row)} | {by_collocation(verified.get(case.file))} |"
         )
     REPORT.write_text("\n".join(lines) + "\n")
+
+
+def by_collocation(row: dict[str, Any] | None) -> str:
+    """What verification says of a case, in a few words."""
+    if row is None:
+        return "measured values"
+    if not row["resolved"]:
+        return f"none: {row['reason']}"
+    return f"{row['own_error']:.0e} ({row['true_error']:.0e})"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ The problem is linearised at its coarse solution, with few functions along each 
   Where a condition is missing on a whole side, such directions are no polynomials: singular values fall steeply with the number
   of functions.
 * The same steep fall says that shorter waves grow faster (Hadamard), where no side lacks a condition.
+* Conditions on values at two sides can contradict each other where these meet.
 * A residual that is large, and stays as it is with more functions, says that equations and conditions contradict each other.
 """
 
@@ -14,14 +15,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from pinnkit.fields import Points
 from pinnkit.objective.residuals import Equations
 from pinnkit.verification.arguments import Unsupported
 from pinnkit.verification.discretisation import Discretisation, Piece
 from pinnkit.verification.gauss_newton import linearised, solve
+from pinnkit.verification.residual_rows import Conditions
 from pinnkit.verification.series import Coefficients, Series, products_of
 
 MODES = {1: (12, 18), 2: (8, 12), 3: (5, 7)}
@@ -35,6 +40,8 @@ STEEP = 0.1
 falls to a third at most, in others to a fortieth at least."""
 LARGE, STAYING = 0.1, 0.1
 """Part of its size that a residual has to be for a contradiction, and by how much of it more functions may change it."""
+JUMP = 1e-3
+"""Smallest jump in a corner, relative to what the conditions there ask for."""
 SHARE = 1e-3
 """Smallest part of a direction that counts as one: of a field, of its variation along an axis, of its values at an end."""
 SAMPLES = 9
@@ -72,7 +79,7 @@ def ill_posed(equations: Equations) -> tuple[str, ...] | None:
         few, more = (_coarse(discretisation, modes) for modes in MODES[discretisation.domain.dim])
     except (Unsupported, np.linalg.LinAlgError):
         return None
-    return _weak(discretisation, few, more) or _contradictions(few, more)
+    return _jumps(discretisation) + (_weak(discretisation, few, more) or _contradictions(few, more))
 
 
 def _coarse(discretisation: Discretisation, modes: int) -> Coarse:
@@ -92,6 +99,69 @@ def _coarse(discretisation: Discretisation, modes: int) -> Coarse:
     finer = discretisation.finer_residuals(piece, None)
     relative = {term: finer[term] / size for term, size in solved.sizes.items()}
     return Coarse(piece, solved.converged, values / values[0], by_field, relative)
+
+
+def _jumps(discretisation: Discretisation) -> tuple[str, ...]:
+    """Words on corners where conditions on values at two sides contradict each other, whatever the values."""
+    domain, sentences = discretisation.domain, []
+    sides = [
+        (conditions, dict(face), normal)
+        for conditions, region in discretisation.groups
+        for face, normal in zip(region.faces, region.normals, strict=True)
+        if conditions.group.kind == "boundary" and normal is not None
+    ]
+    for (first, one, outward), (second, other, upward) in combinations(sides, 2):
+        if set(one) == set(other):
+            continue
+        places = {**one, **other}
+        ends = [
+            np.array([[places[k]]]) if k in places else np.linspace(axis.lower, axis.upper, SAMPLES)[:, None]
+            for k, axis in enumerate(domain.axes)
+        ]
+        X = products_of(ends, discretisation.columns)
+        asked = [_values_asked(first, X, outward), _values_asked(second, X, upward)]
+        A, b = (np.concatenate(parts, axis=1) for parts in zip(*asked, strict=True))
+        if not A.size:
+            continue
+        missed = np.einsum("ptf,pf->pt", A, np.einsum("pft,pt->pf", np.linalg.pinv(A), b)) - b
+        jump = float(np.abs(missed).max())
+        if jump > JUMP * max(np.abs(part).max() for _, part in asked if part.size):
+            names = [" and ".join(f"'{c.name}'" for c in conditions.group.conditions) for conditions in (first, second)]
+            corner = ", ".join(f"{domain.names[k]} = {place:g}" for k, place in sorted(places.items()))
+            sentences.append(
+                f"{' and '.join(dict.fromkeys(names))} contradict each other where their sides meet, at {corner}: the solution "
+                "jumps there. Expect a larger error near it; a condition that changes continuously around the corner has none."
+            )
+    return tuple(sentences)
+
+
+def _values_asked(
+    conditions: Conditions, X: Float[np.ndarray, "points dim"], normal: tuple[int, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The linear conditions on values of the fields at points: factors (points, terms, fields), and what they have to be.
+
+    Args:
+        conditions: Those of one side.
+        X: The points.
+        normal: Axis and sign of the outward normal.
+    """
+    none = (np.zeros((len(X), 0, len(conditions.fields))), np.zeros((len(X), 0)))
+    if not conditions.alone:
+        return none
+    normals = np.zeros_like(X)
+    normals[:, normal[0]] = normal[1]
+    points = Points(X, normals)
+    tables = [jnp.full((len(conditions.keys), len(X)), value) for value in (0.0, 1.0)]
+    slopes, again = (conditions.slopes(points, table) for table in tables)
+    residuals = conditions.residuals(points, tables[0])
+    values = np.array([index == () for _, index in conditions.keys])
+    factors, wanted = [], []
+    for term in conditions.terms:
+        slope, residual = np.asarray(slopes[term]), np.asarray(residuals[term])
+        if np.isfinite(residual).all() and np.array_equal(slope, again[term]) and not slope[~values].any():
+            factors.append(slope[values].T)
+            wanted.append(-residual)
+    return (np.stack(factors, axis=1), np.stack(wanted, axis=1)) if factors else none
 
 
 def _weak(discretisation: Discretisation, few: Coarse, more: Coarse) -> tuple[str, ...]:

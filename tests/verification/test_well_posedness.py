@@ -184,6 +184,30 @@ class WithoutInflow(Transport):
     inflow = None
 
 
+class Corner(Square):
+    """One side is hot, the others are cold (deepxde#564)."""
+
+    @pk.boundary("x-")
+    def hot(self, u):
+        return u - 100.0
+
+    @pk.boundary("x+")
+    def rim(self, u):
+        return u
+
+    @pk.boundary("y")
+    def cold(self, u):
+        return u
+
+
+class Ramp(Corner):
+    """The same, rising from the corners."""
+
+    @pk.boundary("x-")
+    def hot(self, u, y):
+        return u - 400.0 * y * (1 - y)
+
+
 UNSOUND = {
     "a side without condition": (OpenSide, r"Nothing determines u: .* at y = 0 and y = 1: is one missing there\?"),
     "ends without condition, pinned": (Pinned, r"Nothing determines u: .* function of t and x.* at x = 0 and x = 1:"),
@@ -193,17 +217,18 @@ UNSOUND = {
     "a wave without speed": (WithoutSpeed, r"Nothing determines u: .* at t = 0: is one missing"),
     "a pressure without pin": (Unpinned, "Nothing determines a constant in p"),
     "a beam that can turn": (Hinged, r"Nothing determines w: it can change by a function of x"),
+    "a jump in a corner": (Corner, "'hot' and 'cold' contradict each other where their sides meet, at x = 0, y = 0:"),
     "no start": (WithoutStart, r"Nothing determines u: .* at t = 0"),
     "no inflow": (WithoutInflow, r"Nothing determines c: .* at x = 0: is one missing there\?"),
 }
-SOUND = [Square, Rod, Balanced, AString, Flow, Cantilever, Decay, Transport]
+SOUND = [Square, Ramp, Rod, Balanced, AString, Flow, Cantilever, Decay, Transport]
 
 
 @pytest.mark.parametrize("name", UNSOUND)
 def test_what_is_wrong_is_named(name):
     cls, words = UNSOUND[name]
     findings = ill_posed(Equations(cls()))
-    assert findings is not None and len(findings) == 1
+    assert findings is not None and len(findings) == (2 if cls is Corner else 1)  # both of its corners
     assert re.search(words, findings[0])
 
 
