@@ -26,6 +26,8 @@ CONVERGED, ROUNDED = 1e-8, 1e-14
 MOST_ITERATIONS, STAYING = 30, 3
 """Largest number of iterations, and the number of those without progress after which they end."""
 
+SAME = 1e-10
+"""Relative difference of the entries of two matrices that are the same but for rounding."""
 ALIKE = 8
 """Average number of rows with the same columns from which on their products are dense blocks."""
 
@@ -96,19 +98,21 @@ class SparseNormal(Factorised):
     QR would fill in far more.
     """
 
+    _own: bool
+    """Whether the factors are those of this very matrix."""
     _factors: Any  # a SuperLU object, whose type SciPy does not name
 
     def __init__(self, J: sparse.csr_array, nearby: SparseNormal | None = None) -> None:
         norms = np.sqrt(np.bincount(J.indices, J.data**2, J.shape[1]))
         self._scale = np.where(norms > 0, norms, 1.0)
         self._J = sparse.csr_array((J.data / self._scale[J.indices], J.indices, J.indptr), J.shape)
+        self._J.sort_indices()
         self._transposed = sparse.csr_array(self._J.T)
-        self._own = nearby is None or len(nearby._scale) != len(self._scale)
-        if self._own:
+        if nearby is None or nearby._J.shape[1] != J.shape[1]:
             self._factorise()
         else:
-            assert nearby is not None
             self._factors, self.rank, self.rounding = nearby._factors, nearby.rank, nearby.rounding
+            self._own = nearby._own and _same(self._J, nearby._J)
 
     def _factorise(self) -> None:
         """Factors of J^T J, and the smallest singular values of J."""
@@ -159,9 +163,18 @@ class SparseNormal(Factorised):
         return p, self._own
 
 
+def _same(A: sparse.csr_array, B: sparse.csr_array) -> bool:
+    """Whether two matrices are the same but for rounding, as those of a linear problem at two times are."""
+    return (
+        A.shape == B.shape
+        and np.array_equal(A.indptr, B.indptr)
+        and np.array_equal(A.indices, B.indices)
+        and np.allclose(A.data, B.data, rtol=SAME, atol=SAME)
+    )
+
+
 def _gram(J: sparse.csr_array) -> sparse.csr_array:
-    """J^T J, by dense blocks where many rows have the same columns, as those on one piece of an axis do."""
-    J.sort_indices()
+    """J^T J of a matrix with sorted indices; by dense blocks where many rows have the same columns, as on a piece of an axis."""
     entries = np.diff(J.indptr)
     if not entries.all():
         return sparse.csr_array(J.T @ J)
