@@ -48,6 +48,9 @@ class Checked:
     units: Mapping[str, str] = field(default_factory=dict)
     """Units by name."""
 
+    judged: bool = False
+    """Whether it was asked whether the problem has one solution."""
+
     def __repr__(self) -> str:
         kinds = {"warning": self.warnings, "note": self.notes}
         counts = ", ".join(f"{len(texts)} {kind}{'' if len(texts) == 1 else 's'}" for kind, texts in kinds.items())
@@ -116,6 +119,7 @@ def check(objective: Objective, ill_posed: tuple[str, ...] | None = None) -> Che
         tuple(notes),
         equations.scales,
         units_of(problem),
+        judged=ill_posed is not None,
     )
 
 

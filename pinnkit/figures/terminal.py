@@ -66,7 +66,12 @@ def print_conclusion(console: Console, checked: Checked) -> None:
         return
     exact = "; the exact solution satisfies every equation" if checked.exact is not None else ""
     console.print(Text(f"Names, shapes and orders are consistent{exact}.", style="green"), soft_wrap=True)
-    console.print(Text("This does not check whether the solution is unique.", style="dim"))
+    unique = (
+        "A coarse solution leaves nothing open; that there is no second one far from it is not checked."
+        if checked.judged
+        else "This does not check whether the solution is unique."
+    )
+    console.print(Text(unique, style="dim"), soft_wrap=True)
 
 
 def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> None:
