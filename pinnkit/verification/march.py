@@ -227,7 +227,7 @@ def _piece(
         growing = [k for k in slow if k != in_time]
         if not (growing or solved.converged or in_time is not None):
             growing = list(range(len(tails)))
-        grown = series.grown(growing, tolerance, solved.coefficients, sizes)
+        grown = series.grown(growing, tolerance, solved.coefficients, sizes, cut=in_time is not None)
         too_many = grown.size * solved.coefficients.shape[1] > MOST[grown.dense]
         if in_time is not None and (not growing or not solved.converged or (too_many and in_time in slow)):
             return piece, None

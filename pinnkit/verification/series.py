@@ -128,14 +128,23 @@ class Series:
         return tuple(float(np.max(tail * share)) for tail in by_basis)
 
     def grown(
-        self, which: Collection[int], tolerance: float, coefficients: Coefficients, sizes: Sizes | None = None
+        self,
+        which: Collection[int],
+        tolerance: float,
+        coefficients: Coefficients,
+        sizes: Sizes | None = None,
+        cut: bool = False,
     ) -> Series:
-        """Series with more functions of some bases, so many that their tails should fall below a tolerance."""
+        """Series with more functions of some bases, so many that their tails should fall below a tolerance.
+
+        `cut`: axes that would have too many functions are cut into pieces.
+        """
         if sizes is not None:
             tolerance *= float(np.min(np.maximum(1.0, sizes / np.maximum(self.sizes(coefficients), 1e-300))))
         bases = list(self.bases)
         for k in which:
-            bases[k] = in_pieces(bases[k].grown(tolerance, self.table(coefficients, k)))
+            grown = bases[k].grown(tolerance, self.table(coefficients, k))
+            bases[k] = in_pieces(grown) if cut else grown
         return Series(tuple(bases), self.columns)
 
     @property
