@@ -90,7 +90,7 @@ class Basis(ABC):
         return self.modes
 
     @property
-    def kept(self) -> np.ndarray | None:
+    def definition(self) -> np.ndarray | None:
         """What it takes to make the basis again, besides the problem and the number of functions; None for nothing."""
         return None
 

@@ -117,24 +117,23 @@ class Discretisation:
                 counts.append(FIRST[self.domain.dim])
         return self.bases(counts)
 
-    def bases(self, counts: Sequence[int], kept: Mapping[int, np.ndarray] | None = None) -> tuple[Basis, ...]:
+    def bases(self, counts: Sequence[int], definitions: Mapping[int, np.ndarray] | None = None) -> tuple[Basis, ...]:
         """About so many functions of each basis, over the whole domain.
 
         Args:
             counts: The numbers.
-            kept: For each basis that needs it, by its number, what `Basis.kept` gave; new ones unless given.
+            definitions: For each basis that needs it, by its number, what `Basis.definition` gave; new ones unless given.
         """
         bases: list[Basis] = []
         for k, (own, count) in enumerate(zip(self.columns, counts, strict=True)):
-            saved = (kept or {}).get(k)
+            definition = (definitions or {}).get(k)
             if len(own) > 1:
                 assert isinstance(self.domain, ShapedBox)
                 placement = Placement(self.domain.shape)
-                order = max(sum(axis in own for axis in index) for c, _ in self.groups for index in c.derivatives)
-                nodes = count if saved is None else Nodes.from_array(saved)
-                bases.append(Scattered.of(placement, max(order, 2), nodes))
-            elif saved is not None:
-                bases.append(Spliced(self.domain.axes[own[0]], count, tuple(saved.tolist())))
+                nodes = count if definition is None else Nodes.from_array(definition)
+                bases.append(Scattered.of(placement, max(self._order_along(own), 2), nodes))
+            elif definition is not None:
+                bases.append(Spliced(self.domain.axes[own[0]], count, tuple(definition.tolist())))
             else:
                 bases.append(basis_of(self.domain.axes[own[0]], count))
         return tuple(bases)
@@ -146,6 +145,10 @@ class Discretisation:
             return Slab(0.0, 0.0)
         axis = self.domain.axes[self.time]
         return Slab(axis.lower, axis.upper)
+
+    def _order_along(self, axes: tuple[int, ...]) -> int:
+        """Highest order of a derivative by some coordinates together."""
+        return max(sum(axis in axes for axis in index) for c, _ in self.groups for index in c.derivatives)
 
     def slab(self, start: Fraction, end: Fraction) -> Slab:
         """The slab between two parts of all of time."""
@@ -221,9 +224,8 @@ class Discretisation:
         basis, (axis, *_) = series.bases[k], series.columns[k]
         if not isinstance(basis, Spliced):
             return []
-        order = max(index.count(axis) for conditions, _ in self.groups for index in conditions.derivatives)
         fields, jumps = self.problem.fields, []
-        for j in range(order):
+        for j in range(self._order_along((axis,))):
             rows = _everywhere(
                 [basis.jumps(j) if b is basis else b.rows(b.collocation(oversampling), ()) for b in series.bases]
             )

@@ -55,7 +55,7 @@ def factorised_by(J: Matrix, nearby: Factorised | None = None) -> Factorised:
 
 
 class DenseQR(Factorised):
-    """A QR factorisation with the rank of the matrix, which solves least-squares problems; columns are scaled to the norm 1.
+    """A dense matrix, by QR with its rank.
 
     Where columns depend on others, these get zero: the solution is not unique.
     """
@@ -78,7 +78,6 @@ class DenseQR(Factorised):
             condition = lapack.dtrcon(np.asfortranarray(factors[: self.rank, : self.rank]))[0] if self.rank else 1.0
         self._factors, self._tau = factors[:, : len(tau)], tau
         self.rounding = float(np.finfo(float).eps / condition)
-        """Relative error of a solution that no residual shows: that of rounding, times the condition of the triangle."""
 
     def solve(self, r: Vector) -> Vector:
         """The p for which J p is closest to r."""

@@ -90,7 +90,8 @@ class CollocationSolution:
         """Largest number of functions along each axis, those of all slabs of time together."""
         largest = [max(piece.series.modes[a] for piece in self.pieces) for a in range(len(self.pieces[0].series.modes))]
         if self.time is not None:
-            largest[self.time] = sum(piece.series.modes[self.time] for piece in self.pieces)
+            in_time = self.pieces[0].series.columns.index((self.time,))
+            largest[in_time] = sum(piece.series.modes[in_time] for piece in self.pieces)
         return tuple(largest)
 
     def values(self, X: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points fields"]:

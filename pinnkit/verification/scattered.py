@@ -66,7 +66,7 @@ class Scattered(Basis):
         return self.nodes.real
 
     @property
-    def kept(self) -> np.ndarray:
+    def definition(self) -> np.ndarray:
         """The nodes."""
         return self.nodes.as_array()
 

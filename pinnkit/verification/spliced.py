@@ -38,7 +38,7 @@ class Spliced(AxisBasis):
         return cls(axis, pieces * FUNCTIONS, tuple(np.linspace(0.0, 1.0, pieces + 1).tolist()))
 
     @property
-    def kept(self) -> np.ndarray:
+    def definition(self) -> np.ndarray:
         """The ends of the pieces."""
         return np.array(self.edges)
 

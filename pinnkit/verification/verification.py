@@ -133,11 +133,12 @@ class Verification:
         arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
         if self.solution is not None:
             pieces = self.solution.pieces
-            kept = list(dict.fromkeys(basis for p in pieces for basis in p.series.bases if basis.kept is not None))
-            arrays |= {f"basis_{number}": basis.kept for number, basis in enumerate(kept)}
+            bases = (basis for p in pieces for basis in p.series.bases)
+            defined = list(dict.fromkeys(basis for basis in bases if basis.definition is not None))
+            arrays |= {f"basis_{number}": basis.definition for number, basis in enumerate(defined)}
             arrays |= {
                 # For each piece and basis, the number of the array above that describes it; -1 where none does.
-                "bases": np.array([[kept.index(b) if b in kept else -1 for b in p.series.bases] for p in pieces]),
+                "bases": np.array([[defined.index(b) if b in defined else -1 for b in p.series.bases] for p in pieces]),
                 "slabs": np.array([[p.slab.start, p.slab.end] for p in pieces]),
                 "modes": np.array([p.series.modes for p in pieces]),
                 "coefficients": np.concatenate([p.coefficients for p in pieces]),
@@ -157,8 +158,8 @@ class Verification:
                 coefficients = arrays["coefficients"]
                 for ends, modes, own in zip(arrays["slabs"], arrays["modes"], arrays["bases"], strict=True):
                     slab = Slab(float(ends[0]), float(ends[1]))
-                    kept = {k: arrays[f"basis_{number}"] for k, number in enumerate(own) if number >= 0}
-                    series = problem.series(slab, problem.bases([int(n) for n in modes], kept))
+                    definitions = {k: arrays[f"basis_{number}"] for k, number in enumerate(own) if number >= 0}
+                    series = problem.series(slab, problem.bases([int(n) for n in modes], definitions))
                     pieces.append(Piece(slab, series, coefficients[start : start + series.size]))
                     start += series.size
                 solution = CollocationSolution(

@@ -13,7 +13,7 @@ The problem is linearised at its coarse solution, with few functions along each 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -114,11 +114,7 @@ def _jumps(discretisation: Discretisation) -> tuple[str, ...]:
         if set(one) == set(other):
             continue
         places = {**one, **other}
-        ends = [
-            np.array([[places[k]]]) if k in places else np.linspace(axis.lower, axis.upper, SAMPLES)[:, None]
-            for k, axis in enumerate(domain.axes)
-        ]
-        X = products_of(ends, discretisation.columns)
+        X = _grid(discretisation, places)
         asked = [_values_asked(first, X, outward), _values_asked(second, X, upward)]
         A, b = (np.concatenate(parts, axis=1) for parts in zip(*asked, strict=True))
         if not A.size:
@@ -183,7 +179,7 @@ def _weak(discretisation: Discretisation, few: Coarse, more: Coarse) -> tuple[st
 def _change_of(discretisation: Discretisation, coarse: Coarse, field: str, parts: Sequence[Coefficients]) -> str:
     """Words on how a field can change although all equations and conditions hold."""
     domain, axes, series = discretisation.domain, discretisation.domain.axes, coarse.piece.series
-    X = products_of([np.linspace(axis.lower, axis.upper, SAMPLES)[:, None] for axis in axes], series.columns)
+    X = _grid(discretisation)
     shape = (SAMPLES,) * domain.dim
     tables = [series.values(part, X)[:, 0].reshape(shape) for part in parts]
     varying = [k for k in range(domain.dim) if any(_large(np.ptp(table, axis=k), table) for table in tables)]
@@ -220,11 +216,18 @@ def _moves_at_start(discretisation: Discretisation, series: Series, field: str, 
     time, domain = discretisation.time, discretisation.domain
     assert time is not None
     axis, order = domain.axes[time], discretisation.orders_in_time[discretisation.problem.fields.index(field)]
-    sides = [np.linspace(a.lower, a.upper, SAMPLES)[:, None] for a in domain.axes]
-    everywhere = products_of(sides, series.columns)
-    at_start = everywhere[everywhere[:, time] == axis.lower]
-    whole = series.values(part, everywhere)
+    at_start, whole = _grid(discretisation, {time: axis.lower}), series.values(part, _grid(discretisation))
     return any(_large(series.values(part, at_start, (time,) * j) * axis.length**j, whole) for j in range(order))
+
+
+def _grid(discretisation: Discretisation, fixed: Mapping[int, float] | None = None) -> Float[np.ndarray, "points dim"]:
+    """A coarse grid over the box, ends included, with some coordinates fixed."""
+    places = fixed or {}
+    sides = [
+        np.array([[places[k]]]) if k in places else np.linspace(axis.lower, axis.upper, SAMPLES)[:, None]
+        for k, axis in enumerate(discretisation.domain.axes)
+    ]
+    return products_of(sides, discretisation.columns)
 
 
 def _large(part: np.ndarray, whole: np.ndarray) -> bool:

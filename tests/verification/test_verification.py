@@ -12,8 +12,8 @@ from pinnkit.errors import UsageError
 from pinnkit.evaluation.accuracy import evaluation_points
 from pinnkit.fields.field_errors import field_errors
 from pinnkit.objective.residuals import Equations
-from pinnkit.verification.discretisation import Discretisation
-from pinnkit.verification.march import solution_to
+from pinnkit.verification.discretisation import Discretisation, Piece, Slab
+from pinnkit.verification.march import CollocationSolution, solution_to
 from pinnkit.verification.verification import Verification
 
 
@@ -362,6 +362,24 @@ def test_a_shape_with_time():
     assert true_error(Verification(discretisation.problem, solution)) < 1e-5
 
 
+def test_time_need_not_be_the_first_coordinate():
+    """Three coordinates, of which the first two are those of a shape."""
+
+    class Late(Cooling):
+        domain = pk.Box(x=(-1.0, 1.0), y=(-1.0, 1.0), t=(0.0, 0.25)) & pk.Disk(x=0.0, y=0.0, radius=1.0, name="outside")
+        domain -= pk.Disk(x=0.0, y=0.0, radius=0.4, name="inside")
+
+    discretisation = Discretisation(Equations(Late()))
+    bases = discretisation.bases([150, 4])
+    pieces = [
+        Piece(slab, series, np.ones((series.size, 1)))
+        for slab in (Slab(0.0, 0.1), Slab(0.1, 0.25))
+        for series in [discretisation.series(slab, bases)]
+    ]
+    solution = CollocationSolution(tuple(pieces), discretisation.time, 0.0, {})
+    assert solution.modes == (bases[0].modes, 8)
+
+
 def true_error(verification):
     problem = verification.problem
     X = evaluation_points(problem)
@@ -392,6 +410,18 @@ def test_it_can_be_kept(steel, tmp_path):
     np.testing.assert_array_equal(again.values(X), steel.values(X))
     assert (str(again), again.own_errors, again.reason) == (str(steel), steel.own_errors, steel.reason)
     assert re.fullmatch(r"An independent collocation solution \(.* modes.*, own error \S+\)\.", str(steel))
+
+
+@pytest.mark.slow
+def test_nodes_and_pieces_can_be_kept(tmp_path):
+    """What a file needs besides numbers of functions: the nodes in a shape, the ends of pieces of an axis."""
+    for cls, tolerance in ((Membrane, 1e-2), (Fronts, 3e-2)):
+        equations = Equations(cls())
+        solution = solution_to(tolerance, Discretisation(equations))
+        (tmp_path / "solution").write_bytes(Verification(equations.problem, solution).as_bytes())
+        again = Verification.load(tmp_path / "solution", equations)
+        X = evaluation_points(equations.problem)
+        np.testing.assert_array_equal(again.values(X), solution.values(X))
 
 
 class NoCondition(pk.Problem):
