@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -67,6 +69,8 @@ class Request:
         self._say(signum)
 
 
+SHORTLY = 0.02
+"""Seconds after which a signal whose exception was dropped is sent again: the callback that dropped it has ended by then."""
 _raised: list[int] = []
 """Signals that raised `Stopped`: an extension module that is being imported may swallow it."""
 
@@ -114,14 +118,37 @@ def _handlers(
     handler: Callable[[int, FrameType | None], None], signals: Iterable[int] = tuple(SIGNALS)
 ) -> Iterator[None]:
     before = {}
+    unraisable = sys.unraisablehook
+
+    def deliver_again(lost: sys.UnraisableHookArgs) -> None:
+        # Raised in a destructor or in a callback of the garbage collector (JAX has one), where Python drops exceptions.
+        if isinstance(lost.exc_value, Stopped):
+            if lost.exc_value.signum in _raised:
+                _raised.remove(lost.exc_value.signum)
+            threading.Timer(SHORTLY, _send, [lost.exc_value.signum]).start()
+        else:
+            unraisable(lost)
+
     try:
         for signum in signals:
             if signal.getsignal(signum) is not signal.SIG_IGN:
                 before[signum] = signal.signal(signum, handler)
     except ValueError:  # not the main thread: whoever runs us handles signals
         pass
+    if before:
+        sys.unraisablehook = deliver_again
     try:
         yield
     finally:
+        if before:
+            sys.unraisablehook = unraisable
         for signum, old in before.items():
             signal.signal(signum, old)
+
+
+def _send(signum: int) -> None:
+    """Send a signal to the main thread, which it wakes where it waits."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signum)
+    else:  # Windows
+        signal.raise_signal(signum)
