@@ -39,7 +39,8 @@ from pinnkit.problem import (
     quantity,
     unknown,
 )
-from pinnkit.runs.solution import Solution, check, diagnose, load, train, verify
+from pinnkit.runs.calls import check, diagnose, load, solve, train, verify
+from pinnkit.runs.solution import CollocatedSolution, Solution, TrainedSolution
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Schedule
 from pinnkit.training.schedules.curriculum import Curriculum
@@ -67,6 +68,7 @@ __all__ = [
     "Autoencoder",
     "Box",
     "Causality",
+    "CollocatedSolution",
     "Curriculum",
     "DenseED",
     "Disk",
@@ -99,6 +101,7 @@ __all__ = [
     "Surface",
     "Tangent",
     "Tracker",
+    "TrainedSolution",
     "Transformer",
     "UsageError",
     "VariationalAttention",
@@ -115,6 +118,7 @@ __all__ = [
     "interior",
     "load",
     "quantity",
+    "solve",
     "train",
     "unknown",
     "use_all_cores",

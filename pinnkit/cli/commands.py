@@ -18,6 +18,7 @@ from pinnkit.cli.options import Options, read
 from pinnkit.cli.printing_session import printing_session
 from pinnkit.cli.pruning import prune as prune_run
 from pinnkit.cli.resuming import resume as resume_run
+from pinnkit.cli.solving import solve as solve_problem
 from pinnkit.cli.template import problem_file
 from pinnkit.cli.verifying import verify as verify_run
 from pinnkit.diagnostics.finding import Settings
@@ -26,7 +27,7 @@ from pinnkit.figures.terminal import print_check, print_conclusion, print_summar
 from pinnkit.problem import available_problems, problem_class
 from pinnkit.problem.watching import record_opened_files
 from pinnkit.runs.description import describe_run
-from pinnkit.runs.folder import RunFolder, all_runs, free_path, require_free_folder
+from pinnkit.runs.folder import COLLOCATION, RunFolder, all_runs, free_path, require_free_folder
 from pinnkit.runs.kinds import equations_of, kind_of
 from pinnkit.runs.run import Run, build_objective
 from pinnkit.runs.summary import usable_summary
@@ -154,6 +155,12 @@ def _draw_gradients(folder: RunFolder) -> None:
     save(gradients(metrics), folder.path / "figures" / "gradients.png")
 
 
+def solve(arguments: Sequence[str]) -> int:
+    """Solve a problem by collocation, without a network; the solution states its own error."""
+    name, rest = _problem_name("solve", arguments)
+    return solve_problem(console, name, rest)
+
+
 def verify(arguments: Sequence[str]) -> int:
     """Solve the problem of a run by an independent method, which states its own error, and compare."""
     return verify_run(console, arguments)
@@ -223,6 +230,7 @@ def new(arguments: Sequence[str]) -> int:
 
 COMMANDS = {
     "train": train,
+    "solve": solve,
     "check": check,
     "diagnose": diagnose,
     "resume": resume,
@@ -235,6 +243,7 @@ COMMANDS = {
 }
 TAKES = {
     "train": "PROBLEM [options]",
+    "solve": "PROBLEM [--seconds 60] [--accuracy 1e-9]",
     "check": "PROBLEM [options]",
     "diagnose": "PROBLEM [options]",
     "resume": "RUN [options]",
@@ -309,6 +318,9 @@ def _run_row(path: Path) -> tuple[str, str, str, str]:
         return str(path), "", "", "being trained" if RunFolder(path).trainer() else "not ended"
     try:
         errors = [np.inf if e["relative_l2"] is None else e["relative_l2"] for e in (summary["errors"] or {}).values()]
+        if (solved := summary.get(COLLOCATION)) is not None:
+            worst = f"{max(errors):.2e}" if errors else f"{solved['own_error']:.0e} (own)"
+            return str(path), "", worst, "solved" if solved["solved"] else "not solved"
         state = "diverged" if summary["diverged"] else "interrupted" if summary["interrupted"] else "ended"
         return str(path), str(summary["steps"]), f"{max(errors):.2e}" if errors else "not verified", state
     except (KeyError, TypeError, AttributeError, ValueError):
@@ -337,6 +349,9 @@ def unknown(command: str) -> UsageError:
 
 def _print_config(config: dict[str, Any]) -> None:
     console.print(config["problem"]["name"], style="bold", end="  ")
+    if COLLOCATION in config:
+        console.print(f"{_key_values(config['parameters'])}  solved by collocation, without a network")
+        return
     console.print(
         f"{_key_values(config['parameters'])}  seed={config['seed']}  precision={config['recipe']['precision']}"
     )

@@ -13,12 +13,12 @@ from rich.console import Console
 
 from pinnkit.cli.parsing import parse
 from pinnkit.errors import UsageError
-from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.exporting import EXPORTERS, Exporter
+from pinnkit.problem import Problem
+from pinnkit.runs.calls import load
 from pinnkit.runs.exports import write_exports
 from pinnkit.runs.folder import RunFolder, free_path, require_free_folder
 from pinnkit.runs.restore import restore_problem
-from pinnkit.runs.solution import load
 from pinnkit.settings import choices
 
 ABOUT = "export.json"
@@ -45,7 +45,7 @@ def export(console: Console, arguments: Sequence[str]) -> int:
     exports = {exporter.name: exporter.convert(solution) for exporter in exporters}
     folder = asked.out or free_path(source.path / "export")
     write_exports(exports.values(), folder)
-    about = _about(solution.evaluation)
+    about = _about(solution.answer.problem)
     for name, exported in exports.items():
         about |= exported.about if known[name].standard else {name: exported.about}
         for file, content in exported.files.items():
@@ -93,8 +93,7 @@ def _options_type(known: Mapping[str, type[Exporter]]) -> Any:
     return make_dataclass("Export", options, frozen=True)
 
 
-def _about(evaluation: Evaluation) -> dict[str, Any]:
-    problem = evaluation.problem
+def _about(problem: Problem) -> dict[str, Any]:
     return {
         "problem": problem.name,
         "domain": {a: [x.lower, x.upper] for a, x in zip(problem.domain.names, problem.domain.axes, strict=True)},

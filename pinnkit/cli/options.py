@@ -69,7 +69,7 @@ def read(cls: type[Problem], arguments: Sequence[str], command: str, further: An
 
     The fields of `further`, an instance of a dataclass, are options too.
     """
-    problem = _with_defaults(cls)
+    problem = problem_with_defaults(cls)
     model, recipe = settings_of_problem(problem)
     return read_onto(Options(problem, model, recipe, 0, None, further), arguments, command)
 
@@ -148,7 +148,7 @@ def _assemble_options(
     return Options(parsed.problem, parsed.model, changed, parsed.seed, parsed.out, parsed.further if further else None)
 
 
-def _with_defaults(cls: type[Problem]) -> Problem:
+def problem_with_defaults(cls: type[Problem]) -> Problem:
     """Return the problem with the values of its class. Raises UsageError for parameters that cannot be options."""
     try:
         get_type_hints(cls)

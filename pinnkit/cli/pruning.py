@@ -15,13 +15,13 @@ from pinnkit.cli.printing_session import printing_session
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.figures.terminal import number, table
-from pinnkit.runs.description import write_config
+from pinnkit.runs.calls import load_trained
+from pinnkit.runs.description import settings_for_config, write_config
 from pinnkit.runs.folder import RunFolder, free_path, require_free_folder
 from pinnkit.runs.problem_copy import Source
 from pinnkit.runs.pruning import at_random, prune_model
 from pinnkit.runs.run import Run
 from pinnkit.runs.session import Session
-from pinnkit.runs.solution import load
 
 LARGEST, DRAWN = "largest", "at random"
 
@@ -57,7 +57,7 @@ def prune(console: Console, arguments: Sequence[str]) -> int:
     asked = parse(Pruning, arguments, "pinnkit prune", config=(tyro.conf.FlagCreatePairsOff,))
     require_free_folder(asked.out)
     source = RunFolder.open(asked.run)
-    solution = load(source.path)
+    solution = load_trained(source)
     run, evaluation, state = solution.run, solution.evaluation, solution.evaluation.state
     shares = sorted(set(asked.keep), reverse=True)
     models = {(LARGEST, keep): prune_model(run, state.params, keep) for keep in shares}
@@ -90,7 +90,7 @@ def prune(console: Console, arguments: Sequence[str]) -> int:
 def _session(run: Run, source: RunFolder, folder: RunFolder, console: Console, arguments: Sequence[str]) -> Session:
     """Return a session in a folder that is a run's like any other."""
     folder.copy_problem(source)
-    write_config(run, folder, Source.of(source.config()), ["prune", *arguments])
+    write_config(run.equations, folder, settings_for_config(run), Source.of(source.config()), ["prune", *arguments])
     return printing_session(run, folder, console)
 
 

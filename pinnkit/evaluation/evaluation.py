@@ -6,12 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from pinnkit.evaluation.accuracy import Accuracy
-from pinnkit.evaluation.field_intervals import FieldIntervals
+from pinnkit.evaluation.answer import Answer
 from pinnkit.evaluation.half_precision import HalfPrecisionCost
-from pinnkit.evaluation.uncertainty import Estimate
+from pinnkit.evaluation.truth import Truth
+from pinnkit.fields import Points, Request
 from pinnkit.fields.field_errors import FieldError
 from pinnkit.problem import Problem
 from pinnkit.problem.units import unit_of, units_of
@@ -59,28 +63,17 @@ class Verified:
         return f"an independent collocation solution ({self.description}, own error {self.own_error:.0e})"
 
 
-@dataclass(frozen=True, repr=False)
-class Evaluation:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Evaluation(Answer):
     """The errors, residuals and unknown parameters of a trained state, with the verdict."""
 
-    problem: Problem
-    equations: Any
-    """The equations of the problem, as the network was trained on them."""
     accuracy: Accuracy
     """Fields of the trained network, and their errors against the truth."""
-    requested: float | None
-    """Requested relative L2 error; None where none is requested."""
     state: TrainState
-    errors: dict[str, FieldError] | None
     training_residuals: dict[str, float]
     """RMS of each term on the training points, in the units of its equation."""
-    residuals: dict[str, float]
-    """RMS of each term on held-out points, in the units of its equation."""
     sizes: dict[str, float]
     """Size of each residual for fields that do not solve anything, by which it is divided in training; {} without scales."""
-    unknowns: dict[str, Estimate]
-    estimated_errors: dict[str, float] | None
-    """Relative L2 error of each field as it is estimated without a truth; None where it is not."""
     diverged: bool
     interrupted: bool
     untrained: str = ""
@@ -93,8 +86,6 @@ class Evaluation:
     """Number of rows of measured values that were held out of training."""
     half_widths: Mapping[str, float] = field(default_factory=dict)
     """Half the width of the 95% interval of each field, RMS over the domain; {} where it is not known or no field is open."""
-    intervals: FieldIntervals | None = None
-    """The intervals of the fields at any point, where they have been computed."""
     short: HalfPrecisionCost | None = None
     """The cost of half precision; None where no product has 16 bits."""
     point_options: Mapping[str, str] = field(default_factory=dict)
@@ -104,30 +95,41 @@ class Evaluation:
     """The comparison with an independent solution, where there is one."""
     unverified: str = ""
     """Why there is none, as the end of a sentence, where it was tried."""
-    arguments: tuple[str, ...] = ()
-    """Names by which the solution is called; those of the coordinates where there are none."""
 
     @property
     def network(self) -> Any:
         """The network whose fields these are."""
         return self.accuracy.network
 
-    def __repr__(self) -> str:
-        return f"Evaluation of {self.problem.name}: {self.verdict}"
+    @property
+    def truth(self) -> Truth | None:
+        """What the fields are compared with."""
+        return self.accuracy.truth
 
     @property
-    def worst_error(self) -> float | None:
-        """The largest relative L2 error of a field; None where it is not known, infinite where it is not a number."""
-        if self.errors is None:
-            return None
-        worst = np.array([e.relative_l2 for e in self.errors.values()])
-        return float(np.max(worst)) if np.isfinite(worst).all() else float("inf")
+    def residual_columns(self) -> dict[str, dict[str, float]]:
+        """RMS of each term on the training points and on held-out ones."""
+        return {"training points": self.training_residuals, "held-out points": self.residuals}
 
     @property
-    def reference_error(self) -> float | None:
-        """The relative L2 error of the reference itself: 0 for an exact solution, None where it is not known."""
-        truth = self.accuracy.truth
-        return None if truth is None else 0.0 if truth.kind == "exact" else truth.error
+    def bound(self) -> Problem:
+        """The problem with its unknown parameters as they are in the state."""
+        problem: Problem = self.network.bound(self.state.params)
+        return problem
+
+    def values(self, X: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points fields"]:
+        """Return the fields at points."""
+        return self.accuracy.fields(self.state.params, X)
+
+    def derivatives(self, requests: Mapping[str, Request], X: Float[np.ndarray, "points dim"]) -> dict[str, np.ndarray]:
+        """Return derivatives and quantities at points, (points, ...) each, by automatic differentiation."""
+        network, catalogue = self.network, self.equations.catalogue
+
+        def compute(params: Any, X: Any) -> Any:
+            return catalogue.compute(network.bound(params), network.fields(params), Points(X), requests)
+
+        arrays = jax.jit(compute)(self.state.params, jnp.asarray(X, network.dtype))
+        return {name: np.asarray(values, np.float64) for name, values in arrays.items()}
 
     @property
     def accurate(self) -> bool:
@@ -195,10 +197,10 @@ def _sentences(e: Evaluation) -> Iterator[str]:
             )
         if wanted is not None:
             yield f"The requested accuracy of {wanted:.1e} cannot be verified."
-    elif e.verified is not None and e.accuracy.truth is not None and e.accuracy.truth.kind == "collocation":
+    elif e.verified is not None and e.truth is not None and e.truth.kind == "collocation":
         yield from _verified_sentences(e, e.verified, wanted)
     else:
-        truth = e.accuracy.truth
+        truth = e.truth
         against = "the exact solution" if truth and truth.kind == "exact" else "the reference"
         size = f"{e.worst_error:.2e}" if e.worst_error < np.inf else "infinite (the solution is not finite everywhere)"
         zero = [f for f, error in (e.errors or {}).items() if error.absolute]
@@ -245,6 +247,12 @@ def _verified_sentences(e: Evaluation, verified: Verified, wanted: float | None)
         yield f"Verified: {verified} differs by {worst}" + _field_note(e) + _request_note(e, wanted)
     if wanted is not None and verified.difference <= wanted < verified.own_error:
         yield f"Its own error is larger than the requested accuracy of {wanted:.1e}, which is therefore not verified."
+    trained = float(e.state.seconds) + float(e.state.compile_seconds)
+    if verified.own_error < verified.difference and verified.seconds < trained:
+        yield (
+            f"It took {_time(verified.seconds)}, the training {_time(trained)}, and it is the more accurate of the two: "
+            "`pinnkit solve` gives it without a network."
+        )
 
 
 VERBS = {"interior": "violated"}
@@ -276,6 +284,11 @@ def _part(part: float) -> str:
     return (
         f"{100 * part:.0f} % of" if part < 10 else f"{part:.3g} times" if np.isfinite(part) else "more than any part of"
     )
+
+
+def _time(seconds: float) -> str:
+    """Return a time as a person says it."""
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _times(ratio: float) -> str:

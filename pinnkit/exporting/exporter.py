@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pinnkit.errors import UsageError
+from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.settings import Setting
 
 if TYPE_CHECKING:
@@ -49,8 +51,20 @@ class Exporter(Setting, ABC):
 
         Args:
             solution: called with coordinates by name it gives the fields, `solution.at` derivatives and quantities;
-                `solution.evaluation` has the problem, the network, the errors and the points at which they were measured.
+                `solution.answer` has the problem, values at points and the errors; of a trained one also the network.
 
         Raises:
             UsageError: the solution cannot be written so, with the reason.
         """
+
+
+def trained(solution: Solution, what: str) -> Evaluation:
+    """The evaluation of a trained solution. Raises UsageError for one without a network, which cannot be written as `what`."""
+    answer = solution.answer
+    if not isinstance(answer, Evaluation):
+        raise UsageError(
+            f"The solution of {answer.problem.name} cannot be written as {what}: it has no network.",
+            expected="a run that pinnkit train made",
+            do="Use it from Python: pk.load(...), whose result is called with coordinates by name.",
+        )
+    return answer

@@ -25,7 +25,7 @@ from scipy.fft import dct
 
 from pinnkit.errors import UsageError
 from pinnkit.exporting import reader
-from pinnkit.exporting.exporter import Exported, Exporter
+from pinnkit.exporting.exporter import Exported, Exporter, trained
 from pinnkit.exporting.reader import LEVELS, WALKS, Int8Solution
 from pinnkit.fields.field_errors import FieldError, field_errors
 from pinnkit.figures.terminal import number, table
@@ -73,7 +73,7 @@ class Int8(Exporter):
 
     def convert(self, solution: Solution) -> Exported:
         """The eight-bit solution and its reader. Raises UsageError for a network that cannot be written so."""
-        evaluation = solution.evaluation
+        evaluation = trained(solution, "eight-bit numbers")
         small = quantise(evaluation)
         size = f"{len(small.content) / 1000:.1f} kB, {small.small} of {evaluation.network.count()} parameters in eight bits"
         truths = ["int8 against truth", "network against truth"] if evaluation.errors else []

@@ -11,7 +11,7 @@ import numpy as np
 from jax import export
 
 from pinnkit.errors import UsageError
-from pinnkit.exporting.exporter import Exported, Exporter
+from pinnkit.exporting.exporter import Exported, Exporter, trained
 
 if TYPE_CHECKING:
     from pinnkit.evaluation.evaluation import Evaluation
@@ -36,7 +36,7 @@ class StableHLO(Exporter):
 
     def convert(self, solution: Solution) -> Exported:
         """The program. Raises UsageError where it does not give what the solution gives."""
-        evaluation = solution.evaluation
+        evaluation = trained(solution, "a StableHLO program")
         problem = evaluation.problem
         program, difference = export_program(evaluation)
         about = {

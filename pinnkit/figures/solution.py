@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patheffects import Normal, Stroke
 
-from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.answer import Answer
 from pinnkit.evaluation.field_intervals import QUANTILE
 from pinnkit.figures.measurements import Measurements, measurements
 from pinnkit.figures.pictures import Picture, Pictures
@@ -34,37 +34,37 @@ DOTS, DOTS_OF_A_SLICE = 400, 40
 """Number of measurements on a map or a curve, and on a slice: more would hide the solution (and take minutes to draw)."""
 
 
-def solution_figures(evaluation: Evaluation) -> Pictures:
+def solution_figures(answer: Answer) -> Pictures:
     """Return the figures of the fields by name: each field, and slices in time where there is one axis of space."""
-    problem, measured = evaluation.problem, field_measurements(evaluation)
-    pictures = Pictures(fields(evaluation, measured))
+    problem, measured = answer.problem, field_measurements(answer)
+    pictures = Pictures(fields(answer, measured))
     if problem.domain.time is not None and len(problem.domain.space) == 1:
-        pictures["slices"] = slices(evaluation, measured)
+        pictures["slices"] = slices(answer, measured)
     return pictures
 
 
-def field_measurements(evaluation: Evaluation) -> Measured:
+def field_measurements(answer: Answer) -> Measured:
     """Return the measurements of each field, with the unknown parameters at their estimates."""
-    return measurements(evaluation.equations, evaluation.network.bound(evaluation.state.params))
+    return measurements(answer.equations, answer.bound)
 
 
-def fields(evaluation: Evaluation, measured: Measured | None = None) -> dict[str, Picture]:
+def fields(answer: Answer, measured: Measured | None = None) -> dict[str, Picture]:
     """Draw each field with its measurements, and beside it the truth and the error where they are known."""
-    problem = evaluation.problem
+    problem = answer.problem
     if problem.domain.dim > 3:  # measurements are not at the fixed values of the other axes
         measured = {}
-    measured = field_measurements(evaluation) if measured is None else measured
+    measured = field_measurements(answer) if measured is None else measured
     names = [""] if len(problem.fields) == 1 else [f"_{f}" for f in problem.fields]
     draw = _curves if problem.domain.dim == 1 else _maps
-    return {f"solution{suffix}": draw(evaluation, i, measured.get(problem.fields[i])) for i, suffix in enumerate(names)}
+    return {f"solution{suffix}": draw(answer, i, measured.get(problem.fields[i])) for i, suffix in enumerate(names)}
 
 
-def slices(evaluation: Evaluation, measured: Measured | None = None) -> Picture:
+def slices(answer: Answer, measured: Measured | None = None) -> Picture:
     """Draw each field over space at several times: solution as a line, truth dashed on top of it, measurements as dots."""
-    problem = evaluation.problem
+    problem = answer.problem
     if problem.domain.dim > 2:  # measurements are not at the fixed values of the other axes
         measured = {}
-    measured = field_measurements(evaluation) if measured is None else measured
+    measured = field_measurements(answer) if measured is None else measured
     time, space = problem.domain.time, problem.domain.space[0]
     assert time is not None
     figure = Picture(figsize=(7.5, 3.6 * len(problem.fields)), layout="constrained")
@@ -77,12 +77,12 @@ def slices(evaluation: Evaluation, measured: Measured | None = None) -> Picture:
     for k, moment in enumerate(moments):
         X = _middle(problem, len(xs))
         X[:, time], X[:, space] = moment, xs
-        values, truth = _values(evaluation, X)
+        values, truth = _values(answer, X)
         colour, last = _colour(k / (SNAPSHOTS - 1)), k == SNAPSHOTS - 1
         for i, (field, axes) in enumerate(zip(problem.fields, all_axes, strict=True)):
             axes.plot(xs, values[:, i], color=colour, label=f"t = {moment:.4g}{unit}", **_line(truth))
             if truth is not None:
-                axes.plot(xs, truth[:, i], label=_truth_name(evaluation) if last else None, **TRUTH)
+                axes.plot(xs, truth[:, i], label=_truth_name(answer) if last else None, **TRUTH)
             if rows := _of_slice(measured.get(field), time, moment, moments):
                 reach[field] = max(reach.get(field, 0.0), float(np.abs(rows.X[:, time] - moment).max()))
                 axes.plot(rows.X[:, space], rows.values, "o", color=colour, ms=4, mec="k", mew=0.4)
@@ -97,21 +97,21 @@ def slices(evaluation: Evaluation, measured: Measured | None = None) -> Picture:
     return figure
 
 
-def _curves(evaluation: Evaluation, field: int, measured: Measurements | None) -> Picture:
-    problem = evaluation.problem
+def _curves(answer: Answer, field: int, measured: Measurements | None) -> Picture:
+    problem = answer.problem
     axis, name = problem.domain.axes[0], problem.domain.names[0]
     xs = np.linspace(axis.lower, axis.upper, 4 * SIDE)
-    values, truth = _values(evaluation, xs[:, None])
+    values, truth = _values(answer, xs[:, None])
     figure = Picture(figsize=(6.5, 5 if truth is not None else 3.4), layout="constrained")
     panels = figure.subplots(2 if truth is not None else 1, 1, squeeze=False, sharex=True)[:, 0]
     panels[0].plot(xs, values[:, field], label="solution", **_line(truth))
-    if evaluation.intervals is not None:
-        reach = QUANTILE * evaluation.intervals.deviation(xs[:, None])[:, field]
+    if answer.intervals is not None:
+        reach = QUANTILE * answer.intervals.deviation(xs[:, None])[:, field]
         low, high = values[:, field] - reach, values[:, field] + reach
         panels[0].fill_between(xs, low, high, color="C0", alpha=0.18, lw=0, label="95% interval, by noise alone")
     panels[0].set_ylabel(_label(problem, problem.fields[field]))
     if truth is not None:
-        panels[0].plot(xs, truth[:, field], label=_truth_name(evaluation), **TRUTH)
+        panels[0].plot(xs, truth[:, field], label=_truth_name(answer), **TRUTH)
         panels[1].semilogy(xs, np.maximum(np.abs(values - truth)[:, field], 1e-17), lw=1)
         panels[1].set_ylabel("absolute error" + _unit(problem, problem.fields[field], " [{}]"))
     if measured is not None:
@@ -142,18 +142,18 @@ def _marks(axes: Axes, measured: Measurements) -> None:
         axes.plot(xs[~known], np.zeros((~known).sum()), "k|", ms=8, label="other measurements", **bottom)
 
 
-def _maps(evaluation: Evaluation, field: int, measured: Measurements | None) -> Picture:
+def _maps(answer: Answer, field: int, measured: Measurements | None) -> Picture:
     """Draw colour maps over two axes, on one scale; where there is a third axis, at several places along it."""
-    problem = evaluation.problem
+    problem = answer.problem
     across, up, along, places = _plane(problem)
-    rows = [_map_values(evaluation, field, across, up, along, place) for place in places]
+    rows = [_map_values(answer, field, across, up, along, place) for place in places]
     known, name = rows[0][1] is not None, problem.fields[field]
     label, unit = _label(problem, name), _unit(problem, name, " [{}]")
     low, high, colours = colour_range(np.concatenate([np.ravel(a) for row in rows for a in row if a is not None]))
     shade: dict[str, Any] = {"vmin": low, "vmax": high, "cmap": colours}
     errors = [np.maximum(np.abs(row[0] - row[1]), 1e-17) if known else None for row in rows]
     # Half the width of the 95% interval is compared with the error: on one scale.
-    reaches = [_half_widths(evaluation, field, across, up, along, place) for place in places]
+    reaches = [_half_widths(answer, field, across, up, along, place) for place in places]
     sizes = np.concatenate([[1e-16], *(e[np.isfinite(e)] for e in (*errors, *reaches) if e is not None)])
     top = float(sizes.max())
     depth: dict[str, Any] = {"norm": LogNorm(top * 1e-4, top), "cmap": "magma"}
@@ -170,7 +170,7 @@ def _maps(evaluation: Evaluation, field: int, measured: Measurements | None) -> 
         if seen is not None:
             _dots(line[0], seen, across, up, shade)
         if error is not None:
-            truth = _truth_name(evaluation)
+            truth = _truth_name(answer)
             draw_image(line[1], row[1], problem, across, up, f"{name}, {truth}{where}", label, **shade)
             draw_image(line[2], error, problem, across, up, f"|{name} - {truth}|{where}", "error" + unit, **depth)
         if reach is not None:
@@ -232,23 +232,21 @@ def _plane(problem: Problem) -> tuple[int, int, int, list[float | None]]:
     return order[0], order[1], order[2], [axis.lower + share * axis.length for share in shares]
 
 
-def _map_values(
-    evaluation: Evaluation, field: int, across: int, up: int, along: int, place: float | None
-) -> tuple[Any, Any]:
-    A, _, X = _map_points(evaluation.problem, across, up, along, place, SIDE)
-    values, truth = _values(evaluation, X)
+def _map_values(answer: Answer, field: int, across: int, up: int, along: int, place: float | None) -> tuple[Any, Any]:
+    A, _, X = _map_points(answer.problem, across, up, along, place, SIDE)
+    values, truth = _values(answer, X)
     return values[:, field].reshape(A.shape), None if truth is None else truth[:, field].reshape(A.shape)
 
 
 def _half_widths(
-    evaluation: Evaluation, field: int, across: int, up: int, along: int, place: float | None
+    answer: Answer, field: int, across: int, up: int, along: int, place: float | None
 ) -> np.ndarray | None:
     """Return half the width of the 95% interval of a field on a coarse map; None where there are no intervals."""
-    if evaluation.intervals is None:
+    if answer.intervals is None:
         return None
-    A, _, X = _map_points(evaluation.problem, across, up, along, place, COARSE)
-    inside = np.asarray(evaluation.problem.domain.contains(X))
-    values = np.where(inside, QUANTILE * evaluation.intervals.deviation(X)[:, field], np.nan)
+    A, _, X = _map_points(answer.problem, across, up, along, place, COARSE)
+    inside = np.asarray(answer.problem.domain.contains(X))
+    values = np.where(inside, QUANTILE * answer.intervals.deviation(X)[:, field], np.nan)
     return values.reshape(A.shape)
 
 
@@ -291,13 +289,12 @@ def _height(problem: Problem, across: int, up: int) -> float:
     return float(np.clip(b.length / a.length, 0.3, 2.5)) if both else 0.85
 
 
-def _values(evaluation: Evaluation, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+def _values(answer: Answer, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the fields and the truth at points; a field known up to a constant is moved to the truth's mean."""
-    problem, accuracy = evaluation.problem, evaluation.accuracy
+    problem, truth = answer.problem, answer.truth
     # Outside the domain there is nothing to see.
     inside = np.asarray(problem.domain.contains(X))[:, None]
-    values = np.where(inside, accuracy.fields(evaluation.state.params, X), np.nan)
-    truth = accuracy.truth
+    values = np.where(inside, answer.values(X), np.nan)
     if truth is None or truth.points is not None:
         return values, None
     expected = np.where(inside, truth.at(X), np.nan)
@@ -358,6 +355,6 @@ def _colour(share: float) -> Any:
     return colormaps["viridis"](0.9 * share)
 
 
-def _truth_name(evaluation: Evaluation) -> str:
-    truth = evaluation.accuracy.truth
+def _truth_name(answer: Answer) -> str:
+    truth = answer.truth
     return truth.kind if truth else ""

@@ -76,6 +76,34 @@ def print_conclusion(console: Console, checked: Checked) -> None:
 
 def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> None:
     """Print residuals, errors, unknown parameters, time, and the verdict."""
+    if summary.get("collocation") is not None:
+        _print_collocated(console, summary)
+    else:
+        _print_trained(console, summary)
+    good = "bold green" if summary["errors"] and not summary["interrupted"] else "bold yellow"
+    console.print(Text(summary["verdict"], style={0: good, 3: "bold red"}.get(summary["exit_status"], "bold yellow")))
+    console.print(f"run folder: {printable(str(folder))}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_collocated(console: Console, summary: dict[str, Any]) -> None:
+    """Print residuals, errors and time of a solution by collocation."""
+    solved, units, columns = summary["collocation"], summary["units"], summary["residual_columns"]
+    residuals = table(str(summary["problem"]), "residual (RMS)", *columns)
+    for term in next(iter(columns.values())):
+        residuals.add_row(term, *(number(column[term]) for column in columns.values()))
+    console.print(residuals)
+    measured = summary["errors"] or {}
+    errors = table("", "field", "own error (relative L2)", "largest", *(["error"] if measured else []))
+    for name, own in solved["own_errors"].items():
+        absolute, unit = " (absolute)" if own.get("absolute") else "", unit_of(name, units)
+        known = [number(measured[name]["relative_l2"])] if measured else []
+        errors.add_row(name, number(own["relative_l2"], ".0e") + absolute, number(own["max_abs"], ".0e") + unit, *known)
+    console.print(errors)
+    console.print(f"  {solved['size']}, {number(summary['wall_seconds'], '.1f')} s", highlight=False, style="dim")
+
+
+def _print_trained(console: Console, summary: dict[str, Any]) -> None:
+    """Print residuals, errors, unknown parameters and time of a training."""
     # Runs of earlier versions have no sizes and no units.
     sizes, units = summary.get("sizes") or {}, summary.get("units") or {}
     relative = ["relative to its size"] if sizes else []
@@ -113,9 +141,6 @@ def print_summary(console: Console, summary: dict[str, Any], folder: Path) -> No
         highlight=False,
         style="dim",
     )
-    good = "bold green" if summary["errors"] and not summary["interrupted"] else "bold yellow"
-    console.print(Text(summary["verdict"], style={0: good, 3: "bold red"}.get(summary["exit_status"], "bold yellow")))
-    console.print(f"run folder: {printable(str(folder))}", highlight=False, markup=False, soft_wrap=True)
 
 
 def number(value: float | None, form: str = ".2e", otherwise: str = "not finite") -> str:

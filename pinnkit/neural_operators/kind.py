@@ -12,6 +12,7 @@ from pinnkit.checking.check import Checked
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import Diagnosis
 from pinnkit.errors import UsageError
+from pinnkit.evaluation.answer import Answer
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.evaluation.truth import Truth
 from pinnkit.neural_operators.check import check_operator, solver_truth
@@ -128,24 +129,25 @@ class OperatorKind:
         announce(NAME)
         return Diagnosis({NAME: grid_signal(objective, settings, seed)})
 
-    def figures(self, evaluation: Evaluation) -> Pictures:
+    def figures(self, answer: Answer) -> Pictures:
         """Return the figure of held-out inputs with the fields of the network and of the solver."""
         from pinnkit.figures.pictures import Pictures  # matplotlib takes most of a second
         from pinnkit.neural_operators.figures import sample_figure  # matplotlib
 
-        return Pictures(samples=sample_figure(evaluation))
+        assert isinstance(answer, Evaluation), "a neural operator is trained"
+        return Pictures(samples=sample_figure(answer))
 
     def arguments(self, problem: NeuralOperator) -> tuple[str, ...]:
         """Return the names of the input fields."""
         return tuple(problem.inputs)
 
-    def values(self, evaluation: Evaluation, arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def values(self, answer: Answer, arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Return the fields for inputs of the shape (*cells) or (samples, *cells), each in the shape of the inputs.
 
         Raises:
             UsageError: Other inputs than the problem's, or another shape.
         """
-        problem: Any = evaluation.problem
+        problem: Any = answer.problem
         arrays = {name: np.asarray(values, np.float64) for name, values in arguments.items()}
         shapes = {a.shape for a in arrays.values()}
         shape = next(iter(shapes), ())
@@ -158,10 +160,10 @@ class OperatorKind:
                 do="Write solution(" + ", ".join(f"{n}=..." for n in problem.inputs) + ").",
             )
         X = np.concatenate([arrays[n].reshape(-1, math.prod(problem.cells)) for n in problem.inputs], axis=1)
-        values = evaluation.accuracy.fields(evaluation.state.params, X)
+        values = answer.values(X)
         return {f: values[:, i].reshape(shape) for i, f in enumerate(problem.fields)}
 
-    def derivatives(self, evaluation: Evaluation, names: Sequence[str], arguments: Mapping[str, Any]) -> NoReturn:
+    def derivatives(self, answer: Answer, names: Sequence[str], arguments: Mapping[str, Any]) -> NoReturn:
         """Raise UsageError: a neural operator has no derivatives."""
         raise UsageError(
             "A neural operator has no derivatives: its fields are known on its cells.",

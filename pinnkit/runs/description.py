@@ -11,6 +11,7 @@ import jax
 
 from pinnkit.errors import UsageError, location
 from pinnkit.models import Model
+from pinnkit.objective import ProblemEquations
 from pinnkit.problem import Problem
 from pinnkit.problem.watching import OpenedFiles
 from pinnkit.runs.folder import RunFolder
@@ -37,25 +38,58 @@ def describe_run(
     Raises:
         UsageError: The problem could not be read again. The folder is removed: no run was begun.
     """
+    further = [type(value) for value in instances_in((run.model, run.recipe))]
     try:
-        further = [type(value) for value in instances_in((run.model, run.recipe))]
-        write_config(run, folder, copy_problem(run.problem, folder, opened, original, further), list(command))
-        again = restore_problem(folder)
-        _prove_parameters(run, again)
+        again = describe(run.equations, folder, settings_for_config(run), opened, command, original, further)
         _prove_settings(run, folder, again)
     except UsageError:
         folder.discard()
         raise
 
 
-def _prove_parameters(run: Run, problem: Problem) -> None:
+def describe(
+    equations: ProblemEquations,
+    folder: RunFolder,
+    settings: Mapping[str, Any],
+    opened: OpenedFiles,
+    command: Sequence[str],
+    original: Path | None = None,
+    further: Sequence[type] = (),
+) -> Problem:
+    """Write run.json and the copy of the problem into a new run folder; returns the problem as it is read back.
+
+    Args:
+        equations: The equations of the problem.
+        folder: The new folder.
+        settings: How it is solved, for run.json.
+        opened: The files that were opened while the problem was checked.
+        command: The command as the user typed it.
+        original: The problem file as the user named it.
+        further: Classes of settings that the problem's copy has to hold too.
+
+    Raises:
+        UsageError: The problem could not be read again. The folder is removed: no run was begun.
+    """
+    problem = equations.problem
+    try:
+        source = copy_problem(problem, folder, opened, original, further)
+        write_config(equations, folder, settings, source, command)
+        again = restore_problem(folder)
+        _prove_parameters(problem, again)
+    except UsageError:
+        folder.discard()
+        raise
+    return again
+
+
+def _prove_parameters(problem: Problem, read: Problem) -> None:
     """Raise UsageError for a parameter that is another one when it is read from run.json."""
-    again, own = problem.parameters(), run.problem.parameters()
+    again, own = read.parameters(), problem.parameters()
     for name, value in own.items():
         if repr(again[name]) != repr(value):
             raise UsageError(
                 f"The parameter '{name}' cannot be kept: {value!r} is read back as {again[name]!r}.",
-                where=location(type(run.problem)),
+                where=location(type(problem)),
                 expected="numbers, texts, true or false, tuples, lists or dicts of such, arrays",
                 do=f"Build what is needed of such values inside the methods, from self.{name}.",
             )
@@ -80,16 +114,21 @@ def _prove_settings(run: Run, folder: RunFolder, problem: Problem) -> None:
             )
 
 
-def write_config(run: Run, folder: RunFolder, source: Source, command: list[str]) -> None:
+def settings_for_config(run: Run) -> dict[str, Any]:
+    """Return the settings of a training as run.json holds them."""
+    return {"model": to_plain(run.model, Model), "recipe": to_plain(run.recipe), "seed": run.seed}
+
+
+def write_config(
+    equations: ProblemEquations, folder: RunFolder, settings: Mapping[str, Any], source: Source, command: Sequence[str]
+) -> None:
     """Write run.json: everything that is needed to repeat the run. Raises UsageError where the folder is full."""
     config: dict[str, Any] = {
         "problem": source.plain(),
-        "parameters": {n: plain_parameter(v) for n, v in run.problem.parameters().items()},
-        "model": to_plain(run.model, Model),
-        "recipe": to_plain(run.recipe),
-        "seed": run.seed,
-        "scales": run.equations.scales.plain(),
-        "command": command,
+        "parameters": {n: plain_parameter(v) for n, v in equations.problem.parameters().items()},
+        **settings,
+        "scales": equations.scales.plain(),
+        "command": list(command),
         "versions": versions(),
         "device": f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind}, {jax.device_count()} device(s)",
         "devices": jax.device_count(),

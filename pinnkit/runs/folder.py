@@ -23,6 +23,8 @@ except ImportError:  # Windows has no such locks
 
 CONFIG, METRICS, SUMMARY, PROBLEM, LOCK = "run.json", "metrics.jsonl", "summary.json", "problem", "lock"
 FIGURES, CHECKPOINTS = "figures", "checkpoints"
+COLLOCATION = "collocation"
+"""The entry of run.json and summary.json of a run that has no network."""
 FOLDERS = (FIGURES, CHECKPOINTS, PROBLEM)
 ROW: dict[str, Any] = {"step": int, "seconds": (int, float)}
 """The entries that a row of metrics needs, for training to go on and for figures."""
@@ -76,6 +78,11 @@ class RunFolder:
     def problem(self) -> Path:
         """The folder of the problem's copy."""
         return self.path / PROBLEM
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / CHECKPOINTS
 
     @property
     def figures(self) -> Path:

@@ -14,7 +14,7 @@ from pinnkit.checking.check import Checked
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import Diagnosis
 from pinnkit.errors import UsageError
-from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.answer import Answer
 from pinnkit.evaluation.truth import Truth
 from pinnkit.models import Model
 from pinnkit.models import model as model_called
@@ -101,7 +101,7 @@ class ProblemKind(Protocol):
         """Return whether the network is fit to train on the problem; `announce` is called with the name of each diagnostic."""
         ...
 
-    def figures(self, evaluation: Evaluation) -> Pictures:
+    def figures(self, answer: Answer) -> Pictures:
         """Return the figures of a solution, by name."""
         ...
 
@@ -109,13 +109,11 @@ class ProblemKind(Protocol):
         """Return the names by which a solution is called: `solution(t=..., x=...)`."""
         ...
 
-    def values(self, evaluation: Evaluation, arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def values(self, answer: Answer, arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Return the fields by name for given arguments. Raises UsageError for other arguments."""
         ...
 
-    def derivatives(
-        self, evaluation: Evaluation, names: Sequence[str], arguments: Mapping[str, Any]
-    ) -> dict[str, np.ndarray]:
+    def derivatives(self, answer: Answer, names: Sequence[str], arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Return derivatives and quantities by name. Raises UsageError for unknown names, and where a kind has no derivatives."""
         ...
 

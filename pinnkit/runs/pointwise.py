@@ -7,17 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from pinnkit.checking.check import Checked, check
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import Diagnosis, diagnose
 from pinnkit.errors import UsageError
-from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.answer import Answer
 from pinnkit.evaluation.truth import Truth, truth_of
-from pinnkit.fields import Points
 from pinnkit.fields.names import FieldFunction
 from pinnkit.models import MLP, MODELS, Model
 from pinnkit.objective import Equations, Objective
@@ -92,28 +89,26 @@ class PointwiseKind:
         """Diagnose gradients by width, derivatives by depth, the balance of the terms, and the tangent kernel."""
         return diagnose(objective, settings, seed, announce)
 
-    def figures(self, evaluation: Evaluation) -> Pictures:
+    def figures(self, answer: Answer) -> Pictures:
         """Return each field with its truth and error; slices in time where there is one axis of space."""
         from pinnkit.figures.solution import solution_figures  # matplotlib takes most of a second
 
-        return solution_figures(evaluation)
+        return solution_figures(answer)
 
     def arguments(self, problem: Problem) -> tuple[str, ...]:
         """Return the names of the coordinates."""
         return tuple(problem.domain.names)
 
-    def values(self, evaluation: Evaluation, arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def values(self, answer: Answer, arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Return the fields at coordinates that are broadcast together. Warns of points outside the domain."""
-        X, shape = _points(evaluation, arguments)
-        values = evaluation.accuracy.fields(evaluation.state.params, X)
-        return {f: values[:, i].reshape(shape) for i, f in enumerate(evaluation.problem.fields)}
+        X, shape = _points(answer.problem, arguments)
+        values = answer.values(X)
+        return {f: values[:, i].reshape(shape) for i, f in enumerate(answer.problem.fields)}
 
-    def derivatives(
-        self, evaluation: Evaluation, names: Sequence[str], arguments: Mapping[str, Any]
-    ) -> dict[str, np.ndarray]:
+    def derivatives(self, answer: Answer, names: Sequence[str], arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Return derivatives and quantities at coordinates, by the names that a signature has."""
-        (X, shape), network = _points(evaluation, arguments), evaluation.network
-        catalogue = evaluation.equations.catalogue
+        X, shape = _points(answer.problem, arguments)
+        catalogue = answer.equations.catalogue
         requests = {name: catalogue.names.resolve(name, method="Solution.at") for name in names}
         for name, request in requests.items():
             if isinstance(request, FieldFunction):
@@ -122,17 +117,13 @@ class PointwiseKind:
                     expected="fields, their derivatives, quantities",
                     do="Call the solution at other coordinates.",
                 )
-
-        def compute(params: Any, X: Any) -> Any:
-            return catalogue.compute(network.bound(params), network.fields(params), Points(X), requests)
-
-        arrays = jax.jit(compute)(evaluation.state.params, jnp.asarray(X, network.dtype))
-        return {n: np.asarray(v, np.float64).reshape((*shape, *v.shape[1:])) for n, v in arrays.items()}
+        arrays = answer.derivatives(requests, X)
+        return {n: v.reshape((*shape, *v.shape[1:])) for n, v in arrays.items()}
 
 
-def _points(evaluation: Evaluation, coordinates: Mapping[str, Any]) -> tuple[np.ndarray, tuple[int, ...]]:
+def _points(problem: Problem, coordinates: Mapping[str, Any]) -> tuple[np.ndarray, tuple[int, ...]]:
     """Return named coordinates as points (points, dim), and the shape that they broadcast to."""
-    domain = evaluation.problem.domain
+    domain = problem.domain
     names = domain.names
     if set(coordinates) != set(names):
         raise UsageError(
@@ -151,7 +142,7 @@ def _points(evaluation: Evaluation, coordinates: Mapping[str, Any]) -> tuple[np.
         place = ", ".join(f"{n}={v:.4g}" for n, v in zip(names, X[int(np.argmax(outside))], strict=True))
         warnings.warn(
             f"{int(outside.sum())} of {len(X)} points lie outside the domain, the first at {place}: "
-            "nothing was trained there, and the values mean nothing.",
+            "nothing was solved there, and the values mean nothing.",
             stacklevel=CALLER,
         )
     return X, arrays[0].shape

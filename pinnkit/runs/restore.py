@@ -16,7 +16,7 @@ from pinnkit.files import plain
 from pinnkit.models import Model
 from pinnkit.problem import Problem
 from pinnkit.runs.checkpoint import Checkpoints, RestoredState
-from pinnkit.runs.folder import CHECKPOINTS, CONFIG, RunFolder
+from pinnkit.runs.folder import CHECKPOINTS, COLLOCATION, CONFIG, RunFolder
 from pinnkit.runs.kinds import network_classes
 from pinnkit.runs.problem_copy import Source, fingerprints, problem_class_of
 from pinnkit.runs.run import Run
@@ -55,7 +55,15 @@ def restore_run(folder: RunFolder, *, verified: bool = True) -> Run:
 
     `verified`: whether it compares with the verification that the folder keeps.
     """
-    config, problem = folder.config(), restore_problem(folder)
+    config = folder.config()
+    if COLLOCATION in config:
+        raise UsageError(
+            "The run was solved by collocation: it has no network.",
+            where=display_path(folder.path),
+            expected="a run that pinnkit train made",
+            do="Use the solution as it is (pk.load, pinnkit show), or train a network: pinnkit train PROBLEM.",
+        )
+    problem = restore_problem(folder)
     try:
         model, recipe = settings_in(config, problem)
         run = Run(problem, model, recipe, seed=int(config["seed"]))

@@ -54,7 +54,7 @@ class Run:
         seed: int = 0,
         equations: ProblemEquations | None = None,
     ) -> None:
-        _require(problem, Problem, "a problem", "an instance: pk.train(Rod()), with the brackets")
+        require_problem(problem)
         require_model(model)
         _require(recipe, (Recipe, type(None)), "a recipe", "pk.Recipe(...)")
         own_model, own_recipe = settings_of_problem(problem)
@@ -303,6 +303,11 @@ def require_ctrl_c(stop: KeyboardInterrupt) -> None:
     """Raise an interruption again that is not by Ctrl-C: who sent it wants an end, not results without intervals."""
     if getattr(stop, "signum", signal.SIGINT) != signal.SIGINT:
         raise stop
+
+
+def require_problem(value: Any) -> None:
+    """Raise UsageError for what is no problem, or the class in place of an instance."""
+    _require(value, Problem, "a problem", "an instance: pk.train(Rod()), with the brackets")
 
 
 def _require(value: Any, kind: Any, what: str, expected: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from rich.console import Console
 
@@ -99,15 +99,19 @@ def keep(verification: Verification, folder: RunFolder) -> None:
 
 def restore_verification(folder: RunFolder, run: Run) -> None:
     """Let a run compare with the verification that its folder keeps. Raises UsageError where that cannot be read."""
+    if (folder.path / FILE).is_file():
+        run.verified_by(read_verification(folder, run.equations))
+
+
+def read_verification(folder: RunFolder, equations: Any) -> Verification:
+    """Return the collocation solution that a folder keeps. Raises UsageError where it cannot be read."""
     file = folder.path / FILE
-    if not file.is_file():
-        return
     try:
-        run.verified_by(Verification.load(file, run.equations))
+        return Verification.load(file, equations)
     except Exception as error:  # a damaged archive raises what it will
         raise UsageError(
-            f"The verification of the run cannot be read ({type(error).__name__}: {error}).",
+            f"The collocation solution of the run cannot be read ({type(error).__name__}: {error}).",
             where=display_path(file),
             expected="the file as pinnkit wrote it",
-            do=f"Verify the run again: pinnkit verify {display_path(folder.path)}. Or remove the file.",
+            do=f"Verify a trained run again: pinnkit verify {display_path(folder.path)}. Solve one without a network again.",
         ) from None

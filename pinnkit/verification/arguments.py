@@ -29,6 +29,11 @@ class Unsupported(Exception):
     """The problem asks for something that this method does not have; the message says what."""
 
 
+def nowhere(X: Float[Array, "points dim"]) -> Float[Array, "points fields"]:
+    """The `elsewhere` of requests among which there is no field at other points."""
+    raise RuntimeError("internal: fields are asked for at other points by a group that does not")
+
+
 def arguments_from(
     catalogue: Catalogue,
     problem: Problem,

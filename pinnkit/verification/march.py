@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pinnkit.memory import GIBIBYTE, free_memory
+from pinnkit.multi_index import MultiIndex
 from pinnkit.verification.basis import AxisBasis, Basis
 from pinnkit.verification.discretisation import Discretisation, Piece, Slab
 from pinnkit.verification.factorised import Factorised
@@ -72,6 +73,8 @@ class CollocationSolution:
     """Relative error that no residual shows, and that a finer solution which starts from this one may inherit."""
     residuals: dict[str, float]
     """Largest RMS over the pieces of each residual on a finer grid, relative to its size."""
+    sizes_of_residuals: dict[str, float]
+    """These sizes, in the units of the equations, in the piece in which the residual is largest."""
 
     @property
     def tail(self) -> float:
@@ -94,15 +97,15 @@ class CollocationSolution:
             largest[in_time] = sum(piece.series.modes[in_time] for piece in self.pieces)
         return tuple(largest)
 
-    def values(self, X: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points fields"]:
-        """The fields at points."""
+    def values(self, X: Float[np.ndarray, "points dim"], index: MultiIndex = ()) -> Float[np.ndarray, "points fields"]:
+        """The fields at points, or a derivative of them."""
         if len(self.pieces) == 1:
-            return self.pieces[0].values(X)
+            return self.pieces[0].values(X, index)
         t = X[:, self.time]
         which = np.searchsorted([piece.slab.end for piece in self.pieces[:-1]], t, side="left")
         values = np.empty((len(X), self.pieces[0].coefficients.shape[1]))
         for k, piece in enumerate(self.pieces):
-            values[which == k] = piece.values(X[which == k])
+            values[which == k] = piece.values(X[which == k], index)
         return values
 
 
@@ -129,6 +132,7 @@ def solution_to(
     bases = problem.first_bases() if finer_than is None else _finer(finer_than, tolerance, in_time)
     pieces: list[Piece] = []
     residuals: dict[str, float] = {}
+    sizes_of_residuals: dict[str, float] = {}
     rounding = 0.0
     nearby: Factorised | None = None
     # Slabs are halves of halves of the whole, so that many have the same length: factors of one then serve the next.
@@ -152,7 +156,8 @@ def solution_to(
             continue
         finer = problem.finer_residuals(piece, before)
         for term, size in solved.sizes.items():
-            residuals[term] = max(residuals.get(term, 0.0), finer[term] / size)
+            if not finer[term] / size < residuals.get(term, 0.0):
+                residuals[term], sizes_of_residuals[term] = finer[term] / size, size
         pieces.append(piece)
         rounding = max(rounding, solved.rounding)
         nearby, done = solved.factorised, done + share
@@ -161,7 +166,7 @@ def solution_to(
             tail = max(piece.series.tails(piece.coefficients, sizes)[in_time], ROUNDING)
             longer = np.clip(SAFETY * (tolerance / tail) ** (1 / bases[in_time].modes), 1.0, LONGER)
             share = _share(done, float(share) * float(longer))
-    return CollocationSolution(tuple(pieces), problem.time, rounding, residuals)
+    return CollocationSolution(tuple(pieces), problem.time, rounding, residuals, sizes_of_residuals)
 
 
 def _share(done: Fraction, largest: float) -> Fraction:

@@ -20,7 +20,7 @@ from pinnkit.objective import Group
 from pinnkit.objective.residuals import Equations
 from pinnkit.problem import Region
 from pinnkit.problem.domain import ShapedRegion
-from pinnkit.verification.arguments import Unsupported, arguments_from, derivatives_needed
+from pinnkit.verification.arguments import Unsupported, arguments_from, derivatives_needed, nowhere
 from pinnkit.verification.basis import Matrix
 from pinnkit.verification.scattered import Scattered
 from pinnkit.verification.series import Coefficients, Series, products_of
@@ -100,7 +100,7 @@ class Conditions:
     @cached_property
     def residuals(self) -> Callable[..., Residuals]:
         """Residuals at points, where no method asks for fields elsewhere."""
-        return jit_once(lambda points, table: self.evaluate(points, table, _nowhere))
+        return jit_once(lambda points, table: self.evaluate(points, table, nowhere))
 
     @cached_property
     def slopes(self) -> Callable[..., Mapping[str, Float[Array, "keys points"]]]:
@@ -109,15 +109,11 @@ class Conditions:
         def slopes(points: Points, table: Array) -> Mapping[str, Array]:
             def along(key: Array) -> Residuals:
                 tangent = jnp.broadcast_to(key[:, None], table.shape)
-                return jax.jvp(lambda t: self.evaluate(points, t, _nowhere), (table,), (tangent,))[1]
+                return jax.jvp(lambda t: self.evaluate(points, t, nowhere), (table,), (tangent,))[1]
 
             return jax.vmap(along)(jnp.eye(len(self.keys)))
 
         return jit_once(slopes)
-
-
-def _nowhere(X: Array) -> Array:
-    raise RuntimeError("internal: fields are asked for at other points by a group that does not")
 
 
 class GroupRows:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import io
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError
 from pinnkit.evaluation.accuracy import evaluation_points
 from pinnkit.evaluation.truth import Truth
+from pinnkit.fields import Catalogue, Points, Request
 from pinnkit.fields.field_errors import FieldError, field_errors
 from pinnkit.objective.residuals import Equations
 from pinnkit.problem import Problem
-from pinnkit.verification.arguments import Unsupported
+from pinnkit.verification.arguments import Derivative, Unsupported, arguments_from, derivatives_needed, nowhere
 from pinnkit.verification.discretisation import Discretisation, Piece, Slab
 from pinnkit.verification.march import Budget, CollocationSolution, NotResolved, solution_to
 
@@ -110,6 +113,36 @@ class Verification:
             )
         return self.solution.values(X)
 
+    def derivatives(
+        self, catalogue: Catalogue, requests: Mapping[str, Request], X: Float[np.ndarray, "points dim"]
+    ) -> dict[str, Float[np.ndarray, "points ..."]]:
+        """Derivatives and quantities at points, from the bases and the chain rule.
+
+        Args:
+            catalogue: The names of the problem.
+            requests: What is asked for, none of it a function (`u_at`).
+            X: The points.
+
+        Raises:
+            UsageError: There is no solution, or a quantity asks for fields at other points.
+        """
+        if self.solution is None:
+            self.values(X)  # says why
+        assert self.solution is not None
+        fields, table = self.problem.fields, dict[Derivative, Array]()
+        for index in derivatives_needed(catalogue, requests):
+            values = self.solution.values(X, index)
+            table |= {(field, index): jnp.asarray(values[:, k]) for k, field in enumerate(fields)}
+        try:
+            arrays = arguments_from(catalogue, self.problem, Points(X), requests, table, nowhere)
+        except Unsupported as error:
+            raise UsageError(
+                f"A collocation solution does not have this: {error}.",
+                expected="fields, their derivatives, and quantities of these",
+                do="Call the solution at the other points, and compute it from that.",
+            ) from None
+        return {name: np.asarray(values, np.float64) for name, values in arrays.items()}
+
     def __str__(self) -> str:
         if self.resolved:
             return f"An independent collocation solution ({self.size}, own error {self.own_error:.0e})."
@@ -128,6 +161,7 @@ class Verification:
             "seconds": self.seconds,
             "supported": self.supported,
             "residuals": {} if self.solution is None else self.solution.residuals,
+            "sizes_of_residuals": {} if self.solution is None else self.solution.sizes_of_residuals,
             "rounding": 0.0 if self.solution is None else self.solution.rounding,
         }
         arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
@@ -163,7 +197,11 @@ class Verification:
                     pieces.append(Piece(slab, series, coefficients[start : start + series.size]))
                     start += series.size
                 solution = CollocationSolution(
-                    tuple(pieces), problem.time, float(about["rounding"]), dict(about["residuals"])
+                    tuple(pieces),
+                    problem.time,
+                    float(about["rounding"]),
+                    dict(about["residuals"]),
+                    dict(about["sizes_of_residuals"]),
                 )
         own = {name: FieldError(**error) for name, error in about["own_errors"].items()}
         return cls(

@@ -107,6 +107,6 @@ def test_without_measured_values_there_are_none():
     run = Run(Decay())
     state = run.trainer.start()
     assert run.field_intervals(state) is None
-    solution = pk.Solution(run, run.evaluate(state))
+    solution = pk.TrainedSolution(run, run.evaluate(state))
     with pytest.raises(pk.UsageError, match="There are no intervals of the fields"):
         solution.intervals(x=0.5)

@@ -107,7 +107,7 @@ def test_the_program_has_values_and_derivatives():
     assert difference < 1e-12
     u = jax.export.deserialize(bytearray(written)).call
     X = scattered(found.problem.domain, 5)
-    solution = pk.Solution(run, found)
+    solution = pk.TrainedSolution(run, found)
     np.testing.assert_allclose(u(X), found.accuracy.fields(found.state.params, X), rtol=1e-12)
 
     def slope(X):

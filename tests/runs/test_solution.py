@@ -65,7 +65,7 @@ def test_unknowns_are_shown_with_their_intervals(solution):
         "c": Estimate(1.0, np.inf, -np.inf, np.inf),
         "b": Bounded(2.0, np.inf, -np.inf, np.inf),
     }
-    shown = pk.Solution(solution.run, dataclasses.replace(solution.evaluation, unknowns=unknowns))
+    shown = pk.TrainedSolution(solution.run, dataclasses.replace(solution.evaluation, unknowns=unknowns))
     expected = ("0.02", "[0.0180001, 0.022]", "none: nothing determines it", "none: it ended at its upper bound")
     assert all(word in repr(shown) and word in shown._repr_html_() for word in expected)
     assert "k&lt;1" in shown._repr_html_()
@@ -170,7 +170,7 @@ def test_coordinates_are_broadcast_together():
             return jnp.exp(-self.k * x) + 0 * t
 
     run = Run(Plane(), recipe=pk.Recipe(stages=(pk.Adam(steps=0),), sampling=RECIPE.sampling))
-    made = pk.Solution(run, run.evaluate(run.trainer.start()))
+    made = pk.TrainedSolution(run, run.evaluate(run.trainer.start()))
     t, x = np.linspace(0, 1, 3)[:, None], np.linspace(0, 1, 4)
     whole = made(t=t, x=x)["u"]
     assert whole.shape == (3, 4)
@@ -252,7 +252,7 @@ class Rope(pk.Problem):
 @pytest.fixture(scope="module")
 def rope():
     run = Run(Rope(), pk.MLP(width=6, depth=2), pk.Recipe(stages=(pk.Adam(steps=0),), sampling=RECIPE.sampling))
-    return pk.Solution(run, run.evaluate(run.trainer.start()))
+    return pk.TrainedSolution(run, run.evaluate(run.trainer.start()))
 
 
 def test_derivatives_and_quantities_at_points(rope):

@@ -376,7 +376,7 @@ def test_time_need_not_be_the_first_coordinate():
         for slab in (Slab(0.0, 0.1), Slab(0.1, 0.25))
         for series in [discretisation.series(slab, bases)]
     ]
-    solution = CollocationSolution(tuple(pieces), discretisation.time, 0.0, {})
+    solution = CollocationSolution(tuple(pieces), discretisation.time, 0.0, {}, {})
     assert solution.modes == (bases[0].modes, 8)
 
 
