@@ -126,7 +126,7 @@ def initial(method: Method | None = None, *, hard: bool = False, decay: float | 
 def boundary(target: Method) -> Method: ...
 @overload
 def boundary(target: str = "", *, hard: bool = False) -> Callable[[Method], Method]: ...
-def boundary(target: Any = "", *, hard: bool = False) -> Any:
+def boundary(target: Any = "", *further: Any, hard: bool = False) -> Any:
     """Mark a method as a boundary condition.
 
     Args:
@@ -136,6 +136,12 @@ def boundary(target: Any = "", *, hard: bool = False) -> Any:
     """
     if inspect.isfunction(target):
         return _marking(Mark("boundary"))(target)
+    if further:
+        raise UsageError(
+            f"@pk.boundary is given {1 + len(further)} targets.",
+            expected="one name for each method: an axis, an end of one, a surface of a shape; or none, for the whole boundary",
+            do="Write @pk.boundary alone for all sides, or a method for each that calls a common one.",
+        )
     if not isinstance(target, str):
         raise UsageError(
             f"@pk.boundary({target!r}) names no boundary.",
