@@ -21,6 +21,7 @@ from pinnkit.objective import Equations, Objective
 from pinnkit.objective.group import points_of
 from pinnkit.problem.scales import Scales
 from pinnkit.problem.units import units_of
+from pinnkit.verification.judgement import Judgement
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,17 +75,18 @@ class Checked:
         return (*self.oversights, *jumps, *kinks)
 
 
-def check(objective: Objective, ill_posed: tuple[str, ...] | None = None) -> Checked:
+def check(objective: Objective, judgement: Judgement | None = None) -> Checked:
     """Check a problem together with its network. Raises UsageError for a mistake that no training can make up for.
 
     Args:
         objective: The problem with its network.
-        ill_posed: What is wrong with the problem as such, where that has been computed: conditions are not counted then.
+        judgement: What is wrong with the problem as such, where that has been computed: conditions are not counted then.
     """
+    judgement = judgement or Judgement()
     equations = objective.equations
     problem = equations.problem
     derivatives = smooth_enough(equations, objective.network.model)
-    notes = list(hints.notes(equations))
+    notes = [*hints.notes(equations), *judgement.notes]
     exact = None
     truth_of(problem)  # read now, so that its mistakes do not show up after training only
     if problem.exact is not None:
@@ -103,8 +105,8 @@ def check(objective: Objective, ill_posed: tuple[str, ...] | None = None) -> Che
     notes += dominance_notes(objective, rms)
     channels, unfit = initial_rms_and_warnings(objective)
     oversights = (
-        *(ill_posed or ()),
-        *hints.warnings(equations, conditions=ill_posed is None),
+        *judgement.warnings,
+        *hints.warnings(equations, conditions=not judgement.complete),
         *unfit,
         *further_oversights(equations),
     )
@@ -119,7 +121,7 @@ def check(objective: Objective, ill_posed: tuple[str, ...] | None = None) -> Che
         tuple(notes),
         equations.scales,
         units_of(problem),
-        judged=ill_posed is not None,
+        judged=judgement.complete,
     )
 
 

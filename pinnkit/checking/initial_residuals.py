@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import jax
@@ -18,7 +17,7 @@ from pinnkit.objective.group import points_of
 from pinnkit.objective.probe_points import point_text
 
 DOMINANT = 1e3
-"""Ratio of initial sizes from which on a term dominates the next smaller one."""
+"""Ratio of initial sizes from which on a term dominates another."""
 HIGH = 3
 """Order from which on derivatives of a random network are large by themselves: u_xx is 5 times u, u_xxxx 100 times."""
 
@@ -85,22 +84,28 @@ def _depends_on_parameters(sums: Any, params: Any, term: str) -> bool:
 def dominance_notes(objective: Objective, rms: dict[str, float]) -> list[str]:
     """Notes on terms that are initially so much larger than the others that they dominate the loss.
 
-    The terms are split at the widest gap between their sizes, so that two large terms do not hide each other. Each is also
-    compared with its size for a zero network: forcing, or a prescribed value, is large because the solution is.
+    Each term is compared with the median of all, so that two large terms do not hide each other, nor sizes of every order each
+    its neighbour; where most are large, with those far below the median. It is compared with its size for a zero network too:
+    forcing, or a prescribed value, is large because the solution is.
     """
     size = {t: value * objective.weights[t] ** 0.5 for t, value in rms.items() if value > 0.0}
     terms = sorted(size, key=lambda t: -size[t])
-    gaps = [size[a] / size[b] for a, b in pairwise(terms)]
-    cut = int(np.argmax(gaps)) + 1 if gaps else len(terms)
-    if gaps and max(gaps) < DOMINANT:
+    if not terms:
         return []
-    next_size = size[terms[cut]] if gaps else 0.0
-    zero_sizes = _zero_network(objective, terms[:cut])
-    least = {t: max(next_size, zero_sizes[t] * objective.weights[t] ** 0.5) for t in terms[:cut]}
-    large = [t for t, other in least.items() if size[t] >= DOMINANT * other > 0.0]
+    median = size[terms[len(terms) // 2]]
+    small = median
+    if size[terms[0]] < DOMINANT * median:
+        small = max((s for s in size.values() if DOMINANT * s <= median), default=0.0)
+    if len(terms) == 1:
+        small = 0.0
+    elif not small:
+        return []
+    zero_sizes = _zero_network(objective, [t for t in terms if size[t] >= DOMINANT * small])
+    least = {t: max(small, zero * objective.weights[t] ** 0.5) for t, zero in zero_sizes.items()}
+    large = [t for t in terms if t in least and size[t] >= DOMINANT * least[t] > 0.0]
     if not large:
         return []
-    others = [repr(t) for t in terms[cut:]] or ["what they should obey"]
+    others = [repr(t) for t in terms if DOMINANT * size[t] <= size[large[-1]]] or ["what they should obey"]
     ratio = f"{size[large[0]] / least[large[0]]:.0e} times"
     text = f"{', '.join(map(repr, large))} start{'s' * (len(large) == 1)} {ratio} larger than "
     text += f"{', '.join(others)}, which {'are' if len(others) > 1 else 'is'} hardly trained. "

@@ -105,9 +105,9 @@ class OperatorKind:
         del equations
         return 0.0
 
-    def check(self, objective: OperatorObjective, *, thorough: bool = False) -> Checked:
+    def check(self, objective: OperatorObjective, recipe: Recipe, *, thorough: bool = False) -> Checked:
         """Check the size of each term at step 0, and whether the solver satisfies the equations."""
-        del thorough  # there is one solution for each input, which the solver knows
+        del recipe, thorough  # there is one solution for each input, which the solver knows
         return check_operator(objective)
 
     def has_truth(self, problem: NeuralOperator) -> bool:

@@ -132,6 +132,7 @@ def boundary(target: Any = "", *further: Any, hard: bool = False) -> Any:
     Args:
         target: An axis for both of its ends ("x"), one end ("x-", "x+"), a named surface of a shape ("rim"), or "" for the
             whole boundary of space.
+        *further: None: a method has one target.
         hard: Whether the ansatz meets the condition exactly.
     """
     if inspect.isfunction(target):

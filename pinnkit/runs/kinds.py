@@ -76,11 +76,12 @@ class ProblemKind(Protocol):
         """Return how many directions of the fields measured values alone decide; 0 where all fields are determined."""
         ...
 
-    def check(self, objective: Any, *, thorough: bool = False) -> Checked:
+    def check(self, objective: Any, recipe: Recipe, *, thorough: bool = False) -> Checked:
         """Return the findings before training. Raises UsageError for what training could not mend.
 
         Args:
             objective: The problem with its network.
+            recipe: How it will be trained.
             thorough: Whether seconds may be taken to find out whether the problem has a solution, and one alone.
         """
         ...

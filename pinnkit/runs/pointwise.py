@@ -23,8 +23,8 @@ from pinnkit.objective.freedom import fields_left_open, share_held_out
 from pinnkit.problem import Problem
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.requirements import require_memory_for
+from pinnkit.verification.judgement import judge
 from pinnkit.verification.verification import Verification, verify
-from pinnkit.verification.well_posedness import ill_posed
 
 if TYPE_CHECKING:
     from pinnkit.figures.pictures import Pictures
@@ -67,9 +67,13 @@ class PointwiseKind:
         """Return how many directions of the fields measured values alone decide; 0 where all fields are determined."""
         return fields_left_open(equations)
 
-    def check(self, objective: Objective, *, thorough: bool = False) -> Checked:
+    def check(self, objective: Objective, recipe: Recipe, *, thorough: bool = False) -> Checked:
         """Return the findings before training. Raises UsageError for what training could not mend."""
-        return check(objective, ill_posed(objective.equations) if thorough else None)
+        equations = objective.equations
+        if not thorough:
+            return check(objective)
+        points = recipe.sampling.count(equations.interior)
+        return check(objective, judge(equations, points, scheduled=recipe.schedule is not None))
 
     def has_truth(self, problem: Problem) -> bool:
         """Return whether the problem has an exact solution or a reference."""

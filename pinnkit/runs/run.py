@@ -73,7 +73,7 @@ class Run:
 
     def check(self, *, thorough: bool = False) -> Checked:
         """Return the findings before training; `thorough`: also whether the problem has one solution. Raises UsageError."""
-        checked, wanted = self.kind.check(self.objective, thorough=thorough), self.recipe.accuracy
+        checked, wanted = self.kind.check(self.objective, self.recipe, thorough=thorough), self.recipe.accuracy
         if self.values_held_out:
             held_out = (
                 "Equations and conditions leave fields open, which measured values decide, noise and all: "

@@ -22,8 +22,6 @@ import numpy as np
 from jaxtyping import Float
 
 from pinnkit.fields import Points
-from pinnkit.objective.residuals import Equations
-from pinnkit.verification.arguments import Unsupported
 from pinnkit.verification.discretisation import Discretisation, Piece
 from pinnkit.verification.gauss_newton import linearised, solve
 from pinnkit.verification.residual_rows import Conditions
@@ -67,19 +65,10 @@ class Coarse:
     residuals: dict[str, float]
 
 
-def ill_posed(equations: Equations) -> tuple[str, ...] | None:
-    """What is wrong with a problem as such, one sentence each; None for problems that it cannot judge.
-
-    These are shapes, measured values, unknown parameters, and residuals that are no numbers at the coarse solution.
-    """
-    try:
-        discretisation = Discretisation(equations)
-        if discretisation.shaped:
-            return None
-        few, more = (_coarse(discretisation, modes) for modes in MODES[discretisation.domain.dim])
-    except (Unsupported, np.linalg.LinAlgError):
-        return None
-    return _jumps(discretisation) + (_weak(discretisation, few, more) or _contradictions(few, more))
+def linearised_coarsely(discretisation: Discretisation) -> tuple[Coarse, Coarse]:
+    """The problem linearised with few functions along each axis, and with more. Raises LinAlgError where its solution is NaN."""
+    few, more = MODES[discretisation.domain.dim]
+    return _coarse(discretisation, few), _coarse(discretisation, more)
 
 
 def _coarse(discretisation: Discretisation, modes: int) -> Coarse:
@@ -101,7 +90,7 @@ def _coarse(discretisation: Discretisation, modes: int) -> Coarse:
     return Coarse(piece, solved.converged, values / values[0], by_field, relative)
 
 
-def _jumps(discretisation: Discretisation) -> tuple[str, ...]:
+def corner_jumps(discretisation: Discretisation) -> tuple[str, ...]:
     """Words on corners where conditions on values at two sides contradict each other, whatever the values."""
     domain, sentences = discretisation.domain, []
     sides = [
@@ -160,7 +149,7 @@ def _values_asked(
     return (np.stack(factors, axis=1), np.stack(wanted, axis=1)) if factors else none
 
 
-def _weak(discretisation: Discretisation, few: Coarse, more: Coarse) -> tuple[str, ...]:
+def weak_directions(discretisation: Discretisation, few: Coarse, more: Coarse) -> tuple[str, ...]:
     """Words on directions that are not determined, or hardly: for each field that they change, or on waves that grow."""
     # Solutions of an ordinary differential equation may grow as they like.
     steep = STEEP * few.values[-1] if discretisation.domain.dim > 1 else 0.0
@@ -247,7 +236,7 @@ def _is_free(discretisation: Discretisation, axis: int, end: float, field: str) 
     )
 
 
-def _contradictions(few: Coarse, more: Coarse) -> tuple[str, ...]:
+def contradictions(few: Coarse, more: Coarse) -> tuple[str, ...]:
     """Words on terms that no function satisfies together."""
     largest = max(more.residuals, key=lambda term: more.residuals[term])
     value, before = more.residuals[largest], few.residuals.get(largest, 0.0)

@@ -152,6 +152,16 @@ def test_terms_that_dominate_together_do_not_hide_each_other():
     assert dominance_notes(calm, sizes_at_start(calm)) == []
 
 
+def test_sizes_of_every_order_do_not_hide_the_smallest():
+    """No term is a thousand times its neighbour, and the smallest is that far below the median."""
+    made = objective(Robertson())
+    sizes = {"rates.a": 4e5, "rates.b": 2e3, "rates.c": 2e3, "start.a": 1.5e3, "start.b": 60.0, "start.c": 1.0}
+    (told,) = dominance_notes(made, sizes)
+    large, small = told.split("larger than")
+    assert "'rates.a', 'rates.b', 'rates.c'" in large and "'start.c', which is hardly trained" in small
+    assert dominance_notes(made, {**sizes, "start.c": 2.5}) == []
+
+
 def test_terms_of_ordinary_sizes_dominate_nothing():
     """A stiff spring: its coefficient of 400 trains well, whatever the RMS of a velocity is by chance."""
 
