@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -196,6 +196,13 @@ class Names:
             else:
                 return None
         return tuple(sorted(axes))  # u_xt and u_tx are one derivative, computed once
+
+
+def derivative_name(field: str, index: MultiIndex, coordinates: Sequence[str]) -> str:
+    """Return the name of a derivative, such as `u_xx` or `u_theta_theta`; of no derivative, that of the field."""
+    letters = [coordinates[axis] for axis in index]
+    joint = "" if all(len(name) == 1 for name in letters) else "_"
+    return field + ("_" + joint.join(letters) if letters else "")
 
 
 def partials(request: Request, domain: Box) -> set[MultiIndex]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from pinnkit.fields.names import derivative_name
 from pinnkit.init.mean_field import channel_closure
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective.loss import Objective
@@ -26,9 +27,7 @@ def channel_name(objective: Objective, index: MultiIndex, field: str = "") -> st
     """Name of a derivative, such as `u` or `u_xx`; "output" is the field where none is given and there are several."""
     problem = objective.network.problem
     field = field or (problem.fields[0] if len(problem.fields) == 1 else "output")
-    letters = [problem.domain.names[axis] for axis in index]
-    joint = "" if all(len(n) == 1 for n in letters) else "_"
-    return field + ("_" + joint.join(letters) if letters else "")
+    return derivative_name(field, index, problem.domain.names)
 
 
 def unit_factor(objective: Objective, index: MultiIndex) -> float:

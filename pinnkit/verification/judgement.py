@@ -8,11 +8,18 @@ import numpy as np
 
 from pinnkit.objective.residuals import Equations
 from pinnkit.verification.arguments import Unsupported
+from pinnkit.verification.coefficient_jumps import coefficient_jumps
 from pinnkit.verification.discretisation import Discretisation
 from pinnkit.verification.other_solutions import other_solutions
 from pinnkit.verification.resolution import sources_of, swings, thin_layers, thin_sources
 from pinnkit.verification.verification import verify
-from pinnkit.verification.well_posedness import contradictions, corner_jumps, linearised_coarsely, weak_directions
+from pinnkit.verification.well_posedness import (
+    contradictions,
+    corner_jumps,
+    corner_kinks,
+    linearised_coarsely,
+    weak_directions,
+)
 
 ACCURACY, SECONDS = 1e-2, 6.0
 """Own error of the solution at whose layers and waves it looks, and the time after which there is none."""
@@ -39,21 +46,21 @@ def judge(equations: Equations, points: int, *, scheduled: bool = False) -> Judg
         scheduled: Whether it is trained on parts of its domain, one after the other.
     """
     sources = sources_of(equations)
-    thin = thin_sources(sources, points)
+    unseen = (*coefficient_jumps(equations), *thin_sources(sources, points))
     try:
         discretisation = Discretisation(equations)
         if discretisation.shaped:
-            return Judgement(thin)
+            return Judgement(unseen)
         few, more = linearised_coarsely(discretisation)
     except (Unsupported, np.linalg.LinAlgError):
-        return Judgement(thin)
+        return Judgement(unseen)
     jumps, weak = corner_jumps(discretisation), weak_directions(discretisation, few, more)
     if weak:
-        return Judgement((*jumps, *weak, *thin), complete=True)
+        return Judgement((*jumps, *weak, *unseen), complete=True)
     several, contradicting = other_solutions(equations, discretisation, sources), contradictions(few, more)
-    notes: tuple[str, ...] = ()
+    notes = corner_kinks(discretisation)
     verification = verify(equations, accuracy=ACCURACY, seconds=SECONDS)
     if verification.resolved:
         contradicting = ()  # a dozen functions were too few for what more of them show
-        notes = thin_layers(verification, points) + (() if scheduled else swings(verification))
-    return Judgement((*jumps, *several, *contradicting, *thin), notes, complete=True)
+        notes += thin_layers(verification, points) + (() if scheduled else swings(verification))
+    return Judgement((*jumps, *several, *contradicting, *unseen), notes, complete=True)

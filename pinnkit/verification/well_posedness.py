@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pinnkit.fields import Points
+from pinnkit.multi_index import MultiIndex
 from pinnkit.verification.discretisation import Discretisation, Piece
 from pinnkit.verification.gauss_newton import linearised, solve
 from pinnkit.verification.residual_rows import Conditions
@@ -38,8 +39,10 @@ STEEP = 0.1
 falls to a third at most, in others to a fortieth at least."""
 LARGE, STAYING = 0.1, 0.1
 """Part of its size that a residual has to be for a contradiction, and by how much of it more functions may change it."""
-JUMP = 1e-3
-"""Smallest jump in a corner, relative to what the conditions there ask for."""
+JUMP, KINK = 1e-3, 1e-2
+"""Smallest jump in a corner, relative to what the conditions there ask for, and smallest contradiction of slopes."""
+SMALL = 1e-4
+"""Step of differences along an axis, relative to its length."""
 SHARE = 1e-3
 """Smallest part of a direction that counts as one: of a field, of its variation along an axis, of its values at an end."""
 SAMPLES = 9
@@ -90,63 +93,144 @@ def _coarse(discretisation: Discretisation, modes: int) -> Coarse:
     return Coarse(piece, solved.converged, values / values[0], by_field, relative)
 
 
-def corner_jumps(discretisation: Discretisation) -> tuple[str, ...]:
-    """Words on corners where conditions on values at two sides contradict each other, whatever the values."""
-    domain, sentences = discretisation.domain, []
+@dataclass(frozen=True)
+class Corner:
+    """Where two sides of a box meet, with the conditions on each.
+
+    Attributes:
+        sides: For each of the two sides its conditions, and axis and sign of its outward normal.
+        places: The coordinates that are fixed there.
+    """
+
+    sides: tuple[tuple[Conditions, tuple[int, float]], ...]
+    places: dict[int, float]
+
+    def words(self, names: Sequence[str]) -> str:
+        """The conditions and the place: "'hot' and 'cold' {} where their sides meet, at x = 0, y = 0"."""
+        groups = (" and ".join(f"'{c.name}'" for c in conditions.group.conditions) for conditions, _ in self.sides)
+        place = ", ".join(f"{names[k]} = {value:g}" for k, value in sorted(self.places.items()))
+        return " and ".join(dict.fromkeys(groups)) + " {} where their sides meet, at " + place
+
+
+def corners(discretisation: Discretisation) -> tuple[Corner, ...]:
+    """The corners of a box, or its edges, where two boundary conditions meet."""
     sides = [
         (conditions, dict(face), normal)
         for conditions, region in discretisation.groups
         for face, normal in zip(region.faces, region.normals, strict=True)
-        if conditions.group.kind == "boundary" and normal is not None
+        if conditions.group.kind == "boundary" and normal is not None and conditions.alone
     ]
-    for (first, one, outward), (second, other, upward) in combinations(sides, 2):
-        if set(one) == set(other):
-            continue
-        places = {**one, **other}
-        X = _grid(discretisation, places)
-        asked = [_values_asked(first, X, outward), _values_asked(second, X, upward)]
-        A, b = (np.concatenate(parts, axis=1) for parts in zip(*asked, strict=True))
-        if not A.size:
-            continue
-        missed = np.einsum("ptf,pf->pt", A, np.einsum("pft,pt->pf", np.linalg.pinv(A), b)) - b
-        jump = float(np.abs(missed).max())
-        if jump > JUMP * max(np.abs(part).max() for _, part in asked if part.size):
-            names = [" and ".join(f"'{c.name}'" for c in conditions.group.conditions) for conditions in (first, second)]
-            corner = ", ".join(f"{domain.names[k]} = {place:g}" for k, place in sorted(places.items()))
+    return tuple(
+        Corner(((first, outward), (second, upward)), {**one, **other})
+        for (first, one, outward), (second, other, upward) in combinations(sides, 2)
+        if set(one) != set(other)
+    )
+
+
+def corner_jumps(discretisation: Discretisation) -> tuple[str, ...]:
+    """Words on corners where conditions on values at two sides contradict each other, whatever the values."""
+    names, sentences = discretisation.domain.names, []
+    for corner in corners(discretisation):
+        X = _grid(discretisation, corner.places)
+        asked = [_asked(conditions, X, normal, [()]) for conditions, normal in corner.sides]
+        if _missed(asked) > JUMP * _largest_value(discretisation, corner):
+            told = corner.words(names).format("contradict each other")
             sentences.append(
-                f"{' and '.join(dict.fromkeys(names))} contradict each other where their sides meet, at {corner}: the solution "
-                "jumps there. Expect a larger error near it; a condition that changes continuously around the corner has none."
+                f"{told}: the solution jumps there. Expect a larger error near it; a condition that changes continuously around "
+                "the corner has none."
             )
     return tuple(sentences)
 
 
-def _values_asked(
-    conditions: Conditions, X: Float[np.ndarray, "points dim"], normal: tuple[int, float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """The linear conditions on values of the fields at points: factors (points, terms, fields), and what they have to be.
+def corner_kinks(discretisation: Discretisation) -> tuple[str, ...]:
+    """Words on corners where a condition asks for a slope that the values at the other side do not have."""
+    domain, sentences = discretisation.domain, []
+    for corner in corners(discretisation):
+        X, (first, second) = _grid(discretisation, corner.places), (normal[0] for _, normal in corner.sides)
+        values = [_asked(conditions, X, normal, [()]) for conditions, normal in corner.sides]
+        size = _largest_value(discretisation, corner)
+        if _missed(values) > JUMP * size:
+            continue
+        indices: list[MultiIndex] = [(), (first,), (second,)]
+        rows = [_asked(conditions, X, normal, indices) for conditions, normal in corner.sides]
+        # What holds for values along one side, holds for their slope along it, which is the normal one of the other side.
+        for (conditions, normal), along in zip(corner.sides, (second, first), strict=True):
+            step = -SMALL * domain.axes[along].length * dict(n for _, n in corner.sides)[along]
+            steps = []
+            for k in range(3):
+                moved = X.copy()
+                moved[:, along] += k * step
+                steps.append(_asked(conditions, moved, normal, [()]))
+            (A, _), (slope_A, slope_b) = steps[0], (_slope(parts, step) for parts in zip(*steps, strict=True))
+            blocks = {(): slope_A, (along,): A}
+            rows.append((np.concatenate([blocks.get(i, np.zeros_like(A)) for i in indices], axis=2), slope_b))
+        # Slopes in units of the values: lengths of the axes.
+        lengths = np.repeat([1.0, *(1.0 / domain.axes[k].length for k in (first, second))], values[0][0].shape[2])
+        if _missed([(A * lengths, b) for A, b in rows]) > KINK * size:
+            told = corner.words(domain.names).format("ask for different slopes")
+            sentences.append(
+                f"{told}: derivatives of the solution grow without bound there. Expect a larger error near it."
+            )
+    return tuple(sentences)
+
+
+def _slope(values: Sequence[np.ndarray], step: float) -> np.ndarray:
+    """The slope at the first of three equidistant places."""
+    return (-3.0 * values[0] + 4.0 * values[1] - values[2]) / (2.0 * step)
+
+
+def _missed(asked: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    """By how much linear conditions, as `_asked` gives them, cannot be met together, in units of the values."""
+    A, b = (np.concatenate(parts, axis=1) for parts in zip(*asked, strict=True))
+    norms = np.linalg.norm(A, axis=2)
+    if not norms.any():
+        return 0.0
+    rows = np.where(norms > 0, norms, 1.0)
+    A, b = A / rows[:, :, None], b / rows
+    missed = np.einsum("ptf,pf->pt", A, np.einsum("pft,pt->pf", np.linalg.pinv(A), b)) - b
+    return float(np.abs(missed).max())
+
+
+def _largest_value(discretisation: Discretisation, corner: Corner) -> float:
+    """The largest value that conditions ask for anywhere on the two sides of a corner."""
+    largest = 0.0
+    for conditions, (axis, sign) in corner.sides:
+        A, b = _asked(conditions, _grid(discretisation, {axis: corner.places[axis]}), (axis, sign), [()])
+        norms = np.linalg.norm(A, axis=2)
+        largest = max(largest, float(np.max(np.abs(b) / np.where(norms > 0, norms, 1.0), initial=0.0)))
+    return largest
+
+
+def _asked(
+    conditions: Conditions, X: Float[np.ndarray, "points dim"], normal: tuple[int, float], indices: Sequence[MultiIndex]
+) -> tuple[Float[np.ndarray, "points terms unknowns"], Float[np.ndarray, "points terms"]]:
+    """The linear conditions of a side on some derivatives alone: factors of these, and what they have to be.
 
     Args:
-        conditions: Those of one side.
+        conditions: Those of one side, of which each point stands alone.
         X: The points.
         normal: Axis and sign of the outward normal.
+        indices: The derivatives; unknowns are those of the first for all fields, then those of the next.
     """
-    none = (np.zeros((len(X), 0, len(conditions.fields))), np.zeros((len(X), 0)))
-    if not conditions.alone:
-        return none
+    fields = conditions.fields
     normals = np.zeros_like(X)
     normals[:, normal[0]] = normal[1]
     points = Points(X, normals)
     tables = [jnp.full((len(conditions.keys), len(X)), value) for value in (0.0, 1.0)]
     slopes, again = (conditions.slopes(points, table) for table in tables)
     residuals = conditions.residuals(points, tables[0])
-    values = np.array([index == () for _, index in conditions.keys])
-    factors, wanted = [], []
+    own = np.array([index in indices for _, index in conditions.keys])
+    factors, wanted = [np.zeros((0, len(X), len(indices) * len(fields)))], [np.zeros((0, len(X)))]
     for term in conditions.terms:
         slope, residual = np.asarray(slopes[term]), np.asarray(residuals[term])
-        if np.isfinite(residual).all() and np.array_equal(slope, again[term]) and not slope[~values].any():
-            factors.append(slope[values].T)
-            wanted.append(-residual)
-    return (np.stack(factors, axis=1), np.stack(wanted, axis=1)) if factors else none
+        if np.isfinite(residual).all() and np.array_equal(slope, again[term]) and not slope[~own].any():
+            factor = np.zeros((len(X), len(indices) * len(fields)))
+            for (field, index), column in zip(conditions.keys, slope, strict=True):
+                if index in indices:
+                    factor[:, indices.index(index) * len(fields) + fields.index(field)] = column
+            factors.append(factor[None])
+            wanted.append(-residual[None])
+    return np.moveaxis(np.concatenate(factors), 0, 1), np.moveaxis(np.concatenate(wanted), 0, 1)
 
 
 def weak_directions(discretisation: Discretisation, few: Coarse, more: Coarse) -> tuple[str, ...]:

@@ -288,6 +288,55 @@ class Eigenfunction(pk.Problem):
         return u
 
 
+class RodInField(pk.Problem):
+    """A rod of another permittivity in a uniform field (deepxde#480): one potential, and a coefficient that jumps."""
+
+    smooth: float = 0.0
+    domain = pk.Box(x=(-1.0, 1.0), y=(-1.0, 1.0))
+
+    def permittivity(self, x, y):
+        r2 = x**2 + y**2
+        if self.smooth:
+            return 3.5 - 2.5 * jnp.tanh((r2 - 0.16) / self.smooth)
+        return jnp.where(r2 < 0.16, 6.0, 1.0)
+
+    @pk.quantity
+    def dx(self, u_x, x, y):
+        return self.permittivity(x, y) * u_x
+
+    @pk.quantity
+    def dy(self, u_y, x, y):
+        return self.permittivity(x, y) * u_y
+
+    @pk.interior
+    def gauss(self, dx_x, dy_y):
+        return dx_x + dy_y
+
+    @pk.boundary
+    def rim(self, u, x):
+        return u + x
+
+
+class SmoothRodInField(RodInField):
+    smooth: float = 0.1
+
+
+class Masked(Square):
+    """Outside a disk the equation is another one."""
+
+    @pk.interior
+    def poisson(self, u, u_laplacian, x, y):
+        return jnp.where((x - 0.5) ** 2 + (y - 0.5) ** 2 < 0.1, u_laplacian + 1.0, u)
+
+
+class SwitchedOn(Rod):
+    """A coefficient that jumps in time alone: nothing is lost there."""
+
+    @pk.interior
+    def heat(self, u_t, u_xx, t):
+        return u_t - jnp.where(t < 0.3, 0.1, 0.2) * u_xx
+
+
 UNSOUND = {
     "a side without condition": (OpenSide, r"Nothing determines u: .* at y = 0 and y = 1: is one missing there\?"),
     "ends without condition, pinned": (Pinned, r"Nothing determines u: .* function of t and x.* at x = 0 and x = 1:"),
@@ -305,9 +354,13 @@ UNSOUND = {
     ),
     "two solutions": (Bratu, r"several solutions: .* the RMS u 0\.0991; u 2\.69"),
     "zero solves it": (Eigenfunction, "u = 0 satisfies every equation and condition"),
+    "a coefficient that jumps": (RodInField, r"coefficient of u_xx in 'gauss' jumps, for one near x = "),
     "no inflow": (WithoutInflow, r"Nothing determines c: .* at x = 0: is one missing there\?"),
 }
-SOUND = [Square, Ramp, Rod, Balanced, AString, Flow, Cantilever, Decay, Transport, Bump, Saturating, Driven]
+SOUND = [
+    *(Square, Ramp, Rod, Balanced, AString, Flow, Cantilever, Decay, Transport),
+    *(Bump, Saturating, Driven, SmoothRodInField, SwitchedOn),
+]
 
 
 @pytest.mark.parametrize("name", UNSOUND)
@@ -334,9 +387,56 @@ def test_shipped_problems_are_clean(name):
     assert judgement.complete and judgement.warnings == ()
 
 
+def test_an_equation_that_is_switched_off_has_no_coefficient_that_jumps():
+    assert not any("jumps" in warning for warning in judge(Equations(Masked()), 1000).warnings)
+
+
 def test_patterns_are_listed_beside_zero():
     trivial, several = judge(Equations(Phases()), 1000).warnings
     assert trivial.startswith("u = 0 satisfies") and "RMS u 0; u 0.861; u 0.861" in several
+
+
+class CooledPlate(pk.Problem):
+    """NAFEMS T4: 100 degrees below, air on two sides; at one corner the two ask for different slopes."""
+
+    domain = pk.Box(x=(0.0, 0.6), y=(0.0, 1.0))
+    fields = ("T",)
+
+    @pk.interior
+    def conduction(self, T_laplacian):
+        return 52.0 * T_laplacian
+
+    @pk.boundary("y-")
+    def hot(self, T):
+        return T - 100.0
+
+    @pk.boundary("x-")
+    def insulated(self, T_n):
+        return T_n
+
+    @pk.boundary("x+")
+    def air_right(self, T, T_n):
+        return 52.0 * T_n + 750.0 * T
+
+    @pk.boundary("y+")
+    def air_above(self, T, T_n):
+        return 52.0 * T_n + 750.0 * T
+
+
+class ShieldedPlate(CooledPlate):
+    """The plate is as cold as the air at that corner, and its temperature has the slope that the air asks for."""
+
+    @pk.boundary("y-")
+    def hot(self, T, x):
+        return T - 100.0 * jnp.cos(jnp.pi * x / 1.2) ** 2
+
+
+def test_slopes_that_contradict_values_in_a_corner_are_named():
+    judgement = judge(Equations(CooledPlate()), 1000)
+    (note,) = judgement.notes
+    assert judgement.warnings == ()
+    assert note.startswith("'hot' and 'air_right' ask for different slopes where their sides meet, at x = 0.6, y = 0:")
+    assert judge(Equations(ShieldedPlate()), 1000) == Judgement(complete=True)
 
 
 class Layer(pk.Problem):
