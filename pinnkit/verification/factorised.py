@@ -1,4 +1,4 @@
-"""Factorised matrices that solve least-squares problems: dense ones by QR, sparse ones by their normal equations."""
+"""Factorised matrices that solve least-squares problems: dense and banded ones by QR, other sparse ones by normal equations."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import sparse
 from scipy.linalg import lapack, solve_triangular
 from scipy.sparse.linalg import splu
 
 from pinnkit.verification.basis import Matrix
+from pinnkit.verification.block_qr import BlockQR
 
 RANK = 1e-13
 """Columns whose part that is new is smaller than this, relative to the largest, count as dependent."""
@@ -47,11 +48,21 @@ class Factorised(ABC):
         """The p for which J p is closest to r."""
 
 
-def factorised_by(J: Matrix, nearby: Factorised | None = None) -> Factorised:
-    """The factorisation that suits a matrix; factors of one that is nearby may serve, if they are good enough."""
-    if sparse.issparse(J):
-        return SparseNormal(J, nearby if isinstance(nearby, SparseNormal) else None)
-    return DenseQR(J)
+def factorised_by(
+    J: Matrix, nearby: Factorised | None = None, blocks: Int[np.ndarray, " columns"] | None = None
+) -> Factorised:
+    """The factorisation that suits a matrix.
+
+    Args:
+        J: The matrix.
+        nearby: Factors of a matrix that is nearby, which may serve if they are good enough.
+        blocks: The number of the block of each column, where rows touch neighbouring blocks only.
+    """
+    if not sparse.issparse(J):
+        return DenseQR(J)
+    if blocks is not None and (banded := Banded.of(J, blocks, nearby if isinstance(nearby, Banded) else None)):
+        return banded
+    return SparseNormal(J, nearby if isinstance(nearby, SparseNormal) else None)
 
 
 class DenseQR(Factorised):
@@ -89,6 +100,32 @@ class DenseQR(Factorised):
         return p / self._scale
 
 
+class Banded(Factorised):
+    """A sparse matrix whose blocks of columns meet their neighbours only, by QR block by block, and of full rank."""
+
+    def __init__(self, J: sparse.csr_array, scale: Vector, factors: BlockQR) -> None:
+        self._J, self._scale, self._factors = J, scale, factors
+        self.rank = J.shape[1]
+        self.rounding = float(np.finfo(float).eps * factors.largest / factors.smallest[-1])
+
+    @classmethod
+    def of(cls, J: sparse.csr_array, blocks: Int[np.ndarray, " columns"], nearby: Banded | None) -> Banded | None:
+        """The factors of a matrix, those of `nearby` where it is the same; None where it is not so, or not of full rank."""
+        scaled, scale = _with_unit_columns(J)
+        if nearby is not None and _same(scaled, nearby._J):
+            return cls(scaled, scale, nearby._factors)
+        factors = BlockQR.of(scaled, blocks)
+        return (
+            None
+            if factors is None or not factors.smallest[-1] > RANK * factors.largest
+            else cls(scaled, scale, factors)
+        )
+
+    def solve(self, r: Vector) -> Float[np.ndarray, " columns"]:
+        """By the factors."""
+        return self._factors.solve(r) / self._scale
+
+
 class SparseNormal(Factorised):
     """A sparse matrix, by conjugate gradients with the factors of its normal equations (Bjorck 1996, ch. 7.4).
 
@@ -102,10 +139,7 @@ class SparseNormal(Factorised):
     _factors: Any  # a SuperLU object, whose type SciPy does not name
 
     def __init__(self, J: sparse.csr_array, nearby: SparseNormal | None = None) -> None:
-        norms = np.sqrt(np.bincount(J.indices, J.data**2, J.shape[1]))
-        self._scale = np.where(norms > 0, norms, 1.0)
-        self._J = sparse.csr_array((J.data / self._scale[J.indices], J.indices, J.indptr), J.shape)
-        self._J.sort_indices()
+        self._J, self._scale = _with_unit_columns(J)
         self._transposed = sparse.csr_array(self._J.T)
         if nearby is None or nearby._J.shape[1] != J.shape[1]:
             self._factorise()
@@ -160,6 +194,15 @@ class SparseNormal(Factorised):
             if self._own and stays == STAYING:  # what is left is rounding
                 break
         return p, self._own
+
+
+def _with_unit_columns(J: sparse.csr_array) -> tuple[sparse.csr_array, Vector]:
+    """A matrix with columns of the norm 1, and what they were divided by."""
+    norms = np.sqrt(np.bincount(J.indices, J.data**2, J.shape[1]))
+    scale = np.where(norms > 0, norms, 1.0)
+    scaled = sparse.csr_array((J.data / scale[J.indices], J.indices, J.indptr), J.shape)
+    scaled.sort_indices()
+    return scaled, scale
 
 
 def _same(A: sparse.csr_array, B: sparse.csr_array) -> bool:

@@ -23,6 +23,10 @@ SMALL_BEND, SMALLEST_BEND = 1e-3, 1e-13
 them, and of what they were."""
 ROUNDING = 1e-8
 """A step is one of rounding where it is shorter than this, relative to the coefficients of each field."""
+SHORT = 0.02
+"""Part of the last coefficients that the last step may have: with the residuals that series leave, steps fall by a half only."""
+FALL, MOST_STAYING = 0.01, 6
+"""Part by which residuals have to fall in a step, and the number of steps in which they may not: it is given up then."""
 SAME_SIZE = 10.0
 """Weights are right where the sizes of the fields, relative to each other, are known to this factor."""
 SMALLEST_FIELD = 1e-9
@@ -70,14 +74,14 @@ def solve(
     C = system.zero if start is None else start
     residuals, converged, rank, rounding = system.residuals(C), False, 0, 0.0
     jacobian: dict[str, Matrix] = {}
-    factorised = nearby
+    factorised, stays = nearby, 0
     for _ in range(STEPS):
         field_sizes = _field_sizes(system, C)
         jacobian = system.jacobian(C)
         weights = _weights(system, jacobian, system.sizes(jacobian, field_sizes))
         J = _weighted_matrix(jacobian, weights)
         r = _weighted_column(residuals, weights)
-        factorised = factorised_by(J, factorised)
+        factorised = factorised_by(J, factorised, system.blocks)
         p, rank, rounding = factorised.solve(-r), factorised.rank, factorised.rounding
         step = _by_field(system, p)
         if np.all(np.linalg.norm(step, axis=0) <= ROUNDING * np.linalg.norm(C, axis=0)):
@@ -98,13 +102,15 @@ def solve(
         # What is not linear along the step is what a further step would have to make up for.
         bend = _norm(new_r - r - length * expected)
         C, residuals = trial, new
+        stays = stays + 1 if _norm(new_r) > (1.0 - FALL) * _norm(r) else 0
         known = np.ptp(np.log(_field_sizes(system, C) / field_sizes)) <= np.log(SAME_SIZE)
-        if length == 1.0 and known and bend <= max(SMALL_BEND * _norm(new_r), SMALLEST_BEND * _norm(r)):
+        straight = bend <= max(SMALL_BEND * _norm(new_r), SMALLEST_BEND * _norm(r))
+        if length == 1.0 and known and (straight or _is_short(system, step, C)):
             # What rounding in the factors has left of the residuals is solved for with them again.
             C = C + _by_field(system, factorised.solve(-new_r))
             converged = True
             break
-        if time.monotonic() > deadline:
+        if stays == MOST_STAYING or time.monotonic() > deadline:
             break
     # Those of the solution: the last step may have begun at fields of quite another size, at zero say.
     sizes = system.sizes(jacobian, _field_sizes(system, C))
@@ -116,6 +122,12 @@ def linearised(system: System, coefficients: Coefficients) -> Matrix:
     jacobian = system.jacobian(coefficients)
     sizes = system.sizes(jacobian, _field_sizes(system, coefficients))
     return _weighted_matrix(jacobian, _weights(system, jacobian, sizes))
+
+
+def _is_short(system: System, step: Coefficients, C: Coefficients) -> bool:
+    """Whether a step is a small part of what the series leave out: where that is large, steps become short slowly."""
+    moved = np.max(system.series.sizes(step) / _field_sizes(system, C))
+    return bool(moved <= SHORT * max(system.series.tails(C)))
 
 
 def _by_field(system: System, p: Vector) -> Coefficients:

@@ -141,6 +141,9 @@ def solution_to(
         # Nodes in a shape are too many for what all of time would take, and for what begins at nothing and has to be small there.
         share = FIRST_SHARE
         sizes = sizes if finer_than else solution_to(np.inf, problem, budget=budget).sizes
+    if finer_than is not None and in_time is not None:
+        # As long as the first slab of the coarser solution would be with this tolerance.
+        share = min(share, _share(done, _length_for(tolerance, finer_than.pieces[0], problem.whole, in_time, sizes)))
     while done < 1:
         slab = problem.slab(done, done + share)
         before = pieces[-1] if pieces else None
@@ -162,10 +165,8 @@ def solution_to(
         rounding = max(rounding, solved.rounding)
         nearby, done = solved.factorised, done + share
         if in_time is not None and done < 1:
-            # The tail of an analytic function falls as a power of the length, that of the number of functions.
-            tail = max(piece.series.tails(piece.coefficients, sizes)[in_time], ROUNDING)
-            longer = np.clip(SAFETY * (tolerance / tail) ** (1 / bases[in_time].modes), 1.0, LONGER)
-            share = _share(done, float(share) * float(longer))
+            longest = _length_for(tolerance, piece, problem.whole, in_time, sizes)
+            share = _share(done, float(np.clip(longest, float(share), LONGER * float(share))))
     return CollocationSolution(tuple(pieces), problem.time, rounding, residuals, sizes_of_residuals)
 
 
@@ -175,6 +176,16 @@ def _share(done: Fraction, largest: float) -> Fraction:
     while done % share or done + share > 1:
         share /= 2
     return share
+
+
+def _length_for(tolerance: float, piece: Piece, whole: Slab, in_time: int, sizes: Sizes | None) -> float:
+    """How long a slab may be, relative to all of time, by the last coefficients along time in a piece.
+
+    The tail of an analytic function falls as a power of the length, that of the number of functions.
+    """
+    tail = max(piece.series.tails(piece.coefficients, sizes)[in_time], ROUNDING)
+    share = (piece.slab.end - piece.slab.start) / (whole.end - whole.start)
+    return float(SAFETY * (tolerance / tail) ** (1 / piece.series.modes[in_time]) * share)
 
 
 def _finer(solution: CollocationSolution, tolerance: float, in_time: int | None) -> tuple[Basis, ...]:

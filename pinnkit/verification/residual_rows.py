@@ -8,7 +8,7 @@ from functools import cached_property
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from scipy import sparse
 
 from pinnkit.compilation import jit_once
@@ -254,6 +254,12 @@ class System:
     def zero(self) -> Coefficients:
         """Coefficients of fields that are zero."""
         return np.zeros((self.series.size, self.fields))
+
+    @cached_property
+    def blocks(self) -> Int[np.ndarray, " columns"] | None:
+        """The number of the piece of an axis to which each coefficient belongs; None without pieces."""
+        of_field = self.series.blocks
+        return None if of_field is None else np.tile(of_field, self.fields)
 
     def residuals(self, coefficients: Coefficients) -> dict[str, Vector]:
         """All residuals by term, in the units of the equations."""

@@ -9,12 +9,12 @@ from math import prod
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from pinnkit.multi_index import MultiIndex
 from pinnkit.problem import Axis
 from pinnkit.verification.basis import AxisBasis, Basis, Matrix, Rows, basis_of
-from pinnkit.verification.spliced import in_pieces
+from pinnkit.verification.spliced import Spliced, in_pieces
 
 ROWS = 4096
 """Number of points whose products of functions are in memory at a time."""
@@ -146,6 +146,21 @@ class Series:
             grown = bases[k].grown(tolerance, self.table(coefficients, k))
             bases[k] = in_pieces(grown) if cut else grown
         return Series(tuple(bases), self.columns)
+
+    @cached_property
+    def blocks(self) -> Int[np.ndarray, " functions"] | None:
+        """The number of the piece on which each product is not zero, along the axis with most pieces; None without pieces."""
+        spliced = [k for k, basis in enumerate(self.bases) if isinstance(basis, Spliced)]
+        if not spliced:
+            return None
+        most = max(spliced, key=lambda k: len(self.bases[k].pieces))  # type: ignore[attr-defined]
+        basis = self.bases[most]
+        assert isinstance(basis, Spliced)
+        of = [
+            np.arange(b.modes) // basis.on_piece if k == most else np.zeros(b.modes, int)
+            for k, b in enumerate(self.bases)
+        ]
+        return reduce(np.add.outer, of).ravel()
 
     @property
     def dense(self) -> bool:
