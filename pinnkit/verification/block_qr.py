@@ -7,12 +7,15 @@ Rows that touch a block are turned until they touch it no more; what is left of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
 from scipy.linalg import lapack, solve_triangular
 
+DEPENDENT = 1e-13
+"""Columns with a smaller entry on the diagonal, relative to the largest, depend on others."""
 LARGEST = 1500
 """Largest number of columns of a block: of larger ones, dense factors take too long."""
 BLOCK = 64
@@ -86,11 +89,6 @@ class _Step:
         """What is left for the steps that follow, in the other columns."""
 
     @property
-    def singular(self) -> bool:
-        """Whether the rows do not determine the block."""
-        return self._second.rank < len(self.own) or not np.diag(self.triangle).all()
-
-    @property
     def triangle(self) -> np.ndarray:
         """The triangle of the block."""
         return self._second.triangle
@@ -114,14 +112,21 @@ class BlockQR:
     """
 
     def __init__(self, J: sparse.csr_array, steps: Sequence[_Step]) -> None:
-        self._steps, self._count = tuple(steps), J.shape[1]
-        # At least the largest singular value.
-        self.largest = float(np.sqrt(np.max(abs(J).sum(axis=0)) * np.max(abs(J).sum(axis=1))))
+        self._J, self._steps, self._count = J, tuple(steps), J.shape[1]
+
+    @cached_property
+    def largest(self) -> float:
+        """At least the largest singular value of the matrix."""
+        sizes = abs(self._J)
+        return float(np.sqrt(np.max(sizes.sum(axis=0)) * np.max(sizes.sum(axis=1))))
+
+    @cached_property
+    def smallest(self) -> Float[np.ndarray, " weakest"]:
+        """The smallest singular values of the matrix, the largest of them first, by inverse iteration."""
         weak = np.random.default_rng(0).normal(size=(self._count, min(WEAKEST, self._count)))
         for _ in range(ITERATIONS):
             weak = self._substituted(self._substituted_forwards(np.linalg.qr(weak)[0]))
-        self.smallest: Float[np.ndarray, " weakest"] = np.linalg.svd(J @ np.linalg.qr(weak)[0], compute_uv=False)
-        """The smallest singular values of the matrix, the largest of them first."""
+        return np.linalg.svd(self._J @ np.linalg.qr(weak)[0], compute_uv=False)
 
     @classmethod
     def of(cls, J: sparse.csr_array, blocks: Int[np.ndarray, " columns"]) -> BlockQR | None:
@@ -138,7 +143,9 @@ class BlockQR:
             touched = _Touched(J, blocks - at_the_end)
             if np.all(touched.last - touched.first <= 1):
                 steps = list(_eliminate(J, blocks - at_the_end, touched))
-                return None if any(step.singular for step in steps) else cls(J, steps)
+                diagonal = np.concatenate([np.abs(np.diag(step.triangle)) for step in steps])
+                fits = len(diagonal) == J.shape[1] and diagonal.min() > DEPENDENT * diagonal.max()
+                return cls(J, steps) if fits else None
         return None
 
     def solve(self, r: Vector) -> Float[np.ndarray, " columns"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -105,8 +106,16 @@ class Banded(Factorised):
 
     def __init__(self, J: sparse.csr_array, scale: Vector, factors: BlockQR) -> None:
         self._J, self._scale, self._factors = J, scale, factors
-        self.rank = J.shape[1]
-        self.rounding = float(np.finfo(float).eps * factors.largest / factors.smallest[-1])
+
+    @cached_property
+    def rank(self) -> int:  # type: ignore[override]
+        """All columns but those that inverse iteration finds to be dependent."""
+        return int(self._J.shape[1] - np.sum(self._factors.smallest < RANK * self._factors.largest))
+
+    @cached_property
+    def rounding(self) -> float:  # type: ignore[override]
+        """By the smallest singular value."""
+        return float(np.finfo(float).eps * self._factors.largest / max(self._factors.smallest[-1], 1e-300))
 
     @classmethod
     def of(cls, J: sparse.csr_array, blocks: Int[np.ndarray, " columns"], nearby: Banded | None) -> Banded | None:
@@ -115,11 +124,7 @@ class Banded(Factorised):
         if nearby is not None and _same(scaled, nearby._J):
             return cls(scaled, scale, nearby._factors)
         factors = BlockQR.of(scaled, blocks)
-        return (
-            None
-            if factors is None or not factors.smallest[-1] > RANK * factors.largest
-            else cls(scaled, scale, factors)
-        )
+        return None if factors is None else cls(scaled, scale, factors)
 
     def solve(self, r: Vector) -> Float[np.ndarray, " columns"]:
         """By the factors."""

@@ -72,7 +72,7 @@ def solve(
         nearby: The factorised Jacobian of a similar system.
     """
     C = system.zero if start is None else start
-    residuals, converged, rank, rounding = system.residuals(C), False, 0, 0.0
+    residuals, converged = system.residuals(C), False
     jacobian: dict[str, Matrix] = {}
     factorised, stays = nearby, 0
     for _ in range(STEPS):
@@ -82,7 +82,7 @@ def solve(
         J = _weighted_matrix(jacobian, weights)
         r = _weighted_column(residuals, weights)
         factorised = factorised_by(J, factorised, system.blocks)
-        p, rank, rounding = factorised.solve(-r), factorised.rank, factorised.rounding
+        p = factorised.solve(-r)
         step = _by_field(system, p)
         if np.all(np.linalg.norm(step, axis=0) <= ROUNDING * np.linalg.norm(C, axis=0)):
             # From a start that was nearly the solution: whether residuals fall is a matter of rounding.
@@ -114,7 +114,8 @@ def solve(
             break
     # Those of the solution: the last step may have begun at fields of quite another size, at zero say.
     sizes = system.sizes(jacobian, _field_sizes(system, C))
-    return Solved(C, converged, rank, sizes, rounding, factorised)
+    assert factorised is not None
+    return Solved(C, converged, factorised.rank, sizes, factorised.rounding, factorised)
 
 
 def linearised(system: System, coefficients: Coefficients) -> Matrix:

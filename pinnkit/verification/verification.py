@@ -26,8 +26,8 @@ from pinnkit.verification.discretisation import Discretisation, Piece, Slab
 from pinnkit.verification.march import Budget, CollocationSolution, NotResolved, solution_to
 
 FIRST, NEXT, LAST = {True: 1e-3, False: 1e-2}, {True: 0.1, False: 0.25}, 1e-13
-"""Tolerance of the first solution; that of each further one relative to the tail of the one before; the smallest. On
-scattered nodes (False) errors fall as a power of their number, and are far smaller than the tail."""
+"""Tolerance of the first solution; that of each further one relative to the one before, and not above what that has reached; the
+smallest. On scattered nodes (False) errors fall as a power of their number, and are far smaller than the tail."""
 CLAIM = 1e-2
 """Largest own error, and largest residual relative to its size, of a solution by which something is verified."""
 ROUNDING = 1e-9
@@ -254,7 +254,7 @@ def verify(
                 if tolerance <= last:
                     return ended("rounding limits it")
             last = max(LAST, solution.rounding)
-            values, tolerance = finer, max(NEXT[spectral] * min(tolerance, solution.tail), last)
+            values, tolerance = finer, max(min(NEXT[spectral] * tolerance, solution.tail), last)
     except NotResolved as error:
         return ended(str(error))
     except Unsupported as error:
