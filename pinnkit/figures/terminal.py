@@ -67,7 +67,7 @@ def print_conclusion(console: Console, checked: Checked) -> None:
     exact = "; the exact solution satisfies every equation" if checked.exact is not None else ""
     console.print(Text(f"Names, shapes and orders are consistent{exact}.", style="green"), soft_wrap=True)
     unique = (
-        "A coarse solution leaves nothing open; that there is no second one far from it is not checked."
+        "A coarse solution leaves nothing open, and no second one was met; that there is none is not proved."
         if checked.judged
         else "This does not check whether the solution is unique."
     )

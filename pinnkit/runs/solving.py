@@ -10,12 +10,13 @@ from typing import Any
 
 from pinnkit.errors import UsageError, display_path, location
 from pinnkit.fields.field_errors import FieldError
+from pinnkit.objective import ProblemEquations
 from pinnkit.objective.residuals import Equations
 from pinnkit.problem.units import units_of
 from pinnkit.problem.watching import OpenedFiles
 from pinnkit.runs.description import describe
 from pinnkit.runs.folder import COLLOCATION, SUMMARY, RunFolder
-from pinnkit.runs.kinds import ProblemEquations, kind_of
+from pinnkit.runs.kinds import kind_of
 from pinnkit.runs.restore import restore_problem
 from pinnkit.runs.verifying import FILE, keep, read_verification
 from pinnkit.verification.collocated import Collocated, collocated
@@ -27,36 +28,33 @@ def solve_by_collocation(equations: ProblemEquations, accuracy: float | None, se
 
     Args:
         equations: Its equations.
-        accuracy: Own error, relative L2, at which it ends, and which is judged; as small as rounding allows unless given.
+        accuracy: Own error, relative L2, at which it ends, and which is judged; 1e-9, and no judgement, unless given.
         seconds: Time after which it ends.
 
     Raises:
         UsageError: There is no solution; the message says why.
     """
-    kind = kind_of(equations.problem)
+    kind, train = kind_of(equations.problem), "Train a network: pinnkit train, pk.train."
     truth = kind.truth(equations)  # its mistakes are found before anything is solved
     verification = kind.verify(equations, ACCURACY if accuracy is None else accuracy, seconds)
     if verification is None:
-        reason, advice = (
-            "it has no equations at points",
-            "Use the problem's own solver, or train a network: pinnkit train.",
-        )
-    elif not verification.supported:
-        reason, advice = verification.why_not, "Train a network: pinnkit train, pk.train."
-    else:
-        reason = verification.why_not
-        advice = (
-            "Give it more time (--seconds 600), ask pinnkit check whether the problem is sound, or train a network."
-        )
-    if verification is None or verification.solution is None:
-        raise UsageError(
-            f"{type(equations.problem).__name__} is not solved by collocation: {reason}.",
-            where=location(type(equations.problem)),
-            expected="equations in up to three coordinates, without measured values, with a solution that series resolve",
-            do=advice,
-        )
+        raise _unsolved(equations, "it has no equations at points", train)
+    if verification.solution is None:
+        more = "Give it more time (--seconds 600), or ask pinnkit check whether the problem is sound. " + train
+        raise _unsolved(equations, verification.why_not, more if verification.supported else train)
     assert isinstance(equations, Equations)
     return collocated(equations, verification, truth, accuracy)
+
+
+def _unsolved(equations: ProblemEquations, reason: str, do: str) -> UsageError:
+    """Return the error for a problem that has no collocation solution."""
+    cls = type(equations.problem)
+    return UsageError(
+        f"{cls.__name__} is not solved by collocation: {reason}.",
+        where=location(cls),
+        expected="equations in up to three coordinates, without measured values, with a solution that series resolve",
+        do=do,
+    )
 
 
 def describe_collocated(

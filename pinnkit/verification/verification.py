@@ -201,7 +201,7 @@ class Verification:
                     problem.time,
                     float(about["rounding"]),
                     dict(about["residuals"]),
-                    dict(about["sizes_of_residuals"]),
+                    dict(about.get("sizes_of_residuals", {})),
                 )
         own = {name: FieldError(**error) for name, error in about["own_errors"].items()}
         return cls(
