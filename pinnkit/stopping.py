@@ -95,14 +95,25 @@ def signals_raise() -> Iterator[None]:
         _raised.append(signum)
         raise Stopped(signum)
 
-    with _handlers(stop):
-        yield
+    try:
+        with _handlers(stop):
+            yield
+    except Stopped:  # nobody has swallowed it
+        forget_pending_signal()
+        raise
 
 
 def raise_pending_signal() -> None:
     """Raise `Stopped` where a signal has come whose exception was swallowed on its way."""
     if _raised:
-        raise Stopped(_raised.pop())
+        signum = _raised[-1]
+        forget_pending_signal()
+        raise Stopped(signum)
+
+
+def forget_pending_signal() -> None:
+    """Say that the signals so far have been heeded: nothing raises `Stopped` for them any more."""
+    _raised.clear()
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 import gc
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 
-from pinnkit.stopping import Stopped, signals_raise, signals_request
+from pinnkit.runs.run import require_ctrl_c
+from pinnkit.stopping import Stopped, raise_pending_signal, signals_raise, signals_request
 
 
 class SendsWhileItDies:
@@ -38,6 +40,26 @@ def test_a_signal_in_a_callback_whose_exceptions_are_dropped_is_raised_after_it(
         time.sleep(10.0)
     assert stopped.value.signum == signal.SIGINT
     assert capsys.readouterr().err == ""
+
+
+def test_a_signal_that_was_heeded_is_not_raised_again():
+    with pytest.raises(Stopped), signals_raise():
+        signal.raise_signal(signal.SIGINT)
+    raise_pending_signal()
+    with signals_raise():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as stop:
+            require_ctrl_c(stop)  # what it interrupts is left out, and the program goes on
+    raise_pending_signal()
+
+
+def test_a_signal_that_something_swallowed_is_raised_later():
+    with signals_raise(), suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(Stopped):
+        raise_pending_signal()
+    raise_pending_signal()
 
 
 def test_a_second_signal_in_such_a_callback_stops_too(capsys):

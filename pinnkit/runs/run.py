@@ -24,6 +24,7 @@ from pinnkit.problem import Problem
 from pinnkit.problem.axes import require_resolution
 from pinnkit.problem.lines import line_of
 from pinnkit.runs.kinds import AnyModel, is_model, kind_of, require_model
+from pinnkit.stopping import forget_pending_signal
 from pinnkit.training.estimate import estimated_errors
 from pinnkit.training.loop import Loop
 from pinnkit.training.recipe import Recipe
@@ -303,6 +304,7 @@ def require_ctrl_c(stop: KeyboardInterrupt) -> None:
     """Raise an interruption again that is not by Ctrl-C: who sent it wants an end, not results without intervals."""
     if getattr(stop, "signum", signal.SIGINT) != signal.SIGINT:
         raise stop
+    forget_pending_signal()
 
 
 def require_problem(value: Any) -> None:
