@@ -112,6 +112,7 @@ def test_without_time_the_first_coordinate_is_moved():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_keeps_the_coordinate(tmp_path):
     options = ("--model", "transformer", "--model.width", "4", "--model.times", "2", "--model.along", "x")
     small = ("--stages", "adam", "--adam.steps", "2", "--sampling.interior", "16", "--out", "run")

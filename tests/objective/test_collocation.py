@@ -288,6 +288,7 @@ def share_near_the_walls():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_density_towards_the_surface_of_a_shape():
     inside, rim, start = objective(Pierced()).equations.groups
     even, dense = (np.asarray(sample_points(KEY, inside, 4096, jnp.float64, d).X) for d in ("uniform", "chebyshev"))

@@ -73,6 +73,7 @@ def test_scripts_of_the_pages(block, data, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_exported_program_runs_as_the_page_says(tmp_path, monkeypatch):
     options = ("--ssbroyden.steps", "10", "--model.width", "6", "--out", "run")
     assert pinnkit("train", "heat", *options, folder=tmp_path)[0] == 0

@@ -178,6 +178,7 @@ def test_a_script_keeps_its_problem_and_is_not_run_again(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_notebook_keeps_its_problem(tmp_path):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     text = SCRIPT.replace("unused = open(__file__).read()\n", "").replace('print("done")', "")

@@ -74,6 +74,7 @@ def test_the_clock_and_the_counters_go_on(trained):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_interrupted_run_goes_on_to_the_bit(trained, tmp_path):
     _, reports = trained
     for place in (1, next(i for i, r in enumerate(reports) if int(r.state.stage) == 2), len(reports) - 2):
