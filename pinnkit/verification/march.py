@@ -31,6 +31,8 @@ COST = {True: 3.0, False: 1.5}
 """Power of the number of functions with which the time of a step grows, for dense and for sparse systems."""
 AT_LEAST_LARGER = 1.5
 """By how many times the next system is larger at least."""
+COMPILATION = 1.5
+"""Seconds that compilation takes for series of a new size."""
 LONG = 1.0
 """Steps of fewer seconds may be begun at any time."""
 FIRST_SHARE = Fraction(1, 32)
@@ -59,8 +61,8 @@ class Budget:
             raise NotResolved("its time was over")
 
     def took(self, series: Series, seconds: float) -> None:
-        """Remember what a step with these series took."""
-        self._size, self._seconds = series.size, seconds
+        """Remember what a step with these series took, compilation apart: that does not grow with them."""
+        self._size, self._seconds = series.size, max(seconds - COMPILATION, 0.1 * seconds)
 
 
 @dataclass(frozen=True)
