@@ -193,19 +193,19 @@ def _options_type(
         *([_group(own_schedule.name, own_schedule)] if own_schedule and not own_schedule.shorthand else []),
         *(_shorthand(cls, own_schedule) for cls in _with_shorthand(type(problem))),
         ("network", Annotated[str, tyro.conf.arg(name="model", help=NETWORKS)], field(default=name_of_model(model))),
-        _option("stages", tuple[str, ...], names, OPTIMISERS + AUTOMATIC * any(isinstance(s, Auto) for s in stages)),
-        _option(
+        option("stages", tuple[str, ...], names, OPTIMISERS + AUTOMATIC * any(isinstance(s, Auto) for s in stages)),
+        option(
             "weighting", tuple[str, ...], weighed, f"weights that follow the residuals: {', '.join(WEIGHTINGS)}, {NONE}"
         ),
-        _option(
+        option(
             "trackers",
             tuple[str, ...],
             tuple(tracker.name for tracker in trackers) or (NONE,),
             f"followers of the training besides the run folder: {', '.join(TRACKERS)}, {NONE}",
         ),
         _group("single", _single(recipe), Annotated[SingleOptions, tyro.conf.arg(name="")]),
-        _option("seed", int, own.seed, "random seed of the initial weights and of the collocation points"),
-        _option("out", Path | None, None, "folder for the results, instead of runs/NAME/TIME"),
+        option("seed", int, own.seed, "random seed of the initial weights and of the collocation points"),
+        option("out", Path | None, None, "folder for the results, instead of runs/NAME/TIME"),
         # name="": its fields are options of their own, --widths and not --diagnosis.widths.
         *([_group("further", further, Annotated[type(further), tyro.conf.arg(name="")])] if further else []),
     ]
@@ -242,14 +242,15 @@ def _schedule(parsed: Any, own: Schedule | None) -> Schedule | None:
 def _shorthand(cls: type[Schedule], own: Schedule | None) -> tuple[str, Any, Any]:
     """Return the option of a schedule that goes by its name alone: `--windows 5`."""
     default = getattr(own, cls.shorthand) if isinstance(own, cls) else NO_SCHEDULE
-    return _option(cls.name, int, default, (inspect.getdoc(cls) or "").split("\n\n")[0])
+    return option(cls.name, int, default, (inspect.getdoc(cls) or "").split("\n\n")[0])
 
 
 def _single(recipe: Recipe) -> SingleOptions:
     return SingleOptions(**{spec.name: getattr(recipe, spec.name) for spec in dataclasses.fields(SingleOptions)})
 
 
-def _option(name: str, kind: Any, default: Any, meaning: str) -> tuple[str, Any, Any]:
+def option(name: str, kind: Any, default: Any, meaning: str) -> tuple[str, Any, Any]:
+    """Return the field of a dataclass of options: its name, its type with the text of the help, its default."""
     return name, Annotated[kind, tyro.conf.arg(help=meaning)], field(default=default)
 
 
@@ -271,7 +272,7 @@ def _weights_type(weights: Mapping[str, float]) -> Any:
             groups.setdefault(method, []).extend([part] if part else [])
 
     def number(term: str) -> tuple[str, Any, Any]:
-        return _option(term.rpartition(".")[2], float, weights[term], f"factor of mean({term}^2) in the loss")
+        return option(term.rpartition(".")[2], float, weights[term], f"factor of mean({term}^2) in the loss")
 
     fields: list[tuple[str, Any, Any]] = []
     for method, parts in groups.items():

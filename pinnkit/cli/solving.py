@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
 from rich.console import Console
 
-from pinnkit.cli.options import problem_with_defaults
+from pinnkit.cli.options import option, problem_with_defaults
 from pinnkit.cli.parsing import parse
 from pinnkit.errors import printable
 from pinnkit.figures.terminal import print_summary
@@ -45,21 +45,21 @@ def solve(console: Console, name: str, arguments: Sequence[str]) -> int:
         "SolveOptions",
         [
             ("problem", cls if default.parameters() else hidden[Any], field(default_factory=lambda: default)),
-            _option("seconds", float, SECONDS, "time [s] after which it ends, with what has been reached"),
-            _option(
+            option("seconds", float, SECONDS, "time [s] after which it ends, with what has been reached"),
+            option(
                 "accuracy",
                 float | None,
                 None,
                 f"own error, relative L2, at which it ends, and which decides the exit status; {ACCURACY:g}, and no decision, "
                 "unless given",
             ),
-            _option("out", Path | None, None, "folder for the results, instead of runs/NAME/TIME"),
+            option("out", Path | None, None, "folder for the results, instead of runs/NAME/TIME"),
         ],
         frozen=True,
     )
     asked = parse(options, arguments, f"pinnkit solve {name}", DESCRIPTION, (tyro.conf.SuppressFixed,))
-    for value, option in ((asked.seconds, "--seconds"), (asked.accuracy or ACCURACY, "--accuracy")):
-        require_number(value, option, where="command line", above=0)
+    for value, label in ((asked.seconds, "--seconds"), (asked.accuracy or ACCURACY, "--accuracy")):
+        require_number(value, label, where="command line", above=0)
     require_free_folder(asked.out)
     text = f"solving {printable(asked.problem.name)} by collocation, {asked.seconds:.0f} s at most"
     if not console.is_terminal:
@@ -72,7 +72,3 @@ def solve(console: Console, name: str, arguments: Sequence[str]) -> int:
         describe_collocated(answer, folder, opened, ["solve", name, *arguments], Path(inspect.getfile(cls)))
         print_summary(console, save_collocated(answer, folder), folder.path)
     return answer.exit_status()
-
-
-def _option(name: str, kind: Any, default: Any, meaning: str) -> tuple[str, Any, Any]:
-    return name, Annotated[kind, tyro.conf.arg(help=meaning)], field(default=default)

@@ -168,6 +168,19 @@ class RunFolder:
         os.replace(self.path / name, aside)
         return aside
 
+    @contextmanager
+    def writing_results(self) -> Iterator[None]:
+        """Within this the results of a solution are written. Raises UsageError where the system refuses."""
+        try:
+            yield
+        except OSError as error:
+            raise UsageError(
+                f"The solution cannot be written: {error.strerror or error}.",
+                where=display_path(self.path),
+                expected="a place with room for the run",
+                do="Make room, or choose another folder.",
+            ) from None
+
     def contents(self) -> dict[str, bytes]:
         """Return run.json and the copy of the problem by path: what a run needs besides its numbers."""
         files = [self.path / CONFIG, *(p for p in (self.path / PROBLEM).rglob("*") if p.is_file())]

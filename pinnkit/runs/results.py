@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pinnkit.errors import UsageError, display_path
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.folder import SUMMARY, RunFolder
@@ -23,15 +22,8 @@ def save_results(evaluation: Evaluation, rows: Sequence[Mapping[str, Any]], fold
     from pinnkit.runs.figures import save_all  # matplotlib takes most of a second
 
     metrics = [dict(row) for row in rows]
-    try:
+    with folder.writing_results():
         Checkpoints.of(folder).save(evaluation.state)
         folder.append(metrics)
         figures = save_all(evaluation, metrics, folder.figures)
         folder.write(SUMMARY, summary_of(evaluation, metrics) | {"figures": [path.name for path in figures]})
-    except OSError as error:
-        raise UsageError(
-            f"The solution cannot be written: {error.strerror or error}.",
-            where=display_path(folder.path),
-            expected="a place with room for the run",
-            do="Make room, or choose another folder.",
-        ) from None

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pinnkit.errors import UsageError, display_path, location
+from pinnkit.errors import UsageError, location
 from pinnkit.fields.field_errors import FieldError
 from pinnkit.objective import ProblemEquations
 from pinnkit.objective.residuals import Equations
@@ -68,20 +68,13 @@ def save_collocated(answer: Collocated, folder: RunFolder) -> dict[str, Any]:
     """Write solution, figures and summary into a run folder that is described; returns the summary. Raises UsageError."""
     from pinnkit.runs.figures import save_all  # matplotlib takes most of a second
 
-    try:
+    with folder.writing_results():
         keep(answer.verification, folder)
         figures = save_all(answer, (), folder.figures)
         summary = summary_of_collocated(answer) | {"figures": [path.name for path in figures]}
         folder.write(SUMMARY, summary)
         with suppress(OSError):  # there are no checkpoints to put there
             folder.checkpoints.rmdir()
-    except OSError as error:
-        raise UsageError(
-            f"The solution cannot be written: {error.strerror or error}.",
-            where=display_path(folder.path),
-            expected="a place with room for the run",
-            do="Make room, or choose another folder.",
-        ) from None
     return summary
 
 

@@ -6,7 +6,7 @@ Rows that touch a block are turned until they touch it no more; what is left of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -123,10 +123,7 @@ class BlockQR:
     @cached_property
     def smallest(self) -> Float[np.ndarray, " weakest"]:
         """The smallest singular values of the matrix, the largest of them first, by inverse iteration."""
-        weak = np.random.default_rng(0).normal(size=(self._count, min(WEAKEST, self._count)))
-        for _ in range(ITERATIONS):
-            weak = self._substituted(self._substituted_forwards(np.linalg.qr(weak)[0]))
-        return np.linalg.svd(self._J @ np.linalg.qr(weak)[0], compute_uv=False)
+        return smallest_singular_values(self._J, lambda y: self._substituted(self._substituted_forwards(y)))
 
     @classmethod
     def of(cls, J: sparse.csr_array, blocks: Int[np.ndarray, " columns"]) -> BlockQR | None:
@@ -169,6 +166,23 @@ class BlockQR:
             x[step.own] = solve_triangular(step.triangle, y[step.own], trans="T")
             y[step.others] -= step.beside.T @ x[step.own]
         return x
+
+
+def smallest_singular_values(
+    J: sparse.csr_array, inverse: Callable[[np.ndarray], np.ndarray]
+) -> Float[np.ndarray, " weakest"]:
+    """A few smallest singular values of a matrix, the largest of them first, by inverse iteration.
+
+    From J itself they follow to rounding, where J^T J has only half of the digits.
+
+    Args:
+        J: The matrix.
+        inverse: The product of the inverse of J^T J with columns.
+    """
+    weak = np.random.default_rng(0).normal(size=(J.shape[1], min(WEAKEST, J.shape[1])))
+    for _ in range(ITERATIONS):
+        weak = inverse(np.linalg.qr(weak)[0])
+    return np.linalg.svd(J @ np.linalg.qr(weak)[0], compute_uv=False)
 
 
 class _Touched:

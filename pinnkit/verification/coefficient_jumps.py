@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax.numpy as jnp
 import numpy as np
@@ -52,8 +52,8 @@ def coefficient_jumps(equations: Equations) -> tuple[str, ...]:
     return ()
 
 
-def _jumps(domain: Box, coefficients: Coefficients) -> list[Float[np.ndarray, " dim"] | None]:
-    """For each coefficient a place at which it jumps along a direction of space; None where there is none."""
+def _jumps(domain: Box, coefficients: Coefficients) -> Iterator[Float[np.ndarray, " dim"] | None]:
+    """Yield for each coefficient a place at which it jumps along a direction of space; None where there is none."""
     random, axes, space = np.random.default_rng(0), domain.axes, list(domain.space)
     lower, length = np.array([a.lower for a in axes]), np.array([a.length for a in axes])
     one = random.random((PAIRS, len(axes)))
@@ -63,13 +63,12 @@ def _jumps(domain: Box, coefficients: Coefficients) -> list[Float[np.ndarray, " 
     inside = np.asarray(domain.contains(one)) & np.asarray(domain.contains(other))
     one, other = one[inside], other[inside]
     values, moved = coefficients(one), coefficients(other)
-    places: list[Float[np.ndarray, " dim"] | None] = []
     for k, (here, there) in enumerate(zip(values, moved, strict=True)):
         size = np.max(np.abs(here))
         far = np.argsort(-np.abs(here - there))[:FOLLOWED]
         far = far[np.abs(here - there)[far] > JUMP * size]
         if not np.isfinite(here).all() or not np.isfinite(there).all() or not far.size:
-            places.append(None)
+            yield None
             continue
         a, b, of_a, of_b = one[far], other[far], here[far], there[far]
         for _ in range(HALVINGS):
@@ -80,5 +79,4 @@ def _jumps(domain: Box, coefficients: Coefficients) -> list[Float[np.ndarray, " 
             of_a, of_b = np.where(left, of_a, of_middle), np.where(left, of_middle, of_b)
         # To zero it jumps where an equation is switched off, in the region of another field say.
         gaps = np.where(np.minimum(np.abs(of_a), np.abs(of_b)) > JUMP * size, np.abs(of_a - of_b), 0.0)
-        places.append(a[np.argmax(gaps)] if gaps.max() > JUMP * size else None)
-    return places
+        yield a[np.argmax(gaps)] if gaps.max() > JUMP * size else None

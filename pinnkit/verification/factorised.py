@@ -13,16 +13,12 @@ from scipy.linalg import lapack, solve_triangular
 from scipy.sparse.linalg import splu
 
 from pinnkit.verification.basis import Matrix
-from pinnkit.verification.block_qr import BlockQR
+from pinnkit.verification.block_qr import BLOCK, BlockQR, smallest_singular_values
 
 RANK = 1e-13
 """Columns whose part that is new is smaller than this, relative to the largest, count as dependent."""
-BLOCK = 64
-"""Number of columns that LAPACK turns at a time."""
 SHIFT = 1e-14
 """What is added to the diagonal of normal equations, which is 1: they can be singular to rounding where J is not."""
-WEAKEST, INVERSE_ITERATIONS = 4, 3
-"""Number of smallest singular values of a sparse matrix that are computed, and the steps for it."""
 CONVERGED, ROUNDED = 1e-8, 1e-14
 """Relative size of the gradient at which conjugate gradients end with the factors of a matrix nearby, and with a matrix's own."""
 MOST_ITERATIONS, STAYING = 30, 3
@@ -160,11 +156,7 @@ class SparseNormal(Factorised):
         # Symmetric and positive: no pivoting is needed, and the order that suits J^T J keeps the factors sparse.
         options = {"SymmetricMode": True}
         self._factors = splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
-        # Inverse iteration. From J itself singular values follow to rounding, where J^T J has only half of the digits.
-        weak = np.random.default_rng(0).normal(size=(n, min(WEAKEST, n)))
-        for _ in range(INVERSE_ITERATIONS):
-            weak = self._factors.solve(np.linalg.qr(weak)[0])
-        values = np.linalg.svd(self._J @ np.linalg.qr(weak)[0], compute_uv=False)
+        values = smallest_singular_values(self._J, self._factors.solve)
         largest = float(np.sqrt(sparse.linalg.norm(shifted, 1)))  # at least the largest singular value
         self.rank = n - int(np.sum(values < RANK * largest))
         self.rounding = float(np.finfo(float).eps * largest / max(values[self.rank - n - 1], 1e-300))

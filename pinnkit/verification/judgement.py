@@ -13,13 +13,7 @@ from pinnkit.verification.discretisation import Discretisation
 from pinnkit.verification.other_solutions import other_solutions
 from pinnkit.verification.resolution import sources_of, swings, thin_layers, thin_sources
 from pinnkit.verification.verification import verify
-from pinnkit.verification.well_posedness import (
-    contradictions,
-    corner_jumps,
-    corner_kinks,
-    linearised_coarsely,
-    weak_directions,
-)
+from pinnkit.verification.well_posedness import contradictions, corner_findings, linearised_coarsely, weak_directions
 
 ACCURACY, SECONDS = 1e-2, 6.0
 """Own error of the solution at whose layers and waves it looks, and the time after which there is none."""
@@ -54,11 +48,11 @@ def judge(equations: Equations, points: int, *, scheduled: bool = False) -> Judg
         few, more = linearised_coarsely(discretisation)
     except (Unsupported, np.linalg.LinAlgError):
         return Judgement(unseen)
-    jumps, weak = corner_jumps(discretisation), weak_directions(discretisation, few, more)
+    (jumps, kinks), weak = corner_findings(discretisation), weak_directions(discretisation, few, more)
     if weak:
         return Judgement((*jumps, *weak, *unseen), complete=True)
     several, contradicting = other_solutions(equations, discretisation, sources), contradictions(few, more)
-    notes = corner_kinks(discretisation)
+    notes = kinks
     verification = verify(equations, accuracy=ACCURACY, seconds=SECONDS)
     if verification.resolved:
         contradicting = ()  # a dozen functions were too few for what more of them show

@@ -127,51 +127,47 @@ def corners(discretisation: Discretisation) -> tuple[Corner, ...]:
     )
 
 
-def corner_jumps(discretisation: Discretisation) -> tuple[str, ...]:
-    """Words on corners where conditions on values at two sides contradict each other, whatever the values."""
-    names, sentences = discretisation.domain.names, []
+def corner_findings(discretisation: Discretisation) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Words on corners where conditions contradict each other: in values, so that the solution jumps; in slopes alone."""
+    names, jumps, kinks = discretisation.domain.names, [], []
     for corner in corners(discretisation):
-        X = _grid(discretisation, corner.places)
-        asked = [_asked(conditions, X, normal, [()]) for conditions, normal in corner.sides]
-        if _missed(asked) > JUMP * _largest_value(discretisation, corner):
+        X, size = _grid(discretisation, corner.places), _largest_value(discretisation, corner)
+        if _missed([_asked(conditions, X, normal, [()]) for conditions, normal in corner.sides]) > JUMP * size:
             told = corner.words(names).format("contradict each other")
-            sentences.append(
+            jumps.append(
                 f"{told}: the solution jumps there. Expect a larger error near it; a condition that changes continuously around "
                 "the corner has none."
             )
-    return tuple(sentences)
-
-
-def corner_kinks(discretisation: Discretisation) -> tuple[str, ...]:
-    """Words on corners where a condition asks for a slope that the values at the other side do not have."""
-    domain, sentences = discretisation.domain, []
-    for corner in corners(discretisation):
-        X, (first, second) = _grid(discretisation, corner.places), (normal[0] for _, normal in corner.sides)
-        values = [_asked(conditions, X, normal, [()]) for conditions, normal in corner.sides]
-        size = _largest_value(discretisation, corner)
-        if _missed(values) > JUMP * size:
-            continue
-        indices: list[MultiIndex] = [(), (first,), (second,)]
-        rows = [_asked(conditions, X, normal, indices) for conditions, normal in corner.sides]
-        # What holds for values along one side, holds for their slope along it, which is the normal one of the other side.
-        for (conditions, normal), along in zip(corner.sides, (second, first), strict=True):
-            step = -SMALL * domain.axes[along].length * dict(n for _, n in corner.sides)[along]
-            steps = []
-            for k in range(3):
-                moved = X.copy()
-                moved[:, along] += k * step
-                steps.append(_asked(conditions, moved, normal, [()]))
-            (A, _), (slope_A, slope_b) = steps[0], (_slope(parts, step) for parts in zip(*steps, strict=True))
-            blocks = {(): slope_A, (along,): A}
-            rows.append((np.concatenate([blocks.get(i, np.zeros_like(A)) for i in indices], axis=2), slope_b))
-        # Slopes in units of the values: lengths of the axes.
-        lengths = np.repeat([1.0, *(1.0 / domain.axes[k].length for k in (first, second))], values[0][0].shape[2])
-        if _missed([(A * lengths, b) for A, b in rows]) > KINK * size:
-            told = corner.words(domain.names).format("ask for different slopes")
-            sentences.append(
+        elif _missed(_slopes_asked(discretisation, corner, X)) > KINK * size:
+            told = corner.words(names).format("ask for different slopes")
+            kinks.append(
                 f"{told}: derivatives of the solution grow without bound there. Expect a larger error near it."
             )
-    return tuple(sentences)
+    return tuple(jumps), tuple(kinks)
+
+
+def _slopes_asked(
+    discretisation: Discretisation, corner: Corner, X: Float[np.ndarray, "points dim"]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The linear conditions on values and both slopes in a corner, as `_asked` gives them, slopes in units of values."""
+    domain, (first, second) = discretisation.domain, (normal[0] for _, normal in corner.sides)
+    outward = dict(normal for _, normal in corner.sides)
+    indices: list[MultiIndex] = [(), (first,), (second,)]
+    rows = [_asked(conditions, X, normal, indices) for conditions, normal in corner.sides]
+    # What holds for values along one side, holds for their slope along it, which is the normal one of the other side.
+    for (conditions, normal), along in zip(corner.sides, (second, first), strict=True):
+        step = -SMALL * domain.axes[along].length * outward[along]
+        steps = []
+        for k in range(3):
+            moved = X.copy()
+            moved[:, along] += k * step
+            steps.append(_asked(conditions, moved, normal, [()]))
+        (A, _), (slope_A, slope_b) = steps[0], (_slope(parts, step) for parts in zip(*steps, strict=True))
+        blocks = {(): slope_A, (along,): A}
+        rows.append((np.concatenate([blocks.get(i, np.zeros_like(A)) for i in indices], axis=2), slope_b))
+    fields = len(discretisation.problem.fields)
+    lengths = np.repeat([1.0, *(1.0 / domain.axes[k].length for k in (first, second))], fields)
+    return [(A * lengths, b) for A, b in rows]
 
 
 def _slope(values: Sequence[np.ndarray], step: float) -> np.ndarray:
