@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
-from scipy.stats import qmc
 
 from pinnkit.problem.geometry import Shape, Surface
 
@@ -89,6 +88,8 @@ class Placement:
     @cached_property
     def _sample(self) -> Float[np.ndarray, "points space"]:
         """Points that fill the shape."""
+        from scipy.stats import qmc  # imported here: it takes half a second, which every command saves
+
         lower, upper = np.array(self.shape.bounds).T
         X = lower + (upper - lower) * qmc.Sobol(self.space, rng=0).random(SAMPLE)
         return X[self.inside(X)]

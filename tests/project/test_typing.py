@@ -47,6 +47,14 @@ def test_the_version_is_that_of_the_installed_package_and_needs_no_jax():
     assert done.stdout.split() == [version("pinnkit"), "False"]
 
 
+def test_a_command_imports_nothing_slow_that_it_may_not_need():
+    code = "import sys, pinnkit.cli.program; print({'matplotlib', 'orbax', 'scipy.stats'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.split() == ["set()"]
+
+
 def test_modules_of_the_package_need_no_import_of_their_own():
     code = "import pinnkit; print(pinnkit.optim.self_scaled_broyden.__name__, pinnkit.init.initialise.__name__)"
     done = subprocess.run(
