@@ -26,7 +26,7 @@ from pinnkit.verification.verification import ACCURACY, SECONDS
 
 DESCRIPTION = (
     "Solve a problem by collocation, without a network: the solution, its own error, figures, and a run folder that pk.load "
-    "reads. For one to three coordinates, without measured values and unknown parameters."
+    "reads. For one to three coordinates; unknown parameters are fitted to the measured values."
 )
 
 

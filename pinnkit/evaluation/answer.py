@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from pinnkit.evaluation.uncertainty import Estimate
 from pinnkit.fields import Request
 from pinnkit.fields.field_errors import FieldError
 from pinnkit.problem import Problem
+from pinnkit.problem.units import unit_of, units_of
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -73,6 +74,12 @@ class Answer(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} of {self.problem.name}: {self.verdict}"
+
+    def unknown_sentences(self) -> Iterator[str]:
+        """Yield the value and the interval of each unknown parameter."""
+        units = units_of(self.problem)
+        for name, u in self.unknowns.items():
+            yield f"{name} = {u.value:.6g}{unit_of(name, units)}, {u}."
 
     @property
     def worst_error(self) -> float | None:

@@ -15,6 +15,7 @@ from pinnkit.evaluation.accuracy import Accuracy
 from pinnkit.evaluation.answer import Answer
 from pinnkit.evaluation.half_precision import HalfPrecisionCost
 from pinnkit.evaluation.truth import Truth
+from pinnkit.evaluation.uncertainty import Estimate
 from pinnkit.fields import Points, Request
 from pinnkit.fields.field_errors import FieldError
 from pinnkit.problem import Problem
@@ -31,6 +32,10 @@ RIGHT = 0.05
 """A solution with a measured error below this is not called unsolved: its residual is large in a small place."""
 CONTRADICTED = 0.05
 """A solution that differs by more than this from an independent one is not verified by it, but contradicted."""
+DEVIATIONS = 3.0
+"""The same of a parameter that is not so far from the other estimate, in standard deviations."""
+MOST_DEVIATIONS = 10.0
+"""Distances of two estimates are given in standard deviations up to this many of them, else relative to the value."""
 AT_THE_FLOOR = 3.0
 """A measured error below this many times the reference's own says more of the reference than of the network."""
 
@@ -47,6 +52,8 @@ class Verified:
     """Its size, in words."""
     seconds: float
     """The time that it took."""
+    unknowns: Mapping[str, tuple[float, Estimate]] = field(default_factory=dict)
+    """The trained value of each unknown parameter, and its own estimate."""
 
     @property
     def difference(self) -> float:
@@ -57,10 +64,16 @@ class Verified:
     @property
     def contradicted(self) -> bool:
         """Whether the two solutions are so far apart that one of them must be wrong, or the problem has several."""
-        return not self.difference <= CONTRADICTED
+        return not self.difference <= CONTRADICTED or any(_far(value, own) for value, own in self.unknowns.values())
 
     def __str__(self) -> str:
         return f"an independent collocation solution ({self.description}, own error {self.own_error:.0e})"
+
+
+def _far(value: float, own: Estimate) -> bool:
+    """Whether a value is so far from an estimate that noise does not explain it."""
+    apart = abs(value - own.value)
+    return not (apart <= CONTRADICTED * abs(own.value) or apart <= DEVIATIONS * own.deviation)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -232,8 +245,7 @@ def _sentences(e: Evaluation) -> Iterator[str]:
     if e.half_widths:
         widths = (f"{name} is known to {width:.2g}{unit_of(name, units)}" for name, width in e.half_widths.items())
         yield f"As far as noise in the measured values goes, {', '.join(widths)} (95%, RMS over the domain)."
-    for name, u in e.unknowns.items():
-        yield f"{name} = {u.value:.6g}{unit_of(name, units)}, {u}."
+    yield from e.unknown_sentences()
 
 
 def _verified_sentences(e: Evaluation, verified: Verified, wanted: float | None) -> Iterator[str]:
@@ -245,6 +257,9 @@ def _verified_sentences(e: Evaluation, verified: Verified, wanted: float | None)
         )
     else:
         yield f"Verified: {verified} differs by {worst}" + _field_note(e) + _request_note(e, wanted)
+    if verified.unknowns:
+        fits = (f"{n} = {own.value:.6g} ({_apart(value, own)})" for n, (value, own) in verified.unknowns.items())
+        yield f"Its own fit gives {', '.join(fits)}."
     if wanted is not None and verified.difference <= wanted < verified.own_error:
         yield f"Its own error is larger than the requested accuracy of {wanted:.1e}, which is therefore not verified."
     trained = float(e.state.seconds) + float(e.state.compile_seconds)
@@ -253,6 +268,14 @@ def _verified_sentences(e: Evaluation, verified: Verified, wanted: float | None)
             f"It took {_time(verified.seconds)}, the training {_time(trained)}, and it is the more accurate of the two: "
             "`pinnkit solve` gives it without a network."
         )
+
+
+def _apart(value: float, own: Estimate) -> str:
+    """Return how far a trained value is from an estimate, in words."""
+    apart = abs(value - own.value)
+    if apart <= MOST_DEVIATIONS * own.deviation:
+        return f"{apart / own.deviation:.1f} standard deviations away" if own.deviation > 0 else "the same"
+    return f"{apart / abs(own.value):.0e} of it away" if own.value else f"{apart:.0e} away"
 
 
 VERBS = {"interior": "violated"}

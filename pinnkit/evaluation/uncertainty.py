@@ -22,7 +22,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 from scipy import linalg, special
 
 from pinnkit.objective import Group, Objective, Parameters, PointSets
@@ -71,7 +73,9 @@ class Estimate:
     def __str__(self) -> str:
         """Return the interval in words, or why there is none."""
         if self.known:
-            return f"95% interval [{self.lower:.6g}, {self.upper:.6g}]"
+            lower, upper = f"{self.lower:.6g}", f"{self.upper:.6g}"
+            half = 0.5 * (self.upper - self.lower)
+            return f"95% interval [{lower}, {upper}]" if lower != upper else f"95% interval of +- {half:.0e}"
         return f"no interval: {self.reason or UNDETERMINED}"
 
 
@@ -142,29 +146,41 @@ def estimates(
         return {n: estimate_without_interval(u, values[n], "residuals are not finite") for n, u in unknowns.items()}
     covariance, rest, freedom = _covariance(terms, len(unknowns), float(np.finfo(objective.network.dtype).eps) ** 0.5)
     tick(1.0)
-    share = (1 + LEVEL) / 2
+    return {
+        name: interval_of(u, params["unknowns"][name], float(variance), float(step), freedom)
+        for (name, u), variance, step in zip(unknowns.items(), np.diag(covariance), rest, strict=True)
+    }
+
+
+def interval_of(
+    unknown: Unknown, z: Float[Array, ""] | float, variance: float, remaining: float, freedom: float
+) -> Estimate:
+    """Return the value and 95% interval of an unknown parameter.
+
+    Args:
+        unknown: The parameter.
+        z: Its trained number.
+        variance: The variance of z that noise makes; infinite where nothing determines it.
+        remaining: The step of z that is left to the minimum, which counts as well.
+        freedom: Number of degrees of freedom with which the noise was measured; infinite without data.
+    """
     # Student's t with the degrees of freedom of the noise; the normal distribution without data.
-    quantile = float(special.stdtrit(freedom, share) if np.isfinite(freedom) else special.ndtri(share))
-    result = {}
-    for (name, u), variance, step in zip(unknowns.items(), np.diag(covariance), rest, strict=True):
-        z = params["unknowns"][name]
-        # The Jacobian is per unit of the trained number z; the chain rule brings it to the parameter's own units.
-        value, slope = float(u.value(z)), abs(float(jax.grad(u.value)(z)))
-        if end := u.which_bound(value):
-            result[name] = estimate_without_interval(u, value, RAN_TO_BOUND.format(end))
-            continue
-        # A deviation beyond every number: nothing determines the parameter, also where the slope is zero.
-        noise = float(np.sqrt(variance)) * slope if np.isfinite(variance) else np.inf
-        # Where training has not quite converged, the remaining Gauss-Newton step counts as well.
-        remaining = abs(step) * slope
-        deviation = math.hypot(noise, remaining)
-        reach = quantile * deviation
-        result[name] = Estimate(value, deviation, max(value - reach, u.lower), min(value + reach, u.upper))
-        if not np.isfinite(deviation):
-            result[name] = estimate_without_interval(u, value, UNDETERMINED)
-        elif remaining > max(noise, NEGLIGIBLE * abs(value)):
-            result[name] = estimate_without_interval(u, value, UNCONVERGED)
-    return result
+    level = (1 + LEVEL) / 2
+    quantile = float(special.stdtrit(freedom, level) if np.isfinite(freedom) else special.ndtri(level))
+    # Both are per unit of the trained number z; the chain rule brings them to the parameter's own units.
+    value, slope = float(unknown.value(z)), abs(float(jax.grad(unknown.value)(jnp.asarray(z, float))))
+    if end := unknown.which_bound(value):
+        return estimate_without_interval(unknown, value, RAN_TO_BOUND.format(end))
+    # A deviation beyond every number: nothing determines the parameter, also where the slope is zero.
+    noise = float(np.sqrt(variance)) * slope if np.isfinite(variance) else np.inf
+    rest = abs(remaining) * slope
+    deviation = math.hypot(noise, rest)
+    if not np.isfinite(deviation):
+        return estimate_without_interval(unknown, value, UNDETERMINED)
+    if rest > max(noise, NEGLIGIBLE * abs(value)):
+        return estimate_without_interval(unknown, value, UNCONVERGED)
+    reach = quantile * deviation
+    return Estimate(value, deviation, max(value - reach, unknown.lower), min(value + reach, unknown.upper))
 
 
 def _covariance(terms: Sequence[WeightedRows], unknowns: int, cut: float) -> tuple[np.ndarray, np.ndarray, float]:

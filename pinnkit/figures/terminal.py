@@ -99,6 +99,7 @@ def _print_collocated(console: Console, summary: dict[str, Any]) -> None:
         known = [number(measured[name]["relative_l2"])] if measured else []
         errors.add_row(name, number(own["relative_l2"], ".0e") + absolute, number(own["max_abs"], ".0e") + unit, *known)
     console.print(errors)
+    _print_unknowns(console, summary, units)
     console.print(f"  {solved['size']}, {number(summary['wall_seconds'], '.1f')} s", highlight=False, style="dim")
 
 
@@ -129,9 +130,7 @@ def _print_trained(console: Console, summary: dict[str, Any]) -> None:
         for field, estimate in estimates.items():
             estimated.add_row(field, number(estimate, ".0e"))
         console.print(estimated)
-    for name, u in summary["unknowns"].items():
-        unit = unit_of(name, units)
-        console.print(f"  {name} = {number(u['value'], '.6g')}{unit}, {estimate_of(u)}", highlight=False, markup=False)
+    _print_unknowns(console, summary, units)
     if "loss_scale" in summary.get("short", {}):
         scale, skipped = summary["short"]["loss_scale"], summary["short"]["skipped"]
         console.print(f"  loss scaled by 2^{math.log2(scale):.0f} at the end, {skipped} steps left out for overflow")
@@ -141,6 +140,13 @@ def _print_trained(console: Console, summary: dict[str, Any]) -> None:
         highlight=False,
         style="dim",
     )
+
+
+def _print_unknowns(console: Console, summary: dict[str, Any], units: dict[str, str]) -> None:
+    """Print value and interval of each unknown parameter."""
+    for name, u in summary["unknowns"].items():
+        unit = unit_of(name, units)
+        console.print(f"  {name} = {number(u['value'], '.6g')}{unit}, {estimate_of(u)}", highlight=False, markup=False)
 
 
 def number(value: float | None, form: str = ".2e", otherwise: str = "not finite") -> str:

@@ -126,10 +126,15 @@ class Run:
         self.__dict__.pop("accuracy", None)
         return verification
 
-    def _verified(self, params: Parameters, errors: Mapping[str, FieldError] | None) -> Verified | None:
+    def _verified(
+        self, params: Parameters, errors: Mapping[str, FieldError] | None, unknowns: Mapping[str, Estimate]
+    ) -> Verified | None:
         """Return how far the fields are from the independent solution; None without one that verifies anything.
 
-        `errors`: those against the truth, which is this solution where the problem has none.
+        Args:
+            params: The parameters of the fields.
+            errors: Errors against the truth, which is this solution where the problem has none.
+            unknowns: The trained unknown parameters.
         """
         if self.verification is None or (truth := self.verification.truth) is None:
             return None
@@ -137,7 +142,9 @@ class Run:
         if differences is None or self.kind.has_truth(self.problem):
             points = evaluation_points(self.problem)
             differences = field_errors(self.problem, self.accuracy.fields(params, points), truth.at(points))
-        return Verified(differences, self.verification.own_error, truth.description, self.verification.seconds)
+        own = self.verification
+        both = {name: (unknowns[name].value, estimate) for name, estimate in own.unknowns.items() if name in unknowns}
+        return Verified(differences, own.own_error, truth.description, own.seconds, both)
 
     def _accurate(self, params: Parameters) -> bool:
         """Return whether every field is as accurate as was asked for; no where that cannot be known."""
@@ -202,7 +209,7 @@ class Run:
             intervals=intervals,
             ending=self._ending(state, errors) if self.trainer.over(state) and not diverged else "",
             short=short,
-            verified=None if untrained else self._verified(state.params, errors),
+            verified=None if untrained else self._verified(state.params, errors, known),
             unverified="" if self.verification is None or self.verification.truth else self.verification.why_not,
             arguments=self.kind.arguments(self.problem),
             point_options={term: self.recipe.sampling.option(group) for term, group in terms},

@@ -52,7 +52,7 @@ def _unsolved(equations: ProblemEquations, reason: str, do: str) -> UsageError:
     return UsageError(
         f"{cls.__name__} is not solved by collocation: {reason}.",
         where=location(cls),
-        expected="equations in up to three coordinates, without measured values, with a solution that series resolve",
+        expected="equations in up to three coordinates that determine their fields, with a solution that series resolve",
         do=do,
     )
 
@@ -96,7 +96,7 @@ def summary_of_collocated(answer: Collocated) -> dict[str, Any]:
         },
         "residual_columns": answer.residual_columns,
         "units": units_of(answer.problem),
-        "unknowns": {},
+        "unknowns": {n: dataclasses.asdict(u) for n, u in answer.unknowns.items()},
         "steps": 0,
         "wall_seconds": verification.seconds,
         "events": [],

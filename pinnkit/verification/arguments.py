@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from pinnkit.fields import BatchFunction, Catalogue, Points, Request
@@ -21,7 +22,7 @@ from pinnkit.problem import Problem
 
 Derivative = tuple[str, MultiIndex]
 """A field or quantity, and the derivative of it."""
-Table = Mapping[Derivative, Float[Array, " points"]]
+Table = Mapping[Derivative, Float[Array | np.ndarray, " points"]]
 """Derivatives of fields at the points, the values among them."""
 
 
@@ -76,7 +77,7 @@ def _look_up(
     """A function that returns a derivative of a field, or of a quantity."""
 
     def look_up(base: str, index: MultiIndex) -> Float[Array, " points"]:
-        return quantity(base, index) if base in catalogue.quantities else table[base, index]
+        return quantity(base, index) if base in catalogue.quantities else jnp.asarray(table[base, index])
 
     def quantity(name: str, index: MultiIndex) -> Float[Array, " points"]:
         """d^k Q / dx_1 .. dx_k, by k directional derivatives of Q along a path whose derivatives are those of its arguments."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -34,8 +35,8 @@ class Collocated(Answer):
 
     @property
     def bound(self) -> Problem:
-        """The problem: it has no unknown parameters."""
-        return self.problem
+        """The problem with its unknown parameters at their estimates."""
+        return self.verification.bound
 
     @property
     def own_error(self) -> float:
@@ -44,10 +45,13 @@ class Collocated(Answer):
 
     @property
     def residual_columns(self) -> Mapping[str, Mapping[str, float]]:
-        """RMS of each term on a finer grid than that of the solution, in its unit and relative to its size."""
+        """RMS of each term on a finer grid than that of the solution, or at the values, in its unit and relative to its size."""
         assert self.verification.solution is not None
-        relative = self.verification.solution.residuals
-        return {"on a finer grid": self.residuals, "relative to its size": {t: relative[t] for t in self.residuals}}
+        relative = self.verification.solution.residuals | {
+            term: rms / size for term, (rms, size) in self.verification.missed.items() if size > 0
+        }
+        where = "on a finer grid" + ", at the values" * bool(self.verification.missed)
+        return {where: self.residuals, "relative to its size": {t: relative.get(t, np.nan) for t in self.residuals}}
 
     def values(self, X: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points fields"]:
         """Return the fields at points."""
@@ -85,6 +89,7 @@ class Collocated(Answer):
             yield f"Solved by collocation, without a network ({own})."
             if not self.verification.resolved:
                 yield f"That it is good its own error does not show: {self.verification.why_not}."
+        yield from self.unknown_sentences()
         if self.worst_error is not None and self.truth is not None:
             against = "the exact solution" if self.truth.kind == "exact" else "the reference"
             yield f"Relative L2 error {self.worst_error:.1e} against {against}."
@@ -114,14 +119,19 @@ def collocated(
     errors = None
     if truth is not None:
         X = evaluation_points(problem, truth)
-        errors = field_errors(problem, solution.values(X), truth.at(X))
+        with jax.enable_x64(True):
+            errors = field_errors(problem, solution.values(X), truth.at(X))
     terms = [term for group in (*equations.groups, *equations.hard) for term in equations.terms(group)]
+    sizes, relative = solution.sizes_of_residuals, solution.residuals
+    residuals = {t: relative[t] * sizes[t] for t in terms if t in relative}
+    residuals |= {term: rms for term, (rms, _) in verification.missed.items()}
     return Collocated(
         problem=problem,
         equations=equations,
         requested=requested,
         errors=errors,
-        residuals={t: solution.residuals[t] * solution.sizes_of_residuals[t] for t in terms if t in solution.residuals},
+        residuals=residuals,
+        unknowns=verification.unknowns,
         verification=verification,
         known=truth,
     )

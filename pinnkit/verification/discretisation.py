@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,6 +11,7 @@ from functools import cached_property, reduce
 import numpy as np
 from jaxtyping import Float
 
+from pinnkit.fields import Points
 from pinnkit.fields.names import FieldFunction, Partial
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Group
@@ -19,7 +21,7 @@ from pinnkit.problem.domain import ShapedBox
 from pinnkit.verification.arguments import Unsupported
 from pinnkit.verification.basis import AxisBasis, Basis, Matrix, Rows, basis_of
 from pinnkit.verification.nodes import Nodes, Placement
-from pinnkit.verification.residual_rows import Conditions, GivenValues, GroupRows, System, nodes_of
+from pinnkit.verification.residual_rows import Conditions, GivenValues, GroupRows, System, Values, nodes_of
 from pinnkit.verification.scattered import Scattered
 from pinnkit.verification.series import Coefficients, Columns, Series
 from pinnkit.verification.spliced import Spliced
@@ -74,18 +76,35 @@ class Discretisation:
         self.problem, self.domain, self.time = problem, problem.domain, problem.domain.time
         if self.domain.dim > MOST_AXES:
             raise Unsupported(f"there are {self.domain.dim} coordinates")
-        if problem.unknowns() or any(group.data is not None for group in equations.groups):
-            raise Unsupported("there are measured values or unknown parameters")
         self.catalogue = equations.catalogue
+        self.unknowns: Values = {name: unknown.initial for name, unknown in problem.unknowns().items()}
         self.groups: list[tuple[Conditions, Region]] = []
+        self.measured: list[tuple[Conditions, Points]] = []
         for group in (*equations.groups, *equations.hard):
+            conditions = Conditions(equations, group)
+            if group.data is not None:
+                if conditions.elsewhere:
+                    raise Unsupported(f"'{group.name}' compares measured values with fields at other points")
+                self.measured.append((conditions, group.data))
+                continue
             if group.region is None:
                 raise Unsupported(f"'{group.name}' has no region")
-            self.groups.append((Conditions(equations, group), group.region))
-            if isinstance(self.domain, ShapedBox) and not self.groups[-1][0].alone:
+            self.groups.append((conditions, group.region))
+            if isinstance(self.domain, ShapedBox) and not conditions.alone:
                 names = " and ".join(f"'{c.name}'" for c in group.conditions if _asks_elsewhere(c, group))
                 raise Unsupported(f"{names or group.name} needs fields at other points, and the domain is a shape")
         self.orders_in_time = tuple(_order_in_time(equations, field) for field in problem.fields)
+
+    def at(self, unknowns: Values) -> Discretisation:
+        """The same with other values of the unknown parameters."""
+        twin = copy.copy(self)
+        twin.unknowns = unknowns
+        return twin
+
+    @property
+    def forward(self) -> bool:
+        """Whether there are neither measured values nor unknown parameters."""
+        return not self.unknowns and not self.measured
 
     @property
     def shaped(self) -> bool:
@@ -199,7 +218,7 @@ class Discretisation:
             at_start = self.time is not None and any(self.time in dict(face) for face in region.faces)
             if before is None or not at_start:
                 nodes = nodes_of(region, series, oversampling)
-                groups.append(GroupRows(conditions, series, nodes))
+                groups.append(GroupRows(conditions, series, nodes, self.unknowns))
         if before is not None:
             groups += self._continuity(slab, series, before, oversampling)
         groups += [jump for k in range(len(series.bases)) for jump in self._jumps(k, series, oversampling)]

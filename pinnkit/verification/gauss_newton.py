@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,8 @@ ROUNDING = 1e-8
 """A step is one of rounding where it is shorter than this, relative to the coefficients of each field."""
 SHORT = 0.02
 """Part of the last coefficients that the last step may have: with the residuals that series leave, steps fall by a half only."""
+OF_TOLERANCE, LARGEST = 0.1, 1e-2
+"""The same where what they leave out is less than this part of the tolerance, and the largest tolerance that counts so."""
 FALL, MOST_STAYING = 0.01, 6
 """Part by which residuals have to fall in a step, and the number of steps in which they may not: it is given up then."""
 SAME_SIZE = 10.0
@@ -62,6 +64,7 @@ def solve(
     start: Coefficients | None = None,
     deadline: float = np.inf,
     nearby: Factorised | None = None,
+    tolerance: float = 0.0,
 ) -> Solved:
     """Minimise the sum of the squared residuals, each relative to its size.
 
@@ -70,6 +73,7 @@ def solve(
         start: Coefficients to start from; zeros unless given.
         deadline: Value of `time.monotonic` at which to stop, not converged.
         nearby: The factorised Jacobian of a similar system.
+        tolerance: What the last coefficients along an axis may carry, relative to all of them.
     """
     C = system.zero if start is None else start
     residuals, converged = system.residuals(C), False
@@ -105,7 +109,7 @@ def solve(
         stays = stays + 1 if _norm(new_r) > (1.0 - FALL) * _norm(r) else 0
         known = np.ptp(np.log(_field_sizes(system, C) / field_sizes)) <= np.log(SAME_SIZE)
         straight = bend <= max(SMALL_BEND * _norm(new_r), SMALLEST_BEND * _norm(r))
-        if length == 1.0 and known and (straight or _is_short(system, step, C)):
+        if length == 1.0 and known and (straight or _is_short(system, step, C, tolerance)):
             # What rounding in the factors has left of the residuals is solved for with them again.
             C = C + _by_field(system, factorised.solve(-new_r))
             converged = True
@@ -118,17 +122,43 @@ def solve(
     return Solved(C, converged, factorised.rank, sizes, factorised.rounding, factorised)
 
 
-def linearised(system: System, coefficients: Coefficients) -> Matrix:
-    """The Jacobian of the residuals, each relative to its size, at coefficients."""
+def linearised(system: System, coefficients: Coefficients) -> tuple[Matrix, dict[str, float]]:
+    """The Jacobian of the residuals at coefficients, each relative to its size, and the weights that make it so."""
     jacobian = system.jacobian(coefficients)
-    sizes = system.sizes(jacobian, _field_sizes(system, coefficients))
-    return _weighted_matrix(jacobian, _weights(system, jacobian, sizes))
+    weights = _weights(system, jacobian, system.sizes(jacobian, _field_sizes(system, coefficients)))
+    return _weighted_matrix(jacobian, weights), weights
 
 
-def _is_short(system: System, step: Coefficients, C: Coefficients) -> bool:
+@dataclass(frozen=True)
+class Response:
+    """How a solution follows changes of its residuals, to first order."""
+
+    coefficients: tuple[Coefficients, ...]
+    """By how much the coefficients change, for each change."""
+    left: Float[np.ndarray, "rows changes"]
+    """What is left of each change in the residuals, weighted."""
+    sizes: Float[np.ndarray, " changes"]
+    """The norm of each change, weighted."""
+    residuals: Vector
+    """The residuals themselves, weighted."""
+
+
+def response(system: System, coefficients: Coefficients, changes: Sequence[Mapping[str, Vector]]) -> Response:
+    """Return how the minimiser of a system follows changes of its residuals (by term), to first order."""
+    J, weights = linearised(system, coefficients)
+    factorised = factorised_by(J, None, system.blocks)
+    columns = [_weighted_column(change, weights) for change in changes]
+    steps = [factorised.solve(-column) for column in columns]
+    left = np.stack([column + J @ step for column, step in zip(columns, steps, strict=True)], axis=1)
+    residuals = _weighted_column(system.residuals(coefficients), weights)
+    sizes = np.array([_norm(column) for column in columns])
+    return Response(tuple(_by_field(system, step) for step in steps), left, sizes, residuals)
+
+
+def _is_short(system: System, step: Coefficients, C: Coefficients, tolerance: float) -> bool:
     """Whether a step is a small part of what the series leave out: where that is large, steps become short slowly."""
     moved = np.max(system.series.sizes(step) / _field_sizes(system, C))
-    return bool(moved <= SHORT * max(system.series.tails(C)))
+    return bool(moved <= SHORT * max(*system.series.tails(C), OF_TOLERANCE * min(tolerance, LARGEST)))
 
 
 def _by_field(system: System, p: Vector) -> Coefficients:

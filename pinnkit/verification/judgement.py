@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 
 from pinnkit.objective.residuals import Equations
@@ -39,11 +40,18 @@ def judge(equations: Equations, points: int, *, scheduled: bool = False) -> Judg
         points: Number of points inside the domain at a time in its training.
         scheduled: Whether it is trained on parts of its domain, one after the other.
     """
+    # Whatever precision the program trains in: ranks and small pivots are read.
+    with jax.enable_x64(True):
+        return _judge(equations, points, scheduled)
+
+
+def _judge(equations: Equations, points: int, scheduled: bool) -> Judgement:
+    """Judge a problem in float64."""
     sources = sources_of(equations)
     unseen = (*coefficient_jumps(equations), *thin_sources(sources, points))
     try:
         discretisation = Discretisation(equations)
-        if discretisation.shaped:
+        if discretisation.shaped or not discretisation.forward:
             return Judgement(unseen)
         few, more = linearised_coarsely(discretisation)
     except (Unsupported, np.linalg.LinAlgError):

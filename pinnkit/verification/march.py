@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from pinnkit.memory import GIBIBYTE, free_memory
 from pinnkit.multi_index import MultiIndex
+from pinnkit.verification.arguments import Unsupported
 from pinnkit.verification.basis import AxisBasis, Basis
 from pinnkit.verification.discretisation import Discretisation, Piece, Slab
 from pinnkit.verification.factorised import Factorised
@@ -33,6 +34,8 @@ AT_LEAST_LARGER = 1.5
 """By how many times the next system is larger at least."""
 COMPILATION = 1.5
 """Seconds that compilation takes for series of a new size."""
+SLACK = 2.0
+"""Part of the tolerance to which a solution is resolved by the functions of one that is near."""
 LONG = 1.0
 """Steps of fewer seconds may be begun at any time."""
 FIRST_SHARE = Fraction(1, 32)
@@ -43,6 +46,13 @@ SHORTEST = Fraction(1, 2**20)
 
 class NotResolved(Exception):
     """The series do not converge within the budget; the message says why, as the end of a sentence."""
+
+
+class TimeOver(NotResolved):
+    """The time of the budget is over, or would be."""
+
+    def __init__(self) -> None:
+        super().__init__("its time was over")
 
 
 @dataclass
@@ -58,7 +68,7 @@ class Budget:
         """Raise NotResolved where the time is over, or would be at the end of a step with these series, or larger ones."""
         expected = self._seconds * (larger * series.size / self._size) ** COST[series.dense]
         if time.monotonic() + (expected if expected > LONG else 0.0) > self.until:
-            raise NotResolved("its time was over")
+            raise TimeOver
 
     def took(self, series: Series, seconds: float) -> None:
         """Remember what a step with these series took, compilation apart: that does not grow with them."""
@@ -127,15 +137,13 @@ def solution_to(
 
     Raises:
         NotResolved: It takes more functions, or more time, than there are.
+        Unsupported: Equations and conditions leave fields open that measured values determine.
     """
     budget, in_time = budget or Budget(), problem.slabs_of
     if finer_than is not None:
         budget.require(finer_than.pieces[-1].series, AT_LEAST_LARGER)
     bases = problem.first_bases() if finer_than is None else _finer(finer_than, tolerance, in_time)
-    pieces: list[Piece] = []
-    residuals: dict[str, float] = {}
-    sizes_of_residuals: dict[str, float] = {}
-    rounding = 0.0
+    collected = _Collected(problem)
     nearby: Factorised | None = None
     # Slabs are halves of halves of the whole, so that many have the same length: factors of one then serve the next.
     done, share, sizes = Fraction(0), Fraction(1), finer_than.sizes if finer_than else None
@@ -148,8 +156,7 @@ def solution_to(
         share = min(share, _share(done, _length_for(tolerance, finer_than.pieces[0], problem.whole, in_time, sizes)))
     while done < 1:
         slab = problem.slab(done, done + share)
-        before = pieces[-1] if pieces else None
-        piece, solved = _piece(problem, slab, bases, tolerance, before, finer_than, budget, nearby, sizes)
+        piece, solved = _piece(problem, slab, bases, tolerance, collected.last, finer_than, budget, nearby, sizes)
         bases = piece.series.bases
         if solved is None:
             share = _share(done, 0.5 * float(share))
@@ -159,17 +166,60 @@ def solution_to(
                     f"the solution changes too fast at {name} = {slab.start:.4g}: slabs of time would be too short"
                 )
             continue
-        finer = problem.finer_residuals(piece, before)
-        for term, size in solved.sizes.items():
-            if not finer[term] / size < residuals.get(term, 0.0):
-                residuals[term], sizes_of_residuals[term] = finer[term] / size, size
-        pieces.append(piece)
-        rounding = max(rounding, solved.rounding)
+        collected.add(piece, solved)
         nearby, done = solved.factorised, done + share
         if in_time is not None and done < 1:
             longest = _length_for(tolerance, piece, problem.whole, in_time, sizes)
             share = _share(done, float(np.clip(longest, float(share), LONGER * float(share))))
-    return CollocationSolution(tuple(pieces), problem.time, rounding, residuals, sizes_of_residuals)
+    return collected.solution()
+
+
+def solved_again(
+    tolerance: float, problem: Discretisation, solution: CollocationSolution, budget: Budget
+) -> CollocationSolution | None:
+    """Solve a problem with the functions and slabs of a solution that is near, of other unknown parameters.
+
+    Returns:
+        The solution; None where these functions do not resolve it to the tolerance, or nearly so.
+    """
+    collected, nearby, sizes = _Collected(problem), None, solution.sizes
+    for piece in solution.pieces:
+        budget.require(piece.series)
+        system = problem.system(piece.slab, piece.series, collected.last)
+        solved = solve(system, piece.coefficients, budget.until, nearby, tolerance)
+        if not solved.converged or max(piece.series.tails(solved.coefficients, sizes)) > SLACK * tolerance:
+            return None
+        collected.add(Piece(piece.slab, piece.series, solved.coefficients), solved)
+        nearby = solved.factorised
+    return collected.solution()
+
+
+class _Collected:
+    """The pieces of a solution that are there, with what is known of each."""
+
+    def __init__(self, problem: Discretisation) -> None:
+        self._problem, self._pieces, self._rounding = problem, list[Piece](), 0.0
+        self._residuals, self._sizes = dict[str, float](), dict[str, float]()
+
+    @property
+    def last(self) -> Piece | None:
+        """The last piece; None where there is none yet."""
+        return self._pieces[-1] if self._pieces else None
+
+    def add(self, piece: Piece, solved: Solved) -> None:
+        """The next piece in time."""
+        finer = self._problem.finer_residuals(piece, self.last)
+        for term, size in solved.sizes.items():
+            if not finer[term] / size < self._residuals.get(term, 0.0):
+                self._residuals[term], self._sizes[term] = finer[term] / size, size
+        self._pieces.append(piece)
+        self._rounding = max(self._rounding, solved.rounding)
+
+    def solution(self) -> CollocationSolution:
+        """All of them."""
+        return CollocationSolution(
+            tuple(self._pieces), self._problem.time, self._rounding, self._residuals, self._sizes
+        )
 
 
 def _share(done: Fraction, largest: float) -> Fraction:
@@ -227,17 +277,18 @@ def _piece(
             )
         budget.require(series)
         C = series.interpolant(guess) if guess else None
-        solved = solve(problem.system(slab, series, before), C, budget.until, nearby)
+        solved = solve(problem.system(slab, series, before), C, budget.until, nearby, tolerance)
         nearby = solved.factorised
         piece = Piece(slab, series, solved.coefficients)
         if time.monotonic() > budget.until:
-            raise NotResolved("its time was over")
+            raise TimeOver
         budget.took(series, time.monotonic() - began)
         began = time.monotonic()
         if solved.open_directions and solved.converged:
-            raise NotResolved(
-                f"nothing determines {solved.open_directions} of its {solved.coefficients.size} coefficients"
-            )
+            some = f"{solved.open_directions} of its {solved.coefficients.size} coefficients"
+            if problem.measured:
+                raise Unsupported(f"only measured values determine {some}")
+            raise NotResolved(f"nothing determines {some}")
         tails = series.tails(solved.coefficients, sizes)
         slow = [k for k, tail in enumerate(tails) if not tail <= tolerance]
         if solved.converged and not slow:

@@ -62,6 +62,11 @@ def nodes_of(region: Region, series: Series, oversampling: float) -> Points:
     return Points(np.concatenate(points), np.concatenate(normals))
 
 
+Values = dict[str, Float[Array, ""] | float]
+"""Values of unknown parameters by name; first guesses stand for those that are left out."""
+NONE: Values = {}
+
+
 class Conditions:
     """The conditions of one group as functions of the derivatives of the fields, compiled once for every resolution."""
 
@@ -76,11 +81,14 @@ class Conditions:
         # Where points do not stand alone, each coefficient is varied by itself.
         self.alone = not self.elsewhere and equations.pointwise(group)
 
-    def evaluate(self, points: Points, table: Float[Array, "keys points"], elsewhere: BatchFunction) -> Residuals:
+    def evaluate(
+        self, points: Points, table: Float[Array, "keys points"], elsewhere: BatchFunction, unknowns: Values
+    ) -> Residuals:
         """Residuals at points, from derivatives of the fields there in the order of `keys`."""
+        problem = self.problem.bound(unknowns)
         arguments = arguments_from(
             self.equations.catalogue,
-            self.problem,
+            problem,
             points,
             self.group.requests,
             dict(zip(self.keys, table, strict=True)),
@@ -91,7 +99,7 @@ class Conditions:
         def values() -> list[Array]:
             for condition in self.group.conditions:
                 own = {name: arguments[name] for name in condition.arguments}
-                residuals.update(evaluate_condition(self.problem, condition, own, points.X.shape[0], table.dtype))
+                residuals.update(evaluate_condition(problem, condition, own, points.X.shape[0], table.dtype))
             return list(residuals.values())
 
         by_term = evaluate_with_batched_calls(values, arguments)  # type: ignore[arg-type]
@@ -100,16 +108,26 @@ class Conditions:
     @cached_property
     def residuals(self) -> Callable[..., Residuals]:
         """Residuals at points, where no method asks for fields elsewhere."""
-        return jit_once(lambda points, table: self.evaluate(points, table, nowhere))
+        return jit_once(lambda points, table, unknowns=NONE: self.evaluate(points, table, nowhere, unknowns))
+
+    @cached_property
+    def moved(self) -> Callable[..., Residuals]:
+        """By how much residuals change, to first order, with derivatives of the fields and with unknown parameters."""
+
+        def moved(points: Points, table: Array, unknowns: Values, tables: Array, changes: Values) -> Residuals:
+            evaluate = lambda t, u: self.evaluate(points, t, nowhere, u)  # noqa: E731
+            return jax.jvp(evaluate, (table, unknowns), (tables, changes))[1]
+
+        return jit_once(moved)
 
     @cached_property
     def slopes(self) -> Callable[..., Mapping[str, Float[Array, "keys points"]]]:
         """Residuals differentiated by each derivative of each field at its own point."""
 
-        def slopes(points: Points, table: Array) -> Mapping[str, Array]:
+        def slopes(points: Points, table: Array, unknowns: Values = NONE) -> Mapping[str, Array]:
             def along(key: Array) -> Residuals:
                 tangent = jnp.broadcast_to(key[:, None], table.shape)
-                return jax.jvp(lambda t: self.evaluate(points, t, nowhere), (table,), (tangent,))[1]
+                return jax.jvp(lambda t: self.evaluate(points, t, nowhere, unknowns), (table,), (tangent,))[1]
 
             return jax.vmap(along)(jnp.eye(len(self.keys)))
 
@@ -119,8 +137,8 @@ class Conditions:
 class GroupRows:
     """The residuals of one group of conditions at nodes, for fields that are series."""
 
-    def __init__(self, conditions: Conditions, series: Series, points: Points) -> None:
-        self.conditions, self.series, self.points = conditions, series, points
+    def __init__(self, conditions: Conditions, series: Series, points: Points, unknowns: Values = NONE) -> None:
+        self.conditions, self.series, self.points, self.unknowns = conditions, series, points, unknowns
         self.terms = conditions.terms
         self.is_equation = conditions.group.kind == "interior"
 
@@ -132,10 +150,19 @@ class GroupRows:
     def residuals(self, coefficients: Coefficients) -> dict[str, Vector]:
         """The residuals at the nodes, in the units of the equations."""
         if self.conditions.elsewhere:
-            values = self._of(jnp.asarray(coefficients))
+            values = self._of(jnp.asarray(coefficients), self.unknowns)
         else:
-            values = self.conditions.residuals(self.points, jnp.asarray(self._table(coefficients)))
+            values = self.conditions.residuals(self.points, jnp.asarray(self._table(coefficients)), self.unknowns)
         return {term: np.asarray(values[term]) for term in self.terms}
+
+    def by_unknown(self, coefficients: Coefficients, changes: Values) -> dict[str, Vector]:
+        """By how much the residuals change, to first order, with the unknown parameters."""
+        if self.conditions.elsewhere:
+            moved = self._of_moved(jnp.asarray(coefficients), self.unknowns, changes)
+        else:
+            table = jnp.asarray(self._table(coefficients))
+            moved = self.conditions.moved(self.points, table, self.unknowns, jnp.zeros_like(table), changes)
+        return {term: np.asarray(moved[term]) for term in self.terms}
 
     def jacobian(self, coefficients: Coefficients) -> dict[str, Matrix]:
         """Derivatives of the residuals by the coefficients, the columns ordered by field and then by function."""
@@ -149,7 +176,7 @@ class GroupRows:
     def _by_derivatives(self, coefficients: Coefficients) -> dict[str, Matrix]:
         """Slopes by each derivative of each field, times the derivatives of the functions."""
         conditions, fields, jacobian = self.conditions, len(self.conditions.fields), {}
-        slopes = conditions.slopes(self.points, jnp.asarray(self._table(coefficients)))
+        slopes = conditions.slopes(self.points, jnp.asarray(self._table(coefficients)), self.unknowns)
         for term in self.terms:
             blocks: list[Matrix | None] = [None] * fields
             for (field, index), slope in zip(conditions.keys, np.asarray(slopes[term]), strict=True):
@@ -165,30 +192,42 @@ class GroupRows:
         total, parts = coefficients.size, []
         unit = np.eye(total).reshape(total, coefficients.shape[1], -1).transpose(0, 2, 1)
         for k in range(0, total, COLUMNS):
-            parts.append(self._along(jnp.asarray(coefficients), jnp.asarray(unit[k : k + COLUMNS])))
+            directions = jnp.asarray(unit[k : k + COLUMNS])
+            parts.append(self._along(jnp.asarray(coefficients), directions, self.unknowns))
         return {t: np.concatenate([np.asarray(part[t]) for part in parts]).T for t in self.terms}
 
-    def _evaluate(self, rows: Array, coefficients: Array) -> Residuals:
+    def _evaluate(self, rows: Array, coefficients: Array, unknowns: Values) -> Residuals:
         """The residuals as a function of the coefficients."""
         by_index = jnp.einsum("ipc,cf->fip", rows, coefficients)
         table = by_index.reshape(len(self.conditions.keys), -1)
-        return self.conditions.evaluate(self.points, table, lambda X: self.series.traced_values(coefficients, X))
+        elsewhere = lambda X: self.series.traced_values(coefficients, X)  # noqa: E731
+        return self.conditions.evaluate(self.points, table, elsewhere, unknowns)
 
     @cached_property
-    def _of(self) -> Callable[[Array], Residuals]:
+    def _of(self) -> Callable[..., Residuals]:
         """The residuals at coefficients."""
         rows = jnp.asarray(np.stack(self.rows))
-        return jit_once(lambda coefficients: self._evaluate(rows, coefficients))
+        return jit_once(lambda coefficients, unknowns: self._evaluate(rows, coefficients, unknowns))
+
+    @cached_property
+    def _of_moved(self) -> Callable[..., Residuals]:
+        """Their changes with the unknown parameters, to first order."""
+        rows = jnp.asarray(np.stack(self.rows))
+
+        def moved(coefficients: Array, unknowns: Values, changes: Values) -> Residuals:
+            return jax.jvp(lambda u: self._evaluate(rows, coefficients, u), (unknowns,), (changes,))[1]
+
+        return jit_once(moved)
 
     @cached_property
     def _along(self) -> Callable[..., Residuals]:
         """Directional derivatives of the residuals, one for each direction."""
         rows = jnp.asarray(np.stack(self.rows))
 
-        def along(coefficients: Array, direction: Array) -> Residuals:
-            return jax.jvp(lambda c: self._evaluate(rows, c), (coefficients,), (direction,))[1]
+        def along(coefficients: Array, direction: Array, unknowns: Values) -> Residuals:
+            return jax.jvp(lambda c: self._evaluate(rows, c, unknowns), (coefficients,), (direction,))[1]
 
-        return jit_once(jax.vmap(along, in_axes=(None, 0)))
+        return jit_once(jax.vmap(along, in_axes=(None, 0, None)))
 
 
 class GivenValues:
@@ -275,6 +314,22 @@ class System:
     def residuals(self, coefficients: Coefficients) -> dict[str, Vector]:
         """All residuals by term, in the units of the equations."""
         return {t: r for group in self.groups for t, r in group.residuals(coefficients).items()}
+
+    def by_unknown(self, coefficients: Coefficients, changes: Values, before: System) -> dict[str, Vector]:
+        """By how much the residuals change, to first order, with the unknown parameters, at coefficients.
+
+        Args:
+            coefficients: The coefficients.
+            changes: By how much each unknown parameter changes.
+            before: A system whose given values are those changes of its own.
+        """
+        moved: dict[str, Vector] = {}
+        for group, other in zip(self.groups, before.groups, strict=True):
+            if isinstance(group, GroupRows):
+                moved |= group.by_unknown(coefficients, changes)
+            else:
+                moved |= other.residuals(self.zero)
+        return moved
 
     def jacobian(self, coefficients: Coefficients) -> dict[str, Matrix]:
         """Their derivatives by the coefficients, by term."""

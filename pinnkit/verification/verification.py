@@ -6,17 +6,18 @@ import io
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from pinnkit.errors import UsageError
 from pinnkit.evaluation.accuracy import evaluation_points
 from pinnkit.evaluation.truth import Truth
+from pinnkit.evaluation.uncertainty import Estimate
 from pinnkit.fields import Catalogue, Points, Request
 from pinnkit.fields.field_errors import FieldError, field_errors
 from pinnkit.objective.residuals import Equations
@@ -24,6 +25,7 @@ from pinnkit.problem import Problem
 from pinnkit.verification.arguments import Derivative, Unsupported, arguments_from, derivatives_needed, nowhere
 from pinnkit.verification.discretisation import Discretisation, Piece, Slab
 from pinnkit.verification.march import Budget, CollocationSolution, NotResolved, solution_to
+from pinnkit.verification.unknowns import Fit, estimates_of, fit_to, missed
 
 FIRST, NEXT, LAST = {True: 1e-3, False: 1e-2}, {True: 0.1, False: 0.25}, 1e-13
 """Tolerance of the first solution; that of each further one relative to the one before, and not above what that has reached; the
@@ -47,6 +49,9 @@ class Verification:
         reason: Why it ended before its own error was as small as was asked for, as the end of a sentence; "" where it was.
         seconds: The time that it took.
         supported: Whether the problem has only parts that this method knows.
+        unknowns: The unknown parameters with which it fits the measured values best.
+        missed: For each term of the data, by how much it is missed, RMS in the unit of the term, and by how much fields that are
+            zero would miss it.
     """
 
     problem: Problem
@@ -55,6 +60,19 @@ class Verification:
     reason: str = ""
     seconds: float = 0.0
     supported: bool = True
+    unknowns: dict[str, Estimate] = field(default_factory=dict)
+    missed: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def bound(self) -> Problem:
+        """The problem with its unknown parameters at their estimates."""
+        return self.problem.bound({name: estimate.value for name, estimate in self.unknowns.items()})
+
+    @property
+    def undetermined(self) -> str:
+        """Why an unknown parameter is not known, as a sentence without its end; "" where all are."""
+        unknown = next(((n, e) for n, e in self.unknowns.items() if not e.known), None)
+        return "" if unknown is None else f"of '{unknown[0]}' it has {unknown[1]}"
 
     @property
     def own_error(self) -> float:
@@ -66,7 +84,9 @@ class Verification:
     @property
     def resolved(self) -> bool:
         """Whether the solution is good enough to verify anything by it."""
-        return self.solution is not None and self.own_error <= CLAIM and max(self.solution.residuals.values()) <= CLAIM
+        if self.solution is None or self.undetermined:
+            return False
+        return self.own_error <= CLAIM and max(self.solution.residuals.values()) <= CLAIM
 
     @property
     def size(self) -> str:
@@ -129,12 +149,13 @@ class Verification:
         if self.solution is None:
             self.values(X)  # says why
         assert self.solution is not None
-        fields, table = self.problem.fields, dict[Derivative, Array]()
+        fields, table = self.problem.fields, dict[Derivative, np.ndarray]()
         for index in derivatives_needed(catalogue, requests):
             values = self.solution.values(X, index)
-            table |= {(field, index): jnp.asarray(values[:, k]) for k, field in enumerate(fields)}
+            table |= {(field, index): values[:, k] for k, field in enumerate(fields)}
         try:
-            arrays = arguments_from(catalogue, self.problem, Points(X), requests, table, nowhere)
+            with jax.enable_x64(True):
+                arrays = arguments_from(catalogue, self.bound, Points(X), requests, table, nowhere)
         except Unsupported as error:
             raise UsageError(
                 f"A collocation solution does not have this: {error}.",
@@ -145,13 +166,14 @@ class Verification:
 
     def __str__(self) -> str:
         if self.resolved:
-            return f"An independent collocation solution ({self.size}, own error {self.own_error:.0e})."
+            own = "".join(f" {name} = {estimate.value:.6g}, {estimate}." for name, estimate in self.unknowns.items())
+            return f"An independent collocation solution ({self.size}, own error {self.own_error:.0e}).{own}"
         return f"No independent collocation solution: {self.why_not}."
 
     @property
     def why_not(self) -> str:
         """Why it verifies nothing, as the end of a sentence."""
-        return self.reason or "two of them do not agree"
+        return "; ".join(filter(None, (self.undetermined, self.reason))) or "two of them do not agree"
 
     def as_bytes(self) -> bytes:
         """All of it as the content of an npz file."""
@@ -160,6 +182,8 @@ class Verification:
             "reason": self.reason,
             "seconds": self.seconds,
             "supported": self.supported,
+            "missed": self.missed,
+            "unknowns": {name: asdict(estimate) for name, estimate in self.unknowns.items()},
             "residuals": {} if self.solution is None else self.solution.residuals,
             "sizes_of_residuals": {} if self.solution is None else self.solution.sizes_of_residuals,
             "rounding": 0.0 if self.solution is None else self.solution.rounding,
@@ -204,9 +228,10 @@ class Verification:
                     dict(about.get("sizes_of_residuals", {})),
                 )
         own = {name: FieldError(**error) for name, error in about["own_errors"].items()}
-        return cls(
-            equations.problem, solution, own, str(about["reason"]), float(about["seconds"]), bool(about["supported"])
-        )
+        unknowns = {name: Estimate(**estimate) for name, estimate in about.get("unknowns", {}).items()}
+        missed = {term: (float(rms), float(size)) for term, (rms, size) in about.get("missed", {}).items()}
+        seconds, supported = float(about["seconds"]), bool(about["supported"])
+        return cls(equations.problem, solution, own, str(about["reason"]), seconds, supported, unknowns, missed)
 
 
 def verify(
@@ -222,29 +247,45 @@ def verify(
         accuracy: Relative L2 distance of the last two solutions at which it ends.
         seconds: Time after which it ends.
     """
+    # Whatever precision the program trains in.
+    with jax.enable_x64(True):
+        return _verify(equations, accuracy, seconds)
+
+
+def _verify(equations: Equations, accuracy: float, seconds: float) -> Verification:
+    """Solve a problem in float64."""
     began, problem = time.monotonic(), equations.problem
     X = evaluation_points(problem)
     coarser: CollocationSolution | None = None
     first: CollocationSolution | None = None
+    fit: Fit | None = None
     values: np.ndarray | None = None
     best = Verification(problem, None)
 
     def ended(reason: str, *, supported: bool = True) -> Verification:
         if coarser is not None and first is not None and (staying := _staying(coarser, first)):
             reason += ("; " if reason else "") + staying
-        return Verification(problem, best.solution, best.own_errors, reason, time.monotonic() - began, supported)
+        return replace(best, reason=reason, seconds=time.monotonic() - began, supported=supported)
 
     try:
         discretisation = Discretisation(equations)
         spectral = not discretisation.shaped
         tolerance, last, budget = FIRST[spectral], LAST, Budget(began + seconds)
         while True:
-            solution = solution_to(tolerance, discretisation, coarser, budget)
+            before, unknowns = fit, dict[str, Estimate]()
+            if discretisation.unknowns:
+                fit = fit_to(tolerance, discretisation, before, budget)
+                solution = fit.solution
+            else:
+                solution = solution_to(tolerance, discretisation, coarser, budget)
+            if fit is not None and before is not None:
+                unknowns = estimates_of(discretisation, fit, before)
             finer = solution.values(X)
             coarser, first = solution, first or solution
             if values is not None:
                 own = field_errors(problem, finer, values)
-                trial = Verification(problem, solution, own)
+                at = discretisation.at({name: estimate.value for name, estimate in unknowns.items()})
+                trial = Verification(problem, solution, own, unknowns=unknowns, missed=missed(at, solution))
                 if ROUNDING > trial.own_error >= best.own_error:
                     return ended("rounding limits it")
                 best = trial  # were it by chance larger than that of the pair before, the larger one is honest
@@ -253,6 +294,8 @@ def verify(
                     return ended("")
                 if tolerance <= last:
                     return ended("rounding limits it")
+                if fit is not None and before is not None and trial.resolved and fit.noise_dominates(before):
+                    return ended("noise in the measured values limits it")
             last = max(LAST, solution.rounding)
             values, tolerance = finer, max(min(NEXT[spectral] * tolerance, solution.tail), last)
     except NotResolved as error:

@@ -79,7 +79,7 @@ def _coarse(discretisation: Discretisation, modes: int) -> Coarse:
     series = Series.over(discretisation.domain.axes, [modes] * discretisation.domain.dim)
     system = discretisation.system(discretisation.whole, series)
     solved = solve(system, deadline=time.monotonic() + SECONDS)
-    J = linearised(system, solved.coefficients)
+    J, _ = linearised(system, solved.coefficients)
     if not np.isfinite(J).all():
         raise np.linalg.LinAlgError("a residual is no number")
     norms = np.linalg.norm(J, axis=0)

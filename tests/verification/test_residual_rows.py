@@ -107,4 +107,4 @@ def test_quantities_at_other_points_are_refused():
     group = next(g for g in equations.groups if any(c.name == "delayed" for c in g.conditions))
     conditions = Conditions(equations, group)
     with pytest.raises(Unsupported, match="'flux_at' asks for the quantity 'flux' at other points"):
-        conditions.evaluate(Points(jnp.zeros((3, 2))), jnp.zeros((len(conditions.keys), 3)), lambda X: X)
+        conditions.evaluate(Points(jnp.zeros((3, 2))), jnp.zeros((len(conditions.keys), 3)), lambda X: X, {})

@@ -496,7 +496,7 @@ NOT = {
         False,
     ),
     "a line in a shape": (Divided, "'at x=0' is a part of a shape that is not on its surface", False),
-    "an unknown": (Fitted, "there are measured values or unknown parameters", False),
+    "an unknown": (Fitted, "of 'alpha' it has no interval: nothing determines it", True),
 }
 
 
