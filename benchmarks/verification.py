@@ -52,6 +52,7 @@ OTHERS = {
     "thermoelastic_cylinder": ("cases", "heated steel cylinder: kelvin and micrometres of displacement"),
     "vibrating_beam": ("cases", "vibrating steel beam, fourth order"),
     "convection_plate": ("cases", "plate with convection (NAFEMS T4)"),
+    "protein_gradient": ("cases", "two unknown parameters from noisy values (errors in standard deviations, over 20)"),
     "cooled_hole": ("cases", "plate of 0.1 m with a cooled hole"),
     "poisson_2d_c": ("pinnacle", "Laplace, square with four holes"),
     "poisson_2d_cg": ("pinnacle", "Helmholtz, square with four holes of different size"),
@@ -89,6 +90,7 @@ def measured(name: str) -> dict[str, Any]:
     return {
         "resolved": verification.resolved,
         "size": verification.size if verification.solution is not None else "",
+        "unknowns": {name: f"{e.value:.6g}, {e}" for name, e in verification.unknowns.items()},
         "own_error": verification.own_error if verification.solution is not None else None,
         "true_error": true,
         "truth": truth.kind if truth else "its file" if name in OTHERS else "",
@@ -138,6 +140,7 @@ def table(titles: dict[str, str]) -> list[str]:
         own = f"{row['own_error']:.0e}" if row["own_error"] is not None else ""
         true = f"{row['true_error']:.0e} ({row['truth']})" if row["true_error"] is not None else ""
         claimed = row["size"] if row["resolved"] else "**none**"
+        claimed += "".join(f"; {n} = {estimate}" for n, estimate in row.get("unknowns", {}).items())
         reason = row["reason"] or "accurate enough"
         lines.append(f"| {name}{title} | {claimed} | {own} | {true} | {row['seconds']:.0f} | {reason} |")
     return lines
