@@ -15,6 +15,7 @@ from pinnkit.verification.other_solutions import other_solutions
 from pinnkit.verification.resolution import sources_of, swings, thin_layers, thin_sources
 from pinnkit.verification.verification import verify
 from pinnkit.verification.well_posedness import contradictions, corner_findings, linearised_coarsely, weak_directions
+from pinnkit.verification.well_posedness_in_shapes import sides_without_condition, undetermined
 
 ACCURACY, SECONDS = 1e-2, 6.0
 """Own error of the solution at whose layers and waves it looks, and the time after which there is none."""
@@ -51,8 +52,11 @@ def _judge(equations: Equations, points: int, scheduled: bool) -> Judgement:
     unseen = (*coefficient_jumps(equations), *thin_sources(sources, points))
     try:
         discretisation = Discretisation(equations)
-        if discretisation.shaped or not discretisation.forward:
+        if not discretisation.forward:
             return Judgement(unseen)
+        if discretisation.shaped:
+            bare = sides_without_condition(discretisation)
+            return Judgement((*bare, *(() if bare else undetermined(discretisation)), *unseen))
         few, more = linearised_coarsely(discretisation)
     except (Unsupported, np.linalg.LinAlgError):
         return Judgement(unseen)

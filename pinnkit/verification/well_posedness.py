@@ -253,10 +253,7 @@ def _change_of(discretisation: Discretisation, coarse: Coarse, field: str, parts
     tables = [series.values(part, X)[:, 0].reshape(shape) for part in parts]
     varying = [k for k in range(domain.dim) if any(_large(np.ptp(table, axis=k), table) for table in tables)]
     if not varying:
-        return (
-            f"Nothing determines a constant in {field}: equations and conditions hold for {field} + 1 as well. "
-            f'Pin it with @pk.at, or say up_to_constant = ("{field}",).'
-        )
+        return constant_is_free(field)
     ends = []
     for k, (name, axis) in enumerate(zip(domain.names, axes, strict=True)):
         for end, place in ((axis.lower, 0), (axis.upper, -1)):
@@ -277,6 +274,14 @@ def _change_of(discretisation: Discretisation, coarse: Coarse, field: str, parts
     return (
         f"Nothing determines {field}: it can change by a function of {along}, and all equations and conditions still hold. "
         "Training would settle on any of these solutions." + where
+    )
+
+
+def constant_is_free(field: str) -> str:
+    """Words on a field of which a constant is free."""
+    return (
+        f"Nothing determines a constant in {field}: equations and conditions hold for {field} + 1 as well. "
+        f'Pin it with @pk.at, or say up_to_constant = ("{field}",).'
     )
 
 

@@ -186,7 +186,9 @@ def test_an_eigenvalue_without_measured_values():
 def test_derivatives_by_the_parameters_are_those_of_finite_differences(base, tmp_path):
     problem = Discretisation(Equations(base()))
     z = 0.1 + 0.1 * np.arange(len(problem.unknowns))
-    X = np.random.default_rng(4).uniform(*np.array([(a.lower, a.upper) for a in problem.domain.axes]).T, (30, problem.domain.dim))
+    X = np.random.default_rng(4).uniform(
+        *np.array([(a.lower, a.upper) for a in problem.domain.axes]).T, (30, problem.domain.dim)
+    )
 
     def solution(z):
         return solution_to(1e-9, _At(problem, z).problem, None, Budget())
@@ -291,6 +293,8 @@ def test_a_trained_value_far_from_the_fit_contradicts_it():
     near = {"u": FieldError(1e-4, 1e-3)}
     fit = Estimate(2.0, 0.1, 1.8, 2.2)
     assert not Verified(near, 1e-9, "", 1.0, {"k": (2.25, fit)}).contradicted  # 2.5 deviations
-    assert not Verified(near, 1e-9, "", 1.0, {"k": (2.05, dataclasses.replace(fit, deviation=1e-6))}).contradicted  # 2.5 %
+    assert not Verified(
+        near, 1e-9, "", 1.0, {"k": (2.05, dataclasses.replace(fit, deviation=1e-6))}
+    ).contradicted  # 2.5 %
     assert Verified(near, 1e-9, "", 1.0, {"k": (2.5, fit)}).contradicted
     assert Verified(near, 1e-9, "", 1.0, {"k": (np.nan, fit)}).contradicted
