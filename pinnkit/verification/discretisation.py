@@ -18,9 +18,9 @@ from pinnkit.objective import Group
 from pinnkit.objective.residuals import Equations
 from pinnkit.problem import Axis, Condition, Region
 from pinnkit.problem.domain import ShapedBox
+from pinnkit.problem.nodes import Nodes, Placement
 from pinnkit.verification.arguments import Unsupported
 from pinnkit.verification.basis import AxisBasis, Basis, Matrix, Rows, basis_of
-from pinnkit.verification.nodes import Nodes, Placement
 from pinnkit.verification.residual_rows import Conditions, GivenValues, GroupRows, System, Values, nodes_of
 from pinnkit.verification.scattered import Scattered
 from pinnkit.verification.series import Coefficients, Columns, Series

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from pinnkit.multi_index import MultiIndex
+from pinnkit.problem.nodes import Nodes, Placement
 from pinnkit.verification.basis import FINER, Basis, Rows
-from pinnkit.verification.nodes import Nodes, Placement
 from pinnkit.verification.polyharmonic import Stencils, monomials
 
 BEYOND = 2

@@ -10,8 +10,8 @@ from scipy.spatial import cKDTree
 
 import pinnkit as pk
 from pinnkit.problem.geometry import Rectangle
+from pinnkit.problem.nodes import GHOST, INSIDE, Nodes, Placement
 from pinnkit.verification.basis import basis_of
-from pinnkit.verification.nodes import GHOST, INSIDE, Nodes, Placement
 from pinnkit.verification.polyharmonic import Stencils, exponents, monomials, spline
 from pinnkit.verification.scattered import Scattered
 from pinnkit.verification.series import Series, products_of

@@ -266,8 +266,8 @@ def _chosen(X: np.ndarray, apart: np.ndarray, rng: np.random.Generator) -> Int[n
 
 def _between(X: np.ndarray, values: np.ndarray, at: np.ndarray) -> Float[np.ndarray, " points"]:
     """Values between points: the mean of the nearest three, the nearer ones counting more."""
-    distance, near = cKDTree(X).query(at, k=min(3, len(X)))
-    distance, near = distance.reshape(len(at), -1), near.reshape(len(at), -1)
+    nearest = min(3, len(X))
+    distance, near = (part.reshape(len(at), nearest) for part in cKDTree(X).query(at, k=nearest))
     weights = 1 / np.maximum(distance, 1e-12 * np.ptp(X)) ** 2
     return np.sum(weights * values[near], axis=1) / weights.sum(axis=1)
 
