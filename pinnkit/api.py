@@ -3,7 +3,10 @@
 from pinnkit.errors import UsageError
 from pinnkit.exporting import Exported, Exporter
 from pinnkit.exporting.int8 import Int8
+from pinnkit.exporting.netcdf import NetCDF
 from pinnkit.exporting.stablehlo import StableHLO
+from pinnkit.exporting.table import CSV
+from pinnkit.exporting.vtk import VTK
 from pinnkit.models import MLP, Model, ModifiedMLP, PirateNet, ResNet, Transformer
 from pinnkit.neural_operators import Autoencoder, DenseED, NeuralOperator
 from pinnkit.objective.collocation import Sampling
@@ -58,11 +61,13 @@ from pinnkit.weighting import (
 )
 
 __all__ = [
+    "CSV",
     "LBFGS",
     "MLP",
     "NTK",
     "SOAP",
     "SPRING",
+    "VTK",
     "Adam",
     "Auto",
     "Autoencoder",
@@ -80,6 +85,7 @@ __all__ = [
     "Model",
     "ModifiedMLP",
     "Muon",
+    "NetCDF",
     "NeuralOperator",
     "Optax",
     "Optimiser",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from pinnkit.exporting.exporter import Exported, Exporter
+from pinnkit.exporting.fields import FieldExporter
 from pinnkit.exporting.reader import Int8Solution
 from pinnkit.settings import classes_in
 
@@ -15,4 +16,4 @@ _classes = sorted((cls for _, cls in classes_in(sys.modules[__name__], Exporter)
 EXPORTERS: dict[str, type[Exporter]] = {cls.name: cls for cls in _classes}
 """The exporters that the command line can name, those that are used without being asked for first."""
 
-__all__ = ["EXPORTERS", "Exported", "Exporter", "Int8Solution"]
+__all__ = ["EXPORTERS", "Exported", "Exporter", "FieldExporter", "Int8Solution"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,6 +15,8 @@ from pinnkit.evaluation.answer import Answer
 from pinnkit.evaluation.evaluation import Evaluation
 from pinnkit.evaluation.field_intervals import LARGEST, QUANTILE, FieldIntervals
 from pinnkit.evaluation.uncertainty import Estimate
+from pinnkit.exporting.exporter import Exported
+from pinnkit.exporting.sampled import sampled
 from pinnkit.fields.field_errors import FieldError
 from pinnkit.figures.overview import as_html, as_text
 from pinnkit.problem.watching import OpenedFiles
@@ -28,6 +30,8 @@ from pinnkit.runs.solving import describe_collocated, save_collocated
 from pinnkit.verification.collocated import Collocated
 
 if TYPE_CHECKING:
+    from xarray import Dataset
+
     from pinnkit.exporting.exporter import Exporter
     from pinnkit.figures.pictures import Pictures
 
@@ -165,6 +169,73 @@ class Solution(ABC):
             UsageError: the solution cannot be written so, or the folder not be written to.
         """
         return write_exports([exporter.convert(self) for exporter in exporters], Path(folder))
+
+    def to_xarray(
+        self, *, quantities: Sequence[str] = (), points: Mapping[str, Any] | None = None, **axes: Any
+    ) -> Dataset:
+        """Return the fields as an xarray dataset: `solution.to_xarray(t=[0.0, 1.0], x=xs, quantities=["u_x"])`.
+
+        Args:
+            quantities: Derivatives and quantities beside the fields, by the names that `at` takes.
+            points: Points by coordinate, which are broadcast together, in place of a grid.
+            axes: Values along axes; those that are not named are filled. Outside a shape there is NaN.
+
+        Returns:
+            Fields with their units; where a truth is known, that and the error; the verdict and parameters as attributes.
+
+        Raises:
+            UsageError: A name is unknown, or xarray is not installed.
+        """
+        from pinnkit.exporting.netcdf import as_dataset
+
+        return as_dataset(sampled(self, quantities=quantities, points=points, axes=axes))
+
+    def to_netcdf(
+        self, path: str | Path, *, quantities: Sequence[str] = (), points: Mapping[str, Any] | None = None, **axes: Any
+    ) -> Path:
+        """Write what `to_xarray` returns as a NetCDF file, and return its path. Raises UsageError."""
+        from pinnkit.exporting.netcdf import netcdf_bytes
+
+        fields = sampled(self, quantities=quantities, points=points, axes=axes)
+        return self._write_files({Path(path).name: netcdf_bytes(fields)}, Path(path))
+
+    def to_csv(
+        self, path: str | Path, *, quantities: Sequence[str] = (), points: Mapping[str, Any] | None = None, **axes: Any
+    ) -> Path:
+        """Write the fields as a CSV table, a row for each place in the domain, and return its path. Raises UsageError.
+
+        The arguments are those of `to_xarray`.
+        """
+        from pinnkit.exporting.table import csv_text
+
+        fields = sampled(self, quantities=quantities, points=points, axes=axes)
+        return self._write_files({Path(path).name: csv_text(fields).encode()}, Path(path))
+
+    def to_vtk(
+        self, path: str | Path, *, quantities: Sequence[str] = (), mesh: str | Path | None = None, **axes: Any
+    ) -> Path:
+        """Write the fields for ParaView: `solution.to_vtk("plate.vtu")`, and return the path of the file to open.
+
+        A shape is filled with triangles or tetrahedra up to its surface. With several times, there is a file for each, and one
+        with the ending .pvd that lists them.
+
+        Args:
+            path: The file; its ending becomes .vtu, or .pvd with several times.
+            quantities: Derivatives and quantities beside the fields, by the names that `at` takes.
+            mesh: A file with a mesh of space that meshio reads: the fields are written at its nodes.
+            axes: Values along axes; those that are not named are filled.
+
+        Raises:
+            UsageError: A name is unknown, there is no space, or meshio is not installed.
+        """
+        from pinnkit.exporting.vtk import vtk_files
+
+        fields = sampled(self, quantities=quantities, mesh=mesh, axes=axes, triangulated=True)
+        return self._write_files(vtk_files(fields, Path(path).stem), Path(path))
+
+    def _write_files(self, files: Mapping[str, bytes], path: Path) -> Path:
+        """Write files into the folder of a path; returns the path of the first."""
+        return write_exports([Exported(files)], path.parent)[0]
 
     def __repr__(self) -> str:
         return as_text(self.answer)
