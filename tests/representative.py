@@ -16,7 +16,7 @@ ALWAYS = (
     "test_a_damaged_run_that_was_interrupted[metrics.jsonl binary]",
     "test_missing_figures_are_drawn_by_resume[figures missing]",
     "test_security.py",
-    "test_names_of_problem_files",
+    *(f"test_names_of_problem_files['{name}" for name in ("my problem", "[red]x", "new", "class", "a.b")),
     "test_a_signal_while_training_saves_and_says_how_to_go_on[SIGINT]",
     "test_a_second_signal_ends_the_chunk_at_once[SIGINT-SIGINT]",
     "test_a_signal_while_python_still_imports[SIGTERM-jaxlib]",
@@ -28,7 +28,8 @@ ALWAYS = (
     "test_a_full_disk[100]",
     "test_a_log_on_a_full_disk",
     "test_what_is_deleted_while_training[]",
-    "test_files_that_a_problem_reads_by_itself_are_kept",
+    "test_files_that_a_problem_reads_by_itself_are_kept[open]",
+    "test_files_that_a_problem_reads_by_itself_are_kept[a folder below]",
     "test_something_is_said_within_two_seconds",
 )
 """Parts of the names of these trials; the others are `long`."""

@@ -30,14 +30,17 @@ def built(monkeypatch):
     return problems
 
 
+LONG = (pytest.mark.slow, pytest.mark.long)
+
+
 @pytest.mark.parametrize(
     ("options", "k"),
     [
         ((), 1.0),
         (("--problem.k", "2"), 2.0),
-        (("--problem.k=-0.5", "--seed", "3"), -0.5),
+        pytest.param(("--problem.k=-0.5", "--seed", "3"), -0.5, marks=LONG),
         (("--seed", "3", "--problem.k", "-1", "--adam.steps", "5", "--problem.k", "4"), 4.0),
-        (("--stages", "auto", "--ssbroyden.steps", "3", "--problem.k", "2"), 2.0),
+        pytest.param(("--stages", "auto", "--ssbroyden.steps", "3", "--problem.k", "2"), 2.0, marks=LONG),
     ],
 )
 def test_check_builds_them_once(built, tmp_path, options, k):

@@ -23,7 +23,16 @@ def placed(region, count=4000):
 
 @pytest.mark.parametrize(
     ("radius", "count"),
-    [(0.05, 2001)] + [pytest.param(r, n, marks=pytest.mark.slow) for r in (0.05, 0.21, 0.333) for n in (7, 200, 2000)],
+    [
+        (0.05, 2001),
+        pytest.param(0.333, 7, marks=pytest.mark.slow),
+        *(
+            pytest.param(r, n, marks=(pytest.mark.slow, pytest.mark.long))
+            for r in (0.05, 0.21, 0.333)
+            for n in (7, 200, 2000)
+            if (r, n) != (0.333, 7)
+        ),
+    ],
 )
 def test_a_draw_has_as_many_points_as_were_asked_for(radius, count):
     """The number must not follow from rounding the share that is kept: points drawn anew have the shapes of the first."""
