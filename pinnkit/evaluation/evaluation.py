@@ -224,6 +224,8 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         yield from _reference_note(e, wanted)
         if e.verified is not None:
             yield from _verified_sentences(e, e.verified, None)
+        elif e.unverified:
+            yield f"There is no independent collocation solution: {e.unverified}."
     if e.short is not None:
         yield from e.short.sentences()
     if e.overfitted:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
@@ -13,12 +14,14 @@ from matplotlib.patheffects import Normal, Stroke
 
 from pinnkit.evaluation.answer import Answer
 from pinnkit.evaluation.field_intervals import QUANTILE
+from pinnkit.figures.maps import Grid, canvas_of
 from pinnkit.figures.measurements import Measurements, measurements
 from pinnkit.figures.pictures import Picture, Pictures
 from pinnkit.problem import Problem
 from pinnkit.problem.units import unit_of, units_of, with_unit
 
-SIDE = 201
+CURVE = 804
+"""Number of points of a curve."""
 COARSE = 41
 """Number of points per axis of a map of intervals, each of which takes a product with a matrix."""
 SNAPSHOTS = 5
@@ -70,7 +73,7 @@ def slices(answer: Answer, measured: Measured | None = None) -> Picture:
     figure = Picture(figsize=(7.5, 3.6 * len(problem.fields)), layout="constrained")
     all_axes = figure.subplots(len(problem.fields), 1, squeeze=False)[:, 0]
     axis = problem.domain.axes
-    xs = np.linspace(axis[space].lower, axis[space].upper, 4 * SIDE)
+    xs = np.linspace(axis[space].lower, axis[space].upper, CURVE)
     moments = np.linspace(axis[time].lower, axis[time].upper, SNAPSHOTS).tolist()
     reach: dict[str, float] = {}
     unit = _unit(problem, problem.domain.names[time])
@@ -100,7 +103,7 @@ def slices(answer: Answer, measured: Measured | None = None) -> Picture:
 def _curves(answer: Answer, field: int, measured: Measurements | None) -> Picture:
     problem = answer.problem
     axis, name = problem.domain.axes[0], problem.domain.names[0]
-    xs = np.linspace(axis.lower, axis.upper, 4 * SIDE)
+    xs = np.linspace(axis.lower, axis.upper, CURVE)
     values, truth = _values(answer, xs[:, None])
     figure = Picture(figsize=(6.5, 5 if truth is not None else 3.4), layout="constrained")
     panels = figure.subplots(2 if truth is not None else 1, 1, squeeze=False, sharex=True)[:, 0]
@@ -146,14 +149,16 @@ def _maps(answer: Answer, field: int, measured: Measurements | None) -> Picture:
     """Draw colour maps over two axes, on one scale; where there is a third axis, at several places along it."""
     problem = answer.problem
     across, up, along, places = _plane(problem)
-    rows = [_map_values(answer, field, across, up, along, place) for place in places]
+    canvas = canvas_of(problem, across, up)
+    rows = [_map_values(answer, field, canvas, along, place) for place in places]
     known, name = rows[0][1] is not None, problem.fields[field]
     label, unit = _label(problem, name), _unit(problem, name, " [{}]")
     low, high, colours = colour_range(np.concatenate([np.ravel(a) for row in rows for a in row if a is not None]))
     shade: dict[str, Any] = {"vmin": low, "vmax": high, "cmap": colours}
     errors = [np.maximum(np.abs(row[0] - row[1]), 1e-17) if known else None for row in rows]
     # Half the width of the 95% interval is compared with the error: on one scale.
-    reaches = [_half_widths(answer, field, across, up, along, place) for place in places]
+    coarse = Grid(problem, across, up, COARSE)
+    reaches = [_half_widths(answer, field, coarse, along, place) for place in places]
     sizes = np.concatenate([[1e-16], *(e[np.isfinite(e)] for e in (*errors, *reaches) if e is not None)])
     top = float(sizes.max())
     depth: dict[str, Any] = {"norm": LogNorm(top * 1e-4, top), "cmap": "magma"}
@@ -166,17 +171,15 @@ def _maps(answer: Answer, field: int, measured: Measurements | None) -> Picture:
         where = "" if place is None else f" at {there} = {place:.4g}{_unit(problem, there)}"
         seen = _near(measured, along, place, places)
         dots, values = ("", None) if seen is None else (f"; dots: {_count(seen, DOTS)} measurements", seen.values)
-        draw_image(line[0], row[0], problem, across, up, f"{name}, solution{where}{dots}", label, values, **shade)
+        draw_map(canvas, line[0], row[0], f"{name}, solution{where}{dots}", label, values, **shade)
         if seen is not None:
             _dots(line[0], seen, across, up, shade)
-        if error is not None:
+        if error is not None and row[1] is not None:
             truth = _truth_name(answer)
-            draw_image(line[1], row[1], problem, across, up, f"{name}, {truth}{where}", label, **shade)
-            draw_image(line[2], error, problem, across, up, f"|{name} - {truth}|{where}", "error" + unit, **depth)
+            draw_map(canvas, line[1], row[1], f"{name}, {truth}{where}", label, **shade)
+            draw_map(canvas, line[2], error, f"|{name} - {truth}|{where}", "error" + unit, **depth)
         if reach is not None:
-            draw_image(
-                line[-1], reach, problem, across, up, f"{name}, half of 95% interval{where}", "$\\pm$" + unit, **depth
-            )
+            draw_map(coarse, line[-1], reach, f"{name}, half of 95% interval{where}", "$\\pm$" + unit, **depth)
     figure.suptitle(problem.name + _section_note(problem, across, up, *([along] if places != [None] else [])))
     return figure
 
@@ -232,35 +235,22 @@ def _plane(problem: Problem) -> tuple[int, int, int, list[float | None]]:
     return order[0], order[1], order[2], [axis.lower + share * axis.length for share in shares]
 
 
-def _map_values(answer: Answer, field: int, across: int, up: int, along: int, place: float | None) -> tuple[Any, Any]:
-    A, _, X = _map_points(answer.problem, across, up, along, place, SIDE)
-    values, truth = _values(answer, X)
-    return values[:, field].reshape(A.shape), None if truth is None else truth[:, field].reshape(A.shape)
+def _map_values(
+    answer: Answer, field: int, canvas: Grid, along: int, place: float | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return a field, and its truth where that is known, at the places of a map."""
+    values, truth = _values(answer, *canvas.points(along, place))
+    return values[:, field], None if truth is None else truth[:, field]
 
 
 def _half_widths(
-    answer: Answer, field: int, across: int, up: int, along: int, place: float | None
-) -> np.ndarray | None:
-    """Return half the width of the 95% interval of a field on a coarse map; None where there are no intervals."""
+    answer: Answer, field: int, canvas: Grid, along: int, place: float | None
+) -> Float[np.ndarray, " places"] | None:
+    """Return half the width of the 95% interval of a field on a map; None where there are no intervals."""
     if answer.intervals is None:
         return None
-    A, _, X = _map_points(answer.problem, across, up, along, place, COARSE)
-    inside = np.asarray(answer.problem.domain.contains(X))
-    values = np.where(inside, QUANTILE * answer.intervals.deviation(X)[:, field], np.nan)
-    return values.reshape(A.shape)
-
-
-def _map_points(
-    problem: Problem, across: int, up: int, along: int, place: float | None, side: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the two coordinates of a map, each (side, side), and its points (side^2, dim)."""
-    a, b = (problem.domain.axes[i] for i in (across, up))
-    A, B = np.meshgrid(np.linspace(a.lower, a.upper, side), np.linspace(b.lower, b.upper, side))
-    X = _middle(problem, A.size)
-    X[:, across], X[:, up] = A.ravel(), B.ravel()
-    if place is not None:
-        X[:, along] = place
-    return A, B, X
+    X, inside = canvas.points(along, place)
+    return np.where(inside, QUANTILE * answer.intervals.deviation(X)[:, field], np.nan)
 
 
 def _section_note(problem: Problem, *shown: int) -> str:
@@ -289,15 +279,19 @@ def _height(problem: Problem, across: int, up: int) -> float:
     return float(np.clip(b.length / a.length, 0.3, 2.5)) if both else 0.85
 
 
-def _values(answer: Answer, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the fields and the truth at points; a field known up to a constant is moved to the truth's mean."""
+def _values(
+    answer: Answer, X: np.ndarray, inside: Bool[np.ndarray, " points"] | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the fields and the truth at points; a field known up to a constant is moved to the truth's mean.
+
+    `inside`: whether each point lies in the domain, outside of which there is nothing to see; the domain is asked unless given.
+    """
     problem, truth = answer.problem, answer.truth
-    # Outside the domain there is nothing to see.
-    inside = np.asarray(problem.domain.contains(X))[:, None]
-    values = np.where(inside, answer.values(X), np.nan)
+    there = (np.asarray(problem.domain.contains(X)) if inside is None else inside)[:, None]
+    values = np.where(there, answer.values(X), np.nan)
     if truth is None or truth.points is not None:
         return values, None
-    expected = np.where(inside, truth.at(X), np.nan)
+    expected = np.where(there, truth.at(X), np.nan)
     for i, name in enumerate(problem.fields):
         if name in problem.up_to_constant:
             values[:, i] += np.nanmean(expected[:, i]) - np.nanmean(values[:, i])
@@ -308,23 +302,22 @@ def _middle(problem: Problem, count: int) -> np.ndarray:
     return np.tile([(a.lower + a.upper) / 2 for a in problem.domain.axes], (count, 1))
 
 
-def draw_image(
+def draw_map(
+    canvas: Grid,
     axes: Axes,
     values: np.ndarray,
-    problem: Problem,
-    across: int,
-    up: int,
     title: str,
     label: str,
     dots: np.ndarray | None = None,
     **how: Any,
 ) -> None:
     """Draw a map with its title, and a colour bar whose ends are pointed where values of the map or of dots lie beyond it."""
-    a, b = (problem.domain.axes[i] for i in (across, up))
-    extent = (a.lower, a.upper, b.lower, b.upper)
-    both_space = across in problem.domain.space and up in problem.domain.space
-    picture = axes.imshow(values, origin="lower", extent=extent, aspect="equal" if both_space else "auto", **how)
-    axes.set(xlabel=_label(problem, problem.domain.names[across]), ylabel=_label(problem, problem.domain.names[up]))
+    problem = canvas.problem
+    picture = canvas.draw(axes, values, **how)
+    both_space = {canvas.across, canvas.up} <= set(problem.domain.space)
+    axes.set_aspect("equal" if both_space else "auto")
+    names = (_label(problem, problem.domain.names[axis]) for axis in (canvas.across, canvas.up))
+    axes.set(**dict(zip(("xlabel", "ylabel"), names, strict=True)))
     axes.set_title(title, fontsize=10)
     low, high = picture.get_clim()
     shown = np.concatenate([np.ravel(values), [] if dots is None else dots])
