@@ -213,19 +213,7 @@ def _sentences(e: Evaluation) -> Iterator[str]:
     elif e.verified is not None and e.truth is not None and e.truth.kind == "collocation":
         yield from _verified_sentences(e, e.verified, wanted)
     else:
-        truth = e.truth
-        against = "the exact solution" if truth and truth.kind == "exact" else "the reference"
-        size = f"{e.worst_error:.2e}" if e.worst_error < np.inf else "infinite (the solution is not finite everywhere)"
-        zero = [f for f, error in (e.errors or {}).items() if error.absolute]
-        kind = "Root mean square error" if len(zero) == len(e.errors or {}) else "Relative L2 error"
-        yield f"{kind} {size} against {against}" + _field_note(e) + _request_note(e, wanted)
-        if zero:
-            yield f"The error of {', '.join(zero)} is absolute: there {against} is zero everywhere."
-        yield from _reference_note(e, wanted)
-        if e.verified is not None:
-            yield from _verified_sentences(e, e.verified, None)
-        elif e.unverified:
-            yield f"There is no independent collocation solution: {e.unverified}."
+        yield from _truth_sentences(e, e.worst_error, wanted)
     if e.short is not None:
         yield from e.short.sentences()
     if e.overfitted:
@@ -248,6 +236,23 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         widths = (f"{name} is known to {width:.2g}{unit_of(name, units)}" for name, width in e.half_widths.items())
         yield f"As far as noise in the measured values goes, {', '.join(widths)} (95%, RMS over the domain)."
     yield from e.unknown_sentences()
+
+
+def _truth_sentences(e: Evaluation, error: float, wanted: float | None) -> Iterator[str]:
+    """Yield how far the fields are from an exact solution or a reference, and what an independent solution says."""
+    truth = e.truth
+    against = "the exact solution" if truth and truth.kind == "exact" else "the reference"
+    size = f"{error:.2e}" if error < np.inf else "infinite (the solution is not finite everywhere)"
+    zero = [f for f, error in (e.errors or {}).items() if error.absolute]
+    kind = "Root mean square error" if len(zero) == len(e.errors or {}) else "Relative L2 error"
+    yield f"{kind} {size} against {against}" + _field_note(e) + _request_note(e, wanted)
+    if zero:
+        yield f"The error of {', '.join(zero)} is absolute: there {against} is zero everywhere."
+    yield from _reference_note(e, wanted)
+    if e.verified is not None:
+        yield from _verified_sentences(e, e.verified, None)
+    elif e.unverified:
+        yield f"There is no independent collocation solution: {e.unverified}."
 
 
 def _verified_sentences(e: Evaluation, verified: Verified, wanted: float | None) -> Iterator[str]:

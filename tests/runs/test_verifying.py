@@ -93,6 +93,50 @@ def test_beside_an_exact_solution():
     assert other == pytest.approx(exact, rel=1e-6)
 
 
+def test_why_there_is_none_is_said_beside_an_exact_solution():
+    solution = pk.train(Decay(), verify="no")
+    assert "collocation" not in solution.verdict
+    pk.verify(solution, seconds=1e-9)
+    assert "against the exact solution" in solution.verdict
+    assert "There is no independent collocation solution: its time was over." in solution.verdict
+
+
+class Fitted(pk.Problem):
+    """A rate that 20 noisy values determine."""
+
+    rate: float = pk.unknown(0.5, bounds=(0.1, 10.0))
+    domain = pk.Box(t=(0.0, 2.0))
+
+    @pk.interior
+    def decay(self, u, u_t):
+        return u_t + self.rate * u
+
+    @pk.initial
+    def start(self, u):
+        return u - 1.0
+
+    model = pk.MLP(width=10, depth=1)
+    recipe = pk.Recipe(stages=(pk.SSBroyden(steps=400),), sampling=pk.Sampling(interior=200))
+
+
+@pytest.mark.slow
+def test_two_fits_of_an_unknown_parameter(tmp_path):
+    t = np.linspace(0.1, 2.0, 20)
+    values = np.exp(-t) + 0.01 * np.random.default_rng(0).standard_normal(20)
+    np.savetxt(tmp_path / "u.csv", np.stack([t, values], axis=1), delimiter=",", header="t,y", comments="")
+
+    class Measured(Fitted):
+        @pk.data(str(tmp_path / "u.csv"))
+        def probe(self, u, y):
+            return u - y
+
+    solution = pk.train(Measured(), verify="yes")
+    fit, trained = solution.run.verification.unknowns["rate"], solution.unknowns["rate"]
+    assert abs(fit.value - trained.value) < 0.1 * trained.deviation
+    np.testing.assert_allclose(fit.deviation, trained.deviation, rtol=0.1)
+    assert f"Its own fit gives rate = {fit.value:.6g} (0.0 standard deviations away)." in solution.verdict
+
+
 def test_from_the_command_line(tmp_path):
     status, out, _ = pinnkit("train", TINY, "--verify", "yes", "--out", tmp_path / "run")
     assert status in (0, 1) and "solving the problem by collocation" in out and (tmp_path / "run" / FILE).is_file()
