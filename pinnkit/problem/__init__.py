@@ -4,20 +4,25 @@ from pinnkit.problem.axes import Axis, ParameterAxis, Periodic
 from pinnkit.problem.conditions import Condition, at, boundary, data, feature, initial, interior, quantity
 from pinnkit.problem.domain import Box, Region
 from pinnkit.problem.find import available_problems, find, package_problems_folder, problem_class
-from pinnkit.problem.geometry import Disk, Polygon, Shape, Surface
+from pinnkit.problem.geometry import Shape, Surface
 from pinnkit.problem.problem import Problem, same_parameters, validate
+from pinnkit.problem.shapes import Annulus, Ball, Disk, Ellipse, Polygon, Sector
 from pinnkit.problem.unknown import Unknown, unknown
 
 __all__ = [
+    "Annulus",
     "Axis",
+    "Ball",
     "Box",
     "Condition",
     "Disk",
+    "Ellipse",
     "ParameterAxis",
     "Periodic",
     "Polygon",
     "Problem",
     "Region",
+    "Sector",
     "Shape",
     "Surface",
     "Unknown",

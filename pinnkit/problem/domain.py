@@ -14,7 +14,8 @@ from jaxtyping import Array, Bool, Float
 
 from pinnkit.errors import UsageError, advice
 from pinnkit.problem.axes import TIME, Axis, as_axis, axis_text, require_coordinate_name
-from pinnkit.problem.geometry import Combination, Rectangle, Shape, Surface
+from pinnkit.problem.geometry import Combination, Shape, Surface
+from pinnkit.problem.shapes import Rectangle
 
 SPARE = 1.3
 """Number of candidates per point that is expected to be accepted."""
@@ -374,29 +375,33 @@ class ShapedRegion(Region):
             X, normals = Region(domain, self.faces, self.normals, self.name).place(unit, len(unit))
             return X, normals, domain.contains(X)
         columns, space = np.array(domain.columns), len(domain.columns)
-        points, outward = self._surface_points(unit[:, : space - 1])
+        points, outward, own = self._surface_points(unit[:, : space - 1])
         on_surface, outward = domain.shape.outward(points, outward)
         X = jnp.zeros((unit.shape[0], domain.dim), unit.dtype).at[:, columns].set(points)
         for used, i in enumerate(self._others):
             X = X.at[:, i].set(domain.axes[i].lower + domain.axes[i].length * unit[:, space - 1 + used])
-        return X, jnp.zeros_like(X).at[:, columns].set(outward), on_surface
+        return X, jnp.zeros_like(X).at[:, columns].set(outward), on_surface & own
 
-    def _surface_points(self, unit: Float[Array, "points any"]) -> tuple[Array, Array]:
-        """Points and normals on the pieces of the surface, in mixed order; each piece gets candidates by its measure."""
+    def _surface_points(self, unit: Float[Array, "points any"]) -> tuple[Array, Array, Bool[Array, " points"]]:
+        """Points and normals on the pieces of the surface, in mixed order; each piece gets candidates by its measure.
+
+        With them the mask of those that belong to the piece.
+        """
         names = self.domain.shape.names  # type: ignore[attr-defined]
         measures = np.array([s.measure for s in self.surfaces])
         ends = np.round(np.cumsum(measures) / measures.sum() * unit.shape[0]).astype(int)
         # The candidates are dealt out in a fixed random order: each piece gets points from the whole Sobol sequence, and
         # the first `count` accepted ones come from all pieces.
         deal = np.random.default_rng(0).permutation(unit.shape[0])
-        points, normals = [], []
+        points, normals, own = [], [], []
         for surface, start, end in zip(self.surfaces, [0, *ends[:-1]], ends, strict=True):
             a, b = surface.shape.surface_points(surface.part, unit[deal[start:end]])
             order = np.array([surface.shape.names.index(n) for n in names])
             points.append(a[:, order])
             normals.append(b[:, order])
+            own.append(surface.owns(a))
         back = np.argsort(deal)
-        return jnp.concatenate(points)[back], jnp.concatenate(normals)[back]
+        return jnp.concatenate(points)[back], jnp.concatenate(normals)[back], jnp.concatenate(own)[back]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Shapes: disks, balls, polygons, and their combinations by `|`, `-` and `&`.
+"""What a shape is, its combinations by `|`, `-` and `&`, and what is made of one: moved, turned, extruded, its surface named.
 
 A shape knows which points are inside it and how to sample its surface. A point of some part's surface lies on the
 surface of the whole where one side of it is inside and the other is not: that one rule serves every combination.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -33,12 +35,18 @@ class Surface:
         measure: Length or area.
         shape: The shape that samples it.
         part: Number of the piece among those of its shape.
+        where: Which points belong to it; all unless given.
     """
 
     name: str
     measure: float
     shape: Shape
     part: int = 0
+    where: Callable[[Batch], Bool[Array, " points"]] | None = None
+
+    def owns(self, points: Batch) -> Bool[Array, " points"]:
+        """Mask of the points, in the coordinates of `shape`, that belong to the piece."""
+        return jnp.ones(points.shape[0], bool) if self.where is None else self.where(points)
 
 
 class Shape(ABC):
@@ -68,6 +76,10 @@ class Shape(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no surface of its own")
 
+    def support(self, direction: np.ndarray) -> float:
+        """Largest component of its points along a direction, (space,), or a number that is not much larger."""
+        return float(sum(max(d * lower, d * upper) for d, (lower, upper) in zip(direction, self.bounds, strict=True)))
+
     @cached_property
     def size(self) -> float:
         """Longest side of the bounding box."""
@@ -81,6 +93,99 @@ class Shape(ABC):
         ahead, behind = self.inside(points + step * normals), self.inside(points - step * normals)
         return ahead != behind, jnp.where(ahead[:, None], -normals, normals)
 
+    def moved(self, **by: float) -> Shape:
+        """The shape, moved: `shape.moved(x=0.1, y=-0.2)`. Raises UsageError for a name that is none of its coordinates."""
+        return Transformed(self, np.eye(len(self.names)), self._vector(by, "moved"))
+
+    def turned(self, degrees: float, *, around: str = "", about: Mapping[str, float] | None = None) -> Shape:
+        """The shape, turned counter-clockwise.
+
+        Args:
+            degrees: The angle.
+            around: In three coordinates the one that stays: `shape.turned(30, around="z")`.
+            about: A point that stays; the centre of its bounding box unless given.
+
+        Raises:
+            UsageError: It has not two or three coordinates, or a name is none of them.
+        """
+        n, (cos, sin) = len(self.names), (math.cos(math.radians(degrees)), math.sin(math.radians(degrees)))
+        if n not in (2, 3) or (around not in self.names if n == 3 else around):
+            raise UsageError(
+                f"A shape in {', '.join(self.names)} is not turned around '{around}'.",
+                expected="no axis in two coordinates, one of the names in three",
+                do='Write shape.turned(30), or in three coordinates shape.turned(30, around="z").',
+            )
+        # In three coordinates the two that follow the axis cyclically, so that the turn is right-handed.
+        first, second = (0, 1) if n == 2 else ((self.names.index(around) + 1) % 3, (self.names.index(around) + 2) % 3)
+        matrix = np.eye(n)
+        matrix[[first, first, second, second], [first, second, first, second]] = cos, -sin, sin, cos
+        return self._about(matrix, about)
+
+    def scaled(self, factor: float = 1.0, *, about: Mapping[str, float] | None = None, **factors: float) -> Shape:
+        """The shape, larger or smaller: `shape.scaled(2)`; in two coordinates also stretched: `shape.scaled(x=2, y=0.5)`.
+
+        Args:
+            factor: The factor of all coordinates that have none of their own.
+            about: A point that stays; the centre of its bounding box unless given.
+            factors: Factors by coordinate.
+
+        Raises:
+            UsageError: A factor is not positive, or a name is none of its coordinates; or it is stretched in three coordinates.
+        """
+        for name, value in {"factor": factor, **factors}.items():
+            require_number(value, f"{name} of scaled", where="", above=0)
+        self._vector(factors, "scaled")
+        return self._about(np.diag([float(factors.get(name, factor)) for name in self.names]), about)
+
+    def mirrored(self, **at: float) -> Shape:
+        """The shape, mirrored: `shape.mirrored(x=0)` at the line, or plane, where x is 0. Raises UsageError for another name."""
+        self._vector(at, "mirrored")
+        matrix = np.diag([-1.0 if name in at else 1.0 for name in self.names])
+        return Transformed(self, matrix, np.array([2.0 * float(at.get(name, 0.0)) for name in self.names]))
+
+    def extruded(self, **along: tuple[float, float]) -> Shape:
+        """The shape, drawn out along a further coordinate: `pk.Disk(x=0, y=0, radius=1).extruded(z=(0, 2))` is a cylinder.
+
+        The ends are named `z-` and `z+`. Raises UsageError unless one further coordinate is given with two ends.
+        """
+        (name, ends), *more = along.items() if along else (("", ()),)
+        if more or name in (*self.names, "") or len(ends) != 2 or not ends[0] < ends[1]:
+            raise UsageError(
+                f"A shape in {', '.join(self.names)} is not extruded by {along}.",
+                expected="one further coordinate with its lower and upper end",
+                do="Write shape.extruded(z=(0.0, 1.0)).",
+            )
+        return Extruded(self, name, (float(ends[0]), float(ends[1])))
+
+    def named(self, name: str, where: Callable[..., Any]) -> Shape:
+        """The shape with another name for a part of its surface: `shape.named("inlet", where=lambda x, y: x < 1e-9)`.
+
+        Args:
+            name: The name, for `@pk.boundary`. Several parts may share one.
+            where: A function of the coordinates, by name, that is true on that part.
+        """
+        return Named(self, name, where)
+
+    def _about(self, matrix: np.ndarray, about: Mapping[str, float] | None) -> Shape:
+        """The shape under a linear map that leaves a point where it is."""
+        centre = np.array([0.5 * (lower + upper) for lower, upper in self.bounds])
+        if about is not None:
+            given = self._vector(about, "about")
+            centre = np.array([v if name in about else c for name, v, c in zip(self.names, given, centre, strict=True)])
+        return Transformed(self, matrix, centre - matrix @ centre)
+
+    def _vector(self, values: Mapping[str, float], what: str) -> np.ndarray:
+        """Numbers by coordinate as a vector, 0 for those that are not given."""
+        for name, value in values.items():
+            if name not in self.names:
+                raise UsageError(
+                    f"'{name}' in {what} is none of the shape's coordinates.",
+                    expected=", ".join(self.names),
+                    do=f"Write e.g. {what}({self.names[0]}=...).",
+                )
+            require_number(value, f"{name} of {what}", where="")
+        return np.array([float(values.get(name, 0.0)) for name in self.names])
+
     def __or__(self, other: Shape) -> Shape:
         return Combination("|", self, other)
 
@@ -89,153 +194,6 @@ class Shape(ABC):
 
     def __sub__(self, other: Shape) -> Shape:
         return Combination("-", self, other)
-
-
-class Rectangle(Shape):
-    """A box as a shape, with sides named `x-`, `x+`, ..."""
-
-    def __init__(self, **sides: tuple[float, float]) -> None:
-        self.names: tuple[str, ...] = tuple(sides)
-        self._bounds = tuple(sides.values())
-
-    @property
-    def bounds(self) -> tuple[tuple[float, float], ...]:
-        """Lower and upper end in each coordinate."""
-        return self._bounds
-
-    def inside(self, points: Batch) -> Bool[Array, " points"]:
-        """Mask of the points between the ends in every coordinate."""
-        lower, upper = (np.array(end) for end in zip(*self._bounds, strict=True))
-        return jnp.all((points >= lower[None]) & (points <= upper[None]), axis=1)
-
-    def surfaces(self) -> tuple[Surface, ...]:
-        """The sides, two per coordinate."""
-        lengths = [b - a for a, b in self._bounds]
-        measures = [math.prod(lengths[:i] + lengths[i + 1 :]) for i in range(len(lengths))]
-        ends = [(i, sign) for i in range(len(lengths)) for sign in "-+"]
-        return tuple(Surface(self.names[i] + s, measures[i], self, 2 * i + (s == "+")) for i, s in ends)
-
-    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
-        """Points and normals on one side."""
-        axis, upper = divmod(part, 2)
-        columns, used = [], 0
-        for i, (a, b) in enumerate(self._bounds):
-            if i == axis:
-                columns.append(jnp.full(unit.shape[:1], b if upper else a, unit.dtype))
-            else:
-                columns.append(a + (b - a) * unit[:, used])
-                used += 1
-        normal = np.zeros((1, len(self.names)))
-        normal[0, axis] = 1.0 if upper else -1.0
-        points = jnp.stack(columns, axis=1)
-        return points, jnp.broadcast_to(jnp.asarray(normal, unit.dtype), points.shape)
-
-
-class Disk(Shape):
-    """A disk in two coordinates, a ball in three: `Disk(x=0.5, y=0.5, radius=0.2)`, `Disk(x=0, y=0, z=0, radius=1)`.
-
-    Args:
-        radius: Radius, in the units of the coordinates.
-        name: Name of the rim or sphere, for `@pk.boundary("rim")`.
-        centre: Coordinates of the centre by name.
-    """
-
-    def __init__(self, *, radius: float, name: str = "rim", **centre: float) -> None:
-        if len(centre) not in (2, 3):
-            raise UsageError(
-                f"Disk has {len(centre)} centre coordinates.",
-                expected="two (a disk) or three (a ball), by name",
-                do="Write pk.Disk(x=0.0, y=0.0, radius=1.0).",
-            )
-        require_number(radius, "The radius of the Disk", where="", above=0)
-        for axis, place in centre.items():
-            require_number(place, f"The centre {axis} of the Disk", where="")
-        self.names: tuple[str, ...] = tuple(centre)
-        self.centre: np.ndarray = np.array([float(c) for c in centre.values()])
-        self.radius: float = float(radius)
-        self.name: str = name
-
-    @property
-    def bounds(self) -> tuple[tuple[float, float], ...]:
-        """Centre minus and plus radius."""
-        return tuple((float(c) - self.radius, float(c) + self.radius) for c in self.centre)
-
-    def inside(self, points: Batch) -> Bool[Array, " points"]:
-        """Mask of the points whose distance from the centre is less than the radius."""
-        return jnp.sum((points - self.centre[None]) ** 2, axis=1) < self.radius**2
-
-    def surfaces(self) -> tuple[Surface, ...]:
-        """The rim, or the sphere."""
-        measure = 2 * math.pi * self.radius if len(self.names) == 2 else 4 * math.pi * self.radius**2
-        return (Surface(self.name, measure, self),)
-
-    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
-        """Points and normals on the rim by angle, or on the sphere by angle and height (Archimedes: height is uniform)."""
-        angle = 2 * math.pi * unit[:, 0]
-        flat = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
-        normals = flat
-        if len(self.names) == 3:
-            height = (2 * unit[:, 1] - 1)[:, None]
-            normals = jnp.concatenate([flat * jnp.sqrt(1 - height**2), height], axis=1)
-        return jnp.asarray(self.centre)[None] + self.radius * normals, normals
-
-
-class Polygon(Shape):
-    """A polygon by its corners in order, either way round: `Polygon(x=[0, 2, 2, 1, 1, 0], y=[0, 0, 1, 1, 2, 2])`.
-
-    Its edges are named `NAME1`, `NAME2`, ... from the first corner on; `NAME` (by default `edge`) is all of them.
-
-    Args:
-        name: Prefix of the names of the edges: `@pk.boundary("edge1")` is the edge from the first corner to the second.
-        corners: Coordinates of the corners, a list per coordinate by its name. The last corner is connected to the first.
-    """
-
-    def __init__(self, *, name: str = "edge", **corners: Sequence[float]) -> None:
-        lengths = {len(v) for v in corners.values()}
-        if len(corners) != 2 or len(lengths) != 1 or min(lengths) < 3:
-            raise UsageError(
-                "Polygon needs two coordinates with one number per corner, and at least three corners.",
-                expected="two lists of equal length",
-                do="Write pk.Polygon(x=[0, 1, 0], y=[0, 0, 1]).",
-            )
-        self.names: tuple[str, ...] = tuple(corners)
-        self.name: str = name
-        points = np.array([[float(v) for v in values] for values in corners.values()]).T
-        area = _signed_area(points)
-        if not abs(area) > 0:
-            raise UsageError(
-                "The polygon has no area.", expected="corners that are not on one line", do="Move a corner."
-            )
-        self.corners: np.ndarray = points
-        self.turn: float = 1.0 if area > 0 else -1.0
-
-    @property
-    def bounds(self) -> tuple[tuple[float, float], ...]:
-        """Smallest and largest coordinates of the corners."""
-        return tuple((float(c.min()), float(c.max())) for c in self.corners.T)
-
-    def inside(self, points: Batch) -> Bool[Array, " points"]:
-        """Mask of the points inside: a ray to the right crosses the edges an odd number of times."""
-        a, b = self.corners, np.roll(self.corners, -1, axis=0)
-        x, y = points[:, :1], points[:, 1:]
-        # The division is harmless on horizontal edges: no ray to the right straddles one.
-        rise = np.where(b[:, 1] == a[:, 1], 1.0, b[:, 1] - a[:, 1])
-        straddles = (a[None, :, 1] > y) != (b[None, :, 1] > y)
-        crossing = a[None, :, 0] + (y - a[None, :, 1]) * ((b[:, 0] - a[:, 0]) / rise)[None]
-        return jnp.sum(straddles & (x < crossing), axis=1) % 2 == 1
-
-    def surfaces(self) -> tuple[Surface, ...]:
-        """The edges."""
-        lengths = np.linalg.norm(np.roll(self.corners, -1, axis=0) - self.corners, axis=1)
-        return tuple(Surface(f"{self.name}{i + 1}", float(s), self, i) for i, s in enumerate(lengths))
-
-    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
-        """Points and normals on one edge."""
-        a, b = self.corners[part], self.corners[(part + 1) % len(self.corners)]
-        along = (b - a) / np.linalg.norm(b - a)
-        normal = self.turn * np.array([along[1], -along[0]])
-        points = a[None] + unit[:, :1] * (b - a)[None]
-        return points, jnp.broadcast_to(jnp.asarray(normal, unit.dtype)[None], points.shape)
 
 
 class Combination(Shape):
@@ -275,6 +233,217 @@ class Combination(Shape):
         """The pieces of both surfaces."""
         return (*self.first.surfaces(), *self.second.surfaces())
 
+    def support(self, direction: np.ndarray) -> float:
+        """That of the first shape, or the larger one, or the smaller one."""
+        first, second = self.first.support(direction), self.second.support(direction[self._order])
+        return first if self.operation == "-" else (max if self.operation == "|" else min)(first, second)
+
+
+PLACES = 4097
+"""Number of places along a stretched curve by which its length is measured."""
+
+
+class Transformed(Shape):
+    """A shape under an affine map X -> A X + b: moved, turned, mirrored, scaled; in two coordinates also stretched."""
+
+    def __init__(self, shape: Shape, matrix: np.ndarray, shift: np.ndarray) -> None:
+        self.shape, self.matrix, self.shift = shape, matrix, shift
+        self.names: tuple[str, ...] = shape.names
+        self._inverse = np.linalg.inv(matrix)
+        stretches = np.linalg.svd(matrix, compute_uv=False)
+        self._factor = float(stretches[0]) if np.ptp(stretches) < 1e-12 * stretches[0] else None
+        if self._factor is None and len(self.names) != 2:
+            raise UsageError(
+                f"A shape in {len(self.names)} coordinates cannot be stretched.",
+                expected="one factor for all coordinates; in two coordinates one for each",
+                do="Write shape.scaled(2.0).",
+            )
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """Ends in each coordinate."""
+        unit = np.eye(len(self.names))
+        return tuple((-self.support(-direction), self.support(direction)) for direction in unit)
+
+    def support(self, direction: np.ndarray) -> float:
+        """That of the shape along the direction before the map."""
+        return self.shape.support(self.matrix.T @ direction) + float(direction @ self.shift)
+
+    def inside(self, points: Batch) -> Bool[Array, " points"]:
+        """Mask of the points that were inside before the map."""
+        return self.shape.inside(self._before(points))
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """The pieces of the shape."""
+        return self._surfaces
+
+    @cached_property
+    def _surfaces(self) -> tuple[Surface, ...]:
+        return tuple(
+            Surface(piece.name, self._measure(part, piece), self, part, self._where(piece))
+            for part, piece in enumerate(self.shape.surfaces())
+        )
+
+    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+        """Points and normals of a piece after the map."""
+        piece = self.shape.surfaces()[part]
+        if self._factor is None:
+            unit = jnp.interp(unit[:, :1], jnp.asarray(self._lengths[part]), jnp.linspace(0.0, 1.0, PLACES))
+        points, normals = piece.shape.surface_points(piece.part, unit)
+        order = np.array([piece.shape.names.index(name) for name in self.names])
+        # Normals follow the inverse transposed: A^-T n, whichever way round the map is.
+        outward = normals[:, order] @ jnp.asarray(self._inverse)
+        outward = outward / jnp.linalg.norm(outward, axis=1, keepdims=True)
+        return points[:, order] @ jnp.asarray(self.matrix.T) + jnp.asarray(self.shift)[None], outward
+
+    def _before(self, points: Batch) -> Batch:
+        return (points - jnp.asarray(self.shift)[None]) @ jnp.asarray(self._inverse.T)
+
+    def _where(self, piece: Surface) -> Callable[[Batch], Bool[Array, " points"]] | None:
+        """Which points belong to a piece after the map."""
+        if piece.where is None:
+            return None
+        order = np.array([self.names.index(name) for name in piece.shape.names])
+        return lambda points: piece.owns(self._before(points)[:, order])
+
+    def _measure(self, part: int, piece: Surface) -> float:
+        if self._factor is not None:
+            return piece.measure * self._factor ** (len(self.names) - 1)
+        return float(self._curves[part][-1])
+
+    @cached_property
+    def _curves(self) -> tuple[np.ndarray, ...]:
+        """For each piece of a stretched shape in two coordinates, the length of the curve up to each of many places."""
+        curves = []
+        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+            for piece in self.shape.surfaces():
+                order = np.array([piece.shape.names.index(name) for name in self.names])
+                unit = jnp.linspace(0.0, 1.0, PLACES)[:, None]
+                X = np.asarray(piece.shape.surface_points(piece.part, unit)[0])[:, order] @ self.matrix.T
+                curves.append(np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(X, axis=0), axis=1))]))
+        return tuple(curves)
+
+    @cached_property
+    def _lengths(self) -> tuple[np.ndarray, ...]:
+        """The same, relative to the whole curve."""
+        return tuple(curve / curve[-1] for curve in self._curves)
+
+
+class Extruded(Shape):
+    """A shape, drawn out along a further coordinate."""
+
+    def __init__(self, shape: Shape, name: str, ends: tuple[float, float]) -> None:
+        self.shape, self.ends = shape, ends
+        self.names: tuple[str, ...] = (*shape.names, name)
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """Those of the shape, and the ends."""
+        return (*self.shape.bounds, self.ends)
+
+    def support(self, direction: np.ndarray) -> float:
+        """That of the shape, and that of the ends."""
+        return self.shape.support(direction[:-1]) + float(max(direction[-1] * end for end in self.ends))
+
+    def inside(self, points: Batch) -> Bool[Array, " points"]:
+        """Mask of the points inside the shape and between the ends."""
+        height = points[:, -1]
+        return self.shape.inside(points[:, :-1]) & (height > self.ends[0]) & (height < self.ends[1])
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """The sides, with the names of the shape's own pieces, and the two ends."""
+        return self._surfaces
+
+    @cached_property
+    def _surfaces(self) -> tuple[Surface, ...]:
+        own, length = self.shape.surfaces(), self.ends[1] - self.ends[0]
+        sides = [
+            Surface(piece.name, piece.measure * length, self, part, self._where(piece))
+            for part, piece in enumerate(own)
+        ]
+        # The bounding box: what is not on the surface of the whole is left out, as of any combination.
+        area = math.prod(upper - lower for lower, upper in self.shape.bounds)
+        return (*sides, *(Surface(self.names[-1] + sign, area, self, len(own) + k) for k, sign in enumerate("-+")))
+
+    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+        """Points and normals on a side, or on the bounding box of an end."""
+        own = self.shape.surfaces()
+        if part < len(own):
+            piece = own[part]
+            points, normals = piece.shape.surface_points(piece.part, unit[:, :-1])
+            order = np.array([piece.shape.names.index(name) for name in self.shape.names])
+            height = self.ends[0] + (self.ends[1] - self.ends[0]) * unit[:, -1:]
+            flat = jnp.zeros((unit.shape[0], 1), points.dtype)
+            return jnp.concatenate([points[:, order], height], axis=1), jnp.concatenate(
+                [normals[:, order], flat], axis=1
+            )
+        upper = part - len(own)
+        lower, sides = (
+            np.array(ends)[None] for ends in ([a for a, _ in self.shape.bounds], [b - a for a, b in self.shape.bounds])
+        )
+        points = jnp.asarray(lower) + jnp.asarray(sides) * unit[:, : len(self.shape.names)]
+        normal = np.zeros((1, len(self.names)))
+        normal[0, -1] = 1.0 if upper else -1.0
+        height = jnp.full((unit.shape[0], 1), self.ends[upper], unit.dtype)
+        points = jnp.concatenate([points, height], axis=1)
+        return points, jnp.broadcast_to(jnp.asarray(normal, unit.dtype), points.shape)
+
+    def _where(self, piece: Surface) -> Callable[[Batch], Bool[Array, " points"]] | None:
+        """Which points belong to a side."""
+        if piece.where is None:
+            return None
+        order = np.array([self.names.index(name) for name in piece.shape.names])
+        return lambda points: piece.owns(points[:, order])
+
+
+class Named(Shape):
+    """A shape with another name for a part of its surface."""
+
+    def __init__(self, shape: Shape, name: str, where: Callable[..., Any]) -> None:
+        self.shape, self.name, self.condition = shape, name, where
+        self.names: tuple[str, ...] = shape.names
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """Those of the shape."""
+        return self.shape.bounds
+
+    def support(self, direction: np.ndarray) -> float:
+        """That of the shape."""
+        return self.shape.support(direction)
+
+    def inside(self, points: Batch) -> Bool[Array, " points"]:
+        """Mask of the points inside the shape."""
+        return self.shape.inside(points)
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """Each piece of the shape twice: the part that has the new name, and the rest."""
+        return self._surfaces
+
+    @cached_property
+    def _surfaces(self) -> tuple[Surface, ...]:
+        pieces: list[Surface] = []
+        for piece in self.shape.surfaces():
+            chosen, rest = self._parts(piece)
+            pieces += [replace(piece, name=self.name, where=chosen), replace(piece, where=rest)]
+        with jax.ensure_compile_time_eval():
+            return tuple(piece for piece in pieces if _is_somewhere(piece))
+
+    def _parts(self, piece: Surface) -> tuple[Callable[[Batch], Any], Callable[[Batch], Any]]:
+        """Which points of a piece have the new name, and which have not."""
+
+        def chosen(points: Batch) -> Bool[Array, " points"]:
+            values = self.condition(**dict(zip(piece.shape.names, points.T, strict=True)))
+            return jnp.broadcast_to(jnp.asarray(values, bool), points.shape[:1])
+
+        return lambda X: piece.owns(X) & chosen(X), lambda X: piece.owns(X) & ~chosen(X)
+
+
+def _is_somewhere(piece: Surface) -> bool:
+    """Whether any of many points belongs to a piece."""
+    unit = np.random.default_rng(0).random((PROBES, max(len(piece.shape.names) - 1, 1)))
+    return bool(np.asarray(piece.owns(piece.shape.surface_points(piece.part, jnp.asarray(unit))[0])).any())
+
 
 PROBES = 4096
 """Number of points at which it is checked whether a part of a shape matters."""
@@ -294,9 +463,3 @@ def idle_parts(shape: Shape) -> list[tuple[str, str]]:
     covered = in_second & np.asarray(shape.first.inside(jnp.asarray(points[:, order])))
     matters = covered.any() if shape.operation == "-" else (in_second & ~covered).any()
     return idle if matters else [*idle, (shape.second.surfaces()[0].name.rstrip("0123456789"), shape.operation)]
-
-
-def _signed_area(points: np.ndarray) -> float:
-    """Signed area of a polygon by the shoelace formula: positive for corners in counter-clockwise order."""
-    x, y = points.T
-    return float(0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))

@@ -197,6 +197,7 @@ class Placement:
             unit = jnp.asarray(rng.random((BLOCK, self.space - 1)))
             X, outward = piece.shape.surface_points(piece.part, unit)
             on_surface, outward = self._outward(X[:, order], outward[:, order])
+            on_surface = np.asarray(on_surface) & np.asarray(piece.owns(X))
             points.append(np.asarray(X)[:, order][on_surface])
             normals.append(np.asarray(outward)[on_surface])
         return np.concatenate(points), np.concatenate(normals)

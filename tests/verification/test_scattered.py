@@ -9,8 +9,8 @@ import pytest
 from scipy.spatial import cKDTree
 
 import pinnkit as pk
-from pinnkit.problem.geometry import Rectangle
 from pinnkit.problem.nodes import GHOST, INSIDE, Nodes, Placement
+from pinnkit.problem.shapes import Rectangle
 from pinnkit.verification.basis import basis_of
 from pinnkit.verification.polyharmonic import Stencils, exponents, monomials, spline
 from pinnkit.verification.scattered import Scattered

@@ -1,0 +1,293 @@
+"""Shapes in named coordinates: boxes, disks and balls, ellipses, polygons, rings, sectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+from scipy import special
+
+from pinnkit.errors import UsageError
+from pinnkit.problem.geometry import Batch, Combination, Shape, Surface
+from pinnkit.validation import require_number
+
+
+class Rectangle(Shape):
+    """A box as a shape, with sides named `x-`, `x+`, ..."""
+
+    def __init__(self, **sides: tuple[float, float]) -> None:
+        self.names: tuple[str, ...] = tuple(sides)
+        self._bounds = tuple(sides.values())
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """Lower and upper end in each coordinate."""
+        return self._bounds
+
+    def inside(self, points: Batch) -> Bool[Array, " points"]:
+        """Mask of the points between the ends in every coordinate."""
+        lower, upper = (np.array(end) for end in zip(*self._bounds, strict=True))
+        return jnp.all((points >= lower[None]) & (points <= upper[None]), axis=1)
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """The sides, two per coordinate."""
+        lengths = [b - a for a, b in self._bounds]
+        measures = [math.prod(lengths[:i] + lengths[i + 1 :]) for i in range(len(lengths))]
+        ends = [(i, sign) for i in range(len(lengths)) for sign in "-+"]
+        return tuple(Surface(self.names[i] + s, measures[i], self, 2 * i + (s == "+")) for i, s in ends)
+
+    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+        """Points and normals on one side."""
+        axis, upper = divmod(part, 2)
+        columns, used = [], 0
+        for i, (a, b) in enumerate(self._bounds):
+            if i == axis:
+                columns.append(jnp.full(unit.shape[:1], b if upper else a, unit.dtype))
+            else:
+                columns.append(a + (b - a) * unit[:, used])
+                used += 1
+        normal = np.zeros((1, len(self.names)))
+        normal[0, axis] = 1.0 if upper else -1.0
+        points = jnp.stack(columns, axis=1)
+        return points, jnp.broadcast_to(jnp.asarray(normal, unit.dtype), points.shape)
+
+
+HEIGHTS = 4097
+"""Number of places at which the distribution of a coordinate on a sphere in four and more coordinates is tabulated."""
+
+
+class Disk(Shape):
+    """A disk in two coordinates, a ball in three and more: `Disk(x=0.5, y=0.5, radius=0.2)`, `Ball(x=0, y=0, z=0, radius=1)`.
+
+    `pk.Disk` and `pk.Ball` are the same.
+
+    Args:
+        radius: Radius, in the units of the coordinates.
+        name: Name of the rim or sphere, for `@pk.boundary("rim")`.
+        centre: Coordinates of the centre by name.
+    """
+
+    def __init__(self, *, radius: float, name: str = "rim", **centre: float) -> None:
+        if len(centre) < 2:
+            raise UsageError(
+                f"Disk has {len(centre)} centre coordinates.",
+                expected="two (a disk), three or more (a ball), by name",
+                do="Write pk.Disk(x=0.0, y=0.0, radius=1.0).",
+            )
+        require_number(radius, "The radius of the Disk", where="", above=0)
+        for axis, place in centre.items():
+            require_number(place, f"The centre {axis} of the Disk", where="")
+        self.names: tuple[str, ...] = tuple(centre)
+        self.centre: np.ndarray = np.array([float(c) for c in centre.values()])
+        self.radius: float = float(radius)
+        self.name: str = name
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """Centre minus and plus radius."""
+        return tuple((float(c) - self.radius, float(c) + self.radius) for c in self.centre)
+
+    def inside(self, points: Batch) -> Bool[Array, " points"]:
+        """Mask of the points whose distance from the centre is less than the radius."""
+        return jnp.sum((points - self.centre[None]) ** 2, axis=1) < self.radius**2
+
+    def support(self, direction: np.ndarray) -> float:
+        """That of the centre, and the radius."""
+        return float(direction @ self.centre) + self.radius * float(np.linalg.norm(direction))
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """The rim, or the sphere."""
+        n = len(self.names)
+        measure = 2 * math.pi ** (n / 2) / math.gamma(n / 2) * self.radius ** (n - 1)
+        return (Surface(self.name, measure, self),)
+
+    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+        """Points and normals on the rim by angle, on a sphere by angle and one height after the other."""
+        angle = 2 * math.pi * unit[:, 0]
+        normals = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
+        for n in range(3, len(self.names) + 1):
+            height = _heights(unit[:, n - 2], n)[:, None]
+            normals = jnp.concatenate([normals * jnp.sqrt(1 - height**2), height], axis=1)
+        return jnp.asarray(self.centre)[None] + self.radius * normals, normals
+
+
+Ball = Disk
+
+
+def _heights(unit: Float[Array, " points"], n: int) -> Float[Array, " points"]:
+    """A coordinate of uniform points on the unit sphere in n coordinates: (1 + h) / 2 has a beta distribution.
+
+    In three coordinates it is uniform (Archimedes). The points are on the sphere whatever the table rounds.
+    """
+    if n == 3:
+        return 2 * unit - 1
+    # Denser towards the poles, where the distribution is flat.
+    heights = -np.cos(np.linspace(0.0, math.pi, HEIGHTS))
+    shares = special.betainc((n - 1) / 2, (n - 1) / 2, (1 + heights) / 2)
+    return jnp.interp(unit, jnp.asarray(shares, unit.dtype), jnp.asarray(heights, unit.dtype))
+
+
+def Ellipse(*, semi_axes: Sequence[float], name: str = "rim", **centre: float) -> Shape:
+    """An ellipse: `Ellipse(x=0, y=0, semi_axes=(2, 1))`, its axes along the coordinates; `.turned(30)` turns it.
+
+    Args:
+        semi_axes: Half its width along each coordinate.
+        name: Name of the rim, for `@pk.boundary`.
+        centre: Coordinates of the centre by name, two of them.
+
+    Raises:
+        UsageError: There are not two coordinates with two positive numbers.
+    """
+    if len(centre) != 2 or len(tuple(semi_axes)) != 2:
+        raise UsageError(
+            f"Ellipse has {len(centre)} centre coordinates and {len(tuple(semi_axes))} semi-axes.",
+            expected="two of each",
+            do="Write pk.Ellipse(x=0.0, y=0.0, semi_axes=(2.0, 1.0)).",
+        )
+    for length in semi_axes:
+        require_number(length, "A semi-axis of the Ellipse", where="", above=0)
+    factors: dict[str, Any] = dict(zip(centre, semi_axes, strict=True))
+    return Disk(radius=1.0, name=name, **centre).scaled(**factors)
+
+
+def Annulus(*, inner: float, outer: float, **centre: float) -> Shape:
+    """The space between two concentric circles or spheres, which are named `inner` and `outer`.
+
+    Args:
+        inner: The smaller radius.
+        outer: The larger radius.
+        centre: Coordinates of the centre by name: two (a ring), three or more (a shell).
+
+    Raises:
+        UsageError: The radii are not positive and ordered.
+    """
+    require_number(outer, "outer of the Annulus", where="", above=0)
+    require_number(inner, "inner of the Annulus", where="", above=0, below=float(outer))
+    return Disk(radius=outer, name="outer", **centre) - Disk(radius=inner, name="inner", **centre)
+
+
+def Sector(*, radius: float, start: float, end: float, name: str = "rim", **centre: float) -> Shape:
+    """A piece of a disk between two angles in degrees, counter-clockwise from the first coordinate.
+
+    Its arc has the name that is given, its straight sides are `side1` (at the start) and `side2` (at the end).
+
+    Args:
+        radius: Its radius.
+        start: The first angle.
+        end: The last angle, up to 360 degrees farther.
+        name: Name of the arc, for `@pk.boundary`.
+        centre: Coordinates of the centre by name, two of them.
+
+    Raises:
+        UsageError: The angles are not ordered, or too far apart.
+    """
+    if len(centre) != 2 or not 0.0 < end - start < 360.0:
+        raise UsageError(
+            f"Sector from {start} to {end} degrees in {len(centre)} coordinates.",
+            expected="two coordinates, and an end above the start by less than 360 degrees",
+            do="Write pk.Sector(x=0.0, y=0.0, radius=1.0, start=0.0, end=90.0).",
+        )
+    middle = np.array([float(c) for c in centre.values()])
+    names = tuple(centre)
+    # Triangles around the centre that reach beyond the arc, each less than a half turn wide.
+    angles = np.radians(np.linspace(start, end, 2 + int((end - start) // 90.0)))
+    beyond = 2.0 * radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    corners = middle + np.concatenate([np.zeros((1, 2)), beyond])
+    wedge = Polygon(name="side", **{n: corners[:, k].tolist() for k, n in enumerate(names)})
+    wedge.edges = {0: "side1", len(corners) - 1: "side2"}
+    return _Sector(Disk(radius=radius, name=name, **centre), wedge, math.radians(start), math.radians(end))
+
+
+class _Sector(Combination):
+    """A disk within a wedge, with a bounding box of its own."""
+
+    def __init__(self, disk: Disk, wedge: Polygon, start: float, end: float) -> None:
+        super().__init__("&", disk, wedge)
+        self._disk, self._start, self._end = disk, start, end
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """Ends in each coordinate."""
+        return tuple((-self.support(-direction), self.support(direction)) for direction in np.eye(2))
+
+    def support(self, direction: np.ndarray) -> float:
+        """That of the centre, of the ends of the arc, or of the arc where it runs across the direction."""
+        angle = math.atan2(direction[1], direction[0])
+        within = self._start + (angle - self._start) % (2 * math.pi)
+        angles = np.array([self._start, self._end, *([within] if within <= self._end else [])])
+        arc = self._disk.radius * (direction[0] * np.cos(angles) + direction[1] * np.sin(angles))
+        return float(direction @ self._disk.centre) + max(0.0, float(arc.max()))
+
+
+class Polygon(Shape):
+    """A polygon by its corners in order, either way round: `Polygon(x=[0, 2, 2, 1, 1, 0], y=[0, 0, 1, 1, 2, 2])`.
+
+    Its edges are named `NAME1`, `NAME2`, ... from the first corner on; `NAME` (by default `edge`) is all of them.
+
+    Args:
+        name: Prefix of the names of the edges: `@pk.boundary("edge1")` is the edge from the first corner to the second.
+        corners: Coordinates of the corners, a list per coordinate by its name. The last corner is connected to the first.
+    """
+
+    def __init__(self, *, name: str = "edge", **corners: Sequence[float]) -> None:
+        lengths = {len(v) for v in corners.values()}
+        if len(corners) != 2 or len(lengths) != 1 or min(lengths) < 3:
+            raise UsageError(
+                "Polygon needs two coordinates with one number per corner, and at least three corners.",
+                expected="two lists of equal length",
+                do="Write pk.Polygon(x=[0, 1, 0], y=[0, 0, 1]).",
+            )
+        self.names: tuple[str, ...] = tuple(corners)
+        self.name: str = name
+        points = np.array([[float(v) for v in values] for values in corners.values()]).T
+        area = _signed_area(points)
+        if not abs(area) > 0:
+            raise UsageError(
+                "The polygon has no area.", expected="corners that are not on one line", do="Move a corner."
+            )
+        self.corners: np.ndarray = points
+        self.turn: float = 1.0 if area > 0 else -1.0
+        self.edges: dict[int, str] = {i: f"{name}{i + 1}" for i in range(len(points))}
+        """The names of the edges, by the number of the corner at which they begin."""
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """Smallest and largest coordinates of the corners."""
+        return tuple((float(c.min()), float(c.max())) for c in self.corners.T)
+
+    def inside(self, points: Batch) -> Bool[Array, " points"]:
+        """Mask of the points inside: a ray to the right crosses the edges an odd number of times."""
+        a, b = self.corners, np.roll(self.corners, -1, axis=0)
+        x, y = points[:, :1], points[:, 1:]
+        # The division is harmless on horizontal edges: no ray to the right straddles one.
+        rise = np.where(b[:, 1] == a[:, 1], 1.0, b[:, 1] - a[:, 1])
+        straddles = (a[None, :, 1] > y) != (b[None, :, 1] > y)
+        crossing = a[None, :, 0] + (y - a[None, :, 1]) * ((b[:, 0] - a[:, 0]) / rise)[None]
+        return jnp.sum(straddles & (x < crossing), axis=1) % 2 == 1
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """The edges."""
+        lengths = np.linalg.norm(np.roll(self.corners, -1, axis=0) - self.corners, axis=1)
+        return tuple(Surface(name, float(lengths[i]), self, i) for i, name in self.edges.items())
+
+    def support(self, direction: np.ndarray) -> float:
+        """That of the farthest corner."""
+        return float(np.max(self.corners @ direction))
+
+    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+        """Points and normals on one edge."""
+        a, b = self.corners[part], self.corners[(part + 1) % len(self.corners)]
+        along = (b - a) / np.linalg.norm(b - a)
+        normal = self.turn * np.array([along[1], -along[0]])
+        points = a[None] + unit[:, :1] * (b - a)[None]
+        return points, jnp.broadcast_to(jnp.asarray(normal, unit.dtype)[None], points.shape)
+
+
+def _signed_area(points: np.ndarray) -> float:
+    """Signed area of a polygon by the shoelace formula: positive for corners in counter-clockwise order."""
+    x, y = points.T
+    return float(0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
