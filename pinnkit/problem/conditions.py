@@ -17,6 +17,10 @@ Kind = Literal["interior", "initial", "boundary", "at", "data"]
 MARK = "__pinnkit__"
 
 
+SEVERAL = ", "
+"""What stands between the names of several boundaries in the target of a condition."""
+
+
 @dataclass(frozen=True)
 class Mark:
     """The mark that a decorator leaves on a method: kind of region, target, and whether the condition is met exactly."""
@@ -125,31 +129,26 @@ def initial(method: Method | None = None, *, hard: bool = False, decay: float | 
 @overload
 def boundary(target: Method) -> Method: ...
 @overload
-def boundary(target: str = "", *, hard: bool = False) -> Callable[[Method], Method]: ...
+def boundary(target: str = "", *further: str, hard: bool = False) -> Callable[[Method], Method]: ...
 def boundary(target: Any = "", *further: Any, hard: bool = False) -> Any:
     """Mark a method as a boundary condition.
 
     Args:
         target: An axis for both of its ends ("x"), one end ("x-", "x+"), a named surface of a shape ("rim"), or "" for the
             whole boundary of space.
-        *further: None: a method has one target.
+        *further: Further ones, where the same holds: `@pk.boundary("x-", "y", "hole")`.
         hard: Whether the ansatz meets the condition exactly.
     """
     if inspect.isfunction(target):
         return _marking(Mark("boundary"))(target)
-    if further:
-        raise UsageError(
-            f"@pk.boundary is given {1 + len(further)} targets.",
-            expected="one name for each method: an axis, an end of one, a surface of a shape; or none, for the whole boundary",
-            do="Write @pk.boundary alone for all sides, or a method for each that calls a common one.",
-        )
-    if not isinstance(target, str):
-        raise UsageError(
-            f"@pk.boundary({target!r}) names no boundary.",
-            expected="the name of an axis, as a string",
-            do='Write @pk.boundary("x"), "x-" or "x+".',
-        )
-    return _marking(Mark("boundary", target=target, hard=hard))
+    for one in (target, *further):
+        if not isinstance(one, str) or (further and not one.strip()):
+            raise UsageError(
+                f"@pk.boundary({one!r}) names no boundary.",
+                expected="the name of an axis, an end of one, or a surface of a shape, as a string",
+                do='Write @pk.boundary("x"), "x-" or "x+".',
+            )
+    return _marking(Mark("boundary", target=SEVERAL.join((target, *further)), hard=hard))
 
 
 def at(*unnamed: Any, **coordinates: float) -> Callable[[Method], Method]:

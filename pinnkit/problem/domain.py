@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NoReturn
@@ -14,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from pinnkit.errors import UsageError, advice
 from pinnkit.problem.axes import TIME, Axis, as_axis, axis_text, require_coordinate_name
+from pinnkit.problem.conditions import SEVERAL
 from pinnkit.problem.geometry import Combination, Shape, Surface
 from pinnkit.problem.shapes import Rectangle
 
@@ -189,10 +191,20 @@ class Box:
         """The region of a boundary. Raises UsageError where there is none of that name.
 
         Args:
-            target: An axis for both of its ends (`x`), one end (`x-`, `x+`), or '' for all ends of all space axes.
+            target: An axis for both of its ends (`x`), one end (`x-`, `x+`), several of these (`x, y-`), or '' for all ends of
+                all space axes.
             where: `file:line` of the condition, for the message.
         """
         ends = [(i, side) for i in self.space if self.axes[i].kind == "interval" for side in "-+"]
+        chosen = [end for end in ends if any(end in self._ends(one, ends, where) for one in target.split(SEVERAL))]
+        faces = tuple(((i, self.axes[i].lower if s == "-" else self.axes[i].upper),) for i, s in chosen)
+        if not chosen:
+            self._ends(target, ends, where)
+        normals = tuple((i, -1.0 if s == "-" else 1.0) for i, s in chosen)
+        return Region(self, faces, normals, f"boundary {target}".strip())
+
+    def _ends(self, target: str, ends: Sequence[tuple[int, str]], where: str) -> list[tuple[int, str]]:
+        """The ends of axes that have a name. Raises UsageError where there are none."""
         known = sorted({self.names[i] for i, _ in ends} | {self.names[i] + side for i, side in ends})
         chosen = [(i, s) for i, s in ends if target in ("", self.names[i], self.names[i] + s)]
         if not chosen:
@@ -213,9 +225,7 @@ class Box:
                 if known
                 else "Remove the condition: a periodic axis needs none.",
             )
-        faces = tuple(((i, self.axes[i].lower if s == "-" else self.axes[i].upper),) for i, s in chosen)
-        normals = tuple((i, -1.0 if s == "-" else 1.0) for i, s in chosen)
-        return Region(self, faces, normals, f"boundary {target}".strip())
+        return chosen
 
     def at(self, fixed: dict[str, float], where: str = "", name: str = "") -> Region:
         """The region of the box where the named coordinates have these values. Raises UsageError for a place outside."""
@@ -289,17 +299,19 @@ class ShapedBox(Box):
         return _with_share(region, where)
 
     def boundary(self, target: str = "", where: str = "") -> Region:
-        """The region of the surface: all of it, or the pieces of that name (`rim`, `edge2`, `x-`)."""
-        pieces = self.shape.surfaces()
-        chosen = tuple(s for s in pieces if target in ("", s.name, s.name.rstrip("+-0123456789")))
-        known = sorted({s.name for s in pieces} | {s.name.rstrip("+-0123456789") for s in pieces})
-        if not chosen:
-            raise UsageError(
-                f"The domain has no boundary '{target}'.",
-                where=where,
-                expected="one of " + ", ".join(repr(k) for k in known),
-                do=advice(target, known),
-            )
+        """The region of the surface: all of it, or the pieces of that name (`rim`, `edge2`, `x-`), or of several (`x, rim`)."""
+        pieces, names = self.shape.surfaces(), target.split(SEVERAL)
+        of = {piece.name: ("", piece.name, piece.name.rstrip("+-0123456789")) for piece in pieces}
+        known = sorted({name for own in of.values() for name in own[1:]})
+        for name in names:
+            if not any(name in own for own in of.values()):
+                raise UsageError(
+                    f"The domain has no boundary '{name}'.",
+                    where=where,
+                    expected="one of " + ", ".join(repr(k) for k in known),
+                    do=advice(name, known),
+                )
+        chosen = tuple(piece for piece in pieces if any(name in of[piece.name] for name in names))
         region = ShapedRegion(self, (), (), f"boundary {target}".strip(), chosen)
         return _with_share(region, where)
 

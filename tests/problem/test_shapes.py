@@ -166,3 +166,57 @@ def test_collocation_on_a_named_part():
 )
 def test_messages(make, words):
     refused(make, words)
+
+
+def test_one_method_for_several_parts():
+    plate = pk.Box(x=(0.0, 2.0), y=(0.0, 1.0)) - pk.Disk(x=1.0, y=0.5, radius=0.2, name="hole")
+    region = plate.boundary("x-, y, hole")
+    assert [piece.name for piece in region.surfaces] == ["x-", "y-", "y+", "hole"]
+    box = pk.Box(x=(0.0, 2.0), y=(0.0, 1.0)).boundary("y, x+")
+    assert box.normals == ((0, 1.0), (1, -1.0), (1, 1.0)) and box.name == "boundary y, x+"
+    refused(lambda: plate.boundary("x-, whole"), "no boundary 'whole'", "Did you mean 'hole'")
+    refused(lambda: pk.Box(x=(0.0, 2.0), y=(0.0, 1.0)).boundary("x, z"), "no boundary 'z'")
+    refused(lambda: pk.boundary("x", 3), "pk.boundary(3) names no boundary")
+
+    class Both(pk.Problem):
+        domain = plate
+
+        @pk.interior
+        def laplace(self, u_laplacian):
+            return u_laplacian
+
+        @pk.boundary("x", "y")
+        def outside(self, u, x):
+            return u - x
+
+        @pk.boundary("hole")
+        def insulated(self, u_n, n_x):
+            return u_n - n_x
+
+    solution = pk.solve(Both(), accuracy=1e-4)
+    np.testing.assert_allclose(solution(x=0.3, y=0.3)["u"], 0.3, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_several_sides_are_met_exactly():
+    class Square(pk.Problem):
+        domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0))
+
+        @pk.interior
+        def poisson(self, u_laplacian):
+            return u_laplacian + 1.0
+
+        @pk.boundary("x", "y-", hard=True)
+        def cold(self, u):
+            return u
+
+        @pk.boundary("y+")
+        def insulated(self, u_y):
+            return u_y
+
+    recipe = pk.Recipe(stages=(pk.Adam(steps=2),))
+    solution = pk.train(Square(), model=pk.MLP(width=4, depth=1), recipe=recipe, verify="no")
+    s = np.linspace(0.0, 1.0, 5)
+    for x, y in ((0.0, s), (1.0, s), (s, 0.0)):
+        np.testing.assert_array_equal(solution(x=x, y=y)["u"], 0.0)
+    assert np.abs(solution(x=0.5, y=1.0)["u"]) > 0.0

@@ -133,7 +133,7 @@ CONDITIONS = {  # a decorator, a signature, and what is returned
     "no such axis": ("@pk.boundary('y')", "u", "u", "The domain has no boundary 'y'"),
     "time": ("@pk.boundary('t')", "u", "u", "The domain has no boundary 't': the axis named 't' is time, which has"),
     "the end of time": ("@pk.boundary('t+')", "u", "u", "The domain has no boundary 't+': the axis named 't' is time, which has"),
-    "two axes": ("@pk.boundary('x-', 'x+')", "u", "u", '@pk.boundary is given 2 targets'),
+    "one of two ends": ("@pk.boundary('x-', 'z+')", "u", "u", "The domain has no boundary 'z+'"),
     "a list of ends": ("@pk.boundary(['x-', 'x+'])", "u", "u", "@pk.boundary(['x-', 'x+']) names no boundary"),
     "a number": ("@pk.boundary(0)", "u", "u", '@pk.boundary(0) names no boundary'),
     "None": ("@pk.boundary(None)", "u", "u", '@pk.boundary(None) names no boundary'),
