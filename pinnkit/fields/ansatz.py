@@ -5,7 +5,7 @@ With them G takes the prescribed values on the hard faces, and D vanishes there.
 pointwise; a small linear system where it ties several fields. Faces are joined axis by axis: G <- G + sum over ends of
 w_end (g_end - G at that end), the Boolean sum of transfinite interpolation (Gordon and Hall 1973). Values and, at the start of
 time, first time derivatives can be hard; what they give may fade in time. Other derivatives cannot, by choice: the ansatz for a
-Neumann end exists but has not been needed.
+Neumann end exists but has not been needed. Surfaces of shapes come before the axes: `hard_surfaces.py`.
 """
 
 from __future__ import annotations
@@ -13,38 +13,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import product
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from pinnkit.compilation import jit_once
 from pinnkit.errors import UsageError, location
 from pinnkit.fields.catalogue import Catalogue
 from pinnkit.fields.derivatives import BatchFunction
-from pinnkit.fields.names import Coordinate, NormalComponent, Partial, Request
-from pinnkit.fields.user_calls import evaluate_condition
-from pinnkit.problem import Box, Condition, Problem, Region
+from pinnkit.fields.hard_conditions import SOFT, HardCondition, check_affine
+from pinnkit.fields.hard_surfaces import HardSurface, joined
+from pinnkit.fields.names import Coordinate, NormalComponent, Partial
+from pinnkit.problem import Box, Condition, Problem, Region, Surface
+from pinnkit.problem.domain import ShapedRegion
 from pinnkit.problem.scales import FieldScale
 
 Batch = Float[Array, "points dim"]
-SOFT = "Remove hard=True: the condition is then met as a term of the loss."
 
 
 @dataclass(frozen=True)
-class HardFace:
-    """One face on which some fields (`columns`) or their time derivatives (order 1) are prescribed by a condition."""
+class HardFace(HardCondition):
+    """A condition on one face, on the values of fields or on their time derivatives (order 1)."""
 
-    condition: Condition
-    requests: dict[str, Request]
     axis: int
     value: float
     order: int
-    columns: tuple[int, ...]
-    normal: float
-    rows: tuple[int, ...] = ()
-    """Index of the only residual that depends on each column; () where residuals are coupled and a system is solved."""
+    outward: float
+    """The sign of the outward normal along the axis; 0 at the start of time."""
 
     def project(self, X: Batch) -> Batch:
         """Points projected onto the face along its axis."""
@@ -52,42 +47,13 @@ class HardFace:
         coordinate = jnp.full_like(X[:, :1], self.value)
         return jnp.concatenate([X[:, : self.axis], coordinate, X[:, self.axis + 1 :]], axis=1)
 
-    def residual(
-        self, problem: Problem, X: Batch, values: Float[Array, "points columns"]
-    ) -> Float[Array, "points residuals"]:
-        """Residuals of the condition for fields with these values on the face."""
-        arguments = {}
-        for name, request in self.requests.items():
-            match request:
-                case Coordinate(axis):
-                    arguments[name] = X[:, axis]
-                case NormalComponent(axis):
-                    arguments[name] = jnp.full(X.shape[:1], self.normal if axis == self.axis else 0.0, X.dtype)
-                case Partial(base):
-                    arguments[name] = values[:, self.columns.index(problem.fields.index(base))]
-        residuals = evaluate_condition(problem, self.condition, arguments, X.shape[0], X.dtype)
-        return jnp.stack(list(residuals.values()), axis=1)
+    def trial_points(self, points: Batch) -> Batch:
+        """Points of the face."""
+        return self.project(points)
 
-    def field_values(self, problem: Problem, X: Batch) -> Float[Array, "points columns"]:
-        """Values of the fields for which the condition is zero, at points on the face."""
-        offset, A = self.affine(problem, X)
-        # One division per field where no residual couples two: `solve` is a LAPACK call per point on a CPU.
-        if self.rows:
-            return jnp.stack([-offset[:, row] / A[:, row, k] for k, row in enumerate(self.rows)], axis=1)
-        return -jnp.linalg.solve(A, offset[:, :, None])[:, :, 0]
-
-    def affine(
-        self, problem: Problem, X: Batch
-    ) -> tuple[Float[Array, "points residuals"], Float[Array, "points residuals columns"]]:
-        """Offset b and matrix A of the residuals A u + b."""
-        # By jvp, not as a difference of two evaluations: that would cancel digits, and XLA could not fold an A that is
-        # the same at every point into a constant.
-        zero = jnp.zeros((X.shape[0], len(self.columns)), X.dtype)
-        slopes = []
-        for k in range(len(self.columns)):
-            b, slope = jax.jvp(lambda v: self.residual(problem, X, v), (zero,), (zero.at[:, k].set(1.0),))
-            slopes.append(slope)
-        return b, jnp.stack(slopes, axis=2)
+    def normal(self, axis: int) -> float:
+        """1 or -1 along its own axis."""
+        return self.outward if axis == self.axis else 0.0
 
 
 class Ansatz:
@@ -96,7 +62,9 @@ class Ansatz:
     def __init__(self, problem: Problem, catalogue: Catalogue, hard: Sequence[tuple[Condition, Region]]) -> None:
         self.box: Box = problem.domain
         self.fields = tuple(problem.fields)
-        self.faces = [face for condition, region in hard for face in _faces(problem, catalogue, condition, region)]
+        parts = [part for condition, region in hard for part in _parts(problem, catalogue, condition, region)]
+        self.faces = [part for part in parts if isinstance(part, HardFace)]
+        self.surfaces = [part for part in parts if isinstance(part, HardSurface)]
         self.axes = sorted(
             {f.axis for f in self.faces}, key=lambda a: (a != self.box.time, a)
         )  # time first, for `_lift`
@@ -120,7 +88,7 @@ class Ansatz:
 
     def __call__(self, problem: Problem, network: BatchFunction) -> BatchFunction:
         """The fields, a function (points, dim) -> (points, fields), for a bound problem and the network's outputs."""
-        if not self.faces and all(scale == FieldScale() for scale in self.scales):
+        if not self.faces and not self.surfaces and all(scale == FieldScale() for scale in self.scales):
             return network
 
         def fields(X: Batch) -> Float[Array, "points fields"]:
@@ -136,8 +104,8 @@ class Ansatz:
     def _lift(self, problem: Problem, X: Batch, stages: int) -> list[Float[Array, " points"]]:
         """G of each field after the first `stages` axes have been joined."""
         if stages == 0:
-            # A hard value takes the place of the offset, since weights of the ends of an axis add up to one.
-            return [jnp.full_like(X[:, 0], scale.offset) for scale in self.scales]
+            # A hard value takes the place of the offset, since weights of the ends of an axis, or of a surface, add up to one.
+            return self._on_surfaces(problem, X, [jnp.full_like(X[:, 0], scale.offset) for scale in self.scales])
         G = self._lift(problem, X, stages - 1)
         for face in self.faces:
             if face.axis != self.axes[stages - 1]:
@@ -152,6 +120,18 @@ class Ansatz:
                 else:
                     weight = self._blend(face, c, X) * self._fade(face, X, self._has_velocity(c))
                     G[c] = G[c] + weight * (prescribed[:, k] - below[c])
+        return G
+
+    def _on_surfaces(self, problem: Problem, X: Batch, G: list[Array]) -> list[Float[Array, " points"]]:
+        """The values of the conditions on surfaces, in the place of given ones: before any axis, whose faces are then joined."""
+        prescribed = [surface.field_values(problem, X) for surface in self.surfaces]
+        for c in sorted({c for surface in self.surfaces for c in surface.columns}):
+            own = [
+                (surface, values[:, surface.columns.index(c)])
+                for surface, values in zip(self.surfaces, prescribed, strict=True)
+                if c in surface.columns
+            ]
+            G[c] = joined([surface for surface, _ in own], X, [values for _, values in own])
         return G
 
     def _fade(self, face: HardFace, X: Batch, velocity: bool = False) -> Float[Array, " points"] | float:
@@ -187,6 +167,10 @@ class Ansatz:
             # is in `faces` twice: D vanishes there as t^2, which leaves both of them to G.
             for c in face.columns:
                 D[c] = D[c] * distance / axis.length
+        for surface in self.surfaces:
+            factor = surface.factor(X)
+            for c in surface.columns:
+                D[c] = D[c] * factor
         return jnp.stack(D, axis=1)
 
     def _refuse_overlaps(self, problem: Problem) -> None:
@@ -203,7 +187,27 @@ class Ansatz:
                         do="Make one of them soft (without hard=True).",
                     )
                 by_face[key] = face.condition
+        on_surface: dict[tuple[Surface, int], Condition] = {}
+        for surface in self.surfaces:
+            for piece, c in product(surface.pieces, surface.columns):
+                if (piece, c) in on_surface:
+                    raise UsageError(
+                        f"'{on_surface[piece, c].name}' and '{surface.condition.name}' both fix '{problem.fields[c]}' on "
+                        f"'{piece.name}'.",
+                        where=surface.condition.where,
+                        expected="one hard condition for a field on a piece of a surface",
+                        do="Make one of them soft (without hard=True).",
+                    )
+                on_surface[piece, c] = surface.condition
         for (axis, value, order, c), condition in by_face.items():
+            if order == 1 and any(c in surface.columns for surface in self.surfaces):
+                raise UsageError(
+                    f"'{condition.name}' fixes the velocity of '{problem.fields[c]}' exactly, and its values on a surface are "
+                    "fixed exactly too.",
+                    where=condition.where,
+                    expected="one of the two",
+                    do=SOFT,
+                )
             if order == 1 and (axis, value, 0, c) not in by_face:
                 raise UsageError(
                     f"'{condition.name}' fixes the velocity of '{problem.fields[c]}' exactly, nothing its value.",
@@ -213,8 +217,10 @@ class Ansatz:
                 )
 
 
-def _faces(problem: Problem, catalogue: Catalogue, condition: Condition, region: Region) -> list[HardFace]:
-    """The faces of one hard condition. Raises UsageError for a condition that no ansatz meets exactly."""
+def _parts(
+    problem: Problem, catalogue: Catalogue, condition: Condition, region: Region
+) -> list[HardFace | HardSurface]:
+    """The faces, or the surface, of one hard condition. Raises UsageError for a condition that no ansatz meets exactly."""
     where = location(condition.method)
     requests = {
         a: catalogue.names.resolve(a, has_normal=True, method=condition.name, where=where) for a in condition.arguments
@@ -242,89 +248,18 @@ def _faces(problem: Problem, catalogue: Catalogue, condition: Condition, region:
             expected="at least one of " + ", ".join(problem.fields) + " in the signature",
             do=f"Ask for the field by name: `def {condition.name}(self, {problem.fields[0]}, ...)`.",
         )
-    if not region.faces:
-        raise UsageError(
-            f"'{condition.name}' cannot be met exactly: '{region.name}' is the surface of a shape.",
-            where=where,
-            expected="a hard condition on an end of an axis of a plain box, or at the start of time",
-            do=SOFT,
-        )
-    faces = []
+    own: list[HardFace | HardSurface] = []
+    if isinstance(region, ShapedRegion) and region.surfaces:
+        if any(isinstance(request, NormalComponent) for request in requests.values()):
+            raise UsageError(
+                f"'{condition.name}' cannot be met exactly: it asks for a normal, which is known on the surface alone.",
+                where=where,
+                expected="values that are functions of the coordinates",
+                do=SOFT,
+            )
+        own.append(HardSurface.of(HardCondition(condition, requests, tuple(columns), ()), region))
     for fixed, normal in zip(region.faces, region.normals, strict=True):
         ((axis, value),) = fixed
         sign = float(normal[1]) if normal else 0.0
-        faces.append(HardFace(condition, requests, axis, value, order, tuple(columns), sign))
-    return [replace(face, rows=_check_affine(problem, face, region)) for face in faces]
-
-
-def _check_affine(problem: Problem, face: HardFace, region: Region) -> tuple[int, ...]:
-    """Check that the condition is affine in its fields and has one solution at every point of the face.
-
-    Returns:
-        The `rows` of the face.
-
-    Raises:
-        UsageError: The condition is not affine, or cannot be solved for its fields somewhere.
-    """
-    count = len(face.columns)
-    names = ", ".join(problem.fields[c] for c in face.columns)
-    rng = np.random.default_rng(0)
-    points = _trial_points(problem.domain, rng)
-    X = face.project(jnp.asarray(points[np.asarray(problem.domain.contains(points))]))
-    # Values of size 3: close to zero a nonlinear condition, such as u^2 or sin(u), passes as affine.
-    trial = jnp.asarray(rng.normal(size=(X.shape[0], count)) * 3.0)
-    bound = problem.at_first_guesses()
-    b, A, actual = map(
-        np.asarray, jit_once(lambda X, v: (*face.affine(bound, X), face.residual(bound, X, v)))(X, trial)
-    )
-    if b.shape[1] != count:
-        raise UsageError(
-            f"'{face.condition.name}' returns {b.shape[1]} residuals for {count} fields ({names}).",
-            where=face.condition.where,
-            expected="as many residuals as fields, so that the fields follow from them",
-            do=SOFT,
-        )
-    with np.errstate(all="ignore"):
-        affine = b + np.einsum("nij,nj->ni", A, np.asarray(trial))
-    rounding = 1e3 * float(np.finfo(A.dtype).eps)  # what the arithmetic of a method may lose
-    # `not a <= b` rather than `a > b`: NaN has to be refused too.
-    if not np.max(np.abs(actual - affine)) <= rounding * (1.0 + np.max(np.abs(affine))):
-        raise UsageError(
-            f"'{face.condition.name}' cannot be met exactly: it is not affine in {names}.",
-            where=face.condition.where,
-            expected=f"{_affine_form(names, count)} + b, so that {names} can be computed from it",
-            do=SOFT,
-        )
-    # Rows scaled to one: a determinant far below one, or of either sign, means that some point has no solution.
-    size = np.max(np.abs(A), axis=2, keepdims=True)
-    with np.errstate(all="ignore"):  # what is not finite fails the comparisons below
-        regular = np.linalg.det(A / np.where(size > 0, size, 1.0))
-    vanishing = np.any(size <= rounding * np.max(size))
-    if vanishing or not np.abs(regular).min() > rounding or regular.min() * regular.max() < 0:
-        raise UsageError(
-            f"'{face.condition.name}' cannot be met exactly: "
-            f"it does not depend on {names} at some point of '{region.name}'.",
-            where=face.condition.where,
-            expected=f"{_affine_form(names, count)} + b with {'a' if count == 1 else 'a determinant of A'} that is nowhere zero",
-            do=SOFT,
-        )
-    coupled = np.any(A != 0, axis=0)
-    alone = (coupled.sum(axis=0) == 1).all() and (coupled.sum(axis=1) == 1).all()
-    return tuple(int(r) for r in np.argmax(coupled, axis=0)) if alone else ()
-
-
-def _affine_form(names: str, count: int) -> str:
-    """An expression that is linear in the fields, "a u" or "A (u, v)", with coefficients that depend on the coordinates."""
-    return f"a {names}" if count == 1 else f"A ({names})"
-
-
-def _trial_points(box: Box, rng: np.random.Generator) -> np.ndarray:
-    """Random points, and the corners and centres of the box, where coefficients that vanish mostly do so."""
-    marks = rng.choice([0.0, 0.5, 1.0], size=(128, box.dim)) if box.dim > 4 else _lattice(box.dim)
-    unit = np.concatenate([rng.random((64, box.dim)), marks])
-    return np.array([a.lower for a in box.axes]) + np.array([a.length for a in box.axes]) * unit
-
-
-def _lattice(dim: int) -> np.ndarray:
-    """All points of the unit cube whose coordinates are 0, 1/2 or 1, (3^dim, dim)."""
-    return np.stack(np.meshgrid(*[[0.0, 0.5, 1.0]] * dim, indexing="ij"), axis=-1).reshape(-1, dim)
+        own.append(HardFace(condition, requests, tuple(columns), (), axis, value, order, sign))
+    return [replace(one, rows=check_affine(problem, one, region)) for one in own]

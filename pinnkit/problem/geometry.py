@@ -44,6 +44,10 @@ class Surface:
     part: int = 0
     where: Callable[[Batch], Bool[Array, " points"]] | None = None
 
+    def level(self, points: Batch) -> Float[Array, " points"]:
+        """`Shape.level` of the piece."""
+        return self.shape.level(self.part, points)
+
     def owns(self, points: Batch) -> Bool[Array, " points"]:
         """Mask of the points, in the coordinates of `shape`, that belong to the piece."""
         return jnp.ones(points.shape[0], bool) if self.where is None else self.where(points)
@@ -79,6 +83,13 @@ class Shape(ABC):
     def support(self, direction: np.ndarray) -> float:
         """Largest component of its points along a direction, (space,), or a number that is not much larger."""
         return float(sum(max(d * lower, d * upper) for d, (lower, upper) in zip(direction, self.bounds, strict=True)))
+
+    def level(self, part: int, points: Batch) -> Float[Array, " points"]:
+        """A smooth function, (points,), that is zero on a piece of the surface and positive inside, with a slope near 1 there.
+
+        It may be zero elsewhere too: on the whole line through an edge. Zeros of hard conditions are made of it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no surface of its own")
 
     @cached_property
     def size(self) -> float:
@@ -296,6 +307,13 @@ class Transformed(Shape):
         outward = outward / jnp.linalg.norm(outward, axis=1, keepdims=True)
         return points[:, order] @ jnp.asarray(self.matrix.T) + jnp.asarray(self.shift)[None], outward
 
+    def level(self, part: int, points: Batch) -> Float[Array, " points"]:
+        """That of the piece before the map, in the units after it."""
+        piece = self.shape.surfaces()[part]
+        order = np.array([self.names.index(name) for name in piece.shape.names])
+        scale = abs(float(np.linalg.det(self.matrix))) ** (1.0 / len(self.names))
+        return scale * piece.level(self._before(points)[:, order])
+
     def _before(self, points: Batch) -> Batch:
         return (points - jnp.asarray(self.shift)[None]) @ jnp.asarray(self._inverse.T)
 
@@ -387,6 +405,15 @@ class Extruded(Shape):
         height = jnp.full((unit.shape[0], 1), self.ends[upper], unit.dtype)
         points = jnp.concatenate([points, height], axis=1)
         return points, jnp.broadcast_to(jnp.asarray(normal, unit.dtype), points.shape)
+
+    def level(self, part: int, points: Batch) -> Float[Array, " points"]:
+        """That of the shape's own piece, or the distance from an end."""
+        own = self.shape.surfaces()
+        if part >= len(own):
+            lower, upper = self.ends
+            return points[:, -1] - lower if part == len(own) else upper - points[:, -1]
+        order = np.array([self.names.index(name) for name in own[part].shape.names])
+        return own[part].level(points[:, order])
 
     def _where(self, piece: Surface) -> Callable[[Batch], Bool[Array, " points"]] | None:
         """Which points belong to a side."""

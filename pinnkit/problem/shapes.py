@@ -55,6 +55,12 @@ class Rectangle(Shape):
         points = jnp.stack(columns, axis=1)
         return points, jnp.broadcast_to(jnp.asarray(normal, unit.dtype), points.shape)
 
+    def level(self, part: int, points: Batch) -> Float[Array, " points"]:
+        """The distance from a side."""
+        axis, upper = divmod(part, 2)
+        lower_end, upper_end = self._bounds[axis]
+        return upper_end - points[:, axis] if upper else points[:, axis] - lower_end
+
 
 HEIGHTS = 4097
 """Number of places at which the distribution of a coordinate on a sphere in four and more coordinates is tabulated."""
@@ -94,6 +100,11 @@ class Disk(Shape):
     def inside(self, points: Batch) -> Bool[Array, " points"]:
         """Mask of the points whose distance from the centre is less than the radius."""
         return jnp.sum((points - self.centre[None]) ** 2, axis=1) < self.radius**2
+
+    def level(self, part: int, points: Batch) -> Float[Array, " points"]:
+        """(R^2 - r^2) / 2R."""
+        squares = jnp.sum((points - self.centre[None]) ** 2, axis=1)
+        return (self.radius**2 - squares) / (2.0 * self.radius)
 
     def support(self, direction: np.ndarray) -> float:
         """That of the centre, and the radius."""
@@ -273,6 +284,13 @@ class Polygon(Shape):
         """The edges."""
         lengths = np.linalg.norm(np.roll(self.corners, -1, axis=0) - self.corners, axis=1)
         return tuple(Surface(name, float(lengths[i]), self, i) for i, name in self.edges.items())
+
+    def level(self, part: int, points: Batch) -> Float[Array, " points"]:
+        """The distance from the line through an edge."""
+        a, b = self.corners[part], self.corners[(part + 1) % len(self.corners)]
+        along = (b - a) / np.linalg.norm(b - a)
+        inward = -self.turn * np.array([along[1], -along[0]])
+        return (points - a[None]) @ jnp.asarray(inward)
 
     def support(self, direction: np.ndarray) -> float:
         """That of the farthest corner."""

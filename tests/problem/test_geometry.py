@@ -160,13 +160,3 @@ def test_a_plate_with_a_hole_trains():
     recipe = pk.Recipe(stages=(pk.SSBroyden(steps=300),), sampling=pk.Sampling(interior=400, boundary=100))
     solution = pk.train(Plate(), model=pk.MLP(width=12, depth=2), recipe=recipe)
     assert solution.errors["u"].relative_l2 < 2e-3
-
-
-def test_a_shape_cannot_have_hard_surfaces():
-    class Hard(Plate):
-        @pk.boundary("hole", hard=True)
-        def rim(self, u):
-            return u
-
-    with pytest.raises(pk.UsageError, match="surface of a shape"):
-        pk.train(Hard())
