@@ -111,7 +111,7 @@ def _options_type(known: Mapping[str, type[Exporter]]) -> Any:
         ),
         option("points", Path | None, None, "CSV file with columns named as coordinates, where fields are written."),
         option("mesh", Path | None, None, "Mesh of space (.msh, .vtu, .stl, ...) at whose nodes fields are written."),
-        option("quantities", tuple[str, ...], (), "Derivatives and quantities beside the fields: flux u_x."),
+        option("quantities", tuple[str, ...], (), "Derivatives and quantities beside the fields: flux T_x."),
         option("untrained", bool, False, "Export also where the only network that can be read has not been trained."),
         option("out", Path | None, None, "Folder for what is written, instead of export in the folder of the run."),
     ]

@@ -26,7 +26,7 @@ class FieldExporter(Exporter):
     mesh: Path | None = None
     """Mesh of space in a file that meshio reads: the fields are written at its nodes."""
     quantities: tuple[str, ...] = ()
-    """Derivatives and quantities beside the fields, as signatures name them: flux u_x."""
+    """Derivatives and quantities beside the fields, as signatures name them: flux T_x."""
 
     triangulated: ClassVar[bool] = False
     """Whether shapes are filled with triangles, not covered by a grid."""
