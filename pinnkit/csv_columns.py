@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 import warnings
 from collections.abc import Collection, Iterator
 from itertools import islice
@@ -15,14 +16,20 @@ from numpy.typing import NDArray
 
 from pinnkit.errors import UsageError, display_path, suggestion
 
-SHAPE = "a header with the names of the columns, then one row of numbers per point, separated by commas"
+SHAPE = (
+    "a header with the names of the columns, then one row of numbers per point, separated by commas, semicolons or tabs"
+)
+SEPARATORS = ",;\t"
+"""What may stand between columns. Where it is no comma, decimals may have one."""
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 
 
 def read_columns(path: str | Path, asked: Collection[str] | None = None) -> dict[str, NDArray[np.float64]]:
     """Return the columns of a CSV file by name, each of shape (rows,).
 
     The first line that is no comment holds the names, every other one a value for each. Empty lines and lines that begin
-    with '#' are ignored; where all lines above the numbers begin with '#', the last of them holds the names.
+    with '#' are ignored; where all lines above the numbers begin with '#', the last of them holds the names. Columns are
+    separated by commas, or as spreadsheets of other countries write them: by semicolons or tabs, with decimal commas.
 
     Args:
         path: The file.
@@ -89,7 +96,7 @@ def _quickly(file: Path, line: int, columns: int) -> NDArray[np.float64] | None:
             warnings.simplefilter("ignore")  # "input contained no data"
             for _ in range(line):
                 handle.readline()
-            table = np.loadtxt(handle, dtype=np.float64, delimiter=",", comments="#", ndmin=2)
+            table = np.loadtxt(handle, dtype=np.float64, delimiter=_separator(file), comments="#", ndmin=2)
     except (ValueError, OSError):
         return None
     return table if table.size and table.shape[1] == columns else None
@@ -132,9 +139,12 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         # utf-8-sig: spreadsheets put a byte-order mark before the first name.
         with file.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.reader(handle)
+            separator = _separator(file)
+            reader = csv.reader(handle, delimiter=separator)
             for row in reader:
                 cells = [cell.strip() for cell in row]
+                if separator != ",":
+                    cells = [c.replace(",", ".") if DECIMAL_COMMA.fullmatch(c) else c for c in cells]
                 if any(cells):
                     yield reader.line_num, cells
     except (UnicodeDecodeError, csv.Error) as problem:
@@ -151,6 +161,22 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
             expected="a file that may be read",
             do="Check its permissions.",
         ) from None
+
+
+def _separator(file: Path) -> str:
+    """Return what separates the columns of a file: what its first line with any of the separators has, outside of comments."""
+    with file.open(newline="", encoding="utf-8-sig") as handle:
+        first = ""
+        for line in handle:
+            # Names may stand in a comment, which may have commas too: a line that is none decides where there is one.
+            if any(mark in line for mark in SEPARATORS) and (not first or not line.lstrip().startswith("#")):
+                first = line
+            if line.strip() and not line.lstrip().startswith("#"):
+                break
+    bare = re.sub(r'"[^"]*"', "", first)
+    if ";" in bare or "\t" in bare:  # a comma beside one of them is that of a decimal
+        return ";" if ";" in bare else "\t"
+    return ","
 
 
 def _header(file: Path, line: int, cells: list[str]) -> list[str]:
@@ -170,12 +196,12 @@ def _header(file: Path, line: int, cells: list[str]) -> list[str]:
             expected=SHAPE,
             do="Put the names of the columns into a line above the numbers, separated by commas.",
         )
-    if len(names) == 1 and any(mark in names[0] for mark in ";\t "):
+    if len(names) == 1 and " " in names[0]:
         raise UsageError(
             f"The first line is a single name: '{names[0]}'.",
             where=where,
             expected=SHAPE,
-            do="Separate the columns by commas, and write decimals with a point.",
+            do="Separate the columns by commas, semicolons or tabs.",
         )
     for i, name in enumerate(names):
         if not name or name in names[:i]:

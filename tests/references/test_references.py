@@ -420,6 +420,30 @@ def test_columns_are_read_by_name(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "t;x;u\n0;1;2\n3,5;-4e-3;5\n",  # as spreadsheets of many countries write it
+        "# Messung, Montag\nt;x;u\n0,0;1,0;2\n3,5;-0,004;5,0\n",
+        "# a, b\n# t;x;u\n0;1;2\n3.5;-4e-3;5\n",
+        "t\tx\tu\n0\t1\t2\n3,5\t-,4e-2\t5\n",
+        '"t";"x";"u"\r\n"0";"1";"2"\r\n"3,5";"-0,004";"5"\r\n',
+    ],
+)
+def test_semicolons_tabs_and_decimal_commas(tmp_path, text):
+    table = read_columns(write(tmp_path / "d.csv", text))
+    assert {name: values.tolist() for name, values in table.items()} == {
+        "t": [0.0, 3.5],
+        "x": [1.0, -0.004],
+        "u": [2.0, 5.0],
+    }
+
+
+def test_a_comma_between_columns_is_never_one_of_a_decimal(tmp_path):
+    table = read_columns(write(tmp_path / "d.csv", '# t; in seconds\nt,"x;y",u\n1,5,2\n'))
+    assert {name: values.tolist() for name, values in table.items()} == {"t": [1.0], "x;y": [5.0], "u": [2.0]}
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("", ["empty", "header"]),
@@ -427,7 +451,8 @@ def test_columns_are_read_by_name(tmp_path):
         ("0,1,2\n3,4,5\n", ["no header", "d.csv:1", "into a first line"]),
         ("t,x,x\n0,1,2\n", ["Two columns are called 'x'", "d.csv:1"]),
         ("t,,u\n0,1,2\n", ["Column 2 has no name"]),
-        ("t;x;u\n0;1;2\n", ["Separate the columns by commas"]),
+        ("t x u\n0 1 2\n", ["Separate the columns by commas"]),
+        ("t;x\n0;1.000,5\n", ["'1.000,5' is not a number"]),
         ("t,x,u\n0,1,2\n0,1\n", ["Line 3 has 2 entries, the header has 3", "d.csv:3"]),
         ("t,x,u\n0,1,2,9\n", ["Line 2 has 4 entries", "d.csv:2"]),
         ("t,x,u\n\n0,1,hot\n", ["Line 3, column 'u': 'hot' is not a number", "d.csv:3"]),
