@@ -212,7 +212,7 @@ def test_a_mesh_of_ones_own(ring, rod, tmp_path):
 
 @pytest.mark.slow
 def test_boxes_of_three_coordinates(tmp_path):
-    cube = pk.solve(Cube(), seconds=10)
+    cube = pk.solve(Cube(), accuracy=1e-6)
     X, corners, kinds, values = read_vtu(
         cube.to_vtk(tmp_path / "cube.vtu", x=np.linspace(0, 1, 5), y=[0.0, 1.0], z=[0.0, 0.5])
     )

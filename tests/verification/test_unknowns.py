@@ -104,7 +104,7 @@ def test_several_parameters_of_an_ordinary_differential_equation(tmp_path):
     exact = lambda t, rate, air: air + (400.0 - air) * np.exp(-rate * t)  # noqa: E731
     y = exact(t, 0.7, 290.0) + 0.5 * rng.standard_normal(30)
     problem = measured(Cooling, table(tmp_path, t=t, y=y), probe=lambda self, T, y: T - y)
-    verification = pk.verify(problem, seconds=20)
+    verification = pk.verify(problem)
     assert verification.resolved
     agrees(verification, ("rate", "air"), *curve_fit(exact, t, y, (1.0, 300.0)))
     missed, _ = verification.missed["probe"]
@@ -121,7 +121,7 @@ def test_slab_by_slab_with_a_derivative_that_is_measured(tmp_path):
 
     y = flux((t, x), 1.2e-5) + 5.0 * rng.standard_normal(n)
     problem = measured(Rod, table(tmp_path, t=t, x=x, y=y), gradient=lambda self, T_x, y: T_x - y)
-    verification = pk.verify(problem, seconds=30)
+    verification = pk.verify(problem)
     assert verification.resolved
     agrees(verification, ("k",), *curve_fit(flux, (t, x), y, (1e-5,)))
 
@@ -133,7 +133,7 @@ def test_in_a_shape(tmp_path):
     exact = lambda X, k: (1.0 - X[0] ** 2 - X[1] ** 2) / (4.0 * k)  # noqa: E731
     w = exact((x, y), 2.0) + 0.005 * rng.standard_normal(n)
     problem = measured(Disk, table(tmp_path, x=x, y=y, w=w), probe=lambda self, u, w: u - w)
-    verification = pk.verify(problem, seconds=20)
+    verification = pk.verify(problem)
     assert verification.resolved
     agrees(verification, ("k",), *curve_fit(exact, (x, y), w, (1.0,)))
 
@@ -147,7 +147,7 @@ def test_terms_with_noise_of_different_size_count_by_their_noise(tmp_path):
         air: float = 300.0
 
     terms = {"good": lambda self, T, y: T - y, "bad": lambda self, T, z: T - z}
-    verification = pk.verify(measured(Known, table(tmp_path, t=t, y=good, z=bad), **terms), seconds=20)
+    verification = pk.verify(measured(Known, table(tmp_path, t=t, y=good, z=bad), **terms))
 
     def phi(rate):  # the likelihood with two unknown sizes of the noise
         return sum(20 * np.log(np.sum((exact(rate[0]) - y) ** 2)) for y in (good, bad))
@@ -243,7 +243,7 @@ def test_nothing_is_claimed_without_a_ground(name, tmp_path):
     base, words, supported = NOT[name]
     t = np.linspace(0.1, 1.0, 20)
     y = 290.0 + 110.0 * np.exp(-0.7 * t) + 0.1 * np.random.default_rng(5).standard_normal(20)
-    verification = pk.verify(measured(base, table(tmp_path, t=t, y=y), probe=lambda self, T, y: T - y), seconds=10)
+    verification = pk.verify(measured(base, table(tmp_path, t=t, y=y), probe=lambda self, T, y: T - y))
     assert not verification.resolved and verification.truth is None and verification.supported is supported
     assert re.search(words, str(verification))
 
@@ -285,7 +285,7 @@ def test_a_program_in_float32_is_verified_in_float64(tmp_path):
     t = np.linspace(0.1, 6.0, 30)
     file = table(tmp_path, t=t, y=290.0 + 110.0 * np.exp(-0.7 * t))
     with jax.enable_x64(False):
-        verification = pk.verify(measured(Cooling, file, probe=lambda self, T, y: T - y), seconds=20)
+        verification = pk.verify(measured(Cooling, file, probe=lambda self, T, y: T - y))
     assert verification.own_error < 1e-8 and abs(verification.unknowns["rate"].value - 0.7) < 1e-9
 
 
