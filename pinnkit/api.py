@@ -37,6 +37,7 @@ from pinnkit.problem import (
     Sector,
     Shape,
     Surface,
+    Table,
     at,
     boundary,
     data,
@@ -44,6 +45,7 @@ from pinnkit.problem import (
     initial,
     interior,
     quantity,
+    table,
     unknown,
 )
 from pinnkit.runs.calls import check, diagnose, load, solve, train, verify
@@ -113,6 +115,7 @@ __all__ = [
     "Solution",
     "StableHLO",
     "Surface",
+    "Table",
     "Tangent",
     "Tracker",
     "TrainedSolution",
@@ -133,6 +136,7 @@ __all__ = [
     "load",
     "quantity",
     "solve",
+    "table",
     "train",
     "unknown",
     "use_all_cores",

@@ -7,6 +7,7 @@ from pinnkit.problem.find import available_problems, find, package_problems_fold
 from pinnkit.problem.geometry import Shape, Surface
 from pinnkit.problem.problem import Problem, same_parameters, validate
 from pinnkit.problem.shapes import Annulus, Ball, Disk, Ellipse, Polygon, Sector
+from pinnkit.problem.table_functions import Table, table
 from pinnkit.problem.unknown import Unknown, unknown
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Sector",
     "Shape",
     "Surface",
+    "Table",
     "Unknown",
     "at",
     "available_problems",
@@ -38,6 +40,7 @@ __all__ = [
     "problem_class",
     "quantity",
     "same_parameters",
+    "table",
     "unknown",
     "validate",
 ]

@@ -22,6 +22,7 @@ from pinnkit.problem.conditions import MARK, Condition, Mark, method_arguments
 from pinnkit.problem.domain import Box
 from pinnkit.problem.lines import line_of
 from pinnkit.problem.scales import AUTO
+from pinnkit.problem.table_functions import tables_of
 from pinnkit.problem.unknown import Unknown, unknown
 
 NUMBERS = (float, int, "float", "int")
@@ -225,6 +226,9 @@ def validate(problem: Problem) -> Problem:
             expected="at least one method decorated with @pk.interior",
             do="Add @pk.interior above the method that returns the residual of the PDE.",
         )
+    ends = {n: (a.lower, a.upper) for n, a in zip(problem.domain.names, problem.domain.axes, strict=True)}
+    for table in tables_of(problem):
+        table.require_covers(ends)
     return problem
 
 

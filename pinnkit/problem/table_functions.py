@@ -1,0 +1,195 @@
+"""Values of a file as functions of coordinates: coefficients, sources, initial values and boundary values that were measured.
+
+They are tensor-product splines, evaluated by the recursion of de Boor and Cox (de Boor 1978, chapter X) in JAX: a method calls
+them on its coordinates, and quantities are differentiated through them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from pinnkit.errors import UsageError, display_path
+
+ORDERS = {"linear": 1, "cubic": 3}
+"""Degree of the polynomials, by the name of the interpolation."""
+SLACK = 1e-9
+"""Part of an axis by which a domain may reach beyond it: that of rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A function of some coordinates that interpolates the values of a file: `k(x, y)`, or `k(x=x, y=y)`.
+
+    Attributes:
+        file: The file, for messages.
+        value: The name of the values in it.
+        coordinates: The names of the coordinates, in the order of the arguments.
+        ends: First and last value of each coordinate.
+        outside: What it is beyond them: "nearest", a number, or None where it is not known there.
+        knots: The knots of the splines along each coordinate.
+        coefficients: Their coefficients, one axis per coordinate.
+        degree: The degree of the polynomials.
+    """
+
+    file: Path
+    value: str
+    coordinates: tuple[str, ...]
+    ends: tuple[tuple[float, float], ...]
+    outside: str | float | None
+    knots: tuple[np.ndarray, ...]
+    coefficients: np.ndarray
+    degree: int
+
+    def __call__(self, *places: Any, **named: Any) -> Array:
+        """The values at places, which are broadcast together. Raises UsageError unless each coordinate is given once."""
+        if (
+            (places and named)
+            or len(places) + len(named) != len(self.coordinates)
+            or set(named) - set(self.coordinates)
+        ):
+            raise UsageError(
+                f"The table '{self.value}' is called with {', '.join(named) or f'{len(places)} values'}.",
+                where=display_path(self.file),
+                expected="its coordinates, in this order or by name: " + ", ".join(self.coordinates),
+                do=f"Write {self.value}({', '.join(self.coordinates)}).",
+            )
+        given = [named[name] for name in self.coordinates] if named else list(places)
+        X = jnp.broadcast_arrays(*(jnp.asarray(place, jnp.result_type(float)) for place in given))
+        shape, beyond = X[0].shape, jnp.zeros(X[0].shape, bool)
+        index: Array = jnp.zeros((math.prod(shape), 1), jnp.int32)
+        products: Array = jnp.ones((math.prod(shape), 1))
+        for x, knots, (first, last), count in zip(X, self.knots, self.ends, self.coefficients.shape, strict=True):
+            slack = SLACK * (last - first)
+            beyond |= (x < first - slack) | (x > last + slack)
+            functions, numbers = _basis(jnp.clip(x, first, last).ravel(), knots, self.degree)
+            products = (products[:, :, None] * functions[:, None, :]).reshape(len(products), -1)
+            index = (index[:, :, None] * count + numbers[:, None, :]).reshape(len(index), -1)
+        flat = jnp.asarray(self.coefficients.ravel(), products.dtype)
+        values = jnp.sum(products * flat[index], axis=1).reshape(shape)
+        if self.outside == "nearest":
+            return values
+        return jnp.where(beyond, jnp.nan if self.outside is None else float(self.outside), values)
+
+    def require_covers(self, ends: dict[str, tuple[float, float]]) -> None:
+        """Raise UsageError where a domain, by the ends of its axes, reaches beyond the file and nothing says what is there."""
+        for name, (first, last) in zip(self.coordinates, self.ends, strict=True):
+            lower, upper = ends.get(name, (first, last))
+            slack = SLACK * max(last - first, upper - lower)
+            if self.outside is None and not (first - slack <= lower and upper <= last + slack):
+                raise UsageError(
+                    f"'{self.value}' is known for {first:g} <= {name} <= {last:g}, and the domain has {lower:g} to {upper:g}.",
+                    where=display_path(self.file),
+                    expected="a file that covers the domain, or a word on what is beyond it",
+                    do='Write pk.table(..., outside="nearest"), or outside=0.0, if that is meant.',
+                )
+
+
+def table(
+    file: str | Path,
+    value: str,
+    *coordinates: str,
+    interpolation: str = "cubic",
+    outside: str | float | None = None,
+) -> Table:
+    """Read values on a grid, and return them as a function: `k = pk.table("k.npz", "k", "x", "y")`, then `self.k(x, y)`.
+
+    Args:
+        file: A CSV file with a column for each name and a row for each point of a grid, in any order; or an .npz file with a 1-D
+            array for each coordinate and one of values, its axes in the order of the coordinates. A relative path starts at the
+            file that calls this.
+        value: The name of the values.
+        coordinates: The names of the coordinates.
+        interpolation: "cubic" (twice differentiable, at least 4 values along each axis) or "linear".
+        outside: What it is beyond the grid: "nearest" for the value at its end, or a number. Unless given, a domain that reaches
+            beyond it is refused.
+
+    Raises:
+        UsageError: The file cannot be read, its points are no grid, or an option is none of these.
+    """
+    from pinnkit.references.tables import GridTable, from_file  # SciPy's interpolation takes half a second to import
+
+    if (
+        interpolation not in ORDERS
+        or not (outside is None or outside == "nearest" or _is_number(outside))
+        or not coordinates
+    ):
+        raise UsageError(
+            f"pk.table is given interpolation={interpolation!r}, outside={outside!r} and {len(coordinates)} coordinates.",
+            expected='"cubic" or "linear"; None, "nearest" or a number; one coordinate at least',
+            do='Write e.g. pk.table("k.csv", "k", "x", interpolation="linear", outside="nearest").',
+        )
+    path = Path(file)
+    if not path.is_absolute():
+        path = _folder_of_caller() / path
+    known = from_file(path, list(coordinates), [value])
+    if not isinstance(known, GridTable):
+        raise UsageError(
+            f"The points of '{value}' form no grid.",
+            where=display_path(path),
+            expected="all combinations of at least 4 values of each coordinate",
+            do="Interpolate them to a grid first, e.g. by scipy.interpolate.griddata.",
+        )
+    axes, degree = list(known.axes.values()), ORDERS[interpolation]
+    if degree == 3:
+        spline = known.splines[value]
+        knots, coefficients = tuple(np.asarray(t) for t in spline.t), np.asarray(spline.c)
+    else:
+        grid = np.stack([column.ravel() for column in np.meshgrid(*axes, indexing="ij")], axis=1)
+        knots = tuple(np.concatenate([axis[:1], axis, axis[-1:]]) for axis in axes)
+        at_grid = known(**{name: grid[:, k] for k, name in enumerate(coordinates)})[value]
+        coefficients = at_grid.reshape([len(axis) for axis in axes])
+    ends = tuple((float(axis[0]), float(axis[-1])) for axis in axes)
+    return Table(path, value, tuple(coordinates), ends, outside, knots, coefficients, degree)
+
+
+def _folder_of_caller() -> Path:
+    """The folder of the file that called `table`; the current one in a notebook, which is none."""
+    frame = inspect.currentframe()
+    # Programs that check shapes at run time put frames of their own between.
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
+        "pinnkit",
+        "jaxtyping",
+        "beartype",
+    ):
+        frame = frame.f_back
+    file = Path("" if frame is None else frame.f_code.co_filename)
+    return file.parent if file.is_file() else Path.cwd()
+
+
+def tables_of(problem: object) -> Sequence[Table]:
+    """The tables among the attributes of a problem's class."""
+    return [value for cls in type(problem).__mro__ for value in vars(cls).values() if isinstance(value, Table)]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _basis(
+    x: Float[Array, " points"], knots: np.ndarray, degree: int
+) -> tuple[Float[Array, "points functions"], Int[Array, "points functions"]]:
+    """The B-splines that are not zero at points between the knots, and their numbers."""
+    inner = jnp.asarray(knots[degree + 1 : len(knots) - degree - 1], x.dtype)
+    # The number of the interval: a count, so that nothing has to be differentiated but polynomials.
+    interval = degree + jnp.sum(x[:, None] >= inner[None], axis=1)
+    t = jnp.asarray(knots, x.dtype)
+    functions = [jnp.ones_like(x)]
+    for d in range(1, degree + 1):
+        saved, new = jnp.zeros_like(x), []
+        for r in range(d):
+            left, right = t[interval + r + 1 - d], t[interval + r + 1]
+            share = functions[r] / (right - left)
+            new.append(saved + (right - x) * share)
+            saved = (x - left) * share
+        functions = [*new, saved]
+    numbers = interval[:, None] - degree + jnp.arange(degree + 1)[None]
+    return jnp.stack(functions, axis=1), numbers
