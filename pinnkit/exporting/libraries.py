@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 from types import ModuleType
 
 from pinnkit.errors import UsageError
 
 
-def xarray() -> ModuleType:
-    """The module. Raises UsageError where it is not installed."""
+def library(name: str) -> ModuleType:
+    """A module of the optional extra `export`. Raises UsageError where it is not installed."""
     try:
-        import xarray as module
+        return importlib.import_module(name)
     except ImportError:
-        raise _missing("xarray") from None
-    return module
-
-
-def meshio() -> ModuleType:
-    """The module. Raises UsageError where it is not installed."""
-    try:
-        import meshio as module
-    except ImportError:
-        raise _missing("meshio") from None
-    return module
-
-
-def _missing(name: str) -> UsageError:
-    return UsageError(
-        f"{name} is not installed.",
-        expected="the libraries that write files for viewers",
-        do='Install them: pip install "pinnkit[export]".',
-    )
+        raise UsageError(
+            f"{name} is not installed.",
+            expected="the libraries that write files for viewers",
+            do='Install them: pip install "pinnkit[export]".',
+        ) from None

@@ -10,7 +10,7 @@ import numpy as np
 
 from pinnkit.exporting.exporter import Exported
 from pinnkit.exporting.fields import FieldExporter
-from pinnkit.exporting.libraries import xarray
+from pinnkit.exporting.libraries import library
 from pinnkit.exporting.sampled import Sampled
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class NetCDF(FieldExporter):
 
     def write(self, fields: Sampled) -> Exported:
         """The file; it is read back and compared."""
-        content = netcdf_bytes(fields)
-        return Exported({FILE: content}, {"dimensions": dict(as_dataset(fields).sizes)}, ("read back, it is the same",))
+        sizes = {factor.dimension: len(factor.values) for factor in fields.places.factors}
+        return Exported({FILE: netcdf_bytes(fields)}, {"dimensions": sizes}, ("read back, it is the same",))
 
 
 def as_dataset(fields: Sampled) -> Dataset:
@@ -43,14 +43,14 @@ def as_dataset(fields: Sampled) -> Dataset:
         name: (dimensions, v.values, _unit(v.unit) | {"long_name": f"{name}, {v.about}"})
         for name, v in fields.variables.items()
     }
-    return xarray().Dataset(variables, coordinates, dict(fields.about))
+    return library("xarray").Dataset(variables, coordinates, dict(fields.about))
 
 
 def netcdf_bytes(fields: Sampled) -> bytes:
     """Fields at places as a NetCDF file (classic format, written by SciPy), read back and compared."""
     dataset = as_dataset(fields)
     content = bytes(dataset.to_netcdf(engine="scipy"))
-    with xarray().open_dataset(io.BytesIO(content), engine="scipy") as again:
+    with library("xarray").open_dataset(io.BytesIO(content), engine="scipy") as again:
         for name, values in dataset.variables.items():
             if not np.array_equal(again[name].values, values.values, equal_nan=True):
                 raise RuntimeError(f"internal: {name} is not what was written")

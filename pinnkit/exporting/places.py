@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,11 @@ from jaxtyping import Bool, Float, Int
 
 from pinnkit.csv_columns import read_columns
 from pinnkit.errors import UsageError, display_path
+from pinnkit.exporting.libraries import library
 from pinnkit.problem import Problem
 from pinnkit.problem.domain import Box, ShapedBox
 from pinnkit.problem.triangulation import triangulation
+from pinnkit.verification.series import products_of
 
 COUNTS = {1: 501, 2: 201, 3: 51, 4: 21}
 """Number of places along each axis for which none are given, by the number of such axes."""
@@ -65,19 +66,20 @@ class Places:
     @cached_property
     def X(self) -> Float[np.ndarray, "places dim"]:
         """The places, (places, dim), those of the last factor running fastest."""
-        numbers = np.meshgrid(*(np.arange(n) for n in self.shape), indexing="ij")
-        X = np.empty((prod(self.shape), self.domain.dim))
-        for factor, number in zip(self.factors, numbers, strict=True):
-            X[:, [self.domain.names.index(name) for name in factor.names]] = factor.values[number.ravel()]
-        return X
+        columns = tuple(tuple(self.domain.names.index(name) for name in factor.names) for factor in self.factors)
+        return products_of([factor.values for factor in self.factors], columns)
+
+    @cached_property
+    def nearest(self) -> Float[np.ndarray, "places dim"]:
+        """The nearest places between the ends of the axes; those along a periodic axis are where they are."""
+        lower, upper = np.array([(axis.lower, axis.upper) for axis in self.domain.axes]).T
+        periodic = np.array([axis.kind == "periodic" for axis in self.domain.axes])
+        return np.where(periodic, self.X, np.clip(self.X, lower, upper))
 
     @cached_property
     def inside(self) -> Bool[np.ndarray, " places"]:
         """Whether each place lies in the domain, or on its surface; nodes of meshes do, as far as the box of the domain goes."""
-        lower, upper = np.array([(axis.lower, axis.upper) for axis in self.domain.axes]).T
-        steps = NUDGE * (upper - lower)
-        periodic = np.array([axis.kind == "periodic" for axis in self.domain.axes])
-        nearest = np.where(periodic, self.X, np.clip(self.X, lower, upper))
+        nearest, steps = self.nearest, NUDGE * np.array([axis.upper - axis.lower for axis in self.domain.axes])
         in_box = np.all(np.abs(self.X - nearest) <= steps, axis=1)
         if not isinstance(self.domain, ShapedBox) or any(factor.cells for factor in self.factors):
             return in_box
@@ -212,11 +214,9 @@ def _numbers(name: str, values: Any) -> Float[np.ndarray, ...]:
 
 def _mesh(domain: Box, file: Path) -> Factor:
     """The nodes and cells of a mesh in the space of a domain."""
-    from pinnkit.exporting.libraries import meshio  # an optional dependency
-
     space = [domain.names[axis] for axis in domain.space]
     try:
-        mesh = meshio().read(file)
+        mesh = library("meshio").read(file)
     except UsageError:
         raise
     except BaseException as error:  # its readers raise what they will, SystemExit too

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 import pinnkit
+from pinnkit.compilation import in_blocks
 from pinnkit.errors import UsageError
 from pinnkit.evaluation.answer import Answer
 from pinnkit.evaluation.field_intervals import QUANTILE
@@ -98,29 +99,34 @@ def _variables(solution: Solution, places: Places, quantities: Sequence[str]) ->
     """Everything that is written, by name."""
     answer, problem = solution.answer, solution.answer.problem
     inside, units = places.inside, units_of(solution.answer.problem)
-    lower, upper = np.array([(axis.lower, axis.upper) for axis in problem.domain.axes]).T
-    periodic = np.array([axis.kind == "periodic" for axis in problem.domain.axes])
-    X = np.where(periodic, places.X, np.clip(places.X, lower, upper))[inside]
+    X = places.nearest[inside]
+    if not len(X):
+        raise UsageError(
+            "None of the places lies in the domain.",
+            expected="places in the units of the coordinates",
+            do="Check them against the domain of the problem.",
+        )
+    size = min(BLOCK, len(X))
 
     def variable(values: np.ndarray, unit_as: str, about: str) -> Variable:
         full = np.full(len(inside), np.nan)
         full[inside] = values
         return Variable(full.reshape(places.shape), unit_of(unit_as, units, "{}"), about)
 
-    own = _in_blocks(answer.values, X)
+    own = in_blocks(answer.values, X, size)
     variables = {f: variable(own[:, k], f, "solution") for k, f in enumerate(problem.fields)}
     if quantities:
-        for name, values in _named_in_blocks(lambda X: _at(solution, quantities, X), X).items():
+        for name, values in in_blocks(lambda X: _at(solution, quantities, X), X, size).items():
             for part, column in _parts(problem, values):
                 variables[name + part] = variable(column, name, "derivative or quantity")
     if answer.intervals is not None:
-        reach = QUANTILE * _in_blocks(answer.intervals.deviation, X)
+        reach = QUANTILE * in_blocks(answer.intervals.deviation, X, size)
         about = "half width of the 95 % interval, from noise in the measured values"
         variables |= {f"{f}_half_width": variable(reach[:, k], f, about) for k, f in enumerate(problem.fields)}
     truth = answer.truth
     if truth is not None and truth.points is None:
         with jax.enable_x64(True):
-            known = _in_blocks(truth.at, X)
+            known = in_blocks(truth.at, X, size)
         for k, f in enumerate(problem.fields):
             variables[f"{f}_{truth.kind}"] = variable(known[:, k], f, _TRUTHS[truth.kind])
             error = own[:, k] - known[:, k]
@@ -150,28 +156,6 @@ def _parts(problem: Any, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
         ("_" + "".join(names[k] for k in index), values[(slice(None), *index)])
         for index in np.ndindex(*values.shape[1:])
     ]
-
-
-def _in_blocks(f: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
-    """A function of points, for so many at a time."""
-    return _named_in_blocks(lambda X: {"": f(X)}, X)[""]
-
-
-def _named_in_blocks(f: Callable[[np.ndarray], Mapping[str, np.ndarray]], X: np.ndarray) -> dict[str, np.ndarray]:
-    """The same of several arrays by name."""
-    size = min(BLOCK, max(len(X), 1))
-    parts = []
-    for start in range(0, max(len(X), 1), size):
-        block = X[start : start + size]
-        if not len(block):
-            raise UsageError(
-                "None of the places lies in the domain.",
-                expected="places in the units of the coordinates",
-                do="Check them against the domain of the problem.",
-            )
-        padded = np.concatenate([block, np.repeat(block[-1:], size - len(block), axis=0)])
-        parts.append({name: np.asarray(values)[: len(block)] for name, values in f(padded).items()})
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _warn_of_outside(places: Places) -> None:

@@ -15,9 +15,10 @@ from jaxtyping import Float, Int
 from pinnkit.errors import UsageError
 from pinnkit.exporting.exporter import Exported
 from pinnkit.exporting.fields import FieldExporter
-from pinnkit.exporting.libraries import meshio
+from pinnkit.exporting.libraries import library
 from pinnkit.exporting.places import Factor
 from pinnkit.exporting.sampled import Sampled
+from pinnkit.verification.series import products_of
 
 STEM = "fields"
 CELLS = {0: "vertex", 1: "line", 2: "quad", 3: "hexahedron"}
@@ -88,10 +89,9 @@ def _mesh(
 ) -> tuple[Float[np.ndarray, "nodes 3"], dict[str, Int[np.ndarray, "cells corners"]]]:
     """Nodes in three coordinates, those of the last factor running fastest, and cells."""
     shape = tuple(len(factor.values) for factor in factors)
-    numbers = np.meshgrid(*(np.arange(n) for n in shape), indexing="ij")
+    columns = tuple(tuple(space.index(name) for name in factor.names) for factor in factors)
     points = np.zeros((int(np.prod(shape)), 3))
-    for factor, number in zip(factors, numbers, strict=True):
-        points[:, [space.index(name) for name in factor.names]] = factor.values[number.ravel()]
+    points[:, : len(space)] = products_of([factor.values for factor in factors], columns)
     if len(factors) == 1 and (factors[0].cells or len(factors[0].names) > 1):
         return points, dict(factors[0].cells) or {"vertex": np.arange(len(points))[:, None]}
     if any(len(factor.names) > 1 for factor in factors):
@@ -108,7 +108,7 @@ def _mesh(
 
 def _vtu(points: np.ndarray, cells: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]) -> bytes:
     """One file, without the cells that have a node outside the domain, read back and compared."""
-    library = meshio()
+    meshio = library("meshio")
     outside = np.any([np.isnan(v) for v in values.values()], axis=0)
     inside = {kind: c[~outside[c].any(axis=1)] for kind, c in cells.items()}
     # Nodes of no cell would be drawn as points.
@@ -123,11 +123,11 @@ def _vtu(points: np.ndarray, cells: Mapping[str, np.ndarray], values: Mapping[st
             do="Check it against the domain of the problem, or take more values along the axes.",
         )
     own = {name: v[used] for name, v in values.items()}
-    mesh = library.Mesh(points[used], blocks, own)
+    mesh = meshio.Mesh(points[used], blocks, own)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "mesh.vtu"
         mesh.write(file, binary=True)
-        again = library.read(file)
+        again = meshio.read(file)
         for name, written in own.items():
             if not np.array_equal(again.point_data[name], written, equal_nan=True):
                 raise RuntimeError(f"internal: {name} is not what was written")

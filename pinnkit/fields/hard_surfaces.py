@@ -55,12 +55,12 @@ class HardSurface(HardCondition):
             bare = [(other, X) for other in others if len(X := _on(domain, other))]
             sizes = []
             for piece in pieces:
-                levels = _level(shape, piece, inside)
+                levels = np.asarray(piece.level(inside, shape.names))
                 size = float(np.sqrt(np.mean(levels**2)))
                 if levels.min() < -ZERO * size and levels.max() > ZERO * size:
                     raise _refused(condition, piece, "runs through the domain")
                 for other, X in bare:
-                    if np.mean(np.abs(_level(shape, piece, X)) < ZERO * size) > FEW:
+                    if np.mean(np.abs(np.asarray(piece.level(X, shape.names))) < ZERO * size) > FEW:
                         raise _refused(condition, piece, f"is that of '{other.name}' too, where it does not hold")
                 sizes.append(float(np.copysign(size, levels.mean())))
         own = condition
@@ -75,8 +75,7 @@ class HardSurface(HardCondition):
         points = X[:, np.array(self.domain.columns)]
         product = jnp.ones_like(X[:, 0])
         for piece, size in zip(self.pieces, self.sizes, strict=True):
-            order = np.array([self.domain.shape.names.index(name) for name in piece.shape.names])
-            product = product * piece.level(points[:, order]) / size
+            product = product * piece.level(points, self.domain.shape.names) / size
         return product
 
 
@@ -97,29 +96,21 @@ def joined(
     return sum(rest, start=first)
 
 
-def _inside(domain: ShapedBox) -> np.ndarray:
+def _inside(domain: ShapedBox) -> Batch:
     """Points inside the shape, in the order of its coordinates."""
     shape = domain.shape
     lower, upper = np.array(shape.bounds).T
     X = lower + (upper - lower) * np.random.default_rng(0).random((4 * SAMPLE, len(shape.names)))
-    return X[np.asarray(shape.inside(jnp.asarray(X)))]
+    return jnp.asarray(X[np.asarray(shape.inside(jnp.asarray(X)))])
 
 
-def _on(domain: ShapedBox, piece: Surface) -> np.ndarray:
+def _on(domain: ShapedBox, piece: Surface) -> Batch:
     """Points on a piece, in the order of the shape's coordinates."""
     shape = domain.shape
-    order = np.array([piece.shape.names.index(name) for name in shape.names])
     unit = jnp.asarray(np.random.default_rng(1).random((SAMPLE, max(len(shape.names) - 1, 1))))
-    X, normals = piece.shape.surface_points(piece.part, unit)
-    bounds, _ = shape.outward(X[:, order], normals[:, order])
-    return np.asarray(X)[:, order][np.asarray(bounds) & np.asarray(piece.owns(X))]
-
-
-def _level(shape: object, piece: Surface, X: np.ndarray) -> np.ndarray:
-    """The level of a piece at points in the order of the shape's coordinates."""
-    names = shape.names  # type: ignore[attr-defined]
-    order = np.array([names.index(name) for name in piece.shape.names])
-    return np.asarray(piece.level(jnp.asarray(X)[:, order]))
+    X, normals = piece.sample(unit, shape.names)
+    bounds, _ = shape.outward(X, normals)
+    return X[bounds & piece.owns(X, shape.names)]
 
 
 def _refused(condition: HardCondition, piece: Surface, why: str) -> UsageError:

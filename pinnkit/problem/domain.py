@@ -407,11 +407,10 @@ class ShapedRegion(Region):
         deal = np.random.default_rng(0).permutation(unit.shape[0])
         points, normals, own = [], [], []
         for surface, start, end in zip(self.surfaces, [0, *ends[:-1]], ends, strict=True):
-            a, b = surface.shape.surface_points(surface.part, unit[deal[start:end]])
-            order = np.array([surface.shape.names.index(n) for n in names])
-            points.append(a[:, order])
-            normals.append(b[:, order])
-            own.append(surface.owns(a))
+            a, b = surface.sample(unit[deal[start:end]], names)
+            points.append(a)
+            normals.append(b)
+            own.append(surface.owns(a, names))
         back = np.argsort(deal)
         return jnp.concatenate(points)[back], jnp.concatenate(normals)[back], jnp.concatenate(own)[back]
 

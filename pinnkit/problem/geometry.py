@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -44,13 +44,22 @@ class Surface:
     part: int = 0
     where: Callable[[Batch], Bool[Array, " points"]] | None = None
 
-    def level(self, points: Batch) -> Float[Array, " points"]:
-        """`Shape.level` of the piece."""
-        return self.shape.level(self.part, points)
+    def sample(self, unit: Float[Array, "points any"], names: Sequence[str]) -> tuple[Batch, Batch]:
+        """`Shape.surface_points` of the piece, with columns in the order of `names`; `owns` says which of them belong to it."""
+        points, normals = self.shape.surface_points(self.part, unit)
+        order = np.array([self.shape.names.index(name) for name in names])
+        return points[:, order], normals[:, order]
 
-    def owns(self, points: Batch) -> Bool[Array, " points"]:
-        """Mask of the points, in the coordinates of `shape`, that belong to the piece."""
-        return jnp.ones(points.shape[0], bool) if self.where is None else self.where(points)
+    def level(self, points: Float[Array, "points any"], names: Sequence[str]) -> Float[Array, " points"]:
+        """`Shape.level` of the piece, at points whose columns are `names`, among them its own."""
+        return self.shape.level(self.part, self._own(points, names))
+
+    def owns(self, points: Float[Array, "points any"], names: Sequence[str]) -> Bool[Array, " points"]:
+        """Mask of the points, whose columns are `names`, that belong to the piece."""
+        return jnp.ones(points.shape[0], bool) if self.where is None else self.where(self._own(points, names))
+
+    def _own(self, points: Float[Array, "points any"], names: Sequence[str]) -> Batch:
+        return points[:, np.array([names.index(name) for name in self.shape.names])]
 
 
 class Shape(ABC):
@@ -300,29 +309,23 @@ class Transformed(Shape):
         piece = self.shape.surfaces()[part]
         if self._factor is None:
             unit = jnp.interp(unit[:, :1], jnp.asarray(self._lengths[part]), jnp.linspace(0.0, 1.0, PLACES))
-        points, normals = piece.shape.surface_points(piece.part, unit)
-        order = np.array([piece.shape.names.index(name) for name in self.names])
+        points, normals = piece.sample(unit, self.names)
         # Normals follow the inverse transposed: A^-T n, whichever way round the map is.
-        outward = normals[:, order] @ jnp.asarray(self._inverse)
+        outward = normals @ jnp.asarray(self._inverse)
         outward = outward / jnp.linalg.norm(outward, axis=1, keepdims=True)
-        return points[:, order] @ jnp.asarray(self.matrix.T) + jnp.asarray(self.shift)[None], outward
+        return points @ jnp.asarray(self.matrix.T) + jnp.asarray(self.shift)[None], outward
 
     def level(self, part: int, points: Batch) -> Float[Array, " points"]:
         """That of the piece before the map, in the units after it."""
-        piece = self.shape.surfaces()[part]
-        order = np.array([self.names.index(name) for name in piece.shape.names])
         scale = abs(float(np.linalg.det(self.matrix))) ** (1.0 / len(self.names))
-        return scale * piece.level(self._before(points)[:, order])
+        return scale * self.shape.surfaces()[part].level(self._before(points), self.names)
 
     def _before(self, points: Batch) -> Batch:
         return (points - jnp.asarray(self.shift)[None]) @ jnp.asarray(self._inverse.T)
 
     def _where(self, piece: Surface) -> Callable[[Batch], Bool[Array, " points"]] | None:
         """Which points belong to a piece after the map."""
-        if piece.where is None:
-            return None
-        order = np.array([self.names.index(name) for name in piece.shape.names])
-        return lambda points: piece.owns(self._before(points)[:, order])
+        return None if piece.where is None else lambda points: piece.owns(self._before(points), self.names)
 
     def _measure(self, part: int, piece: Surface) -> float:
         if self._factor is not None:
@@ -335,9 +338,8 @@ class Transformed(Shape):
         curves = []
         with jax.ensure_compile_time_eval(), jax.enable_x64(True):
             for piece in self.shape.surfaces():
-                order = np.array([piece.shape.names.index(name) for name in self.names])
                 unit = jnp.linspace(0.0, 1.0, PLACES)[:, None]
-                X = np.asarray(piece.shape.surface_points(piece.part, unit)[0])[:, order] @ self.matrix.T
+                X = np.asarray(piece.sample(unit, self.names)[0]) @ self.matrix.T
                 curves.append(np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(X, axis=0), axis=1))]))
         return tuple(curves)
 
@@ -387,14 +389,10 @@ class Extruded(Shape):
         """Points and normals on a side, or on the bounding box of an end."""
         own = self.shape.surfaces()
         if part < len(own):
-            piece = own[part]
-            points, normals = piece.shape.surface_points(piece.part, unit[:, :-1])
-            order = np.array([piece.shape.names.index(name) for name in self.shape.names])
+            points, normals = own[part].sample(unit[:, :-1], self.shape.names)
             height = self.ends[0] + (self.ends[1] - self.ends[0]) * unit[:, -1:]
             flat = jnp.zeros((unit.shape[0], 1), points.dtype)
-            return jnp.concatenate([points[:, order], height], axis=1), jnp.concatenate(
-                [normals[:, order], flat], axis=1
-            )
+            return jnp.concatenate([points, height], axis=1), jnp.concatenate([normals, flat], axis=1)
         upper = part - len(own)
         lower, sides = (
             np.array(ends)[None] for ends in ([a for a, _ in self.shape.bounds], [b - a for a, b in self.shape.bounds])
@@ -412,15 +410,11 @@ class Extruded(Shape):
         if part >= len(own):
             lower, upper = self.ends
             return points[:, -1] - lower if part == len(own) else upper - points[:, -1]
-        order = np.array([self.names.index(name) for name in own[part].shape.names])
-        return own[part].level(points[:, order])
+        return own[part].level(points, self.names)
 
     def _where(self, piece: Surface) -> Callable[[Batch], Bool[Array, " points"]] | None:
         """Which points belong to a side."""
-        if piece.where is None:
-            return None
-        order = np.array([self.names.index(name) for name in piece.shape.names])
-        return lambda points: piece.owns(points[:, order])
+        return None if piece.where is None else lambda points: piece.owns(points, self.names)
 
 
 class Named(Shape):
@@ -463,13 +457,15 @@ class Named(Shape):
             values = self.condition(**dict(zip(piece.shape.names, points.T, strict=True)))
             return jnp.broadcast_to(jnp.asarray(values, bool), points.shape[:1])
 
-        return lambda X: piece.owns(X) & chosen(X), lambda X: piece.owns(X) & ~chosen(X)
+        own = lambda X: piece.owns(X, piece.shape.names)  # noqa: E731
+        return lambda X: own(X) & chosen(X), lambda X: own(X) & ~chosen(X)
 
 
 def _is_somewhere(piece: Surface) -> bool:
     """Whether any of many points belongs to a piece."""
     unit = np.random.default_rng(0).random((PROBES, max(len(piece.shape.names) - 1, 1)))
-    return bool(np.asarray(piece.owns(piece.shape.surface_points(piece.part, jnp.asarray(unit))[0])).any())
+    points, _ = piece.shape.surface_points(piece.part, jnp.asarray(unit))
+    return bool(np.asarray(piece.owns(points, piece.shape.names)).any())
 
 
 PROBES = 4096

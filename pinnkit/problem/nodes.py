@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 
+from pinnkit.compilation import in_blocks
 from pinnkit.problem.geometry import Shape, Surface
 
 INSIDE, GHOST = -1, -2
@@ -83,7 +84,7 @@ class Placement:
 
     def inside(self, X: Float[np.ndarray, "points space"]) -> Bool[np.ndarray, " points"]:
         """Mask of the points inside."""
-        return _in_blocks(lambda block: np.asarray(self._inside(jnp.asarray(block))), X)
+        return in_blocks(lambda block: self._inside(jnp.asarray(block)), X, BLOCK) if len(X) else np.zeros(0, bool)
 
     @cached_property
     def _sample(self) -> Float[np.ndarray, "points space"]:
@@ -191,14 +192,13 @@ class Placement:
 
     def _on_piece(self, piece: Surface, blocks: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Random points of a piece that lie on the surface of the whole, with normals."""
-        order = np.array([piece.shape.names.index(n) for n in self.shape.names])
         points, normals = [], []
         for _ in range(blocks):
             unit = jnp.asarray(rng.random((BLOCK, self.space - 1)))
-            X, outward = piece.shape.surface_points(piece.part, unit)
-            on_surface, outward = self._outward(X[:, order], outward[:, order])
-            on_surface = np.asarray(on_surface) & np.asarray(piece.owns(X))
-            points.append(np.asarray(X)[:, order][on_surface])
+            X, outward = piece.sample(unit, self.shape.names)
+            on_surface, outward = self._outward(X, outward)
+            on_surface = np.asarray(on_surface) & np.asarray(piece.owns(X, self.shape.names))
+            points.append(np.asarray(X)[on_surface])
             normals.append(np.asarray(outward)[on_surface])
         return np.concatenate(points), np.concatenate(normals)
 
@@ -281,13 +281,3 @@ def _graded(X: np.ndarray, h: np.ndarray) -> Float[np.ndarray, " points"]:
         if np.all(new >= h * (1 - 1e-6)):
             return new
         h = new
-
-
-def _in_blocks(f: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
-    """A function of points, evaluated for so many points at a time that one compiled program serves all."""
-    parts = []
-    for start in range(0, len(X), BLOCK):
-        block = X[start : start + BLOCK]
-        padded = np.concatenate([block, np.repeat(X[:1], BLOCK - len(block), axis=0)])
-        parts.append(f(padded)[: len(block)])
-    return np.concatenate(parts) if parts else np.zeros(0, bool)

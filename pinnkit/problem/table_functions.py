@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from pinnkit.errors import UsageError, display_path
+from pinnkit.validation import is_number
 
 ORDERS = {"linear": 1, "cubic": 3}
 """Degree of the polynomials, by the name of the interpolation."""
@@ -119,7 +120,7 @@ def table(
 
     if (
         interpolation not in ORDERS
-        or not (outside is None or outside == "nearest" or _is_number(outside))
+        or not (outside is None or outside == "nearest" or is_number(outside))
         or not coordinates
     ):
         raise UsageError(
@@ -168,10 +169,6 @@ def _folder_of_caller() -> Path:
 def tables_of(problem: object) -> Sequence[Table]:
     """The tables among the attributes of a problem's class."""
     return [value for cls in type(problem).__mro__ for value in vars(cls).values() if isinstance(value, Table)]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _basis(

@@ -60,14 +60,12 @@ def corners_of(shape: Shape) -> Float[np.ndarray, "corners 2"]:
 
 def _ends(shape: Shape, piece: Surface) -> Float[np.ndarray, "ends 2"]:
     """The ends of the parts of a piece that bound the shape; none of a closed curve."""
-    order = [piece.shape.names.index(name) for name in shape.names]
 
     def position(unit: Float[np.ndarray, " places"]) -> Float[np.ndarray, "places 2"]:
-        return np.asarray(piece.shape.surface_points(piece.part, jnp.asarray(unit)[:, None])[0])[:, order]
+        return np.asarray(piece.sample(jnp.asarray(unit)[:, None], shape.names)[0])
 
     def bounds(unit: Float[np.ndarray, " places"]) -> Bool[np.ndarray, " places"]:
-        X, normals = piece.shape.surface_points(piece.part, jnp.asarray(unit)[:, None])
-        return np.asarray(shape.outward(X[:, order], normals[:, order])[0])
+        return np.asarray(shape.outward(*piece.sample(jnp.asarray(unit)[:, None], shape.names))[0])
 
     places = (np.arange(SAMPLES) + 0.5) / SAMPLES
     on = bounds(places)

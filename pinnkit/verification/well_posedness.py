@@ -23,6 +23,7 @@ from jaxtyping import Float
 
 from pinnkit.fields import Points
 from pinnkit.multi_index import MultiIndex
+from pinnkit.verification.basis import Matrix
 from pinnkit.verification.discretisation import Discretisation, Piece
 from pinnkit.verification.gauss_newton import linearised, solve
 from pinnkit.verification.residual_rows import Conditions
@@ -80,17 +81,36 @@ def _coarse(discretisation: Discretisation, modes: int) -> Coarse:
     system = discretisation.system(discretisation.whole, series)
     solved = solve(system, deadline=time.monotonic() + SECONDS)
     J, _ = linearised(system, solved.coefficients)
-    if not np.isfinite(J).all():
-        raise np.linalg.LinAlgError("a residual is no number")
-    norms = np.linalg.norm(J, axis=0)
-    scale = np.where(norms > 0, norms, 1.0)
-    _, values, directions = np.linalg.svd(J / scale, full_matrices=False)
-    fields = solved.coefficients.shape[1]
-    by_field = (directions / scale).reshape(-1, fields, series.size).transpose(0, 2, 1)
+    values, directions = singular_directions(J, solved.coefficients.shape[1])
     piece = Piece(discretisation.whole, series, solved.coefficients)
     finer = discretisation.finer_residuals(piece, None)
     relative = {term: finer[term] / size for term, size in solved.sizes.items()}
-    return Coarse(piece, solved.converged, values / values[0], by_field, relative)
+    return Coarse(piece, solved.converged, values, directions, relative)
+
+
+def singular_directions(
+    J: Matrix, fields: int
+) -> tuple[Float[np.ndarray, " directions"], Float[np.ndarray, "directions functions fields"]]:
+    """Singular values of a Jacobian with columns of the norm 1, relative to the largest, and the directions of coefficients.
+
+    Raises LinAlgError where a residual is NaN.
+    """
+    dense = J if isinstance(J, np.ndarray) else J.toarray()
+    if not np.isfinite(dense).all():
+        raise np.linalg.LinAlgError("a residual is no number")
+    norms = np.linalg.norm(dense, axis=0)
+    scale = np.where(norms > 0, norms, 1.0)
+    _, values, directions = np.linalg.svd(dense / scale, full_matrices=False)
+    by_field = (directions / scale).reshape(len(values), fields, -1).transpose(0, 2, 1)
+    return values / values[0], by_field
+
+
+def free_in(field: str, names: Sequence[str]) -> str:
+    """Words on a field that can change by a function of some coordinates."""
+    return (
+        f"Nothing determines {field}: it can change by a function of {' and '.join(names)}, and all equations and conditions "
+        "still hold. Training would settle on any of these solutions."
+    )
 
 
 @dataclass(frozen=True)
@@ -269,12 +289,8 @@ def _change_of(discretisation: Discretisation, coarse: Coarse, field: str, parts
             "Short waves grow without bound, the faster the shorter they are: a tiny error of the start makes any answer "
             "possible (ill-posed in the sense of Hadamard). Is there a wrong sign, or does time run backwards?"
         )
-    along = " and ".join(domain.names[k] for k in varying)
     where = f" No condition says enough of it at {' and '.join(ends)}: is one missing there?" if ends else ""
-    return (
-        f"Nothing determines {field}: it can change by a function of {along}, and all equations and conditions still hold. "
-        "Training would settle on any of these solutions." + where
-    )
+    return free_in(field, [domain.names[k] for k in varying]) + where
 
 
 def constant_is_free(field: str) -> str:

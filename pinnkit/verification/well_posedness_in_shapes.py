@@ -16,7 +16,7 @@ from pinnkit.problem.domain import ShapedBox, ShapedRegion
 from pinnkit.verification.discretisation import Discretisation
 from pinnkit.verification.gauss_newton import linearised, solve
 from pinnkit.verification.series import products_of
-from pinnkit.verification.well_posedness import OPEN, SECONDS, SHARE, constant_is_free
+from pinnkit.verification.well_posedness import OPEN, SECONDS, SHARE, constant_is_free, free_in, singular_directions
 
 NODES = {2: 150, 3: 300}
 """Number of nodes in a shape, by the number of its coordinates."""
@@ -59,26 +59,17 @@ def undetermined(discretisation: Discretisation) -> tuple[str, ...]:
     system = discretisation.system(discretisation.whole, series)
     solved = solve(system, deadline=time.monotonic() + SECONDS)
     J, _ = linearised(system, solved.coefficients)
-    dense = J if isinstance(J, np.ndarray) else J.toarray()
-    if not np.isfinite(dense).all():
-        raise np.linalg.LinAlgError("a residual is no number")
-    norms = np.linalg.norm(dense, axis=0)
-    scale = np.where(norms > 0, norms, 1.0)
-    _, values, directions = np.linalg.svd(dense / scale, full_matrices=False)
+    values, directions = singular_directions(J, len(fields))
     X = products_of([basis.interpolation()[0][: basis.real] for basis in series.bases], series.columns)
-    weak = (directions[values < OPEN * values[0]] / scale).reshape(-1, len(fields), series.size)
+    weak = directions[values < OPEN]
     sentences = []
     for k, field in enumerate(fields):
-        own = [d[k] for d in weak if np.linalg.norm(d[k]) > SHARE * np.linalg.norm(d)]
+        own = [d[:, k : k + 1] for d in weak if np.linalg.norm(d[:, k]) > SHARE * np.linalg.norm(d)]
         if not own:
             continue
-        tables = [series.values(d[:, None], X) for d in own]
+        tables = [series.values(d, X) for d in own]
         if all(np.ptp(table) < SHARE * np.abs(table).max() for table in tables):
             sentences.append(constant_is_free(field))
         else:
-            names = " and ".join(discretisation.domain.names)
-            sentences.append(
-                f"Nothing determines {field}: it can change by a function of {names}, and all equations and conditions still "
-                "hold. Training would settle on any of these solutions."
-            )
+            sentences.append(free_in(field, discretisation.domain.names))
     return tuple(sentences)
