@@ -243,7 +243,7 @@ def _truth_sentences(e: Evaluation, error: float, wanted: float | None) -> Itera
     truth = e.truth
     against = "the exact solution" if truth and truth.kind == "exact" else "the reference"
     size = f"{error:.2e}" if error < np.inf else "infinite (the solution is not finite everywhere)"
-    zero = [f for f, error in (e.errors or {}).items() if error.absolute]
+    zero = [f for f, own in (e.errors or {}).items() if own.absolute]
     kind = "Root mean square error" if len(zero) == len(e.errors or {}) else "Relative L2 error"
     yield f"{kind} {size} against {against}" + _field_note(e) + _request_note(e, wanted)
     if zero:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.tri import Triangulation
 
-from pinnkit.problem import Axis, Problem, Shape
+from pinnkit.problem import Axis, Problem
 from pinnkit.problem.domain import ShapedBox
 from pinnkit.problem.triangulation import triangulation
 
@@ -75,7 +75,7 @@ class Triangles(Grid):
     def _triangulation(self) -> tuple[np.ndarray, np.ndarray]:
         domain = self.problem.domain
         assert isinstance(domain, ShapedBox)
-        return _triangulated(domain.shape)
+        return triangulation(domain.shape, TRIANGLES)
 
     @property
     def places(self) -> Float[np.ndarray, "places 2"]:
@@ -98,12 +98,6 @@ class Triangles(Grid):
         a, b = self.axes
         axes.set(xlim=(a.lower, a.upper), ylim=(b.lower, b.upper))
         return picture
-
-
-@lru_cache(maxsize=2)
-def _triangulated(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    """The triangles of a shape: each of its fields is drawn on them."""
-    return triangulation(shape, TRIANGLES)
 
 
 def canvas_of(problem: Problem, across: int, up: int) -> Grid:

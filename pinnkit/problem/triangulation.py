@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +25,7 @@ FLAT = 1e-6
 """Cells with a smaller part of the volume of a regular one are left out."""
 
 
+@lru_cache(maxsize=4)
 def triangulation(
     shape: Shape, count: int
 ) -> tuple[Float[np.ndarray, "nodes space"], Int[np.ndarray, "cells corners"]]:
@@ -46,7 +49,10 @@ def triangulation(
         edges = X[cells[:, 1:]] - X[cells[:, :1]]
         longest = np.linalg.norm(edges, axis=2).max(axis=1)
         thick = np.abs(np.linalg.det(edges)) > FLAT * longest**placement.space
-        return X, cells[thick & placement.inside(X[cells].mean(axis=1))].astype(np.int64)
+        cells = cells[thick & placement.inside(X[cells].mean(axis=1))].astype(np.int64)
+    for array in (X, cells):  # every field of a shape is drawn on the same ones
+        array.setflags(write=False)
+    return X, cells
 
 
 def corners_of(shape: Shape) -> Float[np.ndarray, "corners 2"]:

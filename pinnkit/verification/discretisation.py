@@ -220,12 +220,14 @@ class Discretisation:
                 nodes = nodes_of(region, series, oversampling)
                 groups.append(GroupRows(conditions, series, nodes, self.unknowns))
         if before is not None:
-            groups += self._continuity(slab, series, before, oversampling)
+            groups += self.continuity(slab, series, before, oversampling)
         groups += [jump for k in range(len(series.bases)) for jump in self._jumps(k, series, oversampling)]
         groups += [self._without_mean(field, series, oversampling) for field in self.problem.up_to_constant]
         return System(series, len(self.problem.fields), groups)
 
-    def _continuity(self, slab: Slab, series: Series, before: Piece, oversampling: float) -> list[GivenValues]:
+    def continuity(
+        self, slab: Slab, series: Series, before: Piece, oversampling: float = OVERSAMPLING
+    ) -> list[GivenValues]:
         """Values and time derivatives at the start of a slab, as many as the equations have initial values for."""
         assert self.time is not None
         start = Region(self.domain, (((self.time, slab.start),),), (None,), "continuity")

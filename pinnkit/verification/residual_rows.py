@@ -315,20 +315,23 @@ class System:
         """All residuals by term, in the units of the equations."""
         return {t: r for group in self.groups for t, r in group.residuals(coefficients).items()}
 
-    def by_unknown(self, coefficients: Coefficients, changes: Values, before: System) -> dict[str, Vector]:
+    def by_unknown(
+        self, coefficients: Coefficients, changes: Values, before: Sequence[GivenValues]
+    ) -> dict[str, Vector]:
         """By how much the residuals change, to first order, with the unknown parameters, at coefficients.
 
         Args:
             coefficients: The coefficients.
             changes: By how much each unknown parameter changes.
-            before: A system whose given values are those changes of its own.
+            before: Given values that change too, as their changes; others do not.
         """
+        of_given = {t: r for given in before for t, r in given.residuals(self.zero).items()}
         moved: dict[str, Vector] = {}
-        for group, other in zip(self.groups, before.groups, strict=True):
+        for group in self.groups:
             if isinstance(group, GroupRows):
                 moved |= group.by_unknown(coefficients, changes)
             else:
-                moved |= other.residuals(self.zero)
+                moved |= {t: of_given.get(t, np.zeros(group.rows.shape[0])) for t in group.terms}
         return moved
 
     def jacobian(self, coefficients: Coefficients) -> dict[str, Matrix]:

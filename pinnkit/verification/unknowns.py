@@ -160,8 +160,8 @@ class _At:
         for piece in solution.pieces:
             system, columns = self.problem.system(piece.slab, piece.series, before), []
             for own, change in zip(changed, self._changes, strict=True):
-                following = self.problem.system(piece.slab, piece.series, own[-1] if own else None)
-                columns.append(system.by_unknown(piece.coefficients, change, following))
+                given = self.problem.continuity(piece.slab, piece.series, own[-1]) if own else []
+                columns.append(system.by_unknown(piece.coefficients, change, given))
             followed = response(system, piece.coefficients, columns)
             for own, coefficients in zip(changed, followed.coefficients, strict=True):
                 own.append(Piece(piece.slab, piece.series, coefficients))
