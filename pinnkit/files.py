@@ -1,7 +1,8 @@
-"""Files that are written whole or not at all, and values as JSON can hold them."""
+"""Files that are written whole or not at all, files beside the one that asks for them, and values as JSON can hold them."""
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 from collections.abc import Mapping
@@ -28,6 +29,21 @@ def write_whole(path: Path, content: str | bytes) -> None:
     except BaseException:  # Ctrl-C too
         draft.unlink(missing_ok=True)
         raise
+
+
+def beside_caller(file: str | Path) -> Path:
+    """The path of a file; a relative one starts at the folder of the file that called pinnkit (or the current one)."""
+    frame = inspect.currentframe()
+    # Programs that check shapes at run time put frames of their own between.
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
+        "pinnkit",
+        "jaxtyping",
+        "beartype",
+    ):
+        frame = frame.f_back
+    caller = Path("" if frame is None else frame.f_code.co_filename)
+    # An absolute path stays as it is.
+    return (caller.parent if caller.is_file() else Path.cwd()) / file
 
 
 def plain(value: Any) -> Any:

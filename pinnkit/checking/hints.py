@@ -92,9 +92,11 @@ def _missing_conditions(equations: Equations) -> Iterator[str]:
     if domain.time is not None and domain.axes[domain.time].kind == "interval":
         in_time = {name: order[domain.time] for name, order in orders.items() if order[domain.time]}
         yield from _missing_at_start(equations, [g for g in groups if _fixes(g, domain.time)], in_time)
+    missing: list[str] = []
     for axis in range(domain.dim):
         if axis == domain.time or domain.axes[axis].kind != "interval":
             continue
+        place = "on the surface of the shape" if axis in domain.shaped else f"at the ends of {domain.names[axis]}"
         fields_at_ends = [
             equations.catalogue.fields_behind([g.requests[a] for a in c.arguments])
             for g in groups
@@ -105,10 +107,11 @@ def _missing_conditions(equations: Equations) -> Iterator[str]:
             prescribed = any(name in fields for fields in fields_at_ends)
             # A field of first order, such as a pressure, may follow from the others.
             if order[axis] and not prescribed and (order[axis] > 1 or not fields_at_ends):
-                yield (
-                    f"No condition on {name} holds at the ends of {domain.names[axis]}: "
+                missing.append(
+                    f"No condition on {name} holds {place}: "
                     "the solution is probably not unique, and training would settle on any."
                 )
+    yield from dict.fromkeys(missing)  # a surface is that of several axes
 
 
 def _missing_at_start(equations: Equations, groups: Sequence[Group], orders: dict[str, int]) -> Iterator[str]:

@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from pinnkit.checking.boundaries import boundaries
 from pinnkit.cli.exporting import export as export_run
 from pinnkit.cli.options import Options, read
 from pinnkit.cli.printing_session import printing_session
@@ -23,7 +24,7 @@ from pinnkit.cli.template import problem_file
 from pinnkit.cli.verifying import verify as verify_run
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.errors import UsageError, advice, display_path, printable
-from pinnkit.figures.terminal import print_check, print_conclusion, print_summary, table
+from pinnkit.figures.terminal import print_boundaries, print_check, print_conclusion, print_summary, table
 from pinnkit.problem import available_problems, problem_class
 from pinnkit.problem.watching import record_opened_files
 from pinnkit.runs.description import describe_run
@@ -64,8 +65,10 @@ def check(arguments: Sequence[str]) -> int:
     """Everything that can be known before training: names, shapes, orders, exact solution, corners, sizes."""
     name, rest = _problem_name("check", arguments)
     options = read(problem_class(name), rest, f"pinnkit check {name}")
-    checked = _run(options).check(thorough=True)
+    run = _run(options)
+    checked = run.check(thorough=True)
     print_check(console, checked)
+    print_boundaries(console, boundaries(run.objective.equations), checked.units)
     for line in checked.derivatives:
         console.print(f"  {line}", style="dim")
     print_conclusion(console, checked)

@@ -10,8 +10,8 @@ import numpy as np
 
 from pinnkit.exporting.exporter import Exported
 from pinnkit.exporting.fields import FieldExporter
-from pinnkit.exporting.libraries import library
 from pinnkit.exporting.sampled import Sampled
+from pinnkit.libraries import library
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -43,14 +43,14 @@ def as_dataset(fields: Sampled) -> Dataset:
         name: (dimensions, v.values, _unit(v.unit) | {"long_name": f"{name}, {v.about}"})
         for name, v in fields.variables.items()
     }
-    return library("xarray").Dataset(variables, coordinates, dict(fields.about))
+    return library("xarray", "export").Dataset(variables, coordinates, dict(fields.about))
 
 
 def netcdf_bytes(fields: Sampled) -> bytes:
     """Fields at places as a NetCDF file (classic format, written by SciPy), read back and compared."""
     dataset = as_dataset(fields)
     content = bytes(dataset.to_netcdf(engine="scipy"))
-    with library("xarray").open_dataset(io.BytesIO(content), engine="scipy") as again:
+    with library("xarray", "export").open_dataset(io.BytesIO(content), engine="scipy") as again:
         for name, values in dataset.variables.items():
             if not np.array_equal(again[name].values, values.values, equal_nan=True):
                 raise RuntimeError(f"internal: {name} is not what was written")

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from pinnkit.csv_columns import read_columns
 from pinnkit.errors import UsageError, display_path
-from pinnkit.exporting.libraries import library
+from pinnkit.libraries import library
 from pinnkit.problem import Problem
 from pinnkit.problem.domain import Box, ShapedBox
 from pinnkit.problem.triangulation import triangulation
@@ -84,7 +84,7 @@ class Places:
         if not isinstance(self.domain, ShapedBox) or any(factor.cells for factor in self.factors):
             return in_box
         inside = np.asarray(self.domain.contains(nearest))
-        for column in self.domain.columns:
+        for column in self.domain.shaped:
             for sign in (-1.0, 1.0):
                 if not inside.all():
                     moved = nearest.copy()
@@ -216,7 +216,7 @@ def _mesh(domain: Box, file: Path) -> Factor:
     """The nodes and cells of a mesh in the space of a domain."""
     space = [domain.names[axis] for axis in domain.space]
     try:
-        mesh = library("meshio").read(file)
+        mesh = library("meshio", "export").read(file)
     except UsageError:
         raise
     except BaseException as error:  # its readers raise what they will, SystemExit too

@@ -15,9 +15,9 @@ from jaxtyping import Float, Int
 from pinnkit.errors import UsageError
 from pinnkit.exporting.exporter import Exported
 from pinnkit.exporting.fields import FieldExporter
-from pinnkit.exporting.libraries import library
 from pinnkit.exporting.places import Factor
 from pinnkit.exporting.sampled import Sampled
+from pinnkit.libraries import library
 from pinnkit.verification.series import products_of
 
 STEM = "fields"
@@ -108,7 +108,7 @@ def _mesh(
 
 def _vtu(points: np.ndarray, cells: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]) -> bytes:
     """One file, without the cells that have a node outside the domain, read back and compared."""
-    meshio = library("meshio")
+    meshio = library("meshio", "export")
     outside = np.any([np.isnan(v) for v in values.values()], axis=0)
     inside = {kind: c[~outside[c].any(axis=1)] for kind, c in cells.items()}
     # Nodes of no cell would be drawn as points.

@@ -55,7 +55,10 @@ class HardSurface(HardCondition):
             bare = [(other, X) for other in others if len(X := _on(domain, other))]
             sizes = []
             for piece in pieces:
-                levels = np.asarray(piece.level(inside, shape.names))
+                try:
+                    levels = np.asarray(piece.level(inside, shape.names))
+                except NotImplementedError:
+                    raise _refused(condition, piece, "is no plane and has no equation") from None
                 size = float(np.sqrt(np.mean(levels**2)))
                 if levels.min() < -ZERO * size and levels.max() > ZERO * size:
                     raise _refused(condition, piece, "runs through the domain")
@@ -72,7 +75,7 @@ class HardSurface(HardCondition):
 
     def factor(self, X: Batch) -> Float[Array, " points"]:
         """The function that is zero where the condition holds."""
-        points = X[:, np.array(self.domain.columns)]
+        points = X[:, np.array(self.domain.shaped)]
         product = jnp.ones_like(X[:, 0])
         for piece, size in zip(self.pieces, self.sizes, strict=True):
             product = product * piece.level(points, self.domain.shape.names) / size

@@ -82,7 +82,7 @@ class Triangles(Grid):
         """The nodes."""
         domain = self.problem.domain
         assert isinstance(domain, ShapedBox)
-        order = [domain.columns.index(axis) for axis in (self.across, self.up)]
+        order = [domain.shaped.index(axis) for axis in (self.across, self.up)]
         return self._triangulation[0][:, order]
 
     def inside(self, X: Float[np.ndarray, "places dim"]) -> Bool[np.ndarray, " places"]:
@@ -103,5 +103,5 @@ class Triangles(Grid):
 def canvas_of(problem: Problem, across: int, up: int) -> Grid:
     """Return the places of a map over two axes."""
     domain = problem.domain
-    shaped = isinstance(domain, ShapedBox) and set(domain.columns) == {across, up}
+    shaped = isinstance(domain, ShapedBox) and set(domain.shaped) == {across, up}
     return Triangles(problem, across, up) if shaped else Grid(problem, across, up)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pinnkit.checking.boundaries import Boundary
 from pinnkit.checking.check import Checked
 from pinnkit.errors import printable
 from pinnkit.evaluation.uncertainty import estimate_of
@@ -56,6 +58,28 @@ def print_check(console: Console, checked: Checked) -> None:
         console.print(Text(f"warning: {warning}", style="yellow"))
     for note in checked.notes:
         console.print(Text(f"note: {note}", style="dim"))
+
+
+def print_boundaries(console: Console, parts: Sequence[Boundary], units: Mapping[str, str]) -> None:
+    """Print where the parts of a surface lie, and what holds there; nothing where there are none."""
+    if not parts:
+        return
+    axes = list(parts[0].ends)
+    own = {units.get(name, "") for name in axes}
+    power = {2: "", 3: "2"}.get(len(axes))
+    known = power is not None and len(own) == 1 and own != {""}
+    measure = {2: "length", 3: "area"}.get(len(axes), "measure") + (f" [{own.pop()}{power}]" if known else "")
+    shown = table("", "boundary", measure, *(f"{name}{unit_of(name, units, ' [{}]')}" for name in axes), "conditions")
+    for part in parts:
+        ends = [
+            f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g} to {high:.4g}"
+            for low, high in (
+                (0.0 if abs(low) < 1e-9 * part.size else low, 0.0 if abs(high) < 1e-9 * part.size else high)
+                for low, high in part.ends.values()
+            )
+        ]
+        shown.add_row(part.name, f"{part.measure:.4g}", *ends, ", ".join(part.conditions) or "none")
+    console.print(shown)
 
 
 def print_conclusion(console: Console, checked: Checked) -> None:

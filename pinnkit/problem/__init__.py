@@ -5,6 +5,7 @@ from pinnkit.problem.conditions import Condition, at, boundary, data, feature, i
 from pinnkit.problem.domain import Box, Region
 from pinnkit.problem.find import available_problems, find, package_problems_folder, problem_class
 from pinnkit.problem.geometry import Shape, Surface
+from pinnkit.problem.meshes import Mesh
 from pinnkit.problem.problem import Problem, same_parameters, validate
 from pinnkit.problem.shapes import Annulus, Ball, Disk, Ellipse, Polygon, Sector
 from pinnkit.problem.table_functions import Table, table
@@ -18,6 +19,7 @@ __all__ = [
     "Condition",
     "Disk",
     "Ellipse",
+    "Mesh",
     "ParameterAxis",
     "Periodic",
     "Polygon",

@@ -116,6 +116,9 @@ class Box:
     a pulse) needs another name, such as `tau`. Raises UsageError for an empty or reversed interval.
     """
 
+    shaped: tuple[int, ...] = ()
+    """Numbers of the axes that a shape bounds, in the order of its coordinates."""
+
     def __init__(self, /, **axes: tuple[float, float] | Axis) -> None:
         if not axes:
             raise UsageError("Box() has no axes.", expected="named intervals", do="Write e.g. Box(t=(0, 1), x=(0, 1)).")
@@ -255,7 +258,7 @@ class ShapedBox(Box):
     def __init__(self, box: Box, shape: Shape) -> None:
         bounds = dict(zip(shape.names, shape.bounds, strict=True))
         axes: dict[str, Any] = dict(zip(box.names, box.axes, strict=True))
-        self.shape, self.columns = shape, tuple(list({**axes, **bounds}).index(n) for n in shape.names)
+        self.shape, self.shaped = shape, tuple(list({**axes, **bounds}).index(n) for n in shape.names)
         super().__init__(**{**axes, **bounds})
 
     def __repr__(self) -> str:
@@ -263,7 +266,7 @@ class ShapedBox(Box):
 
     def contains(self, X: Float[Array | np.ndarray, "points dim"]) -> Bool[Array, " points"]:
         """Mask of the points that lie inside the shape, (points,)."""
-        return self.shape.inside(jnp.asarray(X)[:, np.array(self.columns)])
+        return self.shape.inside(jnp.asarray(X)[:, np.array(self.shaped)])
 
     @cached_property
     def detail(self) -> float:
@@ -346,7 +349,7 @@ class ShapedRegion(Region):
     def _columns(self) -> tuple[int, ...]:
         """Numbers of the axes of the shape."""
         assert isinstance(self.domain, ShapedBox)
-        return self.domain.columns
+        return self.domain.shaped
 
     @property
     def _others(self) -> list[int]:
@@ -386,7 +389,7 @@ class ShapedRegion(Region):
         if not self.surfaces:
             X, normals = Region(domain, self.faces, self.normals, self.name).place(unit, len(unit))
             return X, normals, domain.contains(X)
-        columns, space = np.array(domain.columns), len(domain.columns)
+        columns, space = np.array(domain.shaped), len(domain.shaped)
         points, outward, own = self._surface_points(unit[:, : space - 1])
         on_surface, outward = domain.shape.outward(points, outward)
         X = jnp.zeros((unit.shape[0], domain.dim), unit.dtype).at[:, columns].set(points)

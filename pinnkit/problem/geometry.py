@@ -96,7 +96,8 @@ class Shape(ABC):
     def level(self, part: int, points: Batch) -> Float[Array, " points"]:
         """A smooth function, (points,), that is zero on a piece of the surface and positive inside, with a slope near 1 there.
 
-        It may be zero elsewhere too: on the whole line through an edge. Zeros of hard conditions are made of it.
+        It may be zero elsewhere too: on the whole line through an edge. Zeros of hard conditions are made of it. A shape that
+        knows none raises NotImplementedError.
         """
         raise NotImplementedError(f"{type(self).__name__} has no surface of its own")
 
@@ -105,17 +106,26 @@ class Shape(ABC):
         """Longest side of the bounding box."""
         return max(b - a for a, b in self.bounds)
 
+    @property
+    def tolerance(self) -> float:
+        """Distance by which points of the surface may be off it: to either side of them it is asked what is inside."""
+        return STEP * self.size
+
     def outward(self, points: Batch, normals: Batch) -> tuple[Bool[Array, " points"], Batch]:
         """Mask of the points of a part that lie on the surface of the whole, and the normals that point out of it."""
         # On the surface of the whole, one side is inside and the other is not. This serves `|`, `&` and `-` of any depth,
         # and turns the normals of a shape that is cut away.
-        step = STEP * self.size
+        step = self.tolerance
         ahead, behind = self.inside(points + step * normals), self.inside(points - step * normals)
         return ahead != behind, jnp.where(ahead[:, None], -normals, normals)
 
+    def mapped(self, matrix: np.ndarray, shift: np.ndarray) -> Shape:
+        """The shape under the affine map X -> A X + b, of (space, space) and (space,); `moved` and its like are made of it."""
+        return Transformed(self, matrix, shift)
+
     def moved(self, **by: float) -> Shape:
         """The shape, moved: `shape.moved(x=0.1, y=-0.2)`. Raises UsageError for a name that is none of its coordinates."""
-        return Transformed(self, np.eye(len(self.names)), self._vector(by, "moved"))
+        return self.mapped(np.eye(len(self.names)), self._vector(by, "moved"))
 
     def turned(self, degrees: float, *, around: str = "", about: Mapping[str, float] | None = None) -> Shape:
         """The shape, turned counter-clockwise.
@@ -161,7 +171,7 @@ class Shape(ABC):
         """The shape, mirrored: `shape.mirrored(x=0)` at the line, or plane, where x is 0. Raises UsageError for another name."""
         self._vector(at, "mirrored")
         matrix = np.diag([-1.0 if name in at else 1.0 for name in self.names])
-        return Transformed(self, matrix, np.array([2.0 * float(at.get(name, 0.0)) for name in self.names]))
+        return self.mapped(matrix, np.array([2.0 * float(at.get(name, 0.0)) for name in self.names]))
 
     def extruded(self, **along: tuple[float, float]) -> Shape:
         """The shape, drawn out along a further coordinate: `pk.Disk(x=0, y=0, radius=1).extruded(z=(0, 2))` is a cylinder.
@@ -192,7 +202,7 @@ class Shape(ABC):
         if about is not None:
             given = self._vector(about, "about")
             centre = np.array([v if name in about else c for name, v, c in zip(self.names, given, centre, strict=True)])
-        return Transformed(self, matrix, centre - matrix @ centre)
+        return self.mapped(matrix, centre - matrix @ centre)
 
     def _vector(self, values: Mapping[str, float], what: str) -> np.ndarray:
         """Numbers by coordinate as a vector, 0 for those that are not given."""
@@ -248,6 +258,11 @@ class Combination(Shape):
         if self.operation == "|":
             return first | second
         return first & second if self.operation == "&" else first & ~second
+
+    @property
+    def tolerance(self) -> float:
+        """The larger one of both shapes."""
+        return max(self.first.tolerance, self.second.tolerance)
 
     def surfaces(self) -> tuple[Surface, ...]:
         """The pieces of both surfaces."""

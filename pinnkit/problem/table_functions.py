@@ -6,7 +6,6 @@ them on its coordinates, and quantities are differentiated through them.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from pinnkit.errors import UsageError, display_path
+from pinnkit.files import beside_caller
 from pinnkit.validation import is_number
 
 ORDERS = {"linear": 1, "cubic": 3}
@@ -128,9 +128,7 @@ def table(
             expected='"cubic" or "linear"; None, "nearest" or a number; one coordinate at least',
             do='Write e.g. pk.table("k.csv", "k", "x", interpolation="linear", outside="nearest").',
         )
-    path = Path(file)
-    if not path.is_absolute():
-        path = _folder_of_caller() / path
+    path = beside_caller(file)
     known = from_file(path, list(coordinates), [value])
     if not isinstance(known, GridTable):
         raise UsageError(
@@ -150,20 +148,6 @@ def table(
         coefficients = at_grid.reshape([len(axis) for axis in axes])
     ends = tuple((float(axis[0]), float(axis[-1])) for axis in axes)
     return Table(path, value, tuple(coordinates), ends, outside, knots, coefficients, degree)
-
-
-def _folder_of_caller() -> Path:
-    """The folder of the file that called `table`; the current one in a notebook, which is none."""
-    frame = inspect.currentframe()
-    # Programs that check shapes at run time put frames of their own between.
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
-        "pinnkit",
-        "jaxtyping",
-        "beartype",
-    ):
-        frame = frame.f_back
-    file = Path("" if frame is None else frame.f_code.co_filename)
-    return file.parent if file.is_file() else Path.cwd()
 
 
 def tables_of(problem: object) -> Sequence[Table]:

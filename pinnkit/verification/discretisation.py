@@ -90,7 +90,7 @@ class Discretisation:
             if group.region is None:
                 raise Unsupported(f"'{group.name}' has no region")
             self.groups.append((conditions, group.region))
-            if isinstance(self.domain, ShapedBox) and not conditions.alone:
+            if self.shaped and not conditions.alone:
                 names = " and ".join(f"'{c.name}'" for c in group.conditions if _asks_elsewhere(c, group))
                 raise Unsupported(f"{names or group.name} needs fields at other points, and the domain is a shape")
         self.orders_in_time = tuple(_order_in_time(equations, field) for field in problem.fields)
@@ -109,12 +109,12 @@ class Discretisation:
     @property
     def shaped(self) -> bool:
         """Whether the domain is a shape in a box, where nodes are scattered."""
-        return isinstance(self.domain, ShapedBox)
+        return bool(self.domain.shaped)
 
     @cached_property
     def columns(self) -> Columns:
         """The numbers of the coordinates of each basis: those of a shape have one together."""
-        shaped = self.domain.columns if isinstance(self.domain, ShapedBox) else ()
+        shaped = self.domain.shaped
         others = [(axis,) for axis in range(self.domain.dim) if axis not in shaped]
         return tuple(sorted([*others, shaped] if shaped else others))
 

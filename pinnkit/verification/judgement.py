@@ -56,7 +56,8 @@ def _judge(equations: Equations, points: int, scheduled: bool) -> Judgement:
             return Judgement(unseen)
         if discretisation.shaped:
             bare = sides_without_condition(discretisation)
-            return Judgement((*bare, *(() if bare else undetermined(discretisation)), *unseen))
+            unsound = bare or undetermined(discretisation)
+            return Judgement((*unsound, *unseen), complete=bool(unsound))
         few, more = linearised_coarsely(discretisation)
     except (Unsupported, np.linalg.LinAlgError):
         return Judgement(unseen)

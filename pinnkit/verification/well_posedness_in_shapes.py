@@ -38,10 +38,11 @@ def sides_without_condition(discretisation: Discretisation) -> tuple[str, ...]:
                 covered |= {piece.name for piece in region.surfaces}
             elif conditions.group.kind == "interior":
                 highest = catalogue.highest_orders([r for r in own if isinstance(r, Partial)])
-                order = max([order, *(sum(axis in domain.columns for axis in index) for index in highest)])
+                order = max([order, *(sum(axis in domain.shaped for axis in index) for index in highest)])
         bare = [name for name in dict.fromkeys(piece.name for piece in domain.shape.surfaces()) if name not in covered]
         if order >= 2 and bare:
-            places = " and ".join(f"'{name}'" for name in bare)
+            *others, last = (f"'{name}'" for name in bare)
+            places = f"{', '.join(others)} and {last}" if others else last
             sentences.append(
                 f"No condition says anything of {field} at {places}: equations with second derivatives of {field} hold whatever "
                 "happens there. Training would settle on any of these solutions. Is a condition missing?"

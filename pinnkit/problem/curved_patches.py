@@ -1,0 +1,119 @@
+"""The smooth surface that a mesh stands for: curved patches through its vertices, with normals that do not jump.
+
+The flat triangles of a file have normals that jump at every edge, and the solution in a body with such edges has singularities
+that nobody meant. So between sharp edges the surface is taken to be smooth: normals at the vertices come from paraboloids
+through the vertices around (Cazals and Pouget 2005, osculating jets of degree 2), and points are moved onto cubic patches with
+these normals (Vlachos, Peters, Boyd and Mitchell 2001, curved PN triangles; in two coordinates cubic curves).
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.sparse import coo_array
+
+from pinnkit.problem.closed_surface import ClosedSurface
+
+BEND = 1e-4
+"""Difference of the normals of neighbours below which a part is flat."""
+NEIGHBOURS = 16
+"""Largest number of vertices around a vertex that a paraboloid is put through."""
+ROUNDS = 2
+"""Number of times that a paraboloid is put through them, each time seen along the last normal."""
+SMALLEST = 1e-3
+"""Directions in which the vertices around one lie closer together than this, relative to the others, say nothing."""
+
+
+def corner_normals(
+    surface: ClosedSurface, parts: list[np.ndarray], outward: Float[np.ndarray, "simplices space"]
+) -> Float[np.ndarray, "simplices corners space"]:
+    """Unit normals at the corners of each simplex; those of a vertex in two parts are different on both sides.
+
+    Args:
+        surface: The surface.
+        parts: The numbers of the simplices of each part that is smooth.
+        outward: Unit normals of the simplices that point outwards.
+    """
+    n = surface.space
+    normals = np.repeat(outward[:, None], n, axis=1)
+    for part in parts:
+        if not len(part) or np.ptp(outward[part], axis=0).max() < BEND:
+            continue
+        used, own = np.unique(surface.simplices[part], return_inverse=True)
+        own = own.reshape(-1, n)
+        mean = np.zeros((len(used), n))
+        np.add.at(mean, own.ravel(), np.repeat(outward[part] * surface.measures[part, None], n, axis=0))
+        at_vertices = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+        around = _around(own, len(used), surface.vertices[used])
+        for _ in range(ROUNDS):
+            at_vertices = _of_paraboloids(surface.vertices[used], at_vertices, around)
+        normals[part] = at_vertices[own]
+    return normals
+
+
+def _around(own: np.ndarray, count: int, vertices: np.ndarray) -> np.ndarray:
+    """For each vertex the numbers of those up to two edges away, the nearest first; its own number where there are no more."""
+    n = own.shape[1]
+    pairs = np.concatenate([own[:, [i, j]] for i in range(n) for j in range(n) if i != j])
+    beside = coo_array((np.ones(len(pairs), np.int8), pairs.T), shape=(count, count)).tocsr()
+    beside.data[:] = 1
+    near = ((beside @ beside) + beside).tocoo()
+    first, second = near.coords
+    distance = np.linalg.norm(vertices[first] - vertices[second], axis=1)
+    order = np.lexsort((distance, first))
+    first, second = first[order], second[order]
+    starts = np.searchsorted(first, np.arange(count))
+    rank = np.arange(len(first)) - starts[first]
+    around = np.repeat(np.arange(count)[:, None], NEIGHBOURS, axis=1)
+    few = rank < NEIGHBOURS
+    around[first[few], rank[few]] = second[few]
+    return around
+
+
+def _of_paraboloids(vertices: np.ndarray, normals: np.ndarray, around: np.ndarray) -> np.ndarray:
+    """Normals of the paraboloids through vertices and those around them, which are seen along the last normals."""
+    n = vertices.shape[1]
+    frame = np.linalg.svd(normals[:, None])[2][:, 1:]  # the directions at right angles to the normal
+    apart = vertices[around] - vertices[:, None]
+    size = np.linalg.norm(apart, axis=2).max(axis=1)[:, None, None]
+    flat = np.einsum("vki,vji->vkj", apart, frame) / size
+    height = np.einsum("vki,vi->vk", apart, normals) / size[:, 0]
+    squares = [flat[:, :, i] * flat[:, :, j] for i in range(n - 1) for j in range(i, n - 1)]
+    columns = np.concatenate([flat, np.stack(squares, axis=2)], axis=2)
+    slopes = np.einsum("vck,vk->vc", np.linalg.pinv(columns, rcond=SMALLEST), height)[:, : n - 1]
+    new = normals - np.einsum("vc,vci->vi", slopes, frame)
+    return new / np.linalg.norm(new, axis=1, keepdims=True)
+
+
+def on_patches(
+    corners: Float[Array, "points corners space"],
+    normals: Float[Array, "points corners space"],
+    shares: Float[Array, "points corners"],
+) -> tuple[Float[Array, "points space"], Float[Array, "points space"]]:
+    """Points on the patches over simplices, and the unit normals there, in proportion to those at the corners.
+
+    The points are those of Vlachos et al. 2001, section 3.1.
+
+    Args:
+        corners: The corners of the simplex of each point.
+        normals: The unit normals at these corners.
+        shares: The barycentric coordinates of each point.
+    """
+    n = corners.shape[1]
+    share = [shares[:, k, None] for k in range(n)]
+    points = sum(share[i] ** 3 * corners[:, i] for i in range(n))
+    inner = jnp.zeros_like(corners[:, 0])
+    for i in range(n):
+        for j in range(n):
+            if i != j:
+                edge = corners[:, j] - corners[:, i]
+                off = jnp.sum(edge * normals[:, i], axis=1, keepdims=True)
+                control = corners[:, i] + (edge - off * normals[:, i]) / 3
+                points = points + 3 * share[i] ** 2 * share[j] * control
+                inner = inner + control / 6
+    if n == 3:
+        inner = inner + (inner - corners.mean(axis=1)) / 2
+        points = points + 6 * share[0] * share[1] * share[2] * inner
+    mean = sum(share[i] * normals[:, i] for i in range(n))
+    return jnp.asarray(points), mean / jnp.linalg.norm(mean, axis=1, keepdims=True)
