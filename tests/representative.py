@@ -1,4 +1,4 @@
-"""Which trials every test run has: one or two of each kind. All of them are run by `python benchmarks/reliability.py`."""
+"""Which tests every run has: one or two trials of each kind (`benchmarks/reliability.py` runs all), of slow tests one case."""
 
 from pathlib import Path
 
@@ -35,9 +35,20 @@ ALWAYS = (
 """Parts of the names of these trials; the others are `long`."""
 
 
+ALL_CASES = ("test_problems_of_the_pages", "test_scripts_of_the_pages", "test_the_commands_of_the_page")
+"""Slow tests of which every case runs always: what the documentation shows."""
+
+
 def mark_the_others_long(items):
-    """All trials are slow tests; those that are not named above are left to a run that asks for them (`-m long`)."""
+    """Mark what is left to a run that asks for it (`-m long`): trials that are not named above, further cases of slow tests."""
+    seen = set()
     for item in items:
+        test = item.nodeid.partition("[")[0]
+        slow = item.get_closest_marker("slow") and not item.get_closest_marker("long")
+        if slow and not any(name in test for name in ALL_CASES):
+            if test in seen:
+                item.add_marker(pytest.mark.long)
+            seen.add(test)
         mine = Path(item.path).parent == Path(__file__).parent / "trials"
         if mine:
             item.add_marker(pytest.mark.slow)
