@@ -32,11 +32,6 @@ class Boundary:
     ends: dict[str, tuple[float, float]]
     conditions: tuple[str, ...]
 
-    @property
-    def size(self) -> float:
-        """Its largest coordinate, whatever the sign."""
-        return max(abs(end) for ends in self.ends.values() for end in ends)
-
 
 def boundaries(equations: Equations) -> list[Boundary]:
     """The parts of the surface of a problem's domain, those of one name together; none where it is a box."""

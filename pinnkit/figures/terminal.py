@@ -69,17 +69,24 @@ def print_boundaries(console: Console, parts: Sequence[Boundary], units: Mapping
     power = {2: "", 3: "2"}.get(len(axes))
     known = power is not None and len(own) == 1 and own != {""}
     measure = {2: "length", 3: "area"}.get(len(axes), "measure") + (f" [{own.pop()}{power}]" if known else "")
-    shown = table("", "boundary", measure, *(f"{name}{unit_of(name, units, ' [{}]')}" for name in axes), "conditions")
+    shown = table("", "boundary", measure, *(f"{name}{unit_of(name, units, ' [{}]')}" for name in axes))
+    # To a thousandth of the whole: points are drawn at random, and do not reach the ends quite.
+    size = {
+        name: max(high for _, high in ends) - min(low for low, _ in ends)
+        for name, ends in ((name, [part.ends[name] for part in parts]) for name in axes)
+    }
     for part in parts:
-        ends = [
-            f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g} to {high:.4g}"
-            for low, high in (
-                (0.0 if abs(low) < 1e-9 * part.size else low, 0.0 if abs(high) < 1e-9 * part.size else high)
-                for low, high in part.ends.values()
-            )
-        ]
-        shown.add_row(part.name, f"{part.measure:.4g}", *ends, ", ".join(part.conditions) or "none")
+        ends = [_interval(*part.ends[name], 1e-3 * size[name]) for name in axes]
+        shown.add_row(part.name, f"{part.measure:.3g}", *ends)
     console.print(shown)
+    for part in parts:
+        console.print(Text(f"  {part.name}: {', '.join(part.conditions) or 'no condition'}", style="dim"))
+
+
+def _interval(low: float, high: float, step: float) -> str:
+    """Two numbers, rounded to a step; one if they are the same."""
+    first, last = (f"{round(end / step) * step:.4g}" for end in (low, high))
+    return first if first == last else f"{first} to {last}"
 
 
 def print_conclusion(console: Console, checked: Checked) -> None:

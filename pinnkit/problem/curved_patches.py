@@ -101,19 +101,16 @@ def on_patches(
         shares: The barycentric coordinates of each point.
     """
     n = corners.shape[1]
-    share = [shares[:, k, None] for k in range(n)]
-    points = sum(share[i] ** 3 * corners[:, i] for i in range(n))
-    inner = jnp.zeros_like(corners[:, 0])
-    for i in range(n):
-        for j in range(n):
-            if i != j:
-                edge = corners[:, j] - corners[:, i]
-                off = jnp.sum(edge * normals[:, i], axis=1, keepdims=True)
-                control = corners[:, i] + (edge - off * normals[:, i]) / 3
-                points = points + 3 * share[i] ** 2 * share[j] * control
-                inner = inner + control / 6
+    # control[:, i, j]: a third of the way from corner i to corner j, moved into the tangent plane of corner i.
+    edges = corners[:, None] - corners[:, :, None]
+    off = jnp.einsum("pijk,pik->pij", edges, normals)
+    control = corners[:, :, None] + (edges - off[..., None] * normals[:, :, None]) / 3
+    between = 3 * shares[:, :, None] ** 2 * shares[:, None] * (1 - jnp.eye(n, dtype=corners.dtype))[None]
+    points = jnp.einsum("pi,pik->pk", shares**3, corners) + jnp.einsum("pij,pijk->pk", between, control)
     if n == 3:
-        inner = inner + (inner - corners.mean(axis=1)) / 2
-        points = points + 6 * share[0] * share[1] * share[2] * inner
-    mean = sum(share[i] * normals[:, i] for i in range(n))
-    return jnp.asarray(points), mean / jnp.linalg.norm(mean, axis=1, keepdims=True)
+        # The control point in the middle is what makes quadratic patches exact.
+        mean = jnp.sum(control * (1 - jnp.eye(n, dtype=corners.dtype))[None, :, :, None], axis=(1, 2)) / 6
+        middle = mean + (mean - corners.mean(axis=1)) / 2
+        points = points + 6 * jnp.prod(shares, axis=1)[:, None] * middle
+    mean_normal = jnp.einsum("pi,pik->pk", shares, normals)
+    return points, mean_normal / jnp.linalg.norm(mean_normal, axis=1, keepdims=True)

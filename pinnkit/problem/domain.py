@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from pinnkit.compilation import jit_once
 from pinnkit.errors import UsageError, advice
 from pinnkit.problem.axes import TIME, Axis, as_axis, axis_text, require_coordinate_name
 from pinnkit.problem.conditions import SEVERAL
@@ -490,7 +491,7 @@ def _with_share(region: ShapedRegion, where: str = "") -> ShapedRegion:
     # A fixed seed, so that a region has the same size, and a program the same shapes, in every run.
     unit = qmc.Sobol(len(region.free), scramble=True, rng=0).random(PROBES)
     with jax.ensure_compile_time_eval():  # the first caller may be inside a traced function
-        accepted = float(np.mean(np.asarray(region.candidates(jnp.asarray(unit))[2])))
+        accepted = float(np.mean(np.asarray(jit_once(lambda unit: region.candidates(unit)[2])(jnp.asarray(unit)))))
     if accepted < 10 / PROBES:
         raise UsageError(
             f"'{region.name}' is empty: no point of it lies in the domain.",

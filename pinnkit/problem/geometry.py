@@ -46,9 +46,14 @@ class Surface:
 
     def sample(self, unit: Float[Array, "points any"], names: Sequence[str]) -> tuple[Batch, Batch]:
         """`Shape.surface_points` of the piece, with columns in the order of `names`; `owns` says which of them belong to it."""
-        points, normals = self.shape.surface_points(self.part, unit)
+        points, normals = self._points(unit)
         order = np.array([self.shape.names.index(name) for name in names])
         return points[:, order], normals[:, order]
+
+    @cached_property
+    def _points(self) -> Callable[[Float[Array, "points any"]], tuple[Batch, Batch]]:
+        # One program: outside of another one, each operation would be compiled by itself.
+        return jax.jit(lambda unit: self.shape.surface_points(self.part, unit))
 
     def level(self, points: Float[Array, "points any"], names: Sequence[str]) -> Float[Array, " points"]:
         """`Shape.level` of the piece, at points whose columns are `names`, among them its own."""
@@ -308,6 +313,11 @@ class Transformed(Shape):
         """Mask of the points that were inside before the map."""
         return self.shape.inside(self._before(points))
 
+    @property
+    def tolerance(self) -> float:
+        """That of the shape, stretched."""
+        return self.shape.tolerance * float(np.linalg.norm(self.matrix, 2))
+
     def surfaces(self) -> tuple[Surface, ...]:
         """The pieces of the shape."""
         return self._surfaces
@@ -385,6 +395,11 @@ class Extruded(Shape):
         height = points[:, -1]
         return self.shape.inside(points[:, :-1]) & (height > self.ends[0]) & (height < self.ends[1])
 
+    @property
+    def tolerance(self) -> float:
+        """That of the shape, or that of its length."""
+        return max(self.shape.tolerance, STEP * self.size)
+
     def surfaces(self) -> tuple[Surface, ...]:
         """The sides, with the names of the shape's own pieces, and the two ends."""
         return self._surfaces
@@ -452,18 +467,38 @@ class Named(Shape):
         """Mask of the points inside the shape."""
         return self.shape.inside(points)
 
+    @property
+    def tolerance(self) -> float:
+        """That of the shape."""
+        return self.shape.tolerance
+
+    def outward(self, points: Batch, normals: Batch) -> tuple[Bool[Array, " points"], Batch]:
+        """That of the shape."""
+        return self.shape.outward(points, normals)
+
     def surfaces(self) -> tuple[Surface, ...]:
         """Each piece of the shape twice: the part that has the new name, and the rest."""
         return self._surfaces
 
     @cached_property
     def _surfaces(self) -> tuple[Surface, ...]:
-        pieces: list[Surface] = []
-        for piece in self.shape.surfaces():
-            chosen, rest = self._parts(piece)
-            pieces += [replace(piece, name=self.name, where=chosen), replace(piece, where=rest)]
+        own = self.shape.surfaces()
+        parts = [self._parts(piece) for piece in own]
         with jax.ensure_compile_time_eval():
-            return tuple(piece for piece in pieces if _is_somewhere(piece))
+            shares = [
+                (_share(piece, chosen), _share(piece, rest)) for piece, (chosen, rest) in zip(own, parts, strict=True)
+            ]
+        largest = max((piece.measure * share for piece, (share, _) in zip(own, shares, strict=True)), default=0.0)
+        pieces: list[Surface] = []
+        for piece, (chosen, rest), (share, other) in zip(own, parts, shares, strict=True):
+            # `x < 1e-9` on a face at x = 0 is true on a strip of its neighbours too, and it may miss a few points of the face.
+            if share * piece.measure <= SLIVER * largest:
+                pieces.append(piece)
+            elif other <= SLIVER * share:
+                pieces.append(replace(piece, name=self.name))
+            else:
+                pieces += [replace(piece, name=self.name, where=chosen), replace(piece, where=rest)]
+        return tuple(pieces)
 
     def _parts(self, piece: Surface) -> tuple[Callable[[Batch], Any], Callable[[Batch], Any]]:
         """Which points of a piece have the new name, and which have not."""
@@ -476,13 +511,15 @@ class Named(Shape):
         return lambda X: own(X) & chosen(X), lambda X: own(X) & ~chosen(X)
 
 
-def _is_somewhere(piece: Surface) -> bool:
-    """Whether any of many points belongs to a piece."""
+def _share(piece: Surface, where: Callable[[Batch], Any]) -> float:
+    """The share of a piece where a condition holds."""
     unit = np.random.default_rng(0).random((PROBES, max(len(piece.shape.names) - 1, 1)))
-    points, _ = piece.shape.surface_points(piece.part, jnp.asarray(unit))
-    return bool(np.asarray(piece.owns(points, piece.shape.names)).any())
+    points, _ = piece.sample(jnp.asarray(unit), piece.shape.names)
+    return float(np.mean(np.asarray(where(points))))
 
 
+SLIVER = 2e-3
+"""A part of a piece this much smaller than the largest of its name, or than the rest of the piece, is none."""
 PROBES = 4096
 """Number of points at which it is checked whether a part of a shape matters."""
 

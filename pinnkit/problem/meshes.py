@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float
 from pinnkit.errors import UsageError, display_path
 from pinnkit.files import beside_caller
 from pinnkit.problem.closed_surface import ClosedSurface, closed_surface
-from pinnkit.problem.curved_patches import corner_normals, on_patches
+from pinnkit.problem.curved_patches import BEND, corner_normals, on_patches
 from pinnkit.problem.geometry import STEP, Batch, Shape, Surface
 from pinnkit.problem.locator import Locator
 from pinnkit.problem.mesh_files import read_mesh
@@ -108,6 +108,10 @@ class Mesh(Shape):
 
     def surfaces(self) -> tuple[Surface, ...]:
         """The pieces. Parts of one name with sharp edges between them are several."""
+        return self._surfaces
+
+    @cached_property
+    def _surfaces(self) -> tuple[Surface, ...]:
         measures = self._surface.measures
         return tuple(Surface(name, float(measures[own].sum()), self, k) for k, (name, own) in enumerate(self._pieces))
 
@@ -157,9 +161,12 @@ class Mesh(Shape):
         else:  # uniform in a triangle (Osada, Funkhouser, Chazelle and Dobkin 2002, eq. 1)
             root, second = jnp.sqrt(along), unit[:, 1:2]
             shares = [1 - root, root * (1 - second), root * second]
-        corners = jnp.asarray(self._surface.corners[piece], unit.dtype)[which]
-        normals = jnp.asarray(self._normals[piece], unit.dtype)[which]
-        return on_patches(corners, normals, jnp.concatenate(shares, axis=1))
+        corners, weights = jnp.asarray(self._surface.corners[piece], unit.dtype)[which], jnp.concatenate(shares, axis=1)
+        normals = self._normals[piece]
+        if np.ptp(normals.reshape(-1, len(self.names)), axis=0).max() < BEND:
+            points = jnp.einsum("pi,pik->pk", weights, corners)
+            return points, jnp.broadcast_to(jnp.asarray(normals[:1, 0], unit.dtype), points.shape)
+        return on_patches(corners, jnp.asarray(normals, unit.dtype)[which], weights)
 
     def level(self, part: int, points: Batch) -> Float[Array, " points"]:
         """The distance from the plane of a flat piece. Raises NotImplementedError for another one."""
@@ -175,7 +182,7 @@ class Mesh(Shape):
     def mapped(self, matrix: np.ndarray, shift: np.ndarray) -> Shape:
         """The mesh with mapped vertices."""
         twin = copy.copy(self)
-        for cached in ("_locator", "_sides", "_outward", "_normals", "tolerance", "size"):
+        for cached in ("_locator", "_sides", "_outward", "_normals", "_surfaces", "tolerance", "size"):
             twin.__dict__.pop(cached, None)
         twin._surface = ClosedSurface(self._surface.vertices @ matrix.T + shift, self._surface.simplices)
         return twin
