@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,12 +50,14 @@ class Sampled:
         variables: Fields, quantities, truth and errors, by name.
         units: Units of the coordinates, as far as they are known.
         about: What is known of the solution as a whole: problem, parameters, verdict.
+        vectors: Names of the variables that are the components of a vector, by its name.
     """
 
     places: Places
     variables: Mapping[str, Variable]
     units: Mapping[str, str]
     about: Mapping[str, str | float]
+    vectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def sampled(
@@ -91,8 +93,18 @@ def sampled(
     _warn_of_outside(places)
     units = units_of(problem)
     names = [quantities] if isinstance(quantities, str) else quantities
+    own = problem.vectors
+    # A vector stands for its components; those that are fields are there anyway.
+    parts = [part for name in names for part in (own.get(name, (name,)) if isinstance(name, str) else (name,))]
+    names = [part for part in dict.fromkeys(parts) if part not in problem.fields]
     coordinates = {name: units[name] for name in problem.domain.names if units.get(name)}
-    return Sampled(places, _variables(solution, places, names), coordinates, _about(answer))
+    variables = _variables(solution, places, names)
+    vectors = {name: tuple(parts) for name, parts in own.items() if set(parts) <= set(variables)}
+    space = [problem.domain.names[axis] for axis in problem.domain.space]
+    for name in names:  # a gradient is a vector too
+        if (components := tuple(f"{name}_{axis}" for axis in space)) and set(components) <= set(variables):
+            vectors[name] = components
+    return Sampled(places, variables, coordinates, _about(answer), vectors)
 
 
 def _variables(solution: Solution, places: Places, quantities: Sequence[str]) -> dict[str, Variable]:

@@ -72,6 +72,10 @@ def vtk_files(fields: Sampled, stem: str) -> dict[str, bytes]:
         name: np.moveaxis(v.values, order, range(len(order))).reshape(-1, len(points))
         for name, v in fields.variables.items()
     }
+    for name, components in fields.vectors.items():
+        columns = [tables[component] for component in components]
+        # VTK's vectors have three components.
+        tables[name] = np.stack([*columns, *[np.zeros_like(columns[0])] * (3 - len(columns))], axis=-1)
     times = places.factors[in_time].values[:, 0] if in_time is not None else np.zeros(1)
     if len(times) == 1:
         return {f"{stem}.vtu": _vtu(points, cells, {name: table[0] for name, table in tables.items()})}
@@ -109,7 +113,7 @@ def _mesh(
 def _vtu(points: np.ndarray, cells: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]) -> bytes:
     """One file, without the cells that have a node outside the domain, read back and compared."""
     meshio = library("meshio", "export")
-    outside = np.any([np.isnan(v) for v in values.values()], axis=0)
+    outside = np.any([np.isnan(v).reshape(len(points), -1).any(axis=1) for v in values.values()], axis=0)
     inside = {kind: c[~outside[c].any(axis=1)] for kind, c in cells.items()}
     # Nodes of no cell would be drawn as points.
     used, numbers = np.unique(np.concatenate([c.ravel() for c in inside.values()]), return_inverse=True)

@@ -96,7 +96,7 @@ def slices(answer: Answer, measured: Measured | None = None) -> Picture:
         axes.set(xlabel=_label(problem, problem.domain.names[space]), ylabel=_label(problem, field))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    figure.suptitle(f"{problem.name}: slices in time" + _section_note(problem, time, space))
+    figure.suptitle(f"{problem.name}: slices in time" + section_note(problem, time, space))
     return figure
 
 
@@ -148,7 +148,7 @@ def _marks(axes: Axes, measured: Measurements) -> None:
 def _maps(answer: Answer, field: int, measured: Measurements | None) -> Picture:
     """Draw colour maps over two axes, on one scale; where there is a third axis, at several places along it."""
     problem = answer.problem
-    across, up, along, places = _plane(problem)
+    across, up, along, places = plane(problem)
     canvas = canvas_of(problem, across, up)
     rows = [_map_values(answer, field, canvas, along, place) for place in places]
     known, name = rows[0][1] is not None, problem.fields[field]
@@ -180,7 +180,7 @@ def _maps(answer: Answer, field: int, measured: Measurements | None) -> Picture:
             draw_map(canvas, line[2], error, f"|{name} - {truth}|{where}", "error" + unit, **depth)
         if reach is not None:
             draw_map(coarse, line[-1], reach, f"{name}, half of 95% interval{where}", "$\\pm$" + unit, **depth)
-    figure.suptitle(problem.name + _section_note(problem, across, up, *([along] if places != [None] else [])))
+    figure.suptitle(problem.name + section_note(problem, across, up, *([along] if places != [None] else [])))
     return figure
 
 
@@ -221,7 +221,7 @@ def _dots(axes: Axes, measured: Measurements, across: int, up: int, shade: Mappi
             axes.scatter(rows.X[:, across], rows.X[:, up], **edge, **look)
 
 
-def _plane(problem: Problem) -> tuple[int, int, int, list[float | None]]:
+def plane(problem: Problem) -> tuple[int, int, int, list[float | None]]:
     """Return the axes across and up of a map, and the axis along which there are several maps, with the places."""
     domain = problem.domain
     space = list(domain.space)
@@ -253,7 +253,7 @@ def _half_widths(
     return np.where(inside, QUANTILE * answer.intervals.deviation(X)[:, field], np.nan)
 
 
-def _section_note(problem: Problem, *shown: int) -> str:
+def section_note(problem: Problem, *shown: int) -> str:
     """Return the values of the axes that are not shown: " at y = 0.5"."""
     axes = zip(problem.domain.names, problem.domain.axes, strict=True)
     values = [

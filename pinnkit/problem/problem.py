@@ -51,6 +51,8 @@ class Problem(metaclass=ProblemType):
             of an equation, in their own units, `{"T": (293.0, 40.0), "heat": 6.6e4}`.
         units: Units by name of field, coordinate, quantity or parameter, which figures and tables show: `{"T": "K", "x": "m"}`;
             optional. Brackets at the end of a parameter's docstring or comment say its unit too.
+        vectors: Vectors by name, each with a field or quantity for each axis of space, `{"velocity": ("u", "v")}`: files for
+            viewers have them as such, and figures show streamlines; optional.
         files: Names of further files that the problem reads, from its own folder, which a run keeps; optional, since files
             that Python opens while the problem file is imported are recorded automatically.
     """
@@ -59,6 +61,7 @@ class Problem(metaclass=ProblemType):
     fields: ClassVar[tuple[str, ...]] = ("u",)
     up_to_constant: ClassVar[tuple[str, ...]] = ()
     units: ClassVar[Mapping[str, str]] = {}
+    vectors: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     model: ClassVar[Any] = None
     recipe: ClassVar[Any] = None
     # Not ClassVar: type checkers would refuse the method of a subclass. They are no parameters, since Problem is no dataclass.
@@ -219,6 +222,7 @@ def validate(problem: Problem) -> Problem:
                 do=advice(str(name), names),
             )
     _refuse_units(problem)
+    _refuse_vectors(problem)
     if not any(c.mark.kind == "interior" for c in problem.conditions()):
         raise UsageError(
             f"{cls.__name__} has no equations.",
@@ -251,6 +255,28 @@ def _refuse_units(problem: Problem) -> None:
                 expected="one of " + ", ".join(known),
                 do=advice(str(name), known),
             )
+
+
+def _refuse_vectors(problem: Problem) -> None:
+    """Raise UsageError for vectors that have not one component for each axis of space, or of what does not exist."""
+    cls, space = type(problem), [problem.domain.names[axis] for axis in problem.domain.space]
+    known = (*problem.fields, *problem.quantities())
+    for name, components in dict(problem.vectors).items():
+        if isinstance(components, str) or len(tuple(components)) != len(space):
+            raise UsageError(
+                f"The vector '{name}' has the components {components!r}.",
+                where=line_of(cls, "vectors"),
+                expected=f"a name for each axis of space: {', '.join(space)}",
+                do='Write e.g. vectors = {"velocity": ("u", "v")}.',
+            )
+        for component in components:
+            if component not in known:
+                raise UsageError(
+                    f"The vector '{name}' has the component {component!r}, which is no field and no quantity.",
+                    where=line_of(cls, "vectors"),
+                    expected="one of " + ", ".join(known),
+                    do=advice(str(component), known),
+                )
 
 
 def same_parameters(a: Problem, b: Problem) -> bool:

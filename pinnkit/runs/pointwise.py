@@ -94,10 +94,12 @@ class PointwiseKind:
         return diagnose(objective, settings, seed, announce)
 
     def figures(self, answer: Answer) -> Pictures:
-        """Return each field with its truth and error; slices in time where there is one axis of space."""
-        from pinnkit.figures.solution import solution_figures  # matplotlib takes most of a second
+        """Return each field with its truth and error, slices in time where there is one axis of space, and the vectors."""
+        from pinnkit.figures.pictures import Pictures  # matplotlib takes most of a second
+        from pinnkit.figures.solution import solution_figures
+        from pinnkit.figures.vectors import vector_figures
 
-        return solution_figures(answer)
+        return Pictures(solution_figures(answer) | vector_figures(answer))
 
     def arguments(self, problem: Problem) -> tuple[str, ...]:
         """Return the names of the coordinates."""
