@@ -35,8 +35,13 @@ ALWAYS = (
 """Parts of the names of these trials; the others are `long`."""
 
 
-ALL_CASES = ("test_problems_of_the_pages", "test_scripts_of_the_pages", "test_the_commands_of_the_page")
-"""Slow tests of which every case runs always: what the documentation shows."""
+ALL_CASES = (
+    "test_problems_of_the_pages",
+    "test_scripts_of_the_pages",
+    "test_the_commands_of_the_page",
+    "test_every_kind",
+)
+"""Slow tests of which every case runs always: what the documentation shows, and kinds that have little in common."""
 
 
 def mark_the_others_long(items):

@@ -43,14 +43,14 @@ def _streamlines(answer: Answer, name: str) -> Picture:
 
     length = np.linalg.norm(values(*canvas.points(along, place)), axis=1)
     a, b = problem.domain.axes[across], problem.domain.axes[up]
-    figure = Picture(figsize=(5.6, 5.6 * float(np.clip(b.length / a.length, 0.3, 1.6)) + 0.8), layout="constrained")
+    figure = Picture(figsize=(5.8, 4.6 * float(np.clip(b.length / a.length, 0.3, 1.6)) + 1.0), layout="constrained")
     axes = figure.subplots()
     units = units_of(problem)
-    label = f"|{name}|" + unit_of(components[0], units, " [{}]")
+    label = unit_of(components[0], units, "[{}]")
     there = problem.domain.names[along]
     where = "" if place is None else f" at {there} = {place:.4g}{unit_of(there, units)}"
     shade: dict[str, Any] = {"cmap": "viridis", "norm": Normalize(0.0, float(np.nanmax(length)))}
-    draw_map(canvas, axes, length, f"{name}{where}", label, **shade)
+    draw_map(canvas, axes, length, f"{name}, its size and direction{where}", label, **shade)
     flow = values(*grid.points(along, place))[:, [space.index(across), space.index(up)]]
     flow[np.linalg.norm(flow, axis=1) < RELEVANT * np.nanmax(length)] = np.nan
     first, second = (np.ma.masked_invalid(flow[:, k].reshape(SIDE, SIDE)) for k in range(2))

@@ -3,6 +3,7 @@
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
+from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -64,6 +65,16 @@ class Ring(pk.Problem):
     @pk.boundary("inner")
     def hot(self, T):
         return T - 1.0
+
+    vectors: ClassVar = {"flux": ("qx", "qy")}
+
+    @pk.quantity
+    def qx(self, T_x):
+        return -2.0 * T_x
+
+    @pk.quantity
+    def qy(self, T_y):
+        return -2.0 * T_y
 
 
 class Decay(pk.Problem):
@@ -176,12 +187,16 @@ def test_times_are_files_with_an_index(rod, tmp_path):
 
 
 def test_a_shape_is_triangulated_to_its_surface(ring, tmp_path):
-    path = ring.to_vtk(tmp_path / "ring.vtu", quantities=["T_grad"])
+    path = ring.to_vtk(tmp_path / "ring.vtu", quantities=["T_grad", "flux"])
     X, corners, kinds, values = read_vtu(path)
     assert kinds == {5} and path.name == "ring.vtu"  # triangles
     radius = np.hypot(X[:, 0], X[:, 1])
     assert abs(radius.min() - 0.4) < 1e-9 and abs(radius.max() - 1.0) < 1e-9
     np.testing.assert_allclose(values["T"], np.log(radius) / np.log(0.4), atol=1e-3)
+    for vector in ("T_grad", "flux"):  # of three components, as viewers expect them
+        assert values[vector].shape == (len(X), 3)
+    np.testing.assert_array_equal(values["T_grad"][:, :2], np.stack([values["T_grad_x"], values["T_grad_y"]], axis=1))
+    np.testing.assert_allclose(values["flux"], -2.0 * values["T_grad"], rtol=1e-12)
     np.testing.assert_allclose(values["T_grad_x"], X[:, 0] / radius**2 / np.log(0.4), atol=0.05)
     edges = X[corners[:, 1:], :2] - X[corners[:, :1], :2]
     np.testing.assert_allclose(np.abs(np.linalg.det(edges)).sum() / 2, np.pi * (1.0 - 0.16), rtol=1e-3)

@@ -1,6 +1,7 @@
 """The figures: there is one for every kind of problem, and what they show are the numbers."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,7 @@ from pinnkit.evaluation.uncertainty import Estimate
 from pinnkit.figures import courses, pictures
 from pinnkit.figures import solution as figures
 from pinnkit.figures.maps import Grid
+from pinnkit.figures.vectors import vector_figures
 from pinnkit.runs.figures import save_all
 
 
@@ -52,6 +54,10 @@ class Flow(Square):
 
     def exact(self, x, y):
         return {"u": x, "v": y, "p": x * y}
+
+
+class Stream(Flow):
+    vectors: ClassVar = {"velocity": ("u", "v")}
 
 
 class Family(Rod):
@@ -98,6 +104,7 @@ METRICS = [
         (Square, {"solution"}),
         (Plate, {"solution"}),
         (Flow, {"solution_u", "solution_v", "solution_p"}),
+        (Stream, {"solution_u", "solution_v", "solution_p", "vectors_velocity"}),
         (Family, {"solution", "slices"}),
         (Cube, {"solution"}),
         (NoTruth, {"solution", "slices"}),
@@ -113,6 +120,21 @@ def test_every_kind_of_problem_has_its_figures(problem, names, tmp_path, monkeyp
         content = path.read_bytes()
         assert content[:8] == b"\x89PNG\r\n\x1a\n"
         assert len(content) > 5_000
+
+
+def test_streamlines_follow_the_vectors():
+    found = evaluation(Stream)
+    (drawn,) = vector_figures(found).values()
+    axes, bar = drawn.axes
+    assert axes.get_title() == "velocity, its size and direction" and bar.get_title() == ""
+    X = np.stack([c.ravel() for c in np.meshgrid(*[np.linspace(0, 1, 201)] * 2)], axis=1)
+    values = found.accuracy.fields(found.state.params, X)
+    np.testing.assert_allclose(picture(axes), np.hypot(values[:, 0], values[:, 1]).reshape(201, 201), rtol=1e-9)
+    lines = next(c for c in axes.collections if len(c.get_segments()) > 20)
+    for segment in lines.get_segments()[::17]:
+        along = segment[np.argmax(np.any(segment != segment[0], axis=1))] - segment[0]
+        velocity = found.accuracy.fields(found.state.params, segment[None, 0])[0, :2]
+        assert abs(along @ velocity) > 0.99 * np.linalg.norm(along) * np.linalg.norm(velocity)
 
 
 def picture(axes):

@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 UNIT = jnp.asarray(RNG.random((8192, 2)))
 SOLIDS = {
     "box": trimesh.creation.box((1.0, 2.0, 3.0)),
-    "torus": trimesh.creation.torus(1.0, 0.3),
+    "torus": trimesh.creation.torus(1.0, 0.3, major_sections=24, minor_sections=16),
     "pipe": trimesh.creation.annulus(0.5, 1.0, 2.0),
     "two": trimesh.util.concatenate(
         [trimesh.creation.icosphere(2), trimesh.creation.icosphere(2, radius=0.3).apply_translation([1.5, 0.0, 0.0])]
@@ -109,9 +109,9 @@ def test_patches_of_arcs_end_at_sharp_corners():
 def test_triangles_as_they_are():
     (piece,) = pk.Mesh(SOLIDS["box"], sharp=100.0).surfaces()
     assert piece.measure == pytest.approx(22.0)  # no edge is sharper than 100 degrees: one piece, rounded
-    pieces = pk.Mesh(trimesh.creation.icosphere(1), sharp=0.01).surfaces()
+    pieces = pk.Mesh(trimesh.creation.icosphere(0), sharp=0.01).surfaces()
     X = np.concatenate([np.asarray(piece.sample(UNIT, ("x", "y", "z"))[0]) for piece in pieces])
-    assert np.linalg.norm(X, axis=1).min() < 0.95  # the middle of a flat triangle
+    assert np.linalg.norm(X, axis=1).min() < 0.85  # the middle of a flat triangle
 
 
 @pytest.mark.parametrize("name", ["box", "torus", "pipe"])
@@ -125,9 +125,10 @@ def test_normals_point_outwards_whichever_way_round_the_triangles_are(name):
         X, normals = piece.sample(UNIT, shape.names)
         np.testing.assert_allclose(np.linalg.norm(np.asarray(normals), axis=1), 1.0, atol=1e-12)
         volume += float(jnp.mean(jnp.sum(X * normals, axis=1))) * piece.measure / 3
-    assert volume == pytest.approx(SOLIDS[name].volume, rel=0.05)
+    assert volume == pytest.approx(SOLIDS[name].volume, rel=0.1)
 
 
+@pytest.mark.slow
 def test_moved_turned_scaled_and_mirrored():
     shape = pk.Mesh(SOLIDS["two"])
     for name in ("moved", "turned", "scaled", "mirrored"):
@@ -152,6 +153,7 @@ def test_moved_turned_scaled_and_mirrored():
     assert sum(piece.measure for piece in stretched.surfaces()) == pytest.approx(32.0)
 
 
+@pytest.mark.slow
 def test_a_mesh_is_cut_and_joined():
     ball = pk.Mesh(trimesh.creation.icosphere(4))
     domain = as_domain(ball - pk.Ball(x=0.0, y=0.0, z=1.0, radius=0.5, name="dent"))
@@ -189,6 +191,7 @@ def test_names_of_gmsh(tmp_path):
     assert sorted(pieces) == [("left", 0.1), ("rest", 0.4), ("right", 0.1)]
 
 
+@pytest.mark.slow
 def test_names_of_solids(tmp_path):
     lower, upper = (trimesh.creation.box((1.0, 1.0, 1.0)).apply_translation([0.0, 0.0, z]) for z in (0.0, 1.0))
     text = ""
@@ -225,6 +228,7 @@ def test_surfaces_of_bodies(kind):
     np.testing.assert_array_equal(shape.inside(jnp.asarray(X)), np.all((X > 0) & (X < [1, 2, 3]), axis=1))
 
 
+@pytest.mark.slow
 def test_a_flat_face_can_be_hard():
     class Bar(pk.Problem):
         domain = pk.Mesh(trimesh.creation.box((2.0, 1.0, 1.0)))

@@ -61,6 +61,19 @@ def test_mistakes(units, words):
     refused(lambda: validate(type("Wrong", (Rod,), {"units": units})()), *words)
 
 
+@pytest.mark.parametrize(
+    ("vectors", "words"),
+    [
+        ({"flux": ("T",)}, ["'flux' has the components ('T',)", "x, y"]),
+        ({"flux": "Ty"}, ["'flux' has the components 'Ty'"]),
+        ({"flux": ("T", "q")}, ["'q', which is no field and no quantity", "one of T"]),
+    ],
+)
+def test_mistakes_in_vectors(vectors, words):
+    plate = {"domain": pk.Box(t=(0.0, 1.0), x=(0.0, 1.0), y=(0.0, 1.0)), "vectors": vectors, "units": {}}
+    refused(lambda: validate(type("Wrong", (Rod,), plate)()), *words)
+
+
 def test_where_units_are_shown():
     run = Run(Rod(), pk.MLP(width=4, depth=1), pk.Recipe(sampling=pk.Sampling(interior=8)))
     e = evaluation_of(run, unknowns={"c": Estimate(2.0, 0.1, 1.8, 2.2)})
