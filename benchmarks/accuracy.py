@@ -69,6 +69,8 @@ ROWS = {
     "wave, larger": Row("wave", 1e-14, 300, WIDER),
     "helmholtz": Row("helmholtz", 1e-12, 60),
     "poisson_10d": Row("poisson_10d", 1e-7, 60),
+    "poisson_ball": Row("poisson_ball", 1e-10, 60),
+    "spherical_cavity": Row("spherical_cavity", 1e-3, 600),
     "kovasznay": Row("kovasznay", 1e-10, 30),
     "kovasznay, larger": Row("kovasznay", 1e-12, 180, WIDER),
     "kuramoto_sivashinsky": Row("kuramoto_sivashinsky", 1e-6, 1800),

@@ -20,7 +20,7 @@ from pinnkit.problem.closed_surface import ClosedSurface
 
 CELLS = 2**21
 """Largest number of cells."""
-PER_SIDE = {2: 2.0, 3: 2.0}
+PER_SIDE = 2.0
 """Cells along the longest side for each simplex along it."""
 MARGIN = 1e-4
 """Width by which cells overlap, in units of their width: a point that is rounded across a border finds the same simplices."""
@@ -35,7 +35,7 @@ class Locator:
         self._surface = surface
         lower, upper = surface.vertices.min(axis=0), surface.vertices.max(axis=0)
         n, count = surface.space, len(surface.simplices)
-        along = min(PER_SIDE[n] * count ** (1 / (n - 1)), CELLS ** (1 / n))
+        along = min(PER_SIDE * count ** (1 / (n - 1)), CELLS ** (1 / n))
         self._width = float((upper - lower).max()) / max(along, 2.0)
         self._lower = lower - 0.5 * self._width
         self._shape: tuple[int, ...] = tuple(int(n) + 1 for n in np.ceil((upper - lower) / self._width))

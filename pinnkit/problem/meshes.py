@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -72,7 +72,11 @@ class Mesh(Shape):
                 expected=f"{file.vertices.shape[1]} different names, as many as {self.source} has coordinates",
                 do='Write coordinates=("x", "y", "z"), or ("x", "y") for a mesh in a plane.',
             )
-        self.curved: bool = file.curved
+        if file.curved:
+            warnings.warn(
+                f"{self.source} has curved cells: their corners alone are used, and the surface is smoothed through them.",
+                stacklevel=2,
+            )
         surface, stays = closed_surface(file.vertices * float(unit), file.simplices)
         _require_closed(surface, self.source, where)
         self._surface, groups = surface, file.groups[stays]
@@ -181,9 +185,8 @@ class Mesh(Shape):
 
     def mapped(self, matrix: np.ndarray, shift: np.ndarray) -> Shape:
         """The mesh with mapped vertices."""
-        twin = copy.copy(self)
-        for cached in ("_locator", "_sides", "_outward", "_normals", "_surfaces", "tolerance", "size"):
-            twin.__dict__.pop(cached, None)
+        twin = object.__new__(Mesh)
+        twin.names, twin.source, twin._parts, twin._pieces = self.names, self.source, self._parts, self._pieces
         twin._surface = ClosedSurface(self._surface.vertices @ matrix.T + shift, self._surface.simplices)
         return twin
 

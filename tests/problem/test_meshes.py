@@ -228,6 +228,13 @@ def test_surfaces_of_bodies(kind):
     np.testing.assert_array_equal(shape.inside(jnp.asarray(X)), np.all((X > 0) & (X < [1, 2, 3]), axis=1))
 
 
+def test_curved_cells_are_warned_of():
+    corners = np.array([[0.0, 0], [1, 0], [0, 1], [0.5, -0.1], [0.5, 0.5], [0, 0.5]])
+    with pytest.warns(UserWarning, match="curved cells: their corners alone"):
+        shape = pk.Mesh(meshio.Mesh(corners, [("triangle6", np.arange(6)[None])]))
+    assert sorted(round(piece.measure, 9) for piece in shape.surfaces()) == [1.0, 1.0, round(2**0.5, 9)]
+
+
 @pytest.mark.slow
 def test_a_flat_face_can_be_hard():
     class Bar(pk.Problem):
