@@ -2,6 +2,7 @@
 
 from pinnkit.errors import UsageError
 from pinnkit.exporting import Exported, Exporter
+from pinnkit.exporting.animation import Animate
 from pinnkit.exporting.int8 import Int8
 from pinnkit.exporting.netcdf import NetCDF
 from pinnkit.exporting.stablehlo import StableHLO
@@ -76,6 +77,7 @@ __all__ = [
     "SPRING",
     "VTK",
     "Adam",
+    "Animate",
     "Annulus",
     "Auto",
     "Autoencoder",

@@ -66,6 +66,10 @@ class Grid:
         image = values.reshape(self.side, self.side)
         return axes.imshow(image, origin="lower", extent=(a.lower, a.upper, b.lower, b.upper), aspect="auto", **how)
 
+    def redraw(self, picture: Any, values: Float[np.ndarray, " places"]) -> None:
+        """Give a picture that `draw` made other values."""
+        picture.set_data(values.reshape(self.side, self.side))
+
 
 @dataclass(frozen=True)
 class Triangles(Grid):
@@ -98,6 +102,10 @@ class Triangles(Grid):
         a, b = self.axes
         axes.set(xlim=(a.lower, a.upper), ylim=(b.lower, b.upper))
         return picture
+
+    def redraw(self, picture: Any, values: Float[np.ndarray, " places"]) -> None:
+        """Give a picture that `draw` made other values."""
+        picture.set_array(values)
 
 
 def canvas_of(problem: Problem, across: int, up: int) -> Grid:

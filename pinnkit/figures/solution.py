@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.patheffects import Normal, Stroke
 
@@ -310,7 +311,7 @@ def draw_map(
     label: str,
     dots: np.ndarray | None = None,
     **how: Any,
-) -> None:
+) -> ScalarMappable:
     """Draw a map with its title, and a colour bar whose ends are pointed where values of the map or of dots lie beyond it."""
     problem = canvas.problem
     picture = canvas.draw(axes, values, **how)
@@ -325,6 +326,7 @@ def draw_map(
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
     bar = axes.figure.colorbar(picture, ax=axes, fraction=0.046, pad=0.02, extend=extend)
     bar.ax.set_title(label, fontsize=9)
+    return picture
 
 
 def colour_range(values: np.ndarray) -> tuple[float, float, str]:

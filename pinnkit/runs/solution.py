@@ -233,6 +233,29 @@ class Solution(ABC):
         fields = sampled(self, quantities=quantities, mesh=mesh, axes=axes, triangulated=True)
         return self._write_files(vtk_files(fields, Path(path).stem), Path(path))
 
+    def animate(self, path: str | Path, field: str = "", *, frames: int = 60, seconds: float = 6.0) -> Path:
+        """Write a field as it evolves in time, as an animated picture: `solution.animate("heat.gif")`; returns the path.
+
+        Args:
+            path: The file; .mp4 needs imageio-ffmpeg, any other ending is a GIF.
+            field: The name of the field; the first one unless given.
+            frames: Number of times, from the first to the last.
+            seconds: How long it lasts.
+
+        Raises:
+            UsageError: The name is unknown, the problem has no time or no space, or imageio-ffmpeg is not installed.
+        """
+        from pinnkit.exporting.animation import animation
+
+        names = self.answer.problem.fields
+        if field and field not in names:
+            raise UsageError(
+                f"'{field}' is no field.", expected="one of " + ", ".join(names), do="Leave it out for the first one."
+            )
+        kind: Any = "mp4" if Path(path).suffix.lower() == ".mp4" else "gif"
+        content = animation(self, field or names[0], frames, seconds, kind)
+        return self._write_files({Path(path).name: content}, Path(path))
+
     def _write_files(self, files: Mapping[str, bytes], path: Path) -> Path:
         """Write files into the folder of a path; returns the path of the first."""
         return write_exports([Exported(files)], path.parent)[0]
