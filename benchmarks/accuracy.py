@@ -259,7 +259,7 @@ def told_by(folder: Path) -> dict[str, Any]:
     return {name: summary[name] for name in kept} | {
         "course": course,
         "device": config["device"],
-        "points": config["recipe"]["sampling"]["interior"],
+        "points": config["recipe"]["sampling"]["interior"] or "auto",
         "windows": (config["recipe"]["schedule"] or {}).get("count", 1),
         "precision": config["recipe"]["precision"],
     }
