@@ -68,6 +68,5 @@ def _points(domain: ShapedBox, piece: Surface) -> tuple[float, np.ndarray]:
     shape = domain.shape
     unit = np.random.default_rng(0).random((SAMPLE, max(len(shape.names) - 1, 1)))
     unit[0], unit[1] = 0.0, 1.0  # the ends of a curve
-    X, normals = piece.sample(jnp.asarray(unit), shape.names)
-    bounds = np.asarray(shape.outward(X, normals)[0] & piece.owns(X, shape.names))
-    return float(bounds.mean()), np.asarray(X)[bounds]
+    X, bounding = (np.asarray(a) for a in shape.bounding(piece, jnp.asarray(unit)))
+    return float(bounding.mean()), X[bounding]

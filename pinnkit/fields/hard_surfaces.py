@@ -111,9 +111,8 @@ def _on(domain: ShapedBox, piece: Surface) -> Batch:
     """Points on a piece, in the order of the shape's coordinates."""
     shape = domain.shape
     unit = jnp.asarray(np.random.default_rng(1).random((SAMPLE, max(len(shape.names) - 1, 1))))
-    X, normals = piece.sample(unit, shape.names)
-    bounds, _ = shape.outward(X, normals)
-    return X[bounds & piece.owns(X, shape.names)]
+    X, bounding = shape.bounding(piece, unit)
+    return X[bounding]
 
 
 def _refused(condition: HardCondition, piece: Surface, why: str) -> UsageError:

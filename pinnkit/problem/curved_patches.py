@@ -56,8 +56,8 @@ def _around(own: np.ndarray, count: int, vertices: np.ndarray) -> np.ndarray:
     """For each vertex the numbers of those up to two edges away, the nearest first; its own number where there are no more."""
     n = own.shape[1]
     pairs = np.concatenate([own[:, [i, j]] for i in range(n) for j in range(n) if i != j])
-    beside = coo_array((np.ones(len(pairs), np.int8), pairs.T), shape=(count, count)).tocsr()
-    beside.data[:] = 1
+    # True or false: a number of ways would be too large for a byte where many triangles meet.
+    beside = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(count, count)).tocsr()
     near = ((beside @ beside) + beside).tocoo()
     first, second = near.coords
     distance = np.linalg.norm(vertices[first] - vertices[second], axis=1)

@@ -113,16 +113,22 @@ class Shape(ABC):
 
     @property
     def tolerance(self) -> float:
-        """Distance by which points of the surface may be off it: to either side of them it is asked what is inside."""
-        return STEP * self.size
+        """Distance by which sampled points of the surface may be off it; 0 but for meshes, whose patches are curved."""
+        return 0.0
 
     def outward(self, points: Batch, normals: Batch) -> tuple[Bool[Array, " points"], Batch]:
         """Mask of the points of a part that lie on the surface of the whole, and the normals that point out of it."""
         # On the surface of the whole, one side is inside and the other is not. This serves `|`, `&` and `-` of any depth,
         # and turns the normals of a shape that is cut away.
-        step = self.tolerance
+        step = max(STEP * self.size, self.tolerance)
         ahead, behind = self.inside(points + step * normals), self.inside(points - step * normals)
         return ahead != behind, jnp.where(ahead[:, None], -normals, normals)
+
+    def bounding(self, piece: Surface, unit: Float[Array, "points any"]) -> tuple[Batch, Bool[Array, " points"]]:
+        """Points on a piece, and the mask of those that belong to it and lie on the surface of the whole."""
+        points, normals = piece.sample(unit, self.names)
+        on_surface, _ = self.outward(points, normals)
+        return points, on_surface & piece.owns(points, self.names)
 
     def mapped(self, matrix: np.ndarray, shift: np.ndarray) -> Shape:
         """The shape under the affine map X -> A X + b, of (space, space) and (space,); `moved` and its like are made of it."""
@@ -397,8 +403,8 @@ class Extruded(Shape):
 
     @property
     def tolerance(self) -> float:
-        """That of the shape, or that of its length."""
-        return max(self.shape.tolerance, STEP * self.size)
+        """That of the shape."""
+        return self.shape.tolerance
 
     def surfaces(self) -> tuple[Surface, ...]:
         """The sides, with the names of the shape's own pieces, and the two ends."""
@@ -485,9 +491,7 @@ class Named(Shape):
         own = self.shape.surfaces()
         parts = [self._parts(piece) for piece in own]
         with jax.ensure_compile_time_eval():
-            shares = [
-                (_share(piece, chosen), _share(piece, rest)) for piece, (chosen, rest) in zip(own, parts, strict=True)
-            ]
+            shares = [_shares(piece, where) for piece, where in zip(own, parts, strict=True)]
         largest = max((piece.measure * share for piece, (share, _) in zip(own, shares, strict=True)), default=0.0)
         pieces: list[Surface] = []
         for piece, (chosen, rest), (share, other) in zip(own, parts, shares, strict=True):
@@ -511,11 +515,11 @@ class Named(Shape):
         return lambda X: own(X) & chosen(X), lambda X: own(X) & ~chosen(X)
 
 
-def _share(piece: Surface, where: Callable[[Batch], Any]) -> float:
-    """The share of a piece where a condition holds."""
+def _shares(piece: Surface, parts: Sequence[Callable[[Batch], Any]]) -> list[float]:
+    """The shares of a piece that its parts have."""
     unit = np.random.default_rng(0).random((PROBES, max(len(piece.shape.names) - 1, 1)))
     points, _ = piece.sample(jnp.asarray(unit), piece.shape.names)
-    return float(np.mean(np.asarray(where(points))))
+    return [float(np.mean(np.asarray(part(points)))) for part in parts]
 
 
 SLIVER = 2e-3

@@ -39,13 +39,15 @@ class Locator:
         self._width = float((upper - lower).max()) / max(along, 2.0)
         self._lower = lower - 0.5 * self._width
         self._shape: tuple[int, ...] = tuple(int(n) + 1 for n in np.ceil((upper - lower) / self._width))
-        cell, simplex = self._meetings()
+        # In units of cells.
+        corners = (surface.corners - self._lower) / self._width
+        cell, simplex = self._meetings(corners)
         # Cells that meet no simplex have no row in the table.
         own, self._start, self._count = np.unique(cell, return_index=True, return_counts=True)
         self._number = np.full(math.prod(self._shape), -1, np.int32)
         self._number[own] = np.arange(len(own))
         self._items = surface.simplices[simplex].astype(np.int32)
-        self._place, self._known = self._references(own, simplex)
+        self._place, self._known = self._references(own, simplex, corners)
 
     def inside(self, points: Float[Array, "points space"]) -> Bool[Array, " points"]:
         """Mask of the points inside."""
@@ -74,9 +76,10 @@ class Locator:
         _, odd = jax.lax.while_loop(lambda state: state[0] < most, next_simplex, (zero, jnp.zeros(len(points), bool)))
         return within & (odd ^ jnp.asarray(self._known)[flat])
 
-    def _meetings(self) -> tuple[Int[np.ndarray, " meetings"], Int[np.ndarray, " meetings"]]:
+    def _meetings(
+        self, X: Float[np.ndarray, "simplices corners space"]
+    ) -> tuple[Int[np.ndarray, " meetings"], Int[np.ndarray, " meetings"]]:
         """Pairs of a cell and a simplex that may meet, in the order of the cells."""
-        X = (self._surface.corners - self._lower) / self._width
         first = np.floor(X.min(axis=1) - MARGIN).astype(int)
         last = np.floor(X.max(axis=1) + MARGIN).astype(int)
         first, last = np.maximum(first, 0), np.minimum(last, np.array(self._shape) - 1)
@@ -90,7 +93,10 @@ class Locator:
         return cell[order], simplex[meets][order]
 
     def _references(
-        self, own: Int[np.ndarray, " own"], simplex: Int[np.ndarray, " meetings"]
+        self,
+        own: Int[np.ndarray, " own"],
+        simplex: Int[np.ndarray, " meetings"],
+        corners: Float[np.ndarray, "simplices corners space"],
     ) -> tuple[Float[np.ndarray, "own space"], Bool[np.ndarray, " cells"]]:
         """A place in each cell that meets simplices, and for every cell whether that place (or all of it) is inside.
 
@@ -105,10 +111,7 @@ class Locator:
         # The place along the line: of some, the one whose nearest plane is the farthest.
         choices = rng.uniform(0.1, 0.9, (len(own), CHOICES))
         which = np.repeat(np.arange(len(own)), self._count)
-        normal, corner = (
-            self._surface.normals[simplex],
-            (self._surface.corners[simplex, 0] - self._lower) / self._width,
-        )
+        normal, corner = self._surface.normals[simplex], corners[simplex, 0]
         nearest = np.full((len(own), CHOICES), np.inf)
         for k in range(CHOICES):
             X = np.column_stack([index[which, 0] + choices[which, k], lines[row[which]]])
@@ -117,7 +120,7 @@ class Locator:
         places: np.ndarray = np.full(self._shape[0] * math.prod(rows), 0.5)
         places[own] = chosen
         at: np.ndarray = places.reshape(self._shape[0], -1) + np.arange(self._shape[0])[:, None]
-        crossed_row, crossing = self._crossings(lines)
+        crossed_row, crossing = self._crossings(corners, lines)
         cell = np.clip(np.floor(crossing).astype(int), 0, self._shape[0] - 1)
         steps = np.zeros((self._shape[0] + 1, at.shape[1]), np.int64)
         # A crossing counts for its own cell if it comes before the place there, and for all later cells.
@@ -129,9 +132,10 @@ class Locator:
         place = np.column_stack([index[:, 0] + chosen, lines[row]]) * self._width + self._lower
         return place, (passed[:-1] % 2 == 1).ravel()
 
-    def _crossings(self, lines: Float[np.ndarray, "rows others"]) -> tuple[np.ndarray, np.ndarray]:
+    def _crossings(
+        self, X: Float[np.ndarray, "simplices corners space"], lines: Float[np.ndarray, "rows others"]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The rows whose lines cross a simplex, and where, in units of cells; a pair for each crossing."""
-        X = (self._surface.corners - self._lower) / self._width
         rows = np.array(self._shape[1:])
         first = np.clip(np.floor(X[:, :, 1:].min(axis=1)).astype(int), 0, rows - 1)
         last = np.clip(np.floor(X[:, :, 1:].max(axis=1)).astype(int), 0, rows - 1)

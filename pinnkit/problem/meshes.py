@@ -149,7 +149,7 @@ class Mesh(Shape):
             middle = jnp.full((len(corners), n), 1 / n)
             points, _ = on_patches(jnp.asarray(corners), jnp.asarray(self._normals), middle)
         off = np.linalg.norm(np.asarray(points) - corners.mean(axis=1), axis=1)
-        return max(STEP * self.size, OFF * float(off.max()))
+        return OFF * float(off.max())
 
     def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
         """Points and normals on a piece."""

@@ -106,6 +106,18 @@ def test_patches_of_arcs_end_at_sharp_corners():
         outer.level(UNIT, ("x", "y"))
 
 
+def test_normals_where_many_triangles_meet():
+    """The tips of a spindle are neighbours of 300 vertices each, and have 300 of them in common."""
+    angle = 2 * np.pi * np.arange(300) / 300
+    rim = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
+    here, there = np.arange(300), np.roll(np.arange(300), -1)
+    faces = [np.stack([here, there, np.full(300, tip)], axis=1) for tip in (300, 301)]
+    spindle = trimesh.Trimesh(np.concatenate([rim, [[0, 0, 0.1], [0, 0, -0.1]]]), np.concatenate(faces), process=False)
+    for piece in pk.Mesh(spindle, sharp=11.0).surfaces():
+        X, normals = (np.asarray(a) for a in piece.sample(UNIT, ("x", "y", "z")))
+        assert np.isfinite(X).all() and (np.sum(X * normals, axis=1) > 0).all()
+
+
 def test_triangles_as_they_are():
     (piece,) = pk.Mesh(SOLIDS["box"], sharp=100.0).surfaces()
     assert piece.measure == pytest.approx(22.0)  # no edge is sharper than 100 degrees: one piece, rounded

@@ -41,6 +41,13 @@ def placed(region, count=16000):
     return tuple(np.asarray(a) for a in region.place(unit, count))
 
 
+def test_a_small_shape_is_cut_by_a_huge_one():
+    """What lies to either side of a surface is asked at a distance that the result decides, not its parts."""
+    half = pk.Polygon(x=[-1e6, 1e6, 1e6, -1e6], y=[0.0, 0.0, 1e6, 1e6])
+    for cut in (half & pk.Disk(x=0.0, y=0.0, radius=0.1), pk.Disk(x=0.0, y=0.0, radius=0.1) & half):
+        assert as_domain(cut).boundary("rim").share == pytest.approx(0.5, abs=0.01)
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_volume_and_surface(name):
     shape, volume, surface = SHAPES[name]
