@@ -14,6 +14,7 @@ import numpy as np
 
 from pinnkit.exporting.exporter import Exported, Exporter
 from pinnkit.libraries import library
+from pinnkit.validation import require_number
 
 if TYPE_CHECKING:
     from pinnkit.runs.solution import Solution
@@ -40,16 +41,16 @@ class Animate(Exporter):
             f"{field}.{self.format}": animation(solution, field, self.frames, self.seconds, self.format)
             for field in solution.answer.problem.fields
         }
-        return Exported(
-            files, {"files": list(files), "frames": self.frames}, (f"read back, it has {self.frames} frames",)
-        )
+        return Exported(files, {"files": list(files), "frames": self.frames}, ("read back, all frames are there",))
 
 
 def animation(solution: Solution, field: str, count: int, seconds: float, format: Format) -> bytes:
     """The content of the animation of a field.
 
-    Raises UsageError where nothing moves, or without imageio-ffmpeg for MP4.
+    Raises UsageError where nothing moves, for numbers that are none of frames or seconds, or without imageio-ffmpeg for MP4.
     """
+    require_number(count, "The number of frames", where="", whole=True, least=1)
+    require_number(seconds, "The seconds of an animation", where="", above=0)
     from pinnkit.figures.animation import frames  # matplotlib takes most of a second
 
     writer = _mp4 if format == "mp4" else _gif
@@ -65,10 +66,10 @@ def _gif(pictures: list[np.ndarray], seconds: float) -> bytes:
     duration = round(1000 * seconds / len(images))
     images[0].save(buffer, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
     content = buffer.getvalue()
-    # Frames that are the same are one in the file.
-    with Image.open(BytesIO(content)) as again:
-        different = 1 + sum(bool((a != b).any()) for a, b in pairwise(pictures))
-        if again.size != images[0].size or getattr(again, "n_frames", 1) < min(2, different):
+    colours = [np.asarray(image.convert("RGB")) for image in images]
+    different = 1 + sum(bool((a != b).any()) for a, b in pairwise(colours))
+    with Image.open(BytesIO(content)) as again:  # frames that are the same are one in the file
+        if again.size != images[0].size or getattr(again, "n_frames", 1) != different:
             raise RuntimeError("internal: the animation is not what was written")
     return content
 

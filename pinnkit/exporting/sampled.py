@@ -17,6 +17,7 @@ from pinnkit.errors import UsageError
 from pinnkit.evaluation.answer import Answer
 from pinnkit.evaluation.field_intervals import QUANTILE
 from pinnkit.exporting.places import Places, places_of
+from pinnkit.problem import Problem
 from pinnkit.problem.units import unit_of, units_of
 
 if TYPE_CHECKING:
@@ -93,18 +94,25 @@ def sampled(
     _warn_of_outside(places)
     units = units_of(problem)
     names = [quantities] if isinstance(quantities, str) else quantities
-    own = problem.vectors
     # A vector stands for its components; those that are fields are there anyway.
-    parts = [part for name in names for part in (own.get(name, (name,)) if isinstance(name, str) else (name,))]
+    parts = [part for name in names for part in _components(problem, name)]
     names = [part for part in dict.fromkeys(parts) if part not in problem.fields]
-    coordinates = {name: units[name] for name in problem.domain.names if units.get(name)}
     variables = _variables(solution, places, names)
-    vectors = {name: tuple(parts) for name, parts in own.items() if set(parts) <= set(variables)}
+    coordinates = {name: units[name] for name in problem.domain.names if units.get(name)}
+    return Sampled(places, variables, coordinates, _about(answer), _vectors(problem, names, variables))
+
+
+def _components(problem: Problem, name: Any) -> tuple[Any, ...]:
+    """The names that a name of a quantity stands for: its own, or those of the components of a vector."""
+    return problem.vectors.get(name, (name,)) if isinstance(name, str) else (name,)
+
+
+def _vectors(problem: Problem, names: Sequence[str], variables: Mapping[str, Variable]) -> dict[str, tuple[str, ...]]:
+    """The vectors all of whose components are among the variables: those of the problem, and gradients."""
     space = [problem.domain.names[axis] for axis in problem.domain.space]
-    for name in names:  # a gradient is a vector too
-        if (components := tuple(f"{name}_{axis}" for axis in space)) and set(components) <= set(variables):
-            vectors[name] = components
-    return Sampled(places, variables, coordinates, _about(answer), vectors)
+    vectors = {name: tuple(f"{name}_{axis}" for axis in space) for name in names if space}
+    vectors |= {name: tuple(parts) for name, parts in problem.vectors.items()}
+    return {name: parts for name, parts in vectors.items() if set(parts) <= set(variables)}
 
 
 def _variables(solution: Solution, places: Places, quantities: Sequence[str]) -> dict[str, Variable]:

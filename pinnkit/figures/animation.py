@@ -12,7 +12,17 @@ from matplotlib.figure import Figure
 from pinnkit.errors import UsageError
 from pinnkit.evaluation.answer import Answer
 from pinnkit.figures.maps import canvas_of
-from pinnkit.figures.solution import CURVE, TRUTH, colour_range, draw_map, plane, section_note
+from pinnkit.figures.solution import (
+    CURVE,
+    TRUTH,
+    colour_range,
+    draw_map,
+    middle,
+    plane,
+    section_note,
+    truth_name,
+    values_and_truth,
+)
 from pinnkit.problem.units import unit_of, units_of, with_unit
 
 DPI = 100
@@ -49,24 +59,22 @@ def _curves(answer: Answer, field: str, times: np.ndarray) -> Iterator[Frame]:
     assert time is not None
     axis = problem.domain.axes[space]
     xs = np.linspace(axis.lower, axis.upper, CURVE)
-    X = np.tile([(a.lower + a.upper) / 2 for a in problem.domain.axes], (CURVE, 1))
+    X = middle(problem, CURVE)
     X[:, space] = xs
-
-    def at(moment: float) -> np.ndarray:
-        X[:, time] = moment
-        return X.copy()
-
-    values = np.stack([answer.values(at(t))[:, index] for t in times])
-    truth = answer.truth if answer.truth is not None and answer.truth.points is None else None
-    known = None if truth is None else np.stack([truth.at(at(t))[:, index] for t in times])
-    if known is not None and field in problem.up_to_constant:
-        values = values + np.mean(known) - np.mean(values)
+    values: list[np.ndarray] = []
+    known: list[np.ndarray] = []
+    for t in times:
+        X[:, time] = t
+        own, truth = values_and_truth(answer, X)
+        values.append(own[:, index])
+        if truth is not None:
+            known.append(truth[:, index])
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     (line,) = axes.plot(xs, values[0], lw=2, label="solution")
     dashed = None
-    if truth is not None and known is not None:
-        (dashed,) = axes.plot(xs, known[0], label=truth.kind, **TRUTH)
+    if known:
+        (dashed,) = axes.plot(xs, known[0], label=truth_name(answer), **TRUTH)
         axes.legend(fontsize=8, loc="upper right")
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     margin = 0.05 * (high - low or 1.0)
@@ -80,10 +88,10 @@ def _curves(answer: Answer, field: str, times: np.ndarray) -> Iterator[Frame]:
     note = section_note(problem, time, space)
     for k, t in enumerate(times):
         line.set_ydata(values[k])
-        if dashed is not None and known is not None:
+        if dashed is not None:
             dashed.set_ydata(known[k])
         axes.set_title(f"{problem.name}: {field} at t = {t:.4g}{unit_of('t', units)}{note}", fontsize=10)
-        yield _drawn(figure)
+        yield _pixels(figure)
 
 
 def _maps(answer: Answer, field: str, times: np.ndarray) -> Iterator[Frame]:
@@ -108,10 +116,10 @@ def _maps(answer: Answer, field: str, times: np.ndarray) -> Iterator[Frame]:
     for k, t in enumerate(times):
         canvas.redraw(picture, values[k])
         axes.set_title(f"{problem.name}: {field} at t = {t:.4g}{unit_of('t', units)}{note}", fontsize=10)
-        yield _drawn(figure)
+        yield _pixels(figure)
 
 
-def _drawn(figure: Figure) -> Frame:
+def _pixels(figure: Figure) -> Frame:
     """The pixels of a figure; an even number in each direction, as films have."""
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(DPI)

@@ -79,14 +79,14 @@ def slices(answer: Answer, measured: Measured | None = None) -> Picture:
     reach: dict[str, float] = {}
     unit = _unit(problem, problem.domain.names[time])
     for k, moment in enumerate(moments):
-        X = _middle(problem, len(xs))
+        X = middle(problem, len(xs))
         X[:, time], X[:, space] = moment, xs
-        values, truth = _values(answer, X)
+        values, truth = values_and_truth(answer, X)
         colour, last = _colour(k / (SNAPSHOTS - 1)), k == SNAPSHOTS - 1
         for i, (field, axes) in enumerate(zip(problem.fields, all_axes, strict=True)):
             axes.plot(xs, values[:, i], color=colour, label=f"t = {moment:.4g}{unit}", **_line(truth))
             if truth is not None:
-                axes.plot(xs, truth[:, i], label=_truth_name(answer) if last else None, **TRUTH)
+                axes.plot(xs, truth[:, i], label=truth_name(answer) if last else None, **TRUTH)
             if rows := _of_slice(measured.get(field), time, moment, moments):
                 reach[field] = max(reach.get(field, 0.0), float(np.abs(rows.X[:, time] - moment).max()))
                 axes.plot(rows.X[:, space], rows.values, "o", color=colour, ms=4, mec="k", mew=0.4)
@@ -105,7 +105,7 @@ def _curves(answer: Answer, field: int, measured: Measurements | None) -> Pictur
     problem = answer.problem
     axis, name = problem.domain.axes[0], problem.domain.names[0]
     xs = np.linspace(axis.lower, axis.upper, CURVE)
-    values, truth = _values(answer, xs[:, None])
+    values, truth = values_and_truth(answer, xs[:, None])
     figure = Picture(figsize=(6.5, 5 if truth is not None else 3.4), layout="constrained")
     panels = figure.subplots(2 if truth is not None else 1, 1, squeeze=False, sharex=True)[:, 0]
     panels[0].plot(xs, values[:, field], label="solution", **_line(truth))
@@ -115,7 +115,7 @@ def _curves(answer: Answer, field: int, measured: Measurements | None) -> Pictur
         panels[0].fill_between(xs, low, high, color="C0", alpha=0.18, lw=0, label="95% interval, by noise alone")
     panels[0].set_ylabel(_label(problem, problem.fields[field]))
     if truth is not None:
-        panels[0].plot(xs, truth[:, field], label=_truth_name(answer), **TRUTH)
+        panels[0].plot(xs, truth[:, field], label=truth_name(answer), **TRUTH)
         panels[1].semilogy(xs, np.maximum(np.abs(values - truth)[:, field], 1e-17), lw=1)
         panels[1].set_ylabel("absolute error" + _unit(problem, problem.fields[field], " [{}]"))
     if measured is not None:
@@ -176,7 +176,7 @@ def _maps(answer: Answer, field: int, measured: Measurements | None) -> Picture:
         if seen is not None:
             _dots(line[0], seen, across, up, shade)
         if error is not None and row[1] is not None:
-            truth = _truth_name(answer)
+            truth = truth_name(answer)
             draw_map(canvas, line[1], row[1], f"{name}, {truth}{where}", label, **shade)
             draw_map(canvas, line[2], error, f"|{name} - {truth}|{where}", "error" + unit, **depth)
         if reach is not None:
@@ -240,7 +240,7 @@ def _map_values(
     answer: Answer, field: int, canvas: Grid, along: int, place: float | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return a field, and its truth where that is known, at the places of a map."""
-    values, truth = _values(answer, *canvas.points(along, place))
+    values, truth = values_and_truth(answer, *canvas.points(along, place))
     return values[:, field], None if truth is None else truth[:, field]
 
 
@@ -280,7 +280,7 @@ def _height(problem: Problem, across: int, up: int) -> float:
     return float(np.clip(b.length / a.length, 0.3, 2.5)) if both else 0.85
 
 
-def _values(
+def values_and_truth(
     answer: Answer, X: np.ndarray, inside: Bool[np.ndarray, " points"] | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the fields and the truth at points; a field known up to a constant is moved to the truth's mean.
@@ -299,7 +299,8 @@ def _values(
     return values, expected
 
 
-def _middle(problem: Problem, count: int) -> np.ndarray:
+def middle(problem: Problem, count: int) -> np.ndarray:
+    """Return the middle of the domain, so many times."""
     return np.tile([(a.lower + a.upper) / 2 for a in problem.domain.axes], (count, 1))
 
 
@@ -350,6 +351,7 @@ def _colour(share: float) -> Any:
     return colormaps["viridis"](0.9 * share)
 
 
-def _truth_name(answer: Answer) -> str:
+def truth_name(answer: Answer) -> str:
+    """Return what kind of truth is known: exact, reference or collocation; "" where none is."""
     truth = answer.truth
     return truth.kind if truth else ""

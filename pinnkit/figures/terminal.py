@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -66,17 +67,14 @@ def print_boundaries(console: Console, parts: Sequence[Boundary], units: Mapping
         return
     axes = list(parts[0].ends)
     own = {units.get(name, "") for name in axes}
-    power = {2: "", 3: "2"}.get(len(axes))
+    power = {2: "", 3: "^2"}.get(len(axes))
     known = power is not None and len(own) == 1 and own != {""}
     measure = {2: "length", 3: "area"}.get(len(axes), "measure") + (f" [{own.pop()}{power}]" if known else "")
     shown = table("", "boundary", measure, *(f"{name}{unit_of(name, units, ' [{}]')}" for name in axes))
     # To a thousandth of the whole: points are drawn at random, and do not reach the ends quite.
-    size = {
-        name: max(high for _, high in ends) - min(low for low, _ in ends)
-        for name, ends in ((name, [part.ends[name] for part in parts]) for name in axes)
-    }
+    steps = 1e-3 * np.ptp([[part.ends[name] for name in axes] for part in parts], axis=(0, 2))
     for part in parts:
-        ends = [_interval(*part.ends[name], 1e-3 * size[name]) for name in axes]
+        ends = [_interval(*part.ends[name], step) for name, step in zip(axes, steps, strict=True)]
         shown.add_row(part.name, f"{part.measure:.3g}", *ends)
     console.print(shown)
     for part in parts:

@@ -8,7 +8,7 @@ import inspect
 import keyword
 import numbers
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, dataclass_transform
 
@@ -215,12 +215,7 @@ def validate(problem: Problem) -> Problem:
         )
     for name in problem.up_to_constant:
         if name not in names:
-            raise UsageError(
-                f"up_to_constant names {name!r}, which is not a field.",
-                where=line_of(cls, "up_to_constant"),
-                expected="one of " + ", ".join(names),
-                do=advice(str(name), names),
-            )
+            raise _unknown(cls, "up_to_constant", f"up_to_constant names {name!r}, which is not a field.", name, names)
     _refuse_units(problem)
     _refuse_vectors(problem)
     if not any(c.mark.kind == "interior" for c in problem.conditions()):
@@ -249,12 +244,7 @@ def _refuse_units(problem: Problem) -> None:
     known = (*problem.fields, *problem.domain.names, *problem.quantities(), *problem.parameters())
     for name in units:
         if name not in known:
-            raise UsageError(
-                f"units names {name!r}, which is nothing here.",
-                where=line_of(cls, "units"),
-                expected="one of " + ", ".join(known),
-                do=advice(str(name), known),
-            )
+            raise _unknown(cls, "units", f"units names {name!r}, which is nothing here.", name, known)
 
 
 def _refuse_vectors(problem: Problem) -> None:
@@ -271,12 +261,15 @@ def _refuse_vectors(problem: Problem) -> None:
             )
         for component in components:
             if component not in known:
-                raise UsageError(
-                    f"The vector '{name}' has the component {component!r}, which is no field and no quantity.",
-                    where=line_of(cls, "vectors"),
-                    expected="one of " + ", ".join(known),
-                    do=advice(str(component), known),
-                )
+                what = f"The vector '{name}' has the component {component!r}, which is no field and no quantity."
+                raise _unknown(cls, "vectors", what, component, known)
+
+
+def _unknown(cls: type, attribute: str, what: str, name: object, known: Sequence[str]) -> UsageError:
+    """The error for a name in an attribute of a problem's class that is none of those that are known."""
+    return UsageError(
+        what, where=line_of(cls, attribute), expected="one of " + ", ".join(known), do=advice(str(name), known)
+    )
 
 
 def same_parameters(a: Problem, b: Problem) -> bool:

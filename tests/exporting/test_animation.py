@@ -8,6 +8,7 @@ import pytest
 from cases import refused
 from matplotlib import colormaps
 from PIL import Image
+from tiny import Decay
 
 import pinnkit as pk
 from pinnkit.figures.animation import frames
@@ -34,16 +35,8 @@ class Line(Rising):
         return t + 0 * x
 
 
-class Steady(pk.Problem):
-    domain = pk.Box(x=(0.0, 1.0))
-
-    @pk.interior
-    def flat(self, u_xx):
-        return u_xx
-
-    @pk.boundary
-    def ends(self, u):
-        return u
+class Steady(Decay):
+    """There is no time in it."""
 
 
 @pytest.fixture(scope="module")
@@ -87,5 +80,7 @@ def test_what_does_not_move(line, monkeypatch, tmp_path):
 
     refused(lambda: pk.solve(Steady()).animate(tmp_path / "s.gif"), "steady has no time: nothing moves")
     refused(lambda: line.animate(tmp_path / "s.gif", "T"), "'T' is no field", "one of u")
+    refused(lambda: line.animate(tmp_path / "s.gif", frames=0), "number of frames")
+    refused(lambda: line.animate(tmp_path / "s.gif", seconds=0.0), "seconds of an animation")
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     refused(lambda: line.animate(tmp_path / "s.mp4", frames=2), "imageio_ffmpeg is not installed", "pinnkit[film]")
