@@ -53,8 +53,11 @@ class HardSurface(HardCondition):
         with jax.ensure_compile_time_eval(), jax.enable_x64(True):
             inside = _inside(domain)
             bare = [(other, X) for other in others if len(X := _on(domain, other))]
-            sizes = []
+            factors: dict[Surface, float] = {}
+            normalised: list[np.ndarray] = []
             for piece in pieces:
+                if not len(_on(domain, piece)):
+                    continue  # it is cut away, and its line may run through what is left
                 try:
                     levels = np.asarray(piece.level(inside, shape.names))
                 except NotImplementedError:
@@ -65,9 +68,13 @@ class HardSurface(HardCondition):
                 for other, X in bare:
                     if np.mean(np.abs(np.asarray(piece.level(X, shape.names))) < ZERO * size) > FEW:
                         raise _refused(condition, piece, f"is that of '{other.name}' too, where it does not hold")
-                sizes.append(float(np.copysign(size, levels.mean())))
+                signed = float(np.copysign(size, levels.mean()))
+                # Two pieces of one plane are one factor: its square would prescribe the slope too.
+                if all(np.abs(levels / signed - other).max() > ZERO for other in normalised):
+                    factors[piece] = signed
+                    normalised.append(levels / signed)
         own = condition
-        return cls(own.condition, own.requests, own.columns, own.rows, domain, pieces, tuple(sizes))
+        return cls(own.condition, own.requests, own.columns, own.rows, domain, tuple(factors), tuple(factors.values()))
 
     def trial_points(self, points: Batch) -> Batch:
         """The points themselves: values are taken inside too."""

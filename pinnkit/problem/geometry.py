@@ -491,7 +491,7 @@ class Named(Shape):
         own = self.shape.surfaces()
         parts = [self._parts(piece) for piece in own]
         with jax.ensure_compile_time_eval():
-            shares = [_shares(piece, where) for piece, where in zip(own, parts, strict=True)]
+            shares = [self._shares(piece, where) for piece, where in zip(own, parts, strict=True)]
         largest = max((piece.measure * share for piece, (share, _) in zip(own, shares, strict=True)), default=0.0)
         pieces: list[Surface] = []
         for piece, (chosen, rest), (share, other) in zip(own, parts, shares, strict=True):
@@ -514,12 +514,12 @@ class Named(Shape):
         own = lambda X: piece.owns(X, piece.shape.names)  # noqa: E731
         return lambda X: own(X) & chosen(X), lambda X: own(X) & ~chosen(X)
 
-
-def _shares(piece: Surface, parts: Sequence[Callable[[Batch], Any]]) -> list[float]:
-    """The shares of a piece that its parts have."""
-    unit = np.random.default_rng(0).random((PROBES, max(len(piece.shape.names) - 1, 1)))
-    points, _ = piece.sample(jnp.asarray(unit), piece.shape.names)
-    return [float(np.mean(np.asarray(part(points)))) for part in parts]
+    def _shares(self, piece: Surface, parts: Sequence[Callable[[Batch], Any]]) -> list[float]:
+        """The shares of a piece that its parts have, of what bounds the shape: what is cut away has no name."""
+        unit = np.random.default_rng(0).random((PROBES, max(len(piece.shape.names) - 1, 1)))
+        points, bounding = self.shape.bounding(piece, jnp.asarray(unit))
+        own = points[:, np.array([self.names.index(name) for name in piece.shape.names])]
+        return [float(np.mean(np.asarray(bounding & part(own)))) for part in parts]
 
 
 SLIVER = 2e-3

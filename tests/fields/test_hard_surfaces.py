@@ -199,6 +199,26 @@ def test_two_values_are_joined_smoothly():
     assert bool(jnp.all(values <= 3.0)) and bool(jnp.isfinite(values).all())
 
 
+def test_two_pieces_of_one_line_are_one_factor():
+    halves = pk.Polygon(x=[0, 1, 1, 0], y=[0, 0, 1, 1]).named("low", where=lambda x, y: (x == 0.0) & (y < 0.5))
+    split = type("Split", (Base,), {"domain": halves.named("high", where=lambda x, y: (x == 0.0) & (y >= 0.5))})
+    problem = with_boundary(split, ("low", "high"), lambda self, u: u)
+    (surface,) = Equations(problem).ansatz.surfaces
+    slope = jax.grad(lambda x: surface.factor(jnp.stack([x, jnp.asarray(0.3)])[None])[0])(jnp.asarray(0.0))
+    assert abs(float(slope)) > 1.0  # a square would prescribe the slope of the field too
+
+
+def test_pieces_that_are_cut_away_do_not_count():
+    # The line of edge3 (y = 1) lies in the disk; elsewhere it runs through the domain.
+    corner = pk.Polygon(x=[0, 1, 1, 3, 3, 0], y=[0, 0, 1, 1, 3, 3]) - pk.Disk(x=3.0, y=1.0, radius=2.0, name="arc")
+    problem = type("Corner", (Base,), {"domain": corner.named("floor", where=lambda x, y: y < 1e-6)})
+    (surface,) = Equations(with_boundary(problem, "floor", lambda self, u: u)).ansatz.surfaces
+    y = jnp.array([0.0, 0.5, 2.0])
+    np.testing.assert_allclose(
+        surface.factor(jnp.stack([0.0 * y + 0.1, y], axis=1)) / surface.factor(jnp.array([[0.1, 1.0]])), y
+    )
+
+
 def test_a_start_and_a_rim_in_time():
     _, fields = fields_of(Cooling)
     x = jnp.linspace(-0.9, 0.9, 7)
@@ -212,7 +232,8 @@ class Bent(Base):
 
 def with_boundary(base, target, method, hard=True):
     """A problem with one more hard condition."""
-    return type("Changed", (base,), {"further": pk.boundary(target, hard=hard)(method)})()
+    targets = (target,) if isinstance(target, str) else target
+    return type("Changed", (base,), {"further": pk.boundary(*targets, hard=hard)(method)})()
 
 
 def test_messages():
