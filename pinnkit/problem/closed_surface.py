@@ -85,13 +85,8 @@ class ClosedSurface:
             degrees: The least angle by which the surface bends between two parts.
             groups: Number of a group for each simplex; each part belongs to one.
         """
-        _, numbers = self.ridges
-        order = np.argsort(numbers.ravel(), kind="stable")
-        ridge, simplex = numbers.ravel()[order], order // self.space
-        starts = np.flatnonzero(np.diff(ridge, prepend=-1))
-        pairs = starts[np.diff([*starts, len(ridge)]) == 2]  # where more than two meet, none of them continues another
-        first, second = simplex[pairs], simplex[pairs + 1]
-        smooth = (self._bend(first, second, ridge[pairs]) < math.radians(degrees)) & (groups[first] == groups[second])
+        first, second, _ = self.neighbours
+        smooth = (self.bends < math.radians(degrees)) & (groups[first] == groups[second])
         count = len(self.simplices)
         graph = coo_array((np.ones(smooth.sum()), (first[smooth], second[smooth])), shape=(count, count)).tocsr()
         _, label = connected_components(graph, directed=False)
@@ -112,25 +107,39 @@ class ClosedSurface:
         code = sum(((grid[:, k] >> bit) & 1) << (3 * bit + k) for bit in range(20) for k in range(3))
         return part[np.argsort(code, kind="stable")]
 
-    def _bend(self, first: np.ndarray, second: np.ndarray, ridge: np.ndarray) -> Float[np.ndarray, " pairs"]:
-        """The angle by which the surface bends between neighbours: 0 where it is flat.
+    @cached_property
+    def neighbours(self) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
+        """The two simplices at each ridge, and its number; where more than two meet, none of them continues another."""
+        _, numbers = self.ridges
+        order = np.argsort(numbers.ravel(), kind="stable")
+        ridge, simplex = numbers.ravel()[order], order // self.space
+        starts = np.flatnonzero(np.diff(ridge, prepend=-1))
+        pairs = starts[np.diff([*starts, len(ridge)]) == 2]
+        return simplex[pairs], simplex[pairs + 1], ridge[pairs]
 
-        The corners opposite to the ridge say it, since the sides of the normals may differ.
-        """
-        ridges, numbers = self.ridges
+    @cached_property
+    def bends(self) -> Float[np.ndarray, " pairs"]:
+        """The angle by which the surface bends between neighbours: 0 where it is flat."""
+        # The corners opposite to the ridge say it, since the sides of the normals may differ.
+        first, second, ridge = self.neighbours
+        numbers = self.ridges[1]
+        away = []
+        for simplex in (first, second):
+            opposite = self.simplices[simplex, np.argmax(numbers[simplex] == ridge[:, None], axis=1)]
+            into = self.across(ridge, self.vertices[opposite])
+            away.append(into / np.linalg.norm(into, axis=1, keepdims=True))
+        return np.arccos(np.clip(-np.sum(away[0] * away[1], axis=1), -1.0, 1.0))
 
-        def away(simplex: np.ndarray) -> np.ndarray:
-            # The direction from the ridge into the simplex, at right angles to the ridge.
-            opposite = self.corners[simplex, np.argmax(numbers[simplex] == ridge[:, None], axis=1)]
-            ends = self.vertices[ridges[ridge]]
-            into = opposite - ends[:, 0]
-            if self.space == 3:
-                along = ends[:, 1] - ends[:, 0]
-                into = into - along * (np.sum(into * along, axis=1) / np.sum(along**2, axis=1))[:, None]
-            return into / np.linalg.norm(into, axis=1, keepdims=True)
-
-        cosine = -np.sum(away(first) * away(second), axis=1)
-        return np.arccos(np.clip(cosine, -1.0, 1.0))
+    def across(
+        self, ridge: Int[np.ndarray, " points"], points: Float[np.ndarray, "points space"]
+    ) -> Float[np.ndarray, "points space"]:
+        """The ways from the lines of these ridges to these points, at right angles to the ridges."""
+        ends = self.vertices[self.ridges[0][ridge]]
+        into = points - ends[:, 0]
+        if self.space == 3:
+            along = ends[:, 1] - ends[:, 0]
+            into = into - along * (np.sum(into * along, axis=1) / np.sum(along**2, axis=1))[:, None]
+        return into
 
 
 def closed_surface(

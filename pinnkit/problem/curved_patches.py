@@ -14,9 +14,8 @@ from jaxtyping import Array, Float
 from scipy.sparse import coo_array
 
 from pinnkit.problem.closed_surface import ClosedSurface
+from pinnkit.problem.flat_regions import BEND, flat_regions
 
-BEND = 1e-4
-"""Difference of the normals of neighbours below which a part is flat."""
 NEIGHBOURS = 16
 """Largest number of vertices around a vertex that a paraboloid is put through."""
 ROUNDS = 2
@@ -37,19 +36,36 @@ def corner_normals(
     """
     n = surface.space
     normals = np.repeat(outward[:, None], n, axis=1)
+    number = np.arange(len(outward)) + len(parts)  # what is in no part continues nothing
+    for k, part in enumerate(parts):
+        number[part] = k
+    flat = flat_regions(surface, number)
     for part in parts:
-        if not len(part) or np.ptp(outward[part], axis=0).max() < BEND:
+        curved, level = part[~flat[part]], part[flat[part]]
+        if not len(curved) or np.ptp(outward[part], axis=0).max() < BEND:
             continue
-        used, own = np.unique(surface.simplices[part], return_inverse=True)
+        used, own = np.unique(surface.simplices[curved], return_inverse=True)
         own = own.reshape(-1, n)
-        mean = np.zeros((len(used), n))
-        np.add.at(mean, own.ravel(), np.repeat(outward[part] * surface.measures[part, None], n, axis=0))
-        at_vertices = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+        at_vertices = _mean(surface, curved, outward, len(surface.vertices))[used]
+        # Where a fillet runs into a flat face it has the face's normal, though it bends on one side alone.
+        of_faces = _mean(surface, level, outward, len(surface.vertices))[used]
+        known = np.any(of_faces != 0.0, axis=1)
+        at_vertices[known] = of_faces[known]
         around = _around(own, len(used), surface.vertices[used])
         for _ in range(ROUNDS):
-            at_vertices = _of_paraboloids(surface.vertices[used], at_vertices, around)
-        normals[part] = at_vertices[own]
+            smooth = _of_paraboloids(surface.vertices[used], at_vertices, around)
+            at_vertices = np.where(known[:, None], of_faces, smooth)
+        normals[curved] = at_vertices[own]
     return normals
+
+
+def _mean(surface: ClosedSurface, simplices: np.ndarray, outward: np.ndarray, count: int) -> np.ndarray:
+    """Mean unit normals at the vertices of some simplices, by their measures; 0 at other vertices."""
+    mean = np.zeros((count, surface.space))
+    weighted = outward[simplices] * surface.measures[simplices, None]
+    np.add.at(mean, surface.simplices[simplices].ravel(), np.repeat(weighted, surface.space, axis=0))
+    size = np.linalg.norm(mean, axis=1, keepdims=True)
+    return np.divide(mean, size, out=mean, where=size > 0.0)
 
 
 def _around(own: np.ndarray, count: int, vertices: np.ndarray) -> np.ndarray:

@@ -16,7 +16,8 @@ from jaxtyping import Array, Bool, Float
 from pinnkit.errors import UsageError, display_path
 from pinnkit.files import beside_caller
 from pinnkit.problem.closed_surface import ClosedSurface, closed_surface
-from pinnkit.problem.curved_patches import BEND, corner_normals, on_patches
+from pinnkit.problem.curved_patches import corner_normals, on_patches
+from pinnkit.problem.flat_regions import BEND
 from pinnkit.problem.geometry import STEP, Batch, Shape, Surface
 from pinnkit.problem.locator import Locator
 from pinnkit.problem.mesh_files import read_mesh

@@ -87,6 +87,47 @@ def test_patches_approach_a_sphere(fineness, place, normal):
     assert np.abs(normals - X / radius[:, None]).max() < normal
 
 
+def rounded_square(strips):
+    """A square of side 2 with corners of radius 0.3, each of so many chords."""
+    angle = np.concatenate([(k + np.linspace(0.0, 1.0, strips + 1)) * np.pi / 2 for k in range(4)])
+    centre = 0.7 * np.repeat([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]], strips + 1, axis=0)
+    return centre + 0.3 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def prism(outline):
+    """An outline in (x, y) between z = 0 and z = 1; its sides have vertices at the ends alone, as CAD writes them."""
+    n = len(outline)
+    low, high = np.arange(n), n + np.arange(n)
+    sides = np.concatenate(
+        [np.stack([low, np.roll(low, -1), high], axis=1), np.stack([np.roll(low, -1), np.roll(high, -1), high], 1)]
+    )
+    fan = np.stack([low[1:-1], low[2:]], axis=1)
+    lids = [np.insert(fan[:, ::-1] + k * n, 0, k * n, axis=1) for k in (0, 1)]
+    z = np.repeat([0.0, 1.0], n)[:, None]
+    vertices = np.concatenate([np.tile(outline, (2, 1)), z], axis=1)
+    return trimesh.Trimesh(vertices, np.concatenate([sides, lids[0], lids[1][:, ::-1]]), process=False)
+
+
+@pytest.mark.parametrize(("strips", "off"), [(6, 3e-3), (12, 4e-4)])
+@pytest.mark.parametrize("space", [2, 3])
+def test_a_fillet_runs_into_flat_faces(space, strips, off):
+    outline = rounded_square(strips)
+    shape = pk.Mesh(ring(outline) if space == 2 else prism(outline))
+    side = max(shape.surfaces(), key=lambda piece: piece.measure if piece.name.startswith("face") else 0.0)
+    X, normals = (np.asarray(a) for a in side.sample(UNIT[:, : space - 1], shape.names))
+    if space == 3:
+        assert np.ptp(X[:, 2]) > 0.9 and np.abs(normals[:, 2]).max() < off
+    ahead = np.sign(X[:, :2]) * np.maximum(np.abs(X[:, :2]) - 0.7, 0.0)  # away from the nearest centre of a corner
+    exact = ahead / np.linalg.norm(ahead, axis=1, keepdims=True)
+    flat = np.abs(X[:, :2]).min(axis=1) < 0.7
+    assert flat.any() and not flat.all()
+    np.testing.assert_allclose(
+        normals[flat, :2], exact[flat], atol=1e-9
+    )  # nothing of the fillet reaches into the faces
+    np.testing.assert_allclose(normals[:, :2], exact, atol=off)
+    np.testing.assert_allclose(np.linalg.norm(ahead, axis=1), 0.3, atol=0.1 * off)
+
+
 def test_patches_of_arcs_end_at_sharp_corners():
     angle = np.linspace(0.0, np.pi / 2, 9)
     arc = np.stack([np.cos(angle), np.sin(angle)], axis=1)
