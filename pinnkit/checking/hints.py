@@ -39,7 +39,17 @@ def notes(equations: Equations) -> tuple[str, ...]:
 
 def _misspelt(problem: Problem) -> Iterator[str]:
     """Warnings of members whose name is almost that of an attribute of problems, such as `field`, `exakt` or `recipes`."""
-    meant = ("domain", "fields", "up_to_constant", "model", "recipe", "exact", "reference", "reference_error")
+    meant = (
+        "domain",
+        "fields",
+        "up_to_constant",
+        "model",
+        "recipe",
+        "exact",
+        "reference",
+        "reference_fields",
+        "reference_error",
+    )
     for name, member in _own(problem).items():
         # A helper method may well be called `scale` or `unit`.
         values = () if inspect.isfunction(member) else ("scales", "units")

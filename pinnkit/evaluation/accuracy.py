@@ -49,7 +49,8 @@ class Accuracy:
     def _truth_at_points(self, truth: Truth) -> np.ndarray:
         """Return the truth at the points. Raises UsageError where it is not a number: no error could be measured."""
         values, problem = truth.at(self.points), self.network.problem
-        bad = ~np.isfinite(values).all(axis=1)
+        known = [i for i, name in enumerate(problem.fields) if name not in truth.unknown]
+        bad = ~np.isfinite(values[:, known]).all(axis=1)
         if bad.any():
             place = dict(zip(problem.domain.names, self.points[int(np.argmax(bad))], strict=True))
             raise UsageError(

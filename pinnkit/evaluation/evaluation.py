@@ -249,6 +249,8 @@ def _truth_sentences(e: Evaluation, error: float, wanted: float | None) -> Itera
     if zero:
         yield f"The error of {', '.join(zero)} is absolute: there {against} is zero everywhere."
     yield from _reference_note(e, wanted)
+    if truth and truth.unknown:
+        yield truth.not_compared
     if e.verified is not None:
         yield from _verified_sentences(e, e.verified, None)
     elif e.unverified:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,15 @@ from pinnkit.problem.find import line_in
 
 @dataclass(frozen=True)
 class Truth:
-    """Known values of every field.
+    """Known values of the fields.
 
     Args:
         kind: "exact", "reference", or "collocation": an independent solution of the same problem.
-        at: A function X -> values, (points, dim) -> (points, fields), in numpy.
+        at: A function X -> values, (points, dim) -> (points, fields), in numpy; NaN for fields that it does not know.
         points: The only points at which the values are known; None where they are known everywhere.
         error: The reference's own relative L2 error; None where it is not stated.
         description: What it is, in a few words.
+        unknown: The fields that it does not know.
     """
 
     kind: str
@@ -36,6 +37,13 @@ class Truth:
     points: np.ndarray | None = None
     error: float | None = None
     description: str = ""
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def not_compared(self) -> str:
+        """A sentence about the fields that it does not know."""
+        verb = "is" if len(self.unknown) == 1 else "are"
+        return f"The {self.kind} gives no {', '.join(self.unknown)}, which {verb} not compared."
 
 
 def truth_of(problem: Problem) -> Truth | None:
@@ -45,25 +53,40 @@ def truth_of(problem: Problem) -> Truth | None:
         return Truth("exact", lambda X: np.asarray(jax.jit(function)(jnp.asarray(X))))
     if problem.reference is None:
         return None
-    names = list(problem.domain.names)
+    names, known = list(problem.domain.names), _known(problem)
+    unknown = tuple(field for field in problem.fields if field not in known)
     if isinstance(problem.reference, (str, Path)):
         from pinnkit.references.tables import from_file  # SciPy's interpolation takes half a second to import
 
         path = Path(problem.reference)
-        table = from_file(path if path.is_absolute() else problem.folder / path, names, list(problem.fields))
+        table = from_file(path if path.is_absolute() else problem.folder / path, names, known)
         points = None if table.points is None else np.asarray(table.points)
 
         def look_up(X: np.ndarray) -> np.ndarray:
             values = table(**{n: X[:, i] for i, n in enumerate(names)})
-            return np.stack([np.asarray(values[f]) for f in problem.fields], axis=1)
+            none = np.full(len(X), np.nan)
+            return np.stack([np.asarray(values[f]) if f in known else none for f in problem.fields], axis=1)
 
-        return Truth("reference", look_up, points, error_of_reference(problem))
+        return Truth("reference", look_up, points, error_of_reference(problem), unknown=unknown)
     call = _caller(problem, problem.reference, "reference")
 
     def evaluate(X: np.ndarray) -> np.ndarray:
-        return np.asarray(_stack_fields(problem, call(X), len(X), "reference", np), np.float64)
+        return np.asarray(_stack_fields(problem, call(X), len(X), "reference", np, known), np.float64)
 
-    return Truth("reference", evaluate, error=error_of_reference(problem))
+    return Truth("reference", evaluate, error=error_of_reference(problem), unknown=unknown)
+
+
+def _known(problem: Problem) -> list[str]:
+    """Return the fields that the reference gives. Raises UsageError for names that are none."""
+    stated = problem.reference_fields
+    if not isinstance(stated, tuple) or not set(stated) <= set(problem.fields):
+        raise UsageError(
+            f"'reference_fields' is {stated!r}.",
+            where=location(type(problem)),
+            expected="a tuple of fields, of " + ", ".join(problem.fields),
+            do=f'Write reference_fields = ("{problem.fields[0]}",), say, or leave it out where the reference gives all.',
+        )
+    return [field for field in problem.fields if field in stated] if stated else list(problem.fields)
 
 
 def error_of_reference(problem: Problem) -> float | None:
@@ -148,20 +171,32 @@ def _caller(problem: Problem, method: Callable[..., Any], what: str) -> Callable
     return call
 
 
-def _stack_fields(problem: Problem, values: Any, count: int, what: str, xp: Any) -> Any:
-    """Return what a method gives as (points, fields). Raises UsageError for missing fields and for other shapes."""
-    fields = problem.fields
+def _stack_fields(
+    problem: Problem, values: Any, count: int, what: str, xp: Any, known: Sequence[str] | None = None
+) -> Any:
+    """Return what a method gives as (points, fields), NaN but for the known ones (all unless given).
+
+    Raises UsageError for missing fields and for other shapes.
+    """
+    fields = problem.fields if known is None else known
     parts = values if isinstance(values, dict) else {fields[0]: values} if len(fields) == 1 else {}
     if set(parts) != set(fields):
         got = ", ".join(parts) if isinstance(values, dict) else type(values).__name__
+        do = "Return " + "{" + ", ".join(f'"{f}": ...' for f in fields) + "}"
+        some = [f for f in fields if f in parts]
+        if what == "reference" and some:
+            do += ", or write reference_fields = (" + ", ".join(f'"{f}"' for f in some) + ",)"
         raise UsageError(
-            f"'{what}' gives {got}, not every field.",
+            f"'{what}' gives {got}, not {'every field' if len(fields) == len(problem.fields) else ', '.join(fields)}.",
             where=location(getattr(problem, what)),
             expected="a dict with " + ", ".join(fields),
-            do="Return " + "{" + ", ".join(f'"{f}": ...' for f in fields) + "}.",
+            do=do + ".",
         )
     columns = []
-    for name in fields:
+    for name in problem.fields:
+        if name not in fields:
+            columns.append(xp.full((count,), xp.nan))
+            continue
         value = parts[name]
         value = xp.asarray(value) if hasattr(value, "shape") or isinstance(value, (int, float, list)) else None
         if value is None or value.shape not in ((count,), ()):

@@ -148,6 +148,8 @@ def _variables(solution: Solution, places: Places, quantities: Sequence[str]) ->
         with jax.enable_x64(True):
             known = in_blocks(truth.at, X, size)
         for k, f in enumerate(problem.fields):
+            if f in truth.unknown:
+                continue
             variables[f"{f}_{truth.kind}"] = variable(known[:, k], f, _TRUTHS[truth.kind])
             error = own[:, k] - known[:, k]
             if f in problem.up_to_constant:

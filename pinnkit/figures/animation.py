@@ -65,7 +65,7 @@ def _curves(answer: Answer, field: str, times: np.ndarray) -> Iterator[Frame]:
     known: list[np.ndarray] = []
     for t in times:
         X[:, time] = t
-        own, truth = values_and_truth(answer, X)
+        own, truth = values_and_truth(answer, X, field=index)
         values.append(own[:, index])
         if truth is not None:
             known.append(truth[:, index])

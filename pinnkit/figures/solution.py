@@ -84,9 +84,10 @@ def slices(answer: Answer, measured: Measured | None = None) -> Picture:
         values, truth = values_and_truth(answer, X)
         colour, last = _colour(k / (SNAPSHOTS - 1)), k == SNAPSHOTS - 1
         for i, (field, axes) in enumerate(zip(problem.fields, all_axes, strict=True)):
-            axes.plot(xs, values[:, i], color=colour, label=f"t = {moment:.4g}{unit}", **_line(truth))
-            if truth is not None:
-                axes.plot(xs, truth[:, i], label=truth_name(answer) if last else None, **TRUTH)
+            known = None if truth is None or np.isnan(truth[:, i]).all() else truth[:, i]
+            axes.plot(xs, values[:, i], color=colour, label=f"t = {moment:.4g}{unit}", **_line(known))
+            if known is not None:
+                axes.plot(xs, known, label=truth_name(answer) if last else None, **TRUTH)
             if rows := _of_slice(measured.get(field), time, moment, moments):
                 reach[field] = max(reach.get(field, 0.0), float(np.abs(rows.X[:, time] - moment).max()))
                 axes.plot(rows.X[:, space], rows.values, "o", color=colour, ms=4, mec="k", mew=0.4)
@@ -105,7 +106,7 @@ def _curves(answer: Answer, field: int, measured: Measurements | None) -> Pictur
     problem = answer.problem
     axis, name = problem.domain.axes[0], problem.domain.names[0]
     xs = np.linspace(axis.lower, axis.upper, CURVE)
-    values, truth = values_and_truth(answer, xs[:, None])
+    values, truth = values_and_truth(answer, xs[:, None], field=field)
     figure = Picture(figsize=(6.5, 5 if truth is not None else 3.4), layout="constrained")
     panels = figure.subplots(2 if truth is not None else 1, 1, squeeze=False, sharex=True)[:, 0]
     panels[0].plot(xs, values[:, field], label="solution", **_line(truth))
@@ -240,7 +241,7 @@ def _map_values(
     answer: Answer, field: int, canvas: Grid, along: int, place: float | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return a field, and its truth where that is known, at the places of a map."""
-    values, truth = values_and_truth(answer, *canvas.points(along, place))
+    values, truth = values_and_truth(answer, *canvas.points(along, place), field=field)
     return values[:, field], None if truth is None else truth[:, field]
 
 
@@ -281,20 +282,22 @@ def _height(problem: Problem, across: int, up: int) -> float:
 
 
 def values_and_truth(
-    answer: Answer, X: np.ndarray, inside: Bool[np.ndarray, " points"] | None = None
+    answer: Answer, X: np.ndarray, inside: Bool[np.ndarray, " points"] | None = None, *, field: int | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the fields and the truth at points; a field known up to a constant is moved to the truth's mean.
 
+    `field`: the one that is looked at; there is no truth where nothing is known of it.
     `inside`: whether each point lies in the domain, outside of which there is nothing to see; the domain is asked unless given.
     """
     problem, truth = answer.problem, answer.truth
     there = (np.asarray(problem.domain.contains(X)) if inside is None else inside)[:, None]
     values = np.where(there, answer.values(X), np.nan)
-    if truth is None or truth.points is not None:
+    unknown = truth is not None and field is not None and problem.fields[field] in truth.unknown
+    if truth is None or truth.points is not None or unknown:
         return values, None
     expected = np.where(there, truth.at(X), np.nan)
     for i, name in enumerate(problem.fields):
-        if name in problem.up_to_constant:
+        if name in problem.up_to_constant and name not in truth.unknown:
             values[:, i] += np.nanmean(expected[:, i]) - np.nanmean(values[:, i])
     return values, expected
 

@@ -45,6 +45,7 @@ class Problem(metaclass=ProblemType):
         exact: Method `exact(self, ...)` of the coordinates that returns the exact solution in jnp, an array or a dict by
             field; optional.
         reference: Method like `exact` but in numpy, or the name of a CSV or npz file; optional.
+        reference_fields: The fields that the reference gives; all unless given. The others are not compared.
         reference_error: Relative L2 error of the reference, a number or a method that returns it; optional.
         scales: Sizes of the fields and of the residuals, by which training sees numbers near one: "auto" for those that are
             found from what the problem prescribes, None for none, or a dict that sets some: offset and size of a field, size
@@ -67,6 +68,7 @@ class Problem(metaclass=ProblemType):
     # Not ClassVar: type checkers would refuse the method of a subclass. They are no parameters, since Problem is no dataclass.
     exact: Any = None
     reference: Any = None
+    reference_fields: tuple[str, ...] = ()
     reference_error: Any = None
     scales: Any = AUTO
     files: ClassVar[tuple[str, ...]] = ()

@@ -93,6 +93,8 @@ class Collocated(Answer):
         if self.worst_error is not None and self.truth is not None:
             against = "the exact solution" if self.truth.kind == "exact" else "the reference"
             yield f"Relative L2 error {self.worst_error:.1e} against {against}."
+            if self.truth.unknown:
+                yield self.truth.not_compared
             if self.reference_error:
                 yield f"The reference's own error is {self.reference_error:.1e}."
         if self.requested is not None:

@@ -8,6 +8,7 @@ from cases import Rod, refused, scattered
 
 import pinnkit as pk
 from pinnkit.evaluation.truth import exact_fields, truth_of
+from pinnkit.fields.field_errors import field_errors
 
 X = np.asarray(scattered(Rod.domain, 9))
 
@@ -71,6 +72,22 @@ def test_a_reference_at_scattered_points(tmp_path):
     np.testing.assert_allclose(found.at(found.points), np.stack([X[:, 0] - X[:, 1], X.sum(axis=1)], axis=1), rtol=1e-12)
 
 
+@pytest.mark.parametrize("by_file", [False, True])
+def test_a_reference_of_some_fields(by_file, tmp_path):
+    rows = "\n".join(f"{t},{x},{t - x}" for t, x in X)
+    (tmp_path / "r.csv").write_text("t,x,v\n" + rows + "\n")
+    reference = "r.csv" if by_file else lambda self, t, x: {"v": t - x}
+    fields = {"exact": None, "reference": reference, "folder": tmp_path, "fields": ("u", "v")}
+    refused(lambda: truth(**fields).at(X), "reference_fields", "u, v")
+    known = truth(**fields, reference_fields=("v",))
+    assert known.unknown == ("u",) and known.not_compared == "The reference gives no u, which is not compared."
+    values = known.at(X)
+    assert np.isnan(values[:, 0]).all()
+    np.testing.assert_allclose(values[:, 1], X[:, 0] - X[:, 1], rtol=1e-12)
+    errors = field_errors(variant(**fields), np.stack([X[:, 0], 2.0 * values[:, 1]], axis=1), values)
+    assert list(errors) == ["v"] and errors["v"].relative_l2 == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(
     ("members", "words"),
     [
@@ -88,6 +105,10 @@ def test_a_reference_at_scattered_points(tmp_path):
         ({"exact": lambda self, x: x / self.beta}, ("'exact' failed: AttributeError", "test_truth.py:")),
         ({"exact": "solution.csv"}, ("'exact' is 'solution.csv'", "named as `reference`")),
         ({"exact": None, "reference": 5}, ("'reference' is 5",)),
+        (
+            {"exact": None, "reference": "none.csv", "reference_fields": ("p",)},
+            ("'reference_fields' is ('p',)", "a tuple of fields, of u"),
+        ),
         ({"exact": None, "reference": "none.csv"}, ("no file 'none.csv'",)),
         ({"exact": None, "reference": lambda self, t, z: t}, ("'reference' asks for 'z'",)),
         ({"exact": None, "reference": lambda self, t: 1 / 0}, ("'reference' failed: ZeroDivisionError",)),
