@@ -23,6 +23,8 @@ from pinnkit.problem.units import unit_of, units_of, with_unit
 
 CURVE = 804
 """Number of points of a curve."""
+THIN = 0.5
+"""An axis of space that is shorter than this part of all others is the one that maps do not show."""
 COARSE = 41
 """Number of points per axis of a map of intervals, each of which takes a product with a matrix."""
 SNAPSHOTS = 5
@@ -227,6 +229,10 @@ def plane(problem: Problem) -> tuple[int, int, int, list[float | None]]:
     """Return the axes across and up of a map, and the axis along which there are several maps, with the places."""
     domain = problem.domain
     space = list(domain.space)
+    if len(space) > 2:
+        thin, *others = sorted(space, key=lambda k: domain.axes[k].length)
+        if domain.axes[thin].length < THIN * domain.axes[others[0]].length:
+            space.append(space.pop(space.index(thin)))  # a plate is seen from above, whichever axis is its thickness
     order = [*space, *(i for i in range(domain.dim) if i not in space and i != domain.time)]
     if domain.time is not None:
         order.insert(0 if len(space) <= 1 else 2, domain.time)

@@ -76,6 +76,10 @@ class Cube(Plate):
         return u_laplacian
 
 
+class Slab(Cube):
+    domain = pk.Box(x=(0.0, 1.0), y=(0.0, 0.2), z=(0.0, 4.0))
+
+
 class NoTruth(Rod):
     exact = None
 
@@ -172,8 +176,9 @@ def test_lengths_are_true_to_scale_and_times_are_not():
         (Plate, ["at t = 0", "at t = 0.05", "at t = 0.1"], "plate"),
         (Family, ["at k = 2", "at k = 3", "at k = 4"], "family"),
         (Cube, ["at z = 1", "at z = 2", "at z = 3"], "cube at k = 3"),
+        (Slab, ["at y = 0.05", "at y = 0.1", "at y = 0.15"], "slab"),
     ],
-    ids=["time", "parameter", "third length"],
+    ids=["time", "parameter", "third length", "thickness"],
 )
 def test_a_third_axis_is_shown_at_several_places_and_others_are_named(problem, titles, whole):
     found = evaluation(problem)
