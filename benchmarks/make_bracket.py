@@ -4,8 +4,8 @@
     python benchmarks/make_bracket.py
 
 Profile in millimetres, extruded from y = 0 to 15: a plate of 20 x 60 with an arm of 60 x 20 and a fillet of radius 30 between
-them. Gmsh meshes it: for the STL file with 48 chords around a circle, as CAD programs write it, and with
-tetrahedra of degree 2 for scikit-fem. They are split into eight once, and the solutions before and after are compared at their
+them. Gmsh meshes it: for the STL file with 48 chords around a circle, as CAD programs write it, and with tetrahedra of degree 2
+for scikit-fem. They are split into eight once, and the solutions before and after are compared at their
 common vertices: a quarter of the relative L2 difference, which is printed, is the `reference_error` of the problem (displacements
 converge at least quadratically). Takes minutes and 6 GB.
 """

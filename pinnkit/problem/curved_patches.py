@@ -46,9 +46,9 @@ def corner_normals(
             continue
         used, own = np.unique(surface.simplices[curved], return_inverse=True)
         own = own.reshape(-1, n)
-        at_vertices = _mean(surface, curved, outward, len(surface.vertices))[used]
+        at_vertices = _mean(surface, curved, outward, used)
         # Where a fillet runs into a flat face it has the face's normal, though it bends on one side alone.
-        of_faces = _mean(surface, level, outward, len(surface.vertices))[used]
+        of_faces = _mean(surface, level, outward, used)
         known = np.any(of_faces != 0.0, axis=1)
         at_vertices[known] = of_faces[known]
         around = _around(own, len(used), surface.vertices[used])
@@ -59,11 +59,15 @@ def corner_normals(
     return normals
 
 
-def _mean(surface: ClosedSurface, simplices: np.ndarray, outward: np.ndarray, count: int) -> np.ndarray:
-    """Mean unit normals at the vertices of some simplices, by their measures; 0 at other vertices."""
-    mean = np.zeros((count, surface.space))
-    weighted = outward[simplices] * surface.measures[simplices, None]
-    np.add.at(mean, surface.simplices[simplices].ravel(), np.repeat(weighted, surface.space, axis=0))
+def _mean(surface: ClosedSurface, simplices: np.ndarray, outward: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Mean unit normals of some simplices at vertices (numbers in ascending order), by measures; 0 where none meets one."""
+    corners = surface.simplices[simplices].ravel()
+    weighted = np.repeat(outward[simplices] * surface.measures[simplices, None], surface.space, axis=0)
+    # By place among these vertices: an array over all vertices would be made anew for each part.
+    place = np.minimum(np.searchsorted(used, corners), len(used) - 1)
+    there = used[place] == corners
+    mean = np.zeros((len(used), surface.space))
+    np.add.at(mean, place[there], weighted[there])
     size = np.linalg.norm(mean, axis=1, keepdims=True)
     return np.divide(mean, size, out=mean, where=size > 0.0)
 

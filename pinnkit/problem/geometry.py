@@ -57,13 +57,14 @@ class Surface:
 
     def level(self, points: Float[Array, "points any"], names: Sequence[str]) -> Float[Array, " points"]:
         """`Shape.level` of the piece, at points whose columns are `names`, among them its own."""
-        return self.shape.level(self.part, self._own(points, names))
+        return self.shape.level(self.part, self.own_columns(points, names))
 
     def owns(self, points: Float[Array, "points any"], names: Sequence[str]) -> Bool[Array, " points"]:
         """Mask of the points, whose columns are `names`, that belong to the piece."""
-        return jnp.ones(points.shape[0], bool) if self.where is None else self.where(self._own(points, names))
+        return jnp.ones(points.shape[0], bool) if self.where is None else self.where(self.own_columns(points, names))
 
-    def _own(self, points: Float[Array, "points any"], names: Sequence[str]) -> Batch:
+    def own_columns(self, points: Float[Array, "points any"], names: Sequence[str]) -> Batch:
+        """The columns of its own coordinates, in their order, of points whose columns are `names`."""
         return points[:, np.array([names.index(name) for name in self.shape.names])]
 
 
@@ -518,7 +519,7 @@ class Named(Shape):
         """The shares of a piece that its parts have, of what bounds the shape: what is cut away has no name."""
         unit = np.random.default_rng(0).random((PROBES, max(len(piece.shape.names) - 1, 1)))
         points, bounding = self.shape.bounding(piece, jnp.asarray(unit))
-        own = points[:, np.array([self.names.index(name) for name in piece.shape.names])]
+        own = piece.own_columns(points, self.names)
         return [float(np.mean(np.asarray(bounding & part(own)))) for part in parts]
 
 

@@ -134,12 +134,12 @@ def from_file(path: str | Path, coordinates: list[str], fields: list[str]) -> Gr
     for name in [*coordinates, *fields]:
         if name not in arrays:
             others = [field for field in fields if field in arrays]
-            partly = f" Or compare {', '.join(others)} alone, by reference_fields." if others else ""
+            partly = f"compare {', '.join(others)} alone (reference_fields), " if others else ""
             raise UsageError(
                 f"The file has no {'column' if file.suffix.lower() == '.csv' else 'array'} '{name}'.",
                 where=display_path(file),
                 expected="; ".join(["coordinates " + ", ".join(coordinates), "fields " + ", ".join(fields)]),
-                do=f"Add it, or correct its name: {suggestion(name, arrays)}{partly}",
+                do=f"Add it, {partly}or correct its name: {suggestion(name, arrays)}",
             )
         if not np.all(np.isfinite(arrays[name])):
             raise UsageError(

@@ -121,9 +121,8 @@ def test_a_fillet_runs_into_flat_faces(space, strips, off):
     exact = ahead / np.linalg.norm(ahead, axis=1, keepdims=True)
     flat = np.abs(X[:, :2]).min(axis=1) < 0.7
     assert flat.any() and not flat.all()
-    np.testing.assert_allclose(
-        normals[flat, :2], exact[flat], atol=1e-9
-    )  # nothing of the fillet reaches into the faces
+    # Nothing of the fillet reaches into the faces.
+    np.testing.assert_allclose(normals[flat, :2], exact[flat], atol=1e-9)
     np.testing.assert_allclose(normals[:, :2], exact, atol=off)
     np.testing.assert_allclose(np.linalg.norm(ahead, axis=1), 0.3, atol=0.1 * off)
 
