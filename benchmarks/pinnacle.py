@@ -34,6 +34,7 @@ PUBLISHED = {
     "heat_2d_cg": ("Heat2d-CG", 2.39e-2),
     "heat_2d_vc": ("Heat2d-VC", 2.12e-1),
     "heat_2d_ms": ("Heat2d-MS", 4.40e-2),
+    "heat_nd": ("HNd", 1.19e-4),
     "poisson_inv": ("PInv", 2.45e-2),
     "heat_inv": ("HInv", 5.26e-2),
 }

@@ -254,13 +254,19 @@ class Box:
 
 
 class ShapedBox(Box):
-    """The part of a box that lies inside a shape, which names some of its space axes."""
+    """The part of a box that lies inside a shape.
+
+    Attributes:
+        given: The shape as it was given, in some of the space axes.
+        shape: The shape in all intervals of space: what was given, drawn out along those that it does not name.
+    """
 
     def __init__(self, box: Box, shape: Shape) -> None:
         bounds = dict(zip(shape.names, shape.bounds, strict=True))
         axes: dict[str, Any] = dict(zip(box.names, box.axes, strict=True))
-        self.shape, self.shaped = shape, tuple(list({**axes, **bounds}).index(n) for n in shape.names)
         super().__init__(**{**axes, **bounds})
+        self.given, self.shape = shape, _drawn_out(shape, self)
+        self.shaped = tuple(self.names.index(n) for n in self.shape.names)
 
     def __repr__(self) -> str:
         return f"{super().__repr__()} inside a shape"
@@ -459,7 +465,31 @@ def as_domain(shape: Shape) -> ShapedBox:
 def _combine(box: Box, operation: str, shape: Shape) -> ShapedBox:
     """Combine a box with a shape by `-`, `&` or `|`. Raises UsageError for coordinates that are no intervals of it."""
     if isinstance(box, ShapedBox):
-        return ShapedBox(box, Combination(operation, box.shape, shape))
+        if set(shape.names) == set(box.given.names):
+            return ShapedBox(box, Combination(operation, box.given, shape))
+        _require_intervals(box, shape)
+        # What is cut away, or is to lie within, reaches beyond the ends: else both shapes had surfaces there.
+        return ShapedBox(
+            box, Combination(operation, box.shape, _drawn_out(shape, box, 0.0 if operation == "|" else 1.0))
+        )
+    _require_intervals(box, shape)
+    # The sides of the box become a shape too, so that one rule decides which of them are left as surfaces.
+    sides = {n: (box.axes[box.names.index(n)].lower, box.axes[box.names.index(n)].upper) for n in shape.names}
+    return ShapedBox(box, Combination(operation, Rectangle(**sides), shape))
+
+
+def _drawn_out(shape: Shape, box: Box, beyond: float = 0.0) -> Shape:
+    """A shape, extruded along the intervals of space that it does not name, and beyond them by a part of their lengths."""
+    for axis in box.space:
+        name, interval = box.names[axis], box.axes[axis]
+        if name not in shape.names and interval.kind == "interval":
+            margin = beyond * interval.length
+            shape = shape.extruded(**{name: (interval.lower - margin, interval.upper + margin)})
+    return shape
+
+
+def _require_intervals(box: Box, shape: Shape) -> None:
+    """Raise UsageError unless the coordinates of a shape are intervals of a box's space."""
     for name in shape.names:
         if name not in box.names or box.axes[box.names.index(name)].kind != "interval" or name == "t":
             raise UsageError(
@@ -467,9 +497,6 @@ def _combine(box: Box, operation: str, shape: Shape) -> ShapedBox:
                 expected="a box whose intervals include " + ", ".join(shape.names),
                 do=f"Add {name}=(lower, upper) to the box, or write box * shape for new coordinates.",
             )
-    # The sides of the box become a shape too, so that one rule decides which of them are left as surfaces.
-    sides = {n: (box.axes[box.names.index(n)].lower, box.axes[box.names.index(n)].upper) for n in shape.names}
-    return ShapedBox(box, Combination(operation, Rectangle(**sides), shape))
 
 
 def _product(box: Box, shape: Shape) -> ShapedBox:

@@ -531,6 +531,8 @@ PROBES = 4096
 
 def idle_parts(shape: Shape) -> list[tuple[str, str]]:
     """Parts of a shape without effect, each with its operation: `-` of something outside, or `|` of something inside."""
+    if isinstance(shape, (Extruded, Named, Transformed)):
+        return idle_parts(shape.shape)
     if not isinstance(shape, Combination):
         return []
     idle = [*idle_parts(shape.first), *idle_parts(shape.second)]

@@ -9,6 +9,7 @@ from cases import refused
 import pinnkit as pk
 from pinnkit.objective.sobol import sobol
 from pinnkit.problem.domain import as_domain
+from pinnkit.problem.geometry import idle_parts
 
 SQUARE = pk.Polygon(x=[0.0, 2.0, 2.0, 0.0], y=[0.0, 0.0, 1.0, 1.0])
 ELLIPSE = pk.Ellipse(x=1.0, y=-1.0, semi_axes=(2.0, 0.5))
@@ -227,3 +228,37 @@ def test_several_sides_are_met_exactly():
     for x, y in ((0.0, s), (1.0, s), (s, 0.0)):
         np.testing.assert_array_equal(solution(x=x, y=y)["u"], 0.0)
     assert np.abs(solution(x=0.5, y=1.0)["u"]) > 0.0
+
+
+DRILL = pk.Disk(x=0.5, y=0.5, radius=0.2, name="drill")
+BALL = pk.Ball(x=0.85, y=0.85, z=1.0, radius=0.1, name="cavity")
+BLOCK = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0), z=(0.0, 2.0))
+
+
+@pytest.mark.parametrize("domain", [BLOCK - DRILL, BLOCK - DRILL - BALL, BLOCK - BALL - DRILL])
+def test_a_hole_through_a_block_leaves_its_ends(domain):
+    """A shape is drawn out along the axes of space that it does not name, so that their ends are boundaries too."""
+    area = 1.0 - np.pi * 0.2**2
+    for end, place in (("z-", 0.0), ("z+", 2.0)):
+        region = domain.boundary(end)
+        assert region.share * sum(s.measure for s in region.surfaces) == pytest.approx(area, rel=0.01)
+        X, normals = placed(region, 2000)
+        assert np.all(X[:, 2] == place) and np.all(normals == [0.0, 0.0, place - 1.0])
+        assert np.hypot(*(X[:, :2] - 0.5).T).min() > 0.2
+    X, normals = placed(domain.boundary("drill"), 2000)
+    np.testing.assert_allclose(np.hypot(*(X[:, :2] - 0.5).T), 0.2, atol=1e-12)
+    assert X[:, 2].min() < 0.05 and X[:, 2].max() > 1.95
+    assert np.all(np.sum((X[:, :2] - 0.5) * normals[:, :2], axis=1) < 0)
+    assert idle_parts(domain.shape) == []
+
+
+def test_what_a_shape_does_not_name():
+    column = pk.Box(t=(0.0, 1.0), z=(0.0, 2.0), nu=pk.ParameterAxis(1.0, 2.0)) * DRILL
+    assert column.shape.names == ("x", "y", "z") and column.shaped == (3, 4, 1)
+    X, _ = placed(column.boundary("z+"), 500)
+    assert np.all(X[:, 1] == 2.0) and np.ptp(X[:, 0]) > 0.9 and np.ptp(X[:, 2]) > 0.9
+    ring = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0), z=pk.Periodic(0.0, 2.0)) - DRILL
+    assert ring.shape.names == ("x", "y")
+    plate = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0)) - DRILL
+    refused(lambda: plate - BALL, "The shape needs 'z'", "Add z=(lower, upper)")
+    assert idle_parts((BLOCK - DRILL.moved(x=5.0)).shape) == [("drill", "-")]
