@@ -23,7 +23,7 @@ from pinnkit.fields.catalogue import Catalogue
 from pinnkit.fields.derivatives import BatchFunction
 from pinnkit.fields.hard_conditions import SOFT, HardCondition, check_affine
 from pinnkit.fields.hard_surfaces import HardSurface, joined
-from pinnkit.fields.names import Coordinate, NormalComponent, Partial
+from pinnkit.fields.names import Coordinate, Distance, NormalComponent, Partial
 from pinnkit.problem import Box, Condition, Problem, Region, Surface
 from pinnkit.problem.domain import ShapedRegion
 from pinnkit.problem.scales import FieldScale
@@ -227,7 +227,7 @@ def _parts(
     }
     time, columns, order = problem.domain.time, [], -1
     for argument, request in requests.items():
-        if isinstance(request, (Coordinate, NormalComponent)):
+        if isinstance(request, (Coordinate, Distance, NormalComponent)):
             continue
         plain = isinstance(request, Partial) and request.base in problem.fields and not request.operator
         derivative = request.index if isinstance(request, Partial) else None

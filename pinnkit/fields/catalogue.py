@@ -15,7 +15,17 @@ from pinnkit.errors import UsageError, location
 from pinnkit.fields.channels import Operator
 from pinnkit.fields.derivatives import BatchFunction, derivatives, partial_derivatives
 from pinnkit.fields.elsewhere import Elsewhere, FieldAt
-from pinnkit.fields.names import Column, Coordinate, FieldFunction, Names, NormalComponent, Partial, Request, partials
+from pinnkit.fields.names import (
+    Column,
+    Coordinate,
+    Distance,
+    FieldFunction,
+    Names,
+    NormalComponent,
+    Partial,
+    Request,
+    partials,
+)
 from pinnkit.fields.user_calls import quantity_value
 from pinnkit.multi_index import MultiIndex
 from pinnkit.problem import Box, Problem
@@ -137,7 +147,7 @@ class Catalogue:
             table |= {(name, i): jnp.zeros_like(X[:, 0]) for i in combined for name in self.names.fields}
         functions = self._field_functions(problem, f, requests, X)
         arrays = {
-            name: array_of(request, lambda base, index: table[base, index], points, self.domain.space)
+            name: array_of(request, lambda base, index: table[base, index], points, self.domain)
             for name, request in requests.items()
             if not isinstance(request, FieldFunction)
         }
@@ -209,10 +219,10 @@ class Catalogue:
 
 
 def array_of(
-    request: Partial | Coordinate | NormalComponent | Column,
+    request: Partial | Coordinate | NormalComponent | Column | Distance,
     look_up: Callable[[str, MultiIndex], PerPoint],
     points: Points,
-    space: tuple[int, ...],
+    domain: Box,
 ) -> PerPoint:
     """The array that a request stands for, with one value per point.
 
@@ -220,13 +230,16 @@ def array_of(
         request: What is asked for.
         look_up: Returns a derivative of a field or quantity, (points,).
         points: Where the array is.
-        space: Numbers of the space axes.
+        domain: The domain.
     """
+    space = domain.space
     match request:
         case Coordinate(axis):
             return points.X[:, axis]
         case NormalComponent(axis):
             return _require(points.normals, "normals")[:, axis]
+        case Distance():
+            return domain.distance(jnp.asarray(points.X))
         case Column(name):
             return _require(points.columns, "columns")[name]
         case Partial(base, index, ""):

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from pinnkit.compilation import jit_once
 from pinnkit.errors import UsageError, advice, location
+from pinnkit.fields.names import DISTANCE
 from pinnkit.fields.user_calls import feature_values
 from pinnkit.problem import Problem
 from pinnkit.problem.conditions import method_arguments
@@ -44,7 +45,7 @@ class Features:
 
     def __init__(self, problem: Problem) -> None:
         self._problem, self._methods = problem, problem.features()
-        coordinates = problem.domain.names
+        coordinates = (*problem.domain.names, *([DISTANCE] if problem.domain.walls is not None else []))
         self._arguments = {name: method_arguments(method) for name, method in self._methods.items()}
         for name, arguments in self._arguments.items():
             for argument in arguments:
@@ -88,10 +89,13 @@ class Features:
 
     def _raw(self, X: Float[Array, "points dim"]) -> dict[str, Float[Array, " points"]]:
         """The features at points as the methods return them, before they are scaled."""
-        coordinates = self._problem.domain.names
+        domain = self._problem.domain
         values: dict[str, Float[Array, " points"]] = {}
         for name, method in self._methods.items():
-            arguments = {a: X[:, coordinates.index(a)] for a in self._arguments[name]}
+            arguments = {
+                a: X[:, domain.names.index(a)] if a in domain.names else domain.distance(X)
+                for a in self._arguments[name]
+            }
             values |= feature_values(self._problem, name, method, arguments, X.shape[0], X.dtype)
         return values
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from pinnkit.compilation import jit_once
 from pinnkit.errors import UsageError
-from pinnkit.fields.names import Coordinate, NormalComponent, Partial, Request
+from pinnkit.fields.names import Coordinate, Distance, NormalComponent, Partial, Request
 from pinnkit.fields.user_calls import evaluate_condition
 from pinnkit.problem import Box, Condition, Problem, Region
 
@@ -49,6 +49,8 @@ class HardCondition:
                     arguments[name] = X[:, axis]
                 case NormalComponent(axis):
                     arguments[name] = jnp.full(X.shape[:1], self.normal(axis), X.dtype)
+                case Distance():
+                    arguments[name] = problem.domain.distance(X)
                 case Partial(base):
                     arguments[name] = values[:, self.columns.index(problem.fields.index(base))]
         residuals = evaluate_condition(problem, self.condition, arguments, X.shape[0], X.dtype)

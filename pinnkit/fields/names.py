@@ -52,7 +52,14 @@ class FieldFunction:
     base: str
 
 
-Request = Partial | Coordinate | NormalComponent | Column | FieldFunction
+@dataclass(frozen=True)
+class Distance:
+    """The distance from the nearest wall."""
+
+
+DISTANCE = "distance"
+"""Its name, unless a field, a quantity, a coordinate or a column has that name."""
+Request = Partial | Coordinate | NormalComponent | Column | FieldFunction | Distance
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class Names:
                 fields=tuple(f for f in self.fields if f != name),
                 quantities=tuple(q for q in self.quantities if q != name),
             )
-            if others.parse(name) is not None:
+            if name != DISTANCE and others.parse(name) is not None:
                 raise UsageError(
                     f"The name '{name}' stands for two things: it is also made of another field or of a coordinate.",
                     where=where,
@@ -106,7 +113,7 @@ class Names:
             return Coordinate(self.domain.names.index(argument))
         request = self.parse(argument)
         if argument in columns:
-            if request is not None:
+            if request is not None and request != Distance():
                 raise UsageError(
                     f"Column '{argument}' of the data file has the name of a field or derivative.",
                     where=where,
@@ -137,6 +144,7 @@ class Names:
         parts += [f"quantities {', '.join(self.quantities)}"] if self.quantities else []
         parts += [f"columns {', '.join(columns)}"] if columns else []
         parts += [f"{first}_n and n_{last} on a boundary"] if has_normal else []
+        parts += [DISTANCE] if self.domain.walls is not None else []
         return "; ".join([*parts, f"{first}_at"])
 
     def _advice(self, argument: str, columns: Collection[str]) -> str:
@@ -177,8 +185,10 @@ class Names:
         return None
 
     def _special(self, argument: str) -> Request | None:
-        """The normal component (`n_x`) or field as a function (`u_at`) that a name stands for; None for any other name."""
+        """The normal component (`n_x`), field as a function (`u_at`) or distance of a name; None for any other name."""
         names = self.domain.names
+        if argument == DISTANCE and self.domain.walls is not None:
+            return Distance()
         if argument.startswith("n_") and argument[2:] in names and names.index(argument[2:]) in self.domain.space:
             return NormalComponent(names.index(argument[2:]))
         if argument.endswith("_at") and argument[:-3] in self.bases:

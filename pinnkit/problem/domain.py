@@ -148,6 +148,25 @@ class Box:
         return jnp.ones(X.shape[0], bool)
 
     @property
+    def walls(self) -> Shape | None:
+        """The shape whose surface bounds the domain in space; None where all axes of space are periodic."""
+        ends = {self.names[i]: (self.axes[i].lower, self.axes[i].upper) for i in self.space}
+        intervals = {
+            n: e for i, (n, e) in zip(self.space, ends.items(), strict=True) if self.axes[i].kind == "interval"
+        }
+        return Rectangle(**intervals) if intervals else None
+
+    def distance(self, X: Float[Array, "points dim"]) -> Float[Array, " points"]:
+        """Distance of points inside from the nearest wall, (points,), in the units of the coordinates.
+
+        Raises UsageError for a shape in more than three coordinates whose distance is not known.
+        """
+        walls = self.walls
+        if walls is None:
+            raise RuntimeError("internal: a distance is asked for where there are no walls")
+        return walls.distance(X[:, np.array([self.names.index(name) for name in walls.names])])
+
+    @property
     def dim(self) -> int:
         """Number of axes."""
         return len(self.names)
@@ -274,6 +293,11 @@ class ShapedBox(Box):
     def contains(self, X: Float[Array | np.ndarray, "points dim"]) -> Bool[Array, " points"]:
         """Mask of the points that lie inside the shape, (points,)."""
         return self.shape.inside(jnp.asarray(X)[:, np.array(self.shaped)])
+
+    @property
+    def walls(self) -> Shape:
+        """The shape."""
+        return self.shape
 
     @cached_property
     def detail(self) -> float:

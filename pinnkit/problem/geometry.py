@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from pinnkit.errors import UsageError
+from pinnkit.problem.distances import tabulated_distance
 from pinnkit.validation import require_number
 
 Batch = Float[Array, "points space"]
@@ -106,6 +107,29 @@ class Shape(ABC):
         knows none raises NotImplementedError.
         """
         raise NotImplementedError(f"{type(self).__name__} has no surface of its own")
+
+    @property
+    def has_distance(self) -> tuple[bool, bool]:
+        """Whether `signed_distance` is known inside, and outside."""
+        return False, False
+
+    def signed_distance(self, points: Batch) -> Float[Array, " points"]:
+        """Distance from the surface, (points,), positive inside and negative outside, where `has_distance` says so.
+
+        Elsewhere it has the right sign, and is nearer to zero than the distance.
+        """
+        raise NotImplementedError(f"{type(self).__name__} knows no distance")
+
+    @cached_property
+    def _distance(self) -> Callable[[Batch], Float[Array, " points"]]:
+        return self.signed_distance if self.has_distance[0] else tabulated_distance(self)
+
+    def distance(self, points: Batch) -> Float[Array, " points"]:
+        """Distance of points inside from the surface, (points,): by a formula, else from a table (`problem/distances.py`).
+
+        Raises UsageError for a shape in more than three coordinates that has no formula.
+        """
+        return self._distance(points).astype(points.dtype)
 
     @cached_property
     def size(self) -> float:
@@ -276,6 +300,24 @@ class Combination(Shape):
         """The larger one of both shapes."""
         return max(self.first.tolerance, self.second.tolerance)
 
+    @property
+    def has_distance(self) -> tuple[bool, bool]:
+        """The outside of an intersection is the union of what is outside of its parts: the smaller distance is the right one.
+
+        In the same way a union has that of its outside; neither says anything on the other side.
+        """
+        (inside, outside), (other_inside, other_outside) = self.first.has_distance, self.second.has_distance
+        if self.operation == "|":
+            return False, outside and other_outside
+        return inside and (other_inside if self.operation == "&" else other_outside), False
+
+    def signed_distance(self, points: Batch) -> Float[Array, " points"]:
+        """The smaller one of both, or for a union the larger one."""
+        first, second = self.first.signed_distance(points), self.second.signed_distance(points[:, self._order])
+        if self.operation == "|":
+            return jnp.maximum(first, second)
+        return jnp.minimum(first, second if self.operation == "&" else -second)
+
     def surfaces(self) -> tuple[Surface, ...]:
         """The pieces of both surfaces."""
         return (*self.first.surfaces(), *self.second.surfaces())
@@ -324,6 +366,16 @@ class Transformed(Shape):
     def tolerance(self) -> float:
         """That of the shape, stretched."""
         return self.shape.tolerance * float(np.linalg.norm(self.matrix, 2))
+
+    @property
+    def has_distance(self) -> tuple[bool, bool]:
+        """That of the shape, unless it is stretched."""
+        return (False, False) if self._factor is None else self.shape.has_distance
+
+    def signed_distance(self, points: Batch) -> Float[Array, " points"]:
+        """That of the shape before the map, in the units after it."""
+        assert self._factor is not None
+        return self._factor * self.shape.signed_distance(self._before(points))
 
     def surfaces(self) -> tuple[Surface, ...]:
         """The pieces of the shape."""
@@ -407,6 +459,19 @@ class Extruded(Shape):
         """That of the shape."""
         return self.shape.tolerance
 
+    @property
+    def has_distance(self) -> tuple[bool, bool]:
+        """That of the shape."""
+        return self.shape.has_distance
+
+    def signed_distance(self, points: Batch) -> Float[Array, " points"]:
+        """The smaller one of those from the sides and from the ends; outside of both, that from the edge between them."""
+        lower, upper = self.ends
+        sides = self.shape.signed_distance(points[:, :-1])
+        ends = jnp.minimum(points[:, -1] - lower, upper - points[:, -1])
+        beyond = safe_norm(jnp.minimum(jnp.stack([sides, ends], axis=1), 0.0))
+        return jnp.where(beyond > 0, -beyond, jnp.minimum(sides, ends))
+
     def surfaces(self) -> tuple[Surface, ...]:
         """The sides, with the names of the shape's own pieces, and the two ends."""
         return self._surfaces
@@ -479,6 +544,19 @@ class Named(Shape):
         """That of the shape."""
         return self.shape.tolerance
 
+    @property
+    def has_distance(self) -> tuple[bool, bool]:
+        """That of the shape."""
+        return self.shape.has_distance
+
+    def signed_distance(self, points: Batch) -> Float[Array, " points"]:
+        """That of the shape."""
+        return self.shape.signed_distance(points)
+
+    def distance(self, points: Batch) -> Float[Array, " points"]:
+        """That of the shape, whose table serves all of its names."""
+        return self.shape.distance(points)
+
     def outward(self, points: Batch, normals: Batch) -> tuple[Bool[Array, " points"], Batch]:
         """That of the shape."""
         return self.shape.outward(points, normals)
@@ -521,6 +599,12 @@ class Named(Shape):
         points, bounding = self.shape.bounding(piece, jnp.asarray(unit))
         own = piece.own_columns(points, self.names)
         return [float(np.mean(np.asarray(bounding & part(own)))) for part in parts]
+
+
+def safe_norm(X: Batch) -> Float[Array, " points"]:
+    """Euclidean lengths of vectors, with the derivative zero instead of NaN at the origin."""
+    squares = jnp.sum(X**2, axis=1)
+    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
 
 
 SLIVER = 2e-3

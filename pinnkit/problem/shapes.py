@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from scipy import special
 
 from pinnkit.errors import UsageError
-from pinnkit.problem.geometry import Batch, Combination, Shape, Surface
+from pinnkit.problem.geometry import Batch, Combination, Shape, Surface, safe_norm
 from pinnkit.validation import require_number
 
 
@@ -61,6 +61,18 @@ class Rectangle(Shape):
         lower_end, upper_end = self._bounds[axis]
         return upper_end - points[:, axis] if upper else points[:, axis] - lower_end
 
+    @property
+    def has_distance(self) -> tuple[bool, bool]:
+        """It is known."""
+        return True, True
+
+    def signed_distance(self, points: Batch) -> Float[Array, " points"]:
+        """The distance from the nearest side; outside, from the nearest point."""
+        lower, upper = (jnp.asarray(end)[None] for end in np.array(self._bounds).T)
+        sides = jnp.minimum(points - lower, upper - points)
+        beyond = safe_norm(jnp.minimum(sides, 0.0))
+        return jnp.where(beyond > 0, -beyond, jnp.min(sides, axis=1))
+
 
 HEIGHTS = 4097
 """Number of places at which the distribution of a coordinate on a sphere in four and more coordinates is tabulated."""
@@ -105,6 +117,15 @@ class Disk(Shape):
         """(R^2 - r^2) / 2R."""
         squares = jnp.sum((points - self.centre[None]) ** 2, axis=1)
         return (self.radius**2 - squares) / (2.0 * self.radius)
+
+    @property
+    def has_distance(self) -> tuple[bool, bool]:
+        """It is known."""
+        return True, True
+
+    def signed_distance(self, points: Batch) -> Float[Array, " points"]:
+        """R - r."""
+        return self.radius - safe_norm(points - self.centre[None])
 
     def support(self, direction: np.ndarray) -> float:
         """That of the centre, and the radius."""
@@ -291,6 +312,27 @@ class Polygon(Shape):
         along = (b - a) / np.linalg.norm(b - a)
         inward = -self.turn * np.array([along[1], -along[0]])
         return (points - a[None]) @ jnp.asarray(inward)
+
+    @property
+    def has_distance(self) -> tuple[bool, bool]:
+        """It is known."""
+        return True, True
+
+    def signed_distance(self, points: Batch) -> Float[Array, " points"]:
+        """The distance from the line through the nearest edge, or from the nearest corner."""
+        a, b = self.corners, np.roll(self.corners, -1, axis=0)
+        along, lengths = b - a, np.linalg.norm(b - a, axis=1)
+        within = points[:, None] - a[None]
+        share = jnp.sum(within * (along / lengths[:, None] ** 2)[None], axis=2)
+        apart = within - jnp.clip(share, 0.0, 1.0)[:, :, None] * along[None]
+        nearest = jnp.argmin(jnp.sum(apart**2, axis=2), axis=1)
+        chosen = lambda values: jnp.take_along_axis(values, nearest[:, None], axis=1)[:, 0]  # noqa: E731
+        inward = self.turn * np.stack([-along[:, 1], along[:, 0]], axis=1) / lengths[:, None]
+        edge = chosen(jnp.sum(within * inward[None], axis=2))
+        corner = safe_norm(jnp.take_along_axis(apart, nearest[:, None, None], axis=1)[:, 0])
+        corner = jnp.where(self.inside(points), corner, -corner)
+        # Signed by the edge's own line where it is the nearest: smooth across the edge, unlike a root of squares.
+        return jnp.where((chosen(share) >= 0) & (chosen(share) <= 1), edge, corner)
 
     def support(self, direction: np.ndarray) -> float:
         """That of the farthest corner."""

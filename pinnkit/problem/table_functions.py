@@ -1,12 +1,10 @@
 """Values of a file as functions of coordinates: coefficients, sources, initial values and boundary values that were measured.
 
-They are tensor-product splines, evaluated by the recursion of de Boor and Cox (de Boor 1978, chapter X) in JAX: a method calls
-them on its coordinates, and quantities are differentiated through them.
+A method calls them on its coordinates, and quantities are differentiated through them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +12,11 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
 from pinnkit.errors import UsageError, display_path
 from pinnkit.files import beside_caller
+from pinnkit.problem.splines import Spline, spline_through
 from pinnkit.validation import is_number
 
 ORDERS = {"linear": 1, "cubic": 3}
@@ -34,21 +33,15 @@ class Table:
         file: The file, for messages.
         value: The name of the values in it.
         coordinates: The names of the coordinates, in the order of the arguments.
-        ends: First and last value of each coordinate.
-        outside: What it is beyond them: "nearest", a number, or None where it is not known there.
-        knots: The knots of the splines along each coordinate.
-        coefficients: Their coefficients, one axis per coordinate.
-        degree: The degree of the polynomials.
+        spline: The spline through the values.
+        outside: What it is beyond its ends: "nearest", a number, or None where it is not known there.
     """
 
     file: Path
     value: str
     coordinates: tuple[str, ...]
-    ends: tuple[tuple[float, float], ...]
+    spline: Spline
     outside: str | float | None
-    knots: tuple[np.ndarray, ...]
-    coefficients: np.ndarray
-    degree: int
 
     def __call__(self, *places: Any, **named: Any) -> Array:
         """The values at places, which are broadcast together. Raises UsageError unless each coordinate is given once."""
@@ -65,24 +58,18 @@ class Table:
             )
         given = [named[name] for name in self.coordinates] if named else list(places)
         X = jnp.broadcast_arrays(*(jnp.asarray(place, jnp.result_type(float)) for place in given))
-        shape, beyond = X[0].shape, jnp.zeros(X[0].shape, bool)
-        index: Array = jnp.zeros((math.prod(shape), 1), jnp.int32)
-        products: Array = jnp.ones((math.prod(shape), 1))
-        for x, knots, (first, last), count in zip(X, self.knots, self.ends, self.coefficients.shape, strict=True):
+        values = self.spline(jnp.stack([x.ravel() for x in X], axis=1)).reshape(X[0].shape)
+        beyond = jnp.zeros(X[0].shape, bool)
+        for x, (first, last) in zip(X, self.spline.ends, strict=True):
             slack = SLACK * (last - first)
             beyond |= (x < first - slack) | (x > last + slack)
-            functions, numbers = _basis(jnp.clip(x, first, last).ravel(), knots, self.degree)
-            products = (products[:, :, None] * functions[:, None, :]).reshape(len(products), -1)
-            index = (index[:, :, None] * count + numbers[:, None, :]).reshape(len(index), -1)
-        flat = jnp.asarray(self.coefficients.ravel(), products.dtype)
-        values = jnp.sum(products * flat[index], axis=1).reshape(shape)
         if self.outside == "nearest":
             return values
         return jnp.where(beyond, jnp.nan if self.outside is None else float(self.outside), values)
 
     def require_covers(self, ends: dict[str, tuple[float, float]]) -> None:
         """Raise UsageError where a domain, by the ends of its axes, reaches beyond the file and nothing says what is there."""
-        for name, (first, last) in zip(self.coordinates, self.ends, strict=True):
+        for name, (first, last) in zip(self.coordinates, self.spline.ends, strict=True):
             lower, upper = ends.get(name, (first, last))
             slack = SLACK * max(last - first, upper - lower)
             if self.outside is None and not (first - slack <= lower and upper <= last + slack):
@@ -137,40 +124,13 @@ def table(
             expected="all combinations of at least 4 values of each coordinate",
             do="Interpolate them to a grid first, e.g. by scipy.interpolate.griddata.",
         )
-    axes, degree = list(known.axes.values()), ORDERS[interpolation]
-    if degree == 3:
-        spline = known.splines[value]
-        knots, coefficients = tuple(np.asarray(t) for t in spline.t), np.asarray(spline.c)
-    else:
-        grid = np.stack([column.ravel() for column in np.meshgrid(*axes, indexing="ij")], axis=1)
-        knots = tuple(np.concatenate([axis[:1], axis, axis[-1:]]) for axis in axes)
-        at_grid = known(**{name: grid[:, k] for k, name in enumerate(coordinates)})[value]
-        coefficients = at_grid.reshape([len(axis) for axis in axes])
-    ends = tuple((float(axis[0]), float(axis[-1])) for axis in axes)
-    return Table(path, value, tuple(coordinates), ends, outside, knots, coefficients, degree)
+    axes = list(known.axes.values())
+    grid = np.stack([column.ravel() for column in np.meshgrid(*axes, indexing="ij")], axis=1)
+    at_grid = known(**{name: grid[:, k] for k, name in enumerate(coordinates)})[value]
+    values = at_grid.reshape([len(axis) for axis in axes])
+    return Table(path, value, tuple(coordinates), spline_through(axes, values, ORDERS[interpolation]), outside)
 
 
 def tables_of(problem: object) -> Sequence[Table]:
     """The tables among the attributes of a problem's class."""
     return [value for cls in type(problem).__mro__ for value in vars(cls).values() if isinstance(value, Table)]
-
-
-def _basis(
-    x: Float[Array, " points"], knots: np.ndarray, degree: int
-) -> tuple[Float[Array, "points functions"], Int[Array, "points functions"]]:
-    """The B-splines that are not zero at points between the knots, and their numbers."""
-    inner = jnp.asarray(knots[degree + 1 : len(knots) - degree - 1], x.dtype)
-    # The number of the interval: a count, so that nothing has to be differentiated but polynomials.
-    interval = degree + jnp.sum(x[:, None] >= inner[None], axis=1)
-    t = jnp.asarray(knots, x.dtype)
-    functions = [jnp.ones_like(x)]
-    for d in range(1, degree + 1):
-        saved, new = jnp.zeros_like(x), []
-        for r in range(d):
-            left, right = t[interval + r + 1 - d], t[interval + r + 1]
-            share = functions[r] / (right - left)
-            new.append(saved + (right - x) * share)
-            saved = (x - left) * share
-        functions = [*new, saved]
-    numbers = interval[:, None] - degree + jnp.arange(degree + 1)[None]
-    return jnp.stack(functions, axis=1), numbers

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from pinnkit.fields import BatchFunction, Catalogue, Points, Request
 from pinnkit.fields.catalogue import Arguments, array_of
 from pinnkit.fields.elsewhere import Elsewhere, FieldAt
-from pinnkit.fields.names import Coordinate, FieldFunction, Partial
+from pinnkit.fields.names import Coordinate, Distance, FieldFunction, Partial
 from pinnkit.fields.user_calls import quantity_value
 from pinnkit.multi_index import MultiIndex, closure, in_order
 from pinnkit.problem import Problem
@@ -67,7 +67,7 @@ def arguments_from(
             column = catalogue.names.fields.index(request.base)
             arguments[name] = FieldAt(request.base, call, column, catalogue.domain.names, X)
         else:
-            arguments[name] = array_of(request, look_up, points, catalogue.domain.space)
+            arguments[name] = array_of(request, look_up, points, catalogue.domain)
     return arguments
 
 
@@ -90,8 +90,10 @@ def _look_up(
             if isinstance(request, Coordinate) and subset:
                 same = float(subset == (request.axis,))
                 return jnp.full(points.X.shape[0], same)
+            if isinstance(request, Distance):
+                return _derivative(catalogue.domain.distance, jnp.asarray(points.X), subset)
             shifted = lambda base, inner: look_up(base, tuple(sorted(inner + subset)))  # noqa: E731
-            return jnp.asarray(array_of(request, shifted, Points(points.X), catalogue.domain.space))
+            return jnp.asarray(array_of(request, shifted, Points(points.X), catalogue.domain))
 
         def along(steps: tuple[Float[Array, ""], ...]) -> Float[Array, " points"]:
             """Q where each argument is the multilinear function of the steps that has its mixed derivatives."""
@@ -110,6 +112,16 @@ def _look_up(
         return derivative((jnp.zeros(()),) * len(index))
 
     return look_up
+
+
+def _derivative(
+    f: Callable[[Float[Array, "points dim"]], Float[Array, " points"]], X: Float[Array, "points dim"], index: MultiIndex
+) -> Float[Array, " points"]:
+    """A derivative of a function of points, by one directional derivative after the other."""
+    if not index:
+        return f(X)
+    direction = jnp.zeros_like(X).at[:, index[0]].set(1.0)
+    return jax.jvp(lambda X: _derivative(f, X, index[1:]), (X,), (direction,))[1]
 
 
 def _subsets(count: int) -> list[tuple[int, ...]]:
