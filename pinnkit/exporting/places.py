@@ -128,7 +128,7 @@ def places_of(
             expected="each coordinate once: as an axis, with the points, or by the mesh",
             do="Leave one of them out.",
         )
-    if triangulated and isinstance(domain, ShapedBox) and not set(domain.shape.names) & set(named):
+    if triangulated and isinstance(domain, ShapedBox) and not {*domain.shape.names} & {*named, *domain.shape.varies}:
         X, cells = triangulation(domain.shape, NODES[len(domain.shape.names)])
         factors.append(Factor(domain.shape.names, X, {"triangle" if X.shape[1] == 2 else "tetra": cells}))
         named += domain.shape.names

@@ -82,7 +82,7 @@ class HardSurface(HardCondition):
 
     def factor(self, X: Batch) -> Float[Array, " points"]:
         """The function that is zero where the condition holds."""
-        points = X[:, np.array(self.domain.shaped)]
+        points = X[:, np.array(self.domain.columns)]
         product = jnp.ones_like(X[:, 0])
         for piece, size in zip(self.pieces, self.sizes, strict=True):
             product = product * piece.level(points, self.domain.shape.names) / size

@@ -111,5 +111,5 @@ class Triangles(Grid):
 def canvas_of(problem: Problem, across: int, up: int) -> Grid:
     """Return the places of a map over two axes."""
     domain = problem.domain
-    shaped = isinstance(domain, ShapedBox) and set(domain.shaped) == {across, up}
+    shaped = isinstance(domain, ShapedBox) and set(domain.columns) == {across, up}
     return Triangles(problem, across, up) if shaped else Grid(problem, across, up)

@@ -7,7 +7,7 @@ from pinnkit.problem.find import available_problems, find, package_problems_fold
 from pinnkit.problem.geometry import Shape, Surface
 from pinnkit.problem.meshes import Mesh
 from pinnkit.problem.problem import Problem, same_parameters, validate
-from pinnkit.problem.shapes import Annulus, Ball, Disk, Ellipse, Polygon, Sector
+from pinnkit.problem.shapes import Annulus, Ball, Block, Disk, Ellipse, Interval, Polygon, Rectangle, Sector
 from pinnkit.problem.table_functions import Table, table
 from pinnkit.problem.unknown import Unknown, unknown
 
@@ -15,15 +15,18 @@ __all__ = [
     "Annulus",
     "Axis",
     "Ball",
+    "Block",
     "Box",
     "Condition",
     "Disk",
     "Ellipse",
+    "Interval",
     "Mesh",
     "ParameterAxis",
     "Periodic",
     "Polygon",
     "Problem",
+    "Rectangle",
     "Region",
     "Sector",
     "Shape",

@@ -78,7 +78,10 @@ def as_axis(name: str, value: tuple[float, float] | Axis) -> Axis:
             raise UsageError(
                 f"Axis '{name}' is {value!r}.",
                 expected="a pair (lower, upper), pk.Periodic(lower, upper) or pk.ParameterAxis(lower, upper)",
-                do=f"Write {name}=(0.0, 1.0), say.",
+                do=f"Write {name}=(0.0, 1.0), say. For ends that move, multiply the box by a shape: "
+                f'pk.Box(t=(0, 1)) * pk.Interval({name}=(0, 1)).scaled(lambda t: 1 + t, about={{"{name}": 0}}).'
+                if isinstance(value, (tuple, list)) and any(map(callable, value))
+                else f"Write {name}=(0.0, 1.0), say.",
             ) from None
         axis = Axis(lower, upper)
     if not (math.isfinite(axis.lower) and math.isfinite(axis.upper)) or axis.lower >= axis.upper:

@@ -38,6 +38,12 @@ def tabulated_distance(shape: Shape) -> Spline:
         UsageError: The shape has more than three coordinates.
     """
     space = len(shape.names)
+    if shape.varies:
+        raise UsageError(
+            f"The distance from the surface of a shape that changes along {', '.join(shape.varies)} is not known.",
+            expected="boxes, balls and polygons that move, turn or grow, and what is cut out of them",
+            do="Remove the argument `distance`, or compute it in a method with @pk.quantity.",
+        )
     if space not in CELLS:
         raise UsageError(
             f"The distance from the surface of this shape in {space} coordinates is not known.",

@@ -147,6 +147,10 @@ class Box:
         """Mask of the points of the bounding box that lie in the domain, (points,): all of them."""
         return jnp.ones(X.shape[0], bool)
 
+    def with_axis(self, name: str, axis: Axis) -> Box:
+        """The domain with another axis in the place of one of its own."""
+        return Box(**{**dict(zip(self.names, self.axes, strict=True)), name: axis})
+
     @property
     def walls(self) -> Shape | None:
         """The shape whose surface bounds the domain in space; None where all axes of space are periodic."""
@@ -278,21 +282,31 @@ class ShapedBox(Box):
     Attributes:
         given: The shape as it was given, in some of the space axes.
         shape: The shape in all intervals of space: what was given, drawn out along those that it does not name.
+        columns: Numbers of the axes of its coordinates: those that it bounds, and those along which it changes.
     """
 
     def __init__(self, box: Box, shape: Shape) -> None:
-        bounds = dict(zip(shape.names, shape.bounds, strict=True))
+        _require_axes(box, shape)
+        ends = {name: (axis.lower, axis.upper) for name, axis in zip(box.names, box.axes, strict=True)}
+        shape = shape.over({name: ends[name] for name in shape.varies})
+        bounds = {n: b for n, b in zip(shape.names, shape.bounds, strict=True) if n not in shape.varies}
         axes: dict[str, Any] = dict(zip(box.names, box.axes, strict=True))
         super().__init__(**{**axes, **bounds})
         self.given, self.shape = shape, _drawn_out(shape, self)
-        self.shaped = tuple(self.names.index(n) for n in self.shape.names)
+        self.columns = tuple(self.names.index(n) for n in self.shape.names)
+        self.shaped = tuple(self.names.index(n) for n in self.shape.names if n not in self.shape.varies)
 
     def __repr__(self) -> str:
         return f"{super().__repr__()} inside a shape"
 
     def contains(self, X: Float[Array | np.ndarray, "points dim"]) -> Bool[Array, " points"]:
         """Mask of the points that lie inside the shape, (points,)."""
-        return self.shape.inside(jnp.asarray(X)[:, np.array(self.shaped)])
+        return self.shape.inside(jnp.asarray(X)[:, np.array(self.columns)])
+
+    def with_axis(self, name: str, axis: Axis) -> Box:
+        """The domain with another axis in the place of one that its shape does not bound."""
+        axes = {**dict(zip(self.names, self.axes, strict=True)), name: axis}
+        return ShapedBox(Box(**axes), self.given)
 
     @property
     def walls(self) -> Shape:
@@ -302,8 +316,7 @@ class ShapedBox(Box):
     @cached_property
     def detail(self) -> float:
         """Surface per volume, relative to that of the bounding box, at least 1: that of thin parts and many holes is large."""
-        lengths = [b - a for a, b in self.shape.bounds]
-        return max(1.0, self.surface_per_volume / sum(2.0 / length for length in lengths))
+        return max(1.0, self.surface_per_volume / sum(2.0 / length for length in self.shape.sides))
 
     @cached_property
     def near_surface(self) -> NearSurface:
@@ -318,7 +331,7 @@ class ShapedBox(Box):
         surface, inside = self.boundary(), self.interior()
         assert isinstance(surface, ShapedRegion) and isinstance(inside, ShapedRegion)
         area = surface.share * sum(s.measure for s in surface.surfaces)
-        return area / (inside.share * math.prod(b - a for a, b in self.shape.bounds))
+        return area / (inside.share * math.prod(self.shape.sides))
 
     def interior(self) -> Region:
         """The region inside the shape."""
@@ -420,12 +433,16 @@ class ShapedRegion(Region):
         if not self.surfaces:
             X, normals = Region(domain, self.faces, self.normals, self.name).place(unit, len(unit))
             return X, normals, domain.contains(X)
-        columns, space = np.array(domain.shaped), len(domain.shaped)
-        points, outward, own = self._surface_points(unit[:, : space - 1])
+        columns, space = np.array(domain.columns), len(domain.shaped)
+        along_others = {i: space - 1 + used for used, i in enumerate(self._others)}
+        # A shape that changes along some of the others takes their values from the same unit coordinates.
+        own_units = [*range(space - 1), *(along_others[i] for i in domain.columns if i in along_others)]
+        points, outward, own = self._surface_points(unit[:, np.array(own_units, int)])
         on_surface, outward = domain.shape.outward(points, outward)
-        X = jnp.zeros((unit.shape[0], domain.dim), unit.dtype).at[:, columns].set(points)
-        for used, i in enumerate(self._others):
-            X = X.at[:, i].set(domain.axes[i].lower + domain.axes[i].length * unit[:, space - 1 + used])
+        X = jnp.zeros((unit.shape[0], domain.dim), unit.dtype)
+        for i, used in along_others.items():
+            X = X.at[:, i].set(domain.axes[i].lower + domain.axes[i].length * unit[:, used])
+        X = X.at[:, columns].set(points)
         return X, jnp.zeros_like(X).at[:, columns].set(outward), on_surface & own
 
     def _surface_points(self, unit: Float[Array, "points any"]) -> tuple[Array, Array, Bool[Array, " points"]]:
@@ -483,13 +500,15 @@ class NearSurface(ShapedRegion):
 
 def as_domain(shape: Shape) -> ShapedBox:
     """The domain of a steady problem that is the inside of a shape."""
+    if shape.varies:
+        _require_axes(Box(**{name: (0.0, 1.0) for name in shape.names if name not in shape.varies}), shape)
     return ShapedBox(Box(**dict(zip(shape.names, shape.bounds, strict=True))), shape)
 
 
 def _combine(box: Box, operation: str, shape: Shape) -> ShapedBox:
     """Combine a box with a shape by `-`, `&` or `|`. Raises UsageError for coordinates that are no intervals of it."""
     if isinstance(box, ShapedBox):
-        if set(shape.names) == set(box.given.names):
+        if set(shape.names) - set(shape.varies) == set(box.given.names) - set(box.given.varies):
             return ShapedBox(box, Combination(operation, box.given, shape))
         _require_intervals(box, shape)
         # What is cut away, or is to lie within, reaches beyond the ends: else both shapes had surfaces there.
@@ -498,7 +517,8 @@ def _combine(box: Box, operation: str, shape: Shape) -> ShapedBox:
         )
     _require_intervals(box, shape)
     # The sides of the box become a shape too, so that one rule decides which of them are left as surfaces.
-    sides = {n: (box.axes[box.names.index(n)].lower, box.axes[box.names.index(n)].upper) for n in shape.names}
+    space = [n for n in shape.names if n not in shape.varies]
+    sides = {n: (box.axes[box.names.index(n)].lower, box.axes[box.names.index(n)].upper) for n in space}
     return ShapedBox(box, Combination(operation, Rectangle(**sides), shape))
 
 
@@ -512,9 +532,26 @@ def _drawn_out(shape: Shape, box: Box, beyond: float = 0.0) -> Shape:
     return shape
 
 
+def _require_axes(box: Box, shape: Shape) -> None:
+    """Raise UsageError unless a shape changes along time or parameter axes alone."""
+    for name in shape.varies:
+        if name not in box.names:
+            raise UsageError(
+                f"The shape changes along '{name}', and the domain has no such axis.",
+                expected=f"an axis {name}: pk.Box({name}=...) * shape",
+                do=f"Add {name}=(0.0, 1.0), or {name}=pk.ParameterAxis(...), to the box.",
+            )
+        if box.names.index(name) in box.space:
+            raise UsageError(
+                f"The shape changes along '{name}', an axis of space: its surface is not normal to the others.",
+                expected="time, or a parameter axis",
+                do="Use a shape in all of these coordinates, such as pk.Polygon or pk.Mesh.",
+            )
+
+
 def _require_intervals(box: Box, shape: Shape) -> None:
     """Raise UsageError unless the coordinates of a shape are intervals of a box's space."""
-    for name in shape.names:
+    for name in (n for n in shape.names if n not in shape.varies):
         if name not in box.names or box.axes[box.names.index(name)].kind != "interval" or name == "t":
             raise UsageError(
                 f"The shape needs '{name}' as a space interval, and {box!r} has none.",
@@ -525,7 +562,7 @@ def _require_intervals(box: Box, shape: Shape) -> None:
 
 def _product(box: Box, shape: Shape) -> ShapedBox:
     """The domain `box * shape` with the coordinates of both, such as `Box(t=(0, 1)) * Disk(x=0.0, y=0.0, radius=1.0)`."""
-    twice = sorted(set(box.names) & set(shape.names))
+    twice = sorted(set(box.names) & set(shape.names) - set(shape.varies))
     if twice:
         raise UsageError(
             f"'{twice[0]}' is a coordinate of both the box and the shape.",

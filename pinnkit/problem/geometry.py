@@ -6,23 +6,29 @@ surface of the whole where one side of it is inside and the other is not: that o
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from pinnkit.errors import UsageError
+from pinnkit.errors import UsageError, advice
 from pinnkit.problem.distances import tabulated_distance
 from pinnkit.validation import require_number
 
+if TYPE_CHECKING:
+    from pinnkit.problem.varying import AffineMap
+
 Batch = Float[Array, "points space"]
+Number = float | Callable[..., Any]
+"""A number, or a function of time and parameter axes, which it asks for by name: `lambda t: 0.1 * t`."""
 STEP = 1e-6
 """Distance to either side of a surface at which `inside` is evaluated, relative to the size of the shape."""
 
@@ -70,9 +76,15 @@ class Surface:
 
 
 class Shape(ABC):
-    """Base class of shapes: bounded sets in named space coordinates."""
+    """Base class of shapes: bounded sets in named space coordinates.
+
+    Attributes:
+        names: Names of its coordinates.
+        varies: Those of them, the last ones, along which it changes without an end: time, or parameter axes.
+    """
 
     names: tuple[str, ...]
+    varies: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -131,10 +143,20 @@ class Shape(ABC):
         """
         return self._distance(points).astype(points.dtype)
 
+    @property
+    def sides(self) -> tuple[float, ...]:
+        """Lengths of the sides of the bounding box in space."""
+        return tuple(b - a for name, (a, b) in zip(self.names, self.bounds, strict=True) if name not in self.varies)
+
     @cached_property
     def size(self) -> float:
-        """Longest side of the bounding box."""
-        return max(b - a for a, b in self.bounds)
+        """Longest side of the bounding box in space."""
+        return max(self.sides)
+
+    def over(self, ends: Mapping[str, tuple[float, float]]) -> Shape:
+        """The shape for these ranges of the coordinates along which it changes."""
+        del ends
+        return self
 
     @property
     def tolerance(self) -> float:
@@ -159,39 +181,62 @@ class Shape(ABC):
         """The shape under the affine map X -> A X + b, of (space, space) and (space,); `moved` and its like are made of it."""
         return Transformed(self, matrix, shift)
 
-    def moved(self, **by: float) -> Shape:
-        """The shape, moved: `shape.moved(x=0.1, y=-0.2)`. Raises UsageError for a name that is none of its coordinates."""
-        return self.mapped(np.eye(len(self.names)), self._vector(by, "moved"))
+    def moved(self, **by: Number) -> Shape:
+        """The shape, moved: `shape.moved(x=0.1, y=-0.2)`; or moving: `shape.moved(x=lambda t: 0.1 * t)`.
 
-    def turned(self, degrees: float, *, around: str = "", about: Mapping[str, float] | None = None) -> Shape:
-        """The shape, turned counter-clockwise.
+        A function asks for time and parameter axes of the domain by name, and computes in jnp.
+
+        Raises:
+            UsageError: A name is none of its coordinates.
+        """
+        vector = self._vector(by, "moved")
+        if not any(map(callable, by.values())):
+            return self.mapped(np.eye(len(vector)), vector)
+        numbers = [by.get(name, 0.0) for name in self._space]
+        return self._under(
+            numbers, lambda *shift: (_diagonal([jnp.ones_like(shift[0])] * len(shift)), shift), similar=True
+        )
+
+    def turned(self, degrees: Number, *, around: str = "", about: Mapping[str, float] | None = None) -> Shape:
+        """The shape, turned counter-clockwise; or turning: `shape.turned(lambda t: 90 * t)`.
 
         Args:
-            degrees: The angle.
+            degrees: The angle, or a function of time and parameter axes.
             around: In three coordinates the one that stays: `shape.turned(30, around="z")`.
             about: A point that stays; the centre of its bounding box unless given.
 
         Raises:
             UsageError: It has not two or three coordinates, or a name is none of them.
         """
-        n, (cos, sin) = len(self.names), (math.cos(math.radians(degrees)), math.sin(math.radians(degrees)))
-        if n not in (2, 3) or (around not in self.names if n == 3 else around):
+        n = len(self._space)
+        if n not in (2, 3) or (around not in self._space if n == 3 else around):
             raise UsageError(
-                f"A shape in {', '.join(self.names)} is not turned around '{around}'.",
+                f"A shape in {', '.join(self._space)} is not turned around '{around}'.",
                 expected="no axis in two coordinates, one of the names in three",
                 do='Write shape.turned(30), or in three coordinates shape.turned(30, around="z").',
             )
         # In three coordinates the two that follow the axis cyclically, so that the turn is right-handed.
         first, second = (0, 1) if n == 2 else ((self.names.index(around) + 1) % 3, (self.names.index(around) + 2) % 3)
-        matrix = np.eye(n)
-        matrix[[first, first, second, second], [first, second, first, second]] = cos, -sin, sin, cos
-        return self._about(matrix, about)
 
-    def scaled(self, factor: float = 1.0, *, about: Mapping[str, float] | None = None, **factors: float) -> Shape:
+        def matrix(angle: Any) -> list[list[Any]]:
+            rows = _diagonal([jnp.ones_like(angle)] * n)
+            rows[first][first] = rows[second][second] = jnp.cos(jnp.radians(angle))
+            rows[second][first] = jnp.sin(jnp.radians(angle))
+            rows[first][second] = -rows[second][first]
+            return rows
+
+        if callable(degrees):
+            return self._under_about([degrees], matrix, about, similar=True)
+        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+            return self._about(np.array(matrix(jnp.asarray(float(degrees)))), about)
+
+    def scaled(self, factor: Number = 1.0, *, about: Mapping[str, float] | None = None, **factors: Number) -> Shape:
         """The shape, larger or smaller: `shape.scaled(2)`; in two coordinates also stretched: `shape.scaled(x=2, y=0.5)`.
 
+        Or growing: `shape.scaled(lambda a: a)` for a parameter axis a.
+
         Args:
-            factor: The factor of all coordinates that have none of their own.
+            factor: The factor of all coordinates that have none of their own, or a function of time and parameter axes.
             about: A point that stays; the centre of its bounding box unless given.
             factors: Factors by coordinate.
 
@@ -199,15 +244,20 @@ class Shape(ABC):
             UsageError: A factor is not positive, or a name is none of its coordinates; or it is stretched in three coordinates.
         """
         for name, value in {"factor": factor, **factors}.items():
-            require_number(value, f"{name} of scaled", where="", above=0)
+            if not callable(value):
+                require_number(value, f"{name} of scaled", where="", above=0)
         self._vector(factors, "scaled")
-        return self._about(np.diag([float(factors.get(name, factor)) for name in self.names]), about)
+        numbers = [factors.get(name, factor) for name in self._space]
+        if any(map(callable, numbers)):
+            same = all(number is numbers[0] for number in numbers)
+            return self._under_about(numbers, lambda *sizes: _diagonal(sizes), about, similar=same, positive=True)
+        return self._about(np.diag([float(number) for number in numbers if not callable(number)]), about)
 
     def mirrored(self, **at: float) -> Shape:
         """The shape, mirrored: `shape.mirrored(x=0)` at the line, or plane, where x is 0. Raises UsageError for another name."""
         self._vector(at, "mirrored")
-        matrix = np.diag([-1.0 if name in at else 1.0 for name in self.names])
-        return self.mapped(matrix, np.array([2.0 * float(at.get(name, 0.0)) for name in self.names]))
+        matrix = np.diag([-1.0 if name in at else 1.0 for name in self._space])
+        return self.mapped(matrix, np.array([2.0 * float(at.get(name, 0.0)) for name in self._space]))
 
     def extruded(self, **along: tuple[float, float]) -> Shape:
         """The shape, drawn out along a further coordinate: `pk.Disk(x=0, y=0, radius=1).extruded(z=(0, 2))` is a cylinder.
@@ -234,23 +284,72 @@ class Shape(ABC):
 
     def _about(self, matrix: np.ndarray, about: Mapping[str, float] | None) -> Shape:
         """The shape under a linear map that leaves a point where it is."""
-        centre = np.array([0.5 * (lower + upper) for lower, upper in self.bounds])
-        if about is not None:
-            given = self._vector(about, "about")
-            centre = np.array([v if name in about else c for name, v, c in zip(self.names, given, centre, strict=True)])
+        centre = self._fixed_point(about)
         return self.mapped(matrix, centre - matrix @ centre)
 
-    def _vector(self, values: Mapping[str, float], what: str) -> np.ndarray:
-        """Numbers by coordinate as a vector, 0 for those that are not given."""
+    def _fixed_point(self, about: Mapping[str, float] | None) -> np.ndarray:
+        """The point that stays where it is."""
+        given = self._vector(about or {}, "about")
+        if set(about or {}) == set(self._space):
+            return given
+        if self.varies:
+            raise UsageError(
+                f"The centre of a shape that changes along {', '.join(self.varies)} is no fixed point.",
+                expected="about={" + ", ".join(f'"{name}": ...' for name in self._space) + "}",
+                do="Give the point that stays where it is.",
+            )
+        centre = np.array([0.5 * (lower + upper) for lower, upper in self.bounds])
+        return np.array(
+            [v if name in (about or {}) else c for name, v, c in zip(self.names, given, centre, strict=True)]
+        )
+
+    @property
+    def _space(self) -> tuple[str, ...]:
+        """Its coordinates in space."""
+        return tuple(name for name in self.names if name not in self.varies)
+
+    def _vector(self, values: Mapping[str, Number], what: str) -> np.ndarray:
+        """Numbers by coordinate as a vector, 0 for functions and those that are not given."""
         for name, value in values.items():
-            if name not in self.names:
+            if name not in self._space:
                 raise UsageError(
                     f"'{name}' in {what} is none of the shape's coordinates.",
-                    expected=", ".join(self.names),
-                    do=f"Write e.g. {what}({self.names[0]}=...).",
+                    expected=", ".join(self._space),
+                    do=f"Write e.g. {what}({self._space[0]}=...).",
                 )
-            require_number(value, f"{name} of {what}", where="")
-        return np.array([float(values.get(name, 0.0)) for name in self.names])
+            if not callable(value):
+                require_number(value, f"{name} of {what}", where="")
+        fixed = {name: float(value) for name, value in values.items() if not callable(value)}
+        return np.array([fixed.get(name, 0.0) for name in self._space])
+
+    def _under_about(
+        self, numbers: Sequence[Number], matrix: Callable[..., Any], about: Mapping[str, float] | None, **kind: bool
+    ) -> Shape:
+        """The shape under a linear map that other coordinates decide, and that leaves a point where it is."""
+        centre = self._fixed_point(about)
+
+        def matrix_and_shift(*values: Any) -> tuple[Any, Any]:
+            rows = matrix(*values)
+            return rows, [
+                c - sum(a * b for a, b in zip(row, centre, strict=True)) for c, row in zip(centre, rows, strict=True)
+            ]
+
+        return self._under(numbers, matrix_and_shift, **kind)
+
+    def _under(
+        self, numbers: Sequence[Number], matrix_and_shift: Callable[..., Any], *, similar: bool, positive: bool = False
+    ) -> Shape:
+        """The shape under an affine map that other coordinates decide."""
+        # Imported here: it is a shape itself.
+        from pinnkit.problem.varying import varying_map
+
+        return self.under(varying_map(numbers, matrix_and_shift, similar=similar, positive=positive))
+
+    def under(self, map: AffineMap) -> Shape:
+        """The shape under an affine map that other coordinates decide."""
+        from pinnkit.problem.varying import varying
+
+        return varying(self, map)
 
     def __or__(self, other: Shape) -> Shape:
         return Combination("|", self, other)
@@ -266,6 +365,7 @@ class Combination(Shape):
     """Union (`|`), intersection (`&`) or difference (`-`) of two shapes in the same coordinates."""
 
     def __init__(self, operation: str, first: Shape, second: Shape) -> None:
+        first, second = _along(first, second.varies), _along(second, first.varies)
         if set(first.names) != set(second.names):
             raise UsageError(
                 f"Shapes in ({', '.join(first.names)}) and ({', '.join(second.names)}) cannot be combined.",
@@ -276,7 +376,44 @@ class Combination(Shape):
         self.first: Shape = first
         self.second: Shape = second
         self.names: tuple[str, ...] = first.names
+        self.varies: tuple[str, ...] = first.varies
         self._order = np.array([first.names.index(n) for n in second.names])
+
+    def over(self, ends: Mapping[str, tuple[float, float]]) -> Shape:
+        """That of both shapes for these ranges of the coordinates along which they change."""
+        return Combination(self.operation, self.first.over(ends), self.second.over(ends)) if self.varies else self
+
+    def mapped(self, matrix: np.ndarray, shift: np.ndarray) -> Shape:
+        """The shape under an affine map; of shapes that change, that of both."""
+        if not self.varies:
+            return super().mapped(matrix, shift)
+        order = np.array([self.second._space.index(name) for name in self.first._space])
+        other = np.argsort(order)
+        mapped = self.second.mapped(matrix[np.ix_(other, other)], shift[other])
+        return Combination(self.operation, self.first.mapped(matrix, shift), mapped)
+
+    def under(self, map: AffineMap) -> Shape:
+        """The shape under an affine map that other coordinates decide; of shapes that change, that of both."""
+        if not self.varies:
+            return super().under(map)
+        if self.first._space != self.second._space:
+            raise UsageError(
+                f"Shapes in ({', '.join(self.first._space)}) and ({', '.join(self.second._space)}) that change are moved "
+                "together.",
+                expected="the same coordinates in the same order",
+                do="Name the coordinates in the same order in both.",
+            )
+        return Combination(self.operation, self.first.under(map), self.second.under(map))
+
+    def extruded(self, **along: tuple[float, float]) -> Shape:
+        """The shape, drawn out; of shapes that change, both are."""
+        if not self.varies:
+            return super().extruded(**along)
+        first = self.first.extruded(**along)
+        # What is cut away, or is to lie within, reaches beyond the ends: else both shapes had surfaces there.
+        margin = 0.0 if self.operation == "|" else 1.0
+        wider = {name: (a - margin * (b - a), b + margin * (b - a)) for name, (a, b) in along.items()}
+        return Combination(self.operation, first, self.second.extruded(**wider))
 
     @property
     def bounds(self) -> tuple[tuple[float, float], ...]:
@@ -336,6 +473,7 @@ class Transformed(Shape):
     """A shape under an affine map X -> A X + b: moved, turned, mirrored, scaled; in two coordinates also stretched."""
 
     def __init__(self, shape: Shape, matrix: np.ndarray, shift: np.ndarray) -> None:
+        _refuse_change(shape)
         self.shape, self.matrix, self.shift = shape, matrix, shift
         self.names: tuple[str, ...] = shape.names
         self._inverse = np.linalg.inv(matrix)
@@ -437,6 +575,7 @@ class Extruded(Shape):
     """A shape, drawn out along a further coordinate."""
 
     def __init__(self, shape: Shape, name: str, ends: tuple[float, float]) -> None:
+        _refuse_change(shape)
         self.shape, self.ends = shape, ends
         self.names: tuple[str, ...] = (*shape.names, name)
 
@@ -525,6 +664,21 @@ class Named(Shape):
     def __init__(self, shape: Shape, name: str, where: Callable[..., Any]) -> None:
         self.shape, self.name, self.condition = shape, name, where
         self.names: tuple[str, ...] = shape.names
+        self.varies: tuple[str, ...] = shape.varies
+        arguments = inspect.signature(where).parameters.values()
+        everything = any(argument.kind == argument.VAR_KEYWORD for argument in arguments)
+        self._arguments = shape.names if everything else tuple(argument.name for argument in arguments)
+        for argument in self._arguments:
+            if argument not in shape.names:
+                raise UsageError(
+                    f"The part '{name}' of a shape asks for '{argument}'.",
+                    expected="coordinates of the shape: " + ", ".join(shape.names),
+                    do=advice(argument, shape.names),
+                )
+
+    def over(self, ends: Mapping[str, tuple[float, float]]) -> Shape:
+        """That of the shape, with the name."""
+        return Named(self.shape.over(ends), self.name, self.condition) if self.varies else self
 
     @property
     def bounds(self) -> tuple[tuple[float, float], ...]:
@@ -587,7 +741,8 @@ class Named(Shape):
         """Which points of a piece have the new name, and which have not."""
 
         def chosen(points: Batch) -> Bool[Array, " points"]:
-            values = self.condition(**dict(zip(piece.shape.names, points.T, strict=True)))
+            columns = dict(zip(piece.shape.names, points.T, strict=True))
+            values = self.condition(**{name: columns[name] for name in self._arguments})
             return jnp.broadcast_to(jnp.asarray(values, bool), points.shape[:1])
 
         own = lambda X: piece.owns(X, piece.shape.names)  # noqa: E731
@@ -599,6 +754,38 @@ class Named(Shape):
         points, bounding = self.shape.bounding(piece, jnp.asarray(unit))
         own = piece.own_columns(points, self.names)
         return [float(np.mean(np.asarray(bounding & part(own)))) for part in parts]
+
+
+def _along(shape: Shape, names: Sequence[str]) -> Shape:
+    """A shape, as one that may change along some coordinates."""
+    from pinnkit.problem.varying import Varying
+
+    if not set(names) - set(shape.varies):
+        return shape
+    if isinstance(shape, Combination):
+        return Combination(shape.operation, _along(shape.first, names), _along(shape.second, names))
+    if isinstance(shape, Named):
+        return Named(_along(shape.shape, names), shape.name, shape.condition)
+    if isinstance(shape, Varying):
+        return Varying(
+            shape.shape, shape.map, {**shape.ends, **dict.fromkeys(n for n in names if n not in shape.varies)}
+        )
+    return Varying(shape, None, dict.fromkeys(names))
+
+
+def _refuse_change(shape: Shape) -> None:
+    """Raise UsageError for a shape that changes."""
+    if shape.varies:
+        raise UsageError(
+            f"A named part of a shape that changes along {', '.join(shape.varies)} is moved, or drawn out.",
+            expected="names for parts of what has been moved",
+            do="Write shape.moved(...).named(...), in this order.",
+        )
+
+
+def _diagonal(values: Sequence[Any]) -> list[list[Any]]:
+    """A diagonal matrix as rows."""
+    return [[value if i == j else jnp.zeros_like(value) for j in range(len(values))] for i, value in enumerate(values)]
 
 
 def safe_norm(X: Batch) -> Float[Array, " points"]:

@@ -13,15 +13,32 @@ from scipy import special
 
 from pinnkit.errors import UsageError
 from pinnkit.problem.geometry import Batch, Combination, Shape, Surface, safe_norm
-from pinnkit.validation import require_number
+from pinnkit.validation import is_number, require_number
 
 
 class Rectangle(Shape):
-    """A box as a shape, with sides named `x-`, `x+`, ..."""
+    """A rectangle in two coordinates, a block in three and more, an interval in one: `Rectangle(x=(0, 2), y=(0, 1))`.
+
+    `pk.Rectangle`, `pk.Block` and `pk.Interval` are the same. The sides are named `x-`, `x+`, ...
+
+    Args:
+        sides: Lower and upper end of each coordinate.
+
+    Raises:
+        UsageError: There are no sides, or one of them is empty or reversed.
+    """
 
     def __init__(self, **sides: tuple[float, float]) -> None:
+        pairs = {name: tuple(ends) if isinstance(ends, (tuple, list)) else () for name, ends in sides.items()}
+        numbers = [e for ends in pairs.values() for e in ends]
+        if not pairs or not all(map(is_number, numbers)) or any(len(e) != 2 or not e[0] < e[1] for e in pairs.values()):
+            raise UsageError(
+                f"Rectangle has the sides {sides}.",
+                expected="the lower and the upper end of each coordinate, by name",
+                do="Write pk.Rectangle(x=(0.0, 2.0), y=(0.0, 1.0)).",
+            )
         self.names: tuple[str, ...] = tuple(sides)
-        self._bounds = tuple(sides.values())
+        self._bounds = tuple((float(lower), float(upper)) for lower, upper in pairs.values())
 
     @property
     def bounds(self) -> tuple[tuple[float, float], ...]:
@@ -72,6 +89,9 @@ class Rectangle(Shape):
         sides = jnp.minimum(points - lower, upper - points)
         beyond = safe_norm(jnp.minimum(sides, 0.0))
         return jnp.where(beyond > 0, -beyond, jnp.min(sides, axis=1))
+
+
+Block = Interval = Rectangle
 
 
 HEIGHTS = 4097

@@ -33,7 +33,7 @@ from pinnkit.models.linearised import alike
 from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Equations, FieldNetwork, Parameters
 from pinnkit.objective.tiles import map_over_points, rows_of_a_tile
-from pinnkit.problem import Box, Problem
+from pinnkit.problem import Problem
 from pinnkit.problem.axes import TIME
 from pinnkit.problem.conditions import method_arguments
 
@@ -318,11 +318,11 @@ class TimeCut:
     def window(self, k: int) -> Problem:
         """Return the problem of one window; without initial conditions, but for the first."""
         conditions = [c for c in self.problem.conditions() if k == 0 or c.mark.kind != "initial"]
-        axes = dict(zip(self.problem.domain.names, self.problem.domain.axes, strict=True))
-        axes[TIME] = replace(axes[TIME], lower=float(self.starts[k]), upper=float(self.starts[k + 1]))
+        domain = self.problem.domain
+        time = replace(domain.axes[self.time], lower=float(self.starts[k]), upper=float(self.starts[k + 1]))
         # In the scales of the whole: what one window hands over means the same to the next.
         scales = self.scales.among({c.name for c in conditions})
-        return self.problem.on(Box(**axes), conditions).with_scales(scales.plain())
+        return self.problem.on(domain.with_axis(TIME, time), conditions).with_scales(scales.plain())
 
 
 def _time_orders(catalogue: Catalogue, requests: Iterable[Request], time: int) -> dict[str, int]:
@@ -346,8 +346,8 @@ def _refuse_uncuttable(problem: Problem) -> None:
     domain, reason = problem.domain, ""
     if domain.time is None or domain.axes[domain.time].kind != "interval":
         reason = "the problem has no time that begins and ends"
-    elif type(domain) is not Box:
-        reason = f"its domain is no plain box but {domain!r}"
+    elif domain.walls is not None and TIME in domain.walls.varies:
+        reason = "its domain changes in time, and all windows have the points of one"
     elif problem.unknowns():
         reason = "unknown parameters (" + ", ".join(problem.unknowns()) + ") have one value for all of time"
     elif timed := [n for n, method in problem.features().items() if TIME in method_arguments(method)]:

@@ -148,6 +148,8 @@ class Discretisation:
             definition = (definitions or {}).get(k)
             if len(own) > 1:
                 assert isinstance(self.domain, ShapedBox)
+                if self.domain.shape.varies:
+                    raise Unsupported(f"the shape changes along {', '.join(self.domain.shape.varies)}")
                 placement = Placement(self.domain.shape)
                 nodes = count if definition is None else Nodes.from_array(definition)
                 bases.append(Scattered.of(placement, max(self._order_along(own), 2), nodes))

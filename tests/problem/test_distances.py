@@ -1,4 +1,4 @@
-"""The distance from the walls: formulas and tables against the nearest of many points of the surface, and what methods do with it."""
+"""The distance from the walls: formulas and tables against the nearest of many points of the surface; its use in methods."""
 
 import jax
 import jax.numpy as jnp
@@ -27,9 +27,7 @@ FORMULAS = {
     "named": (SQUARE - HOLE).named("left", where=lambda x, y: x < 1e-9),
     "a slot": SQUARE - (pk.Disk(x=0.8, y=0.5, radius=0.2) | pk.Disk(x=1.2, y=0.5, radius=0.2)),
     "hole through a block": (pk.Box(x=(0.0, 2.0), y=(0.0, 1.0), z=(0.0, 1.5)) - HOLE).walls,
-    "block with a blind hole": (
-        pk.Box(x=(0.0, 2.0), y=(0.0, 1.0), z=(0.0, 1.5)) - HOLE.extruded(z=(-1.0, 1.0))
-    ).walls,
+    "block with a blind hole": (pk.Box(x=(0.0, 2.0), y=(0.0, 1.0), z=(0.0, 1.5)) - HOLE.extruded(z=(-1.0, 1.0))).walls,
 }
 TABLES = {
     "ellipse": pk.Ellipse(x=1.0, y=-1.0, semi_axes=(2.0, 0.5)),
@@ -155,7 +153,7 @@ def test_methods_and_quantities(independent):
     else:
         values = catalogue.compute(problem, lambda X: X[:, :1], Points(X), requests)
     h = 1e-4
-    before, here, after = (mixing_of(X + [s * h, 0.0]) for s in (-1, 0, 1))
+    before, here, after = (mixing_of(X + np.array([s * h, 0.0])) for s in (-1, 0, 1))
     np.testing.assert_allclose(values["mixing"], here, atol=1e-12)
     second = (after - 2 * here + before) / h**2
     smooth = np.abs(second) < 100  # not across an edge of the distance
