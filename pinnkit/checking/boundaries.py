@@ -22,14 +22,16 @@ class Boundary:
 
     Attributes:
         name: Its name, for `@pk.boundary`.
-        measure: Its length or area.
-        ends: Its lowest and highest coordinates, by name.
+        measure: Its length or area; the mean one where the shape changes along other coordinates.
+        ends: Its lowest and highest coordinates, by name, those of space first.
+        space: Number of the coordinates of space.
         conditions: The names of the conditions that hold on it.
     """
 
     name: str
     measure: float
     ends: dict[str, tuple[float, float]]
+    space: int
     conditions: tuple[str, ...]
 
 
@@ -57,6 +59,7 @@ def boundaries(equations: Equations) -> list[Boundary]:
                 axis: (float(min(X[:, k].min() for _, X in parts)), float(max(X[:, k].max() for _, X in parts)))
                 for k, axis in enumerate(domain.shape.names)
             },
+            len(domain.shaped),
             tuple(covering.get(name, ())),
         )
         for name, parts in rows.items()

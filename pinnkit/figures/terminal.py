@@ -65,11 +65,12 @@ def print_boundaries(console: Console, parts: Sequence[Boundary], units: Mapping
     """Print where the parts of a surface lie, and what holds there; nothing where there are none."""
     if not parts:
         return
-    axes = list(parts[0].ends)
-    own = {units.get(name, "") for name in axes}
-    power = {2: "", 3: "^2"}.get(len(axes))
+    axes, space = list(parts[0].ends), parts[0].space
+    own = {units.get(name, "") for name in axes[:space]}
+    power = {2: "", 3: "^2"}.get(space)
     known = power is not None and len(own) == 1 and own != {""}
-    measure = {2: "length", 3: "area"}.get(len(axes), "measure") + (f" [{own.pop()}{power}]" if known else "")
+    names = {1: "points", 2: "length", 3: "area"}
+    measure = names.get(space, "measure") + (f" [{own.pop()}{power}]" if known else "")
     shown = table("", "boundary", measure, *(f"{name}{unit_of(name, units, ' [{}]')}" for name in axes))
     # To a thousandth of the whole: points are drawn at random, and do not reach the ends quite.
     steps = 1e-3 * np.ptp([[part.ends[name] for name in axes] for part in parts], axis=(0, 2))

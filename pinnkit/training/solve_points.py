@@ -119,7 +119,9 @@ class SampledGroup:
     def rows(self, params: Parameters, chosen: Indices) -> Iterator[Rows]:
         """Yield the rows of J, and the residuals, at chosen points: parts of a mean over the points of the solve."""
         for points, known in self._pieces(chosen):
-            J, rho = self.residuals.rows(params, points, 1 / len(self.shares.fit))
+            # One piece at a time: where the CPU is several devices, XLA lets each run ahead by a limited number of programs, and
+            # on a busy machine each of them was seen to wait for the others for ever.
+            J, rho = jax.block_until_ready(self.residuals.rows(params, points, 1 / len(self.shares.fit)))
             rows = known * self.residuals.terms
             yield J[:rows], rho[:rows]
 
