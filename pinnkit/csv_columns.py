@@ -93,7 +93,7 @@ def _column_names(file: Path) -> tuple[list[str], int]:
         if _is_comment(cells):
             comment = (line, cells)
             continue
-        if comment and all(_number(cell) is not None for cell in cells):
+        if comment and all(_number(cell) is not None or is_date(cell) for cell in cells):
             return _header(file, *comment), comment[0]
         return _header(file, line, cells), line
     if comment:
@@ -193,7 +193,7 @@ def _separator(file: Path) -> str:
 
 def _header(file: Path, line: int, cells: list[str]) -> list[str]:
     where = f"{display_path(file)}:{line}"
-    if any(_number(cell) is not None for cell in cells):
+    if any(_number(cell) is not None or is_date(cell) for cell in cells):
         raise UsageError(
             "The file has no header: the first line holds numbers.",
             where=where,

@@ -23,7 +23,7 @@ FORMS = "2024-05-01 08:00, 2024-05-01T08:00:30+02:00, 01.05.2024 08:00 or 5/31/2
 """Dates that can be read."""
 _TIME = (
     r"(?:(?:T|,?\s+)(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
-    r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?P<zone>Z|UTC|[+-]\d{2}:?\d{2})?)?"
+    r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?P<zone>Z|UTC|[+-]\d{2}(?::?\d{2})?)?)?"
 )
 _YEAR_FIRST = re.compile(r"(?P<year>\d{4})([-/.])(?P<month>\d{1,2})\2(?P<day>\d{1,2})" + _TIME)
 _YEAR_LAST = re.compile(r"(?P<one>\d{1,2})(?P<mark>[./-])(?P<two>\d{1,2})(?P=mark)(?P<year>\d{4})" + _TIME)
@@ -227,7 +227,7 @@ def _moment(part: dict[str, Any], day_first: bool) -> np.datetime64:
     zone = part["zone"]
     if zone and zone not in ("Z", "UTC"):
         digits, sign = zone[1:].replace(":", ""), -1 if zone[0] == "-" else 1
-        moment -= sign * timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+        moment -= sign * timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
     microseconds = int((part["fraction"] or "0").ljust(6, "0")[:6])
     return np.datetime64(moment, "us") + np.timedelta64(microseconds, "us")
 

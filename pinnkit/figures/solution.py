@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
 from pinnkit.evaluation.answer import Answer
@@ -79,7 +80,7 @@ def slices(answer: Answer, measured: Measured | None = None) -> Picture:
     xs = np.linspace(axis[space].lower, axis[space].upper, CURVE)
     moments = np.linspace(axis[time].lower, axis[time].upper, SNAPSHOTS).tolist()
     reach: dict[str, float] = {}
-    unit, unnamed = _unit(problem, problem.domain.names[time]), set(problem.fields)
+    unit, dashed = _unit(problem, problem.domain.names[time]), dict[str, Line2D]()
     for k, moment in enumerate(moments):
         X = middle(problem, len(xs))
         X[:, time], X[:, space] = moment, xs
@@ -89,12 +90,13 @@ def slices(answer: Answer, measured: Measured | None = None) -> Picture:
             known = None if truth is None or np.isnan(truth[:, i]).all() else truth[:, i]
             axes.plot(xs, values[:, i], color=colour, label=f"t = {moment:.4g}{unit}", **_line(known))
             if known is not None:
-                axes.plot(xs, known, label=truth_name(answer) if field in unnamed else None, **TRUTH)
-                unnamed.discard(field)
+                (dashed[field],) = axes.plot(xs, known, **TRUTH)
             if rows := _of_slice(measured.get(field), time, moment, moments):
                 reach[field] = max(reach.get(field, 0.0), float(np.abs(rows.X[:, time] - moment).max()))
                 axes.plot(rows.X[:, space], rows.values, "o", color=colour, ms=4, mec="k", mew=0.4)
     for field, axes in zip(problem.fields, all_axes, strict=True):
+        if field in dashed:  # the last one that there is: a reference may end before the time does
+            dashed[field].set_label(truth_name(answer))
         if field in reach:
             label = f"measured,\n$\\pm${reach[field]:.3g}{unit} in time"
             axes.plot([], [], "o", color="w", ms=4, mec="k", mew=0.6, label=label)
