@@ -40,6 +40,7 @@ class Truth:
         unknown: The fields that it does not know.
         part: The ends of the coordinates along which it is known on a part of the domain only; `at` is NaN beyond them.
         notes: What is worth to know about how its file was read, one sentence each.
+        representative: Whether its points stand for the whole, as held-out inputs of a neural operator do.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Truth:
     unknown: tuple[str, ...] = ()
     part: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    representative: bool = False
 
     @property
     def name(self) -> str:
@@ -59,13 +61,13 @@ class Truth:
     @property
     def extent(self) -> str:
         """Where it is known, as the end of a sentence: " at 312 points", " for 0.2 <= x <= 0.5"; "" where that is everywhere."""
-        if self.points is not None:
+        if self.points is not None and not self.representative:
             return f" at {len(self.points)} point{'' if len(self.points) == 1 else 's'}"
         return " for " + _ends_text(self.part) if self.part else ""
 
     def spans(self, problem: Problem) -> bool:
         """Return whether it is known all over the domain: without an end, or at points whose box fills that of the domain."""
-        if self.points is None:
+        if self.points is None or self.representative:
             return not self.part
         lengths = np.array([axis.length for axis in problem.domain.axes])
         return bool(len(self.points) and (np.ptp(self.points, axis=0) >= SPAN * lengths).all())
