@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
@@ -80,6 +81,12 @@ class Accuracy:
                 do="Write the limit where the formula divides by zero (jnp.where needs safe values in both branches).",
             )
         return values
+
+    @cached_property
+    def points_all_over(self) -> np.ndarray:
+        """Points all over the domain (points, dim): those of the measurement, unless the truth is known somewhere only."""
+        problem = self.network.problem
+        return self.points if self.truth is None or self.truth.spans(problem) else evaluation_points(problem)
 
     def fields(self, params: Parameters, X: np.ndarray | None = None) -> np.ndarray:
         """Return the network's fields at points (the grid unless given), (points, fields), float64 numpy."""

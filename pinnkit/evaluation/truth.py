@@ -101,7 +101,7 @@ def truth_of(problem: Problem) -> Truth | None:
 
 def _from_file(problem: Problem, path: Path, known: list[str], unknown: tuple[str, ...]) -> Truth:
     """Return a reference from a file: where the file has it, never beyond. Raises UsageError where that is nowhere."""
-    from pinnkit.references.tables import from_file  # SciPy's interpolation takes half a second to import
+    from pinnkit.references.tables import FEWEST, from_file  # SciPy's interpolation takes half a second to import
 
     domain, names = problem.domain, list(problem.domain.names)
     table = from_file(path if path.is_absolute() else problem.folder / path, names, known, dates_of(problem))
@@ -116,6 +116,11 @@ def _from_file(problem: Problem, path: Path, known: list[str], unknown: tuple[st
                 f"{file}: {np.sum(~inside)} of {len(inside)} points lie outside the domain and are not compared."
             )
         ends = {n: (column.min(), column.max()) for n, column in zip(names, np.asarray(table.points).T, strict=True)}
+        if inside.any():
+            notes.append(
+                f"{file}: the points form no grid with {FEWEST} values or more along each axis: the reference is compared at these "
+                f"{np.sum(inside)} alone."
+            )
     else:
         ends = {name: (float(axis[0]), float(axis[-1])) for name, axis in table.axes.items()}
         part = _part(problem, ends)

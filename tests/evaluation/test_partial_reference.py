@@ -62,6 +62,7 @@ def test_points_outside_the_domain_are_left_out(tmp_path):
     truth = truth_of(own)
     assert len(truth.points) == 28 and truth.extent == " at 28 points"
     assert "r.csv: 2 of 30 points lie outside the domain and are not compared." in truth.notes[0]
+    assert "compared at these 28 alone" in truth.notes[1]
     np.testing.assert_array_equal(evaluation_points(own, truth), truth.points)
     np.testing.assert_allclose(truth.at(truth.points)[:, 0], exact(*truth.points.T), rtol=1e-14)
 
@@ -101,6 +102,15 @@ def evaluated(own, **how):
     known.fields = lambda params, X=None: 2.0 * exact(*(known.points if X is None else X).T)[:, None]
     errors = known.errors(None)
     return replace(found, accuracy=known, errors=errors), known
+
+
+def test_what_is_measured_all_over_the_domain_is_not_left_to_a_part(tmp_path):
+    grid(tmp_path, np.linspace(0.0, 1.0, 21), np.linspace(0.2, 0.5, 16))
+    _, known = evaluated(problem(tmp_path))
+    assert np.ptp(known.points[:, 1]) < 0.31 and np.ptp(known.points_all_over[:, 1]) == 1.0
+    scattered(tmp_path, *np.random.default_rng(0).uniform(0.0, 1.0, (2, 500)))
+    _, known = evaluated(problem(tmp_path, "r.csv"))
+    assert known.points_all_over is known.points
 
 
 @pytest.mark.parametrize("part", ["grid", "points", "point"])
