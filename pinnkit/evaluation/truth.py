@@ -118,8 +118,8 @@ def _from_file(problem: Problem, path: Path, known: list[str], unknown: tuple[st
         ends = {n: (column.min(), column.max()) for n, column in zip(names, np.asarray(table.points).T, strict=True)}
         if inside.any():
             notes.append(
-                f"{file}: the points form no grid with {FEWEST} values or more along each axis: the reference is compared at these "
-                f"{np.sum(inside)} alone."
+                f"{file}: the points form no grid with {FEWEST} values or more along each axis: the reference is compared at "
+                f"these {np.sum(inside)} alone."
             )
     else:
         ends = {name: (float(axis[0]), float(axis[-1])) for name, axis in table.axes.items()}
