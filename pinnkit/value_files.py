@@ -52,7 +52,7 @@ class FileValues:
                     where=f"{display_path(self.file)}; {where}",
                     expected="the same unit: values of files are not converted",
                     do="Convert the values of the file and its attribute `units`, or, if the problem is in that unit, write "
-                    f'units = {{"{name}": "{unit}"}}.',
+                    f'"{name}": "{unit}" in the `units` of the class.',
                 )
 
 
