@@ -98,17 +98,17 @@ def read_values(file: Path, coordinates: Sequence[str], values: Sequence[str], d
 def read_rows(file: Path, coordinates: Sequence[str], asked: Sequence[str], dates: DateRule) -> FileValues:
     """Read measurements from a file, an array (rows,) for each name; names that it does not have are passed over.
 
-    A CSV file gives its other columns of numbers as well. The arguments are those of `read_values`.
+    A CSV file, which may have any other ending, gives its other columns of numbers as well. The arguments are those of
+    `read_values`.
 
     Raises:
-        UsageError: The file is of another kind or cannot be read, or something that is asked for is no finite number.
+        UsageError: The file cannot be read, or something that is asked for is no finite number.
     """
-    kind = _kind(file)
-    if kind == ".nc":
+    if file.suffix.lower() == ".nc":
         stored = read_netcdf(file, coordinates, asked, dates, rows=True)
         return FileValues(file, stored.arrays, stored.units, stored.notes, stored.missing)
     notes: list[str] = []
-    if kind == ".csv":
+    if is_text(file):
         return FileValues(file, read_columns(file, {*coordinates, *asked}, dates, notes), notes=tuple(notes))
     arrays = {
         n: a for n, a in read_npz(file, [*coordinates, *asked], dates, notes).items() if n in (*coordinates, *asked)
@@ -125,6 +125,11 @@ def read_rows(file: Path, coordinates: Sequence[str], asked: Sequence[str], date
                 do="Make them flat, with array.ravel() after numpy.broadcast_arrays, without rows that have no value.",
             )
     return FileValues(file, arrays, notes=tuple(notes))
+
+
+def is_text(file: Path) -> bool:
+    """Return whether a file of measurements is read as CSV: whatever is neither npz nor NetCDF, as .txt and .dat."""
+    return file.suffix.lower() not in (".npz", ".nc")
 
 
 def _kind(file: Path) -> str:

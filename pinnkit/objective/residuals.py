@@ -29,7 +29,7 @@ from pinnkit.problem import Condition, Problem, Region, validate
 from pinnkit.problem.lines import line_of as line_of_member
 from pinnkit.problem.problem import dates_of
 from pinnkit.problem.scales import Scales, scales_of
-from pinnkit.value_files import FileValues, read_rows
+from pinnkit.value_files import FileValues, is_text, read_rows
 
 HIGHEST_ORDER = 12
 """Highest order of derivatives that is accepted: compile time multiplies with each order."""
@@ -320,7 +320,7 @@ class Equations:
         table = source.arrays
         missing = [name for name in names if name not in table]
         if missing:
-            csv, there = path.suffix.lower() == ".csv", ", ".join(table)
+            csv, there = is_text(path), ", ".join(table)
             raise UsageError(
                 f"The data file has no {'column' if csv else 'values'} for the coordinate '{missing[0]}'.",
                 where=display_path(path) + (":1" if csv else ""),
@@ -340,7 +340,7 @@ class Equations:
             outside = (X[:, i] < axis.lower - slack) | (X[:, i] > axis.upper + slack)
             if axis.kind != "periodic" and outside.any():
                 row, path = int(np.argmax(outside)), source.file
-                line = f":{line_of(path, row)}" if path.suffix.lower() == ".csv" else ""
+                line = f":{line_of(path, row)}" if is_text(path) else ""
                 raise UsageError(
                     f"The data file has a point outside the domain: {name} = {X[row, i]:g}.",
                     where=display_path(path) + line,

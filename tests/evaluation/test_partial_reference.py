@@ -232,11 +232,15 @@ def test_dates_of_measurements(tmp_path):
         refused(lambda own=own: Equations(own()), *words, "asked for by 'sensors'")
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".nc"])
+@pytest.mark.parametrize("suffix", [".npz", ".nc", ".dat"])
 def test_measurements_from_other_files(tmp_path, suffix):
     columns = {"t": np.array([0.25, 1.0]), "x": np.array([0.5, 0.25]), "u_measured": np.array([1.5, 2.0])}
     if suffix == ".npz":
         np.savez(tmp_path / "s.npz", **columns)
+    elif suffix == ".dat":
+        np.savetxt(
+            tmp_path / "s.dat", np.stack(list(columns.values()), axis=1), header="\t".join(columns), delimiter="\t"
+        )
     else:
         import xarray as xr
 

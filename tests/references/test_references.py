@@ -626,7 +626,7 @@ def test_what_is_wrong_with_a_reference_file(tmp_path):
     assert "pickle" not in str(error.value)
     with pytest.raises(UsageError) as error:
         from_file(tmp_path / "e.mat", ["t"], ["u"])
-    says(error, "'e.mat'", ".csv or .npz")
+    says(error, "'e.mat'", ".csv, .npz or .nc")
     write(tmp_path / "f.csv", "time,x,u\n0,1,2\n")
     with pytest.raises(UsageError) as error:
         from_file(tmp_path / "f.csv", ["t", "x"], ["u"])
