@@ -14,6 +14,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from pinnkit.dates import FORMS, DateRule, is_date, parse_dates
 from pinnkit.errors import UsageError, display_path, suggestion
 
 SHAPE = (
@@ -24,20 +25,28 @@ SEPARATORS = ",;\t"
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 
 
-def read_columns(path: str | Path, asked: Collection[str] | None = None) -> dict[str, NDArray[np.float64]]:
+def read_columns(
+    path: str | Path,
+    asked: Collection[str] | None = None,
+    dates: DateRule | None = None,
+    notes: list[str] | None = None,
+) -> dict[str, NDArray[np.float64]]:
     """Return the columns of a CSV file by name, each of shape (rows,).
 
     The first line that is no comment holds the names, every other one a value for each. Empty lines and lines that begin
     with '#' are ignored; where all lines above the numbers begin with '#', the last of them holds the names. Columns are
-    separated by commas, or as spreadsheets of other countries write them: by semicolons or tabs, with decimal commas.
+    separated by commas, or as spreadsheets of other countries write them: by semicolons or tabs, with decimal commas. A column
+    of dates and times becomes one of numbers, if it is asked for.
 
     Args:
         path: The file.
         asked: The columns that must hold finite numbers; of the others, those that do not are left out. All unless given.
+        dates: What dates in such columns mean; they are refused unless given.
+        notes: A list to which a sentence is added for each column of dates, which says how they were read.
 
     Raises:
         UsageError: With the line, for a missing or empty file, a missing header, repeated names, rows that are too long or
-            too short, and entries of a column that is asked for that are not finite numbers.
+            too short, and entries of a column that is asked for that are neither finite numbers nor dates with a meaning.
     """
     file = Path(path)
     require_file(file)
@@ -60,6 +69,9 @@ def read_columns(path: str | Path, asked: Collection[str] | None = None) -> dict
         values = [_number(cells[i]) for _, cells in rows]
         if None not in values and np.isfinite(np.array(values, dtype=np.float64)).all():
             columns[name] = np.array(values, dtype=np.float64)
+        elif (asked is None or name in asked) and is_date(rows[0][1][i]):
+            entries = [(number, cells[i]) for number, cells in rows]
+            columns[name] = _dates_as_numbers(file, name, entries, dates or DateRule(), notes)
         elif asked is None or name in asked:
             _refuse_entry(
                 file, name, next((n, c[i], v) for (n, c), v in zip(rows, values, strict=True) if not _valid(v))
@@ -81,7 +93,7 @@ def _column_names(file: Path) -> tuple[list[str], int]:
         if _is_comment(cells):
             comment = (line, cells)
             continue
-        if comment and all(_number(cell) is not None for cell in cells):
+        if comment and all(_number(cell) is not None or is_date(cell) for cell in cells):
             return _header(file, *comment), comment[0]
         return _header(file, line, cells), line
     if comment:
@@ -181,7 +193,7 @@ def _separator(file: Path) -> str:
 
 def _header(file: Path, line: int, cells: list[str]) -> list[str]:
     where = f"{display_path(file)}:{line}"
-    if any(_number(cell) is not None for cell in cells):
+    if any(_number(cell) is not None or is_date(cell) for cell in cells):
         raise UsageError(
             "The file has no header: the first line holds numbers.",
             where=where,
@@ -235,6 +247,27 @@ def _refuse_entry(file: Path, name: str, entry: tuple[int, str, float | None]) -
         expected="a finite number",
         do="Correct the entry, or remove the line if there is no value.",
     )
+
+
+def _dates_as_numbers(
+    file: Path, name: str, entries: list[tuple[int, str]], rule: DateRule, notes: list[str] | None
+) -> NDArray[np.float64]:
+    """Return a column of dates, its lines with their texts, as numbers (rows,). Raises UsageError."""
+    for line, text in entries:
+        if not is_date(text):
+            raise UsageError(
+                f"Line {line}, column '{name}': '{text}' is no date, and the first entry of the column is one.",
+                where=f"{display_path(file)}:{line}",
+                expected="dates such as " + FORMS,
+                do="Correct the entry, or remove the line if there is no value.",
+            )
+    where = f"{display_path(file)}:{entries[0][0]}"
+    moments = parse_dates([text for _, text in entries], where, name)
+    assert moments is not None  # each entry has the form of a date
+    numbers = rule.numbers(moments, name, where)
+    if notes is not None:
+        notes.append(rule.note(display_path(file), name, numbers))
+    return numbers
 
 
 def _valid(number: float | None) -> bool:

@@ -14,12 +14,14 @@ from pinnkit.checking.misfits import Place, corner_misfits, edge_misfits, exact_
 from pinnkit.checking.oversights import oversights as further_oversights
 from pinnkit.checking.start_signal import initial_rms_and_warnings
 from pinnkit.errors import UsageError
+from pinnkit.evaluation.accuracy import evaluation_points
 from pinnkit.evaluation.truth import exact_fields, truth_of
 from pinnkit.fields.names import Partial
 from pinnkit.models import Model, max_useful_derivative
 from pinnkit.objective import Equations, Objective
 from pinnkit.objective.group import points_of
 from pinnkit.problem.scales import Scales
+from pinnkit.problem.table_functions import tables_of
 from pinnkit.problem.units import units_of
 from pinnkit.verification.judgement import Judgement
 
@@ -88,7 +90,11 @@ def check(objective: Objective, judgement: Judgement | None = None) -> Checked:
     derivatives = smooth_enough(equations, objective.network.model)
     notes = [*hints.notes(equations), *judgement.notes]
     exact = None
-    truth_of(problem)  # read now, so that its mistakes do not show up after training only
+    truth = truth_of(problem)  # read now, so that its mistakes do not show up after training only
+    if truth is not None and truth.part:
+        evaluation_points(problem, truth)  # refuses a part in which the domain has no points
+    tables = [note for table in tables_of(problem) for note in table.source.notes]
+    notes += dict.fromkeys([*tables, *equations.file_notes, *(truth.notes if truth is not None else ())])
     if problem.exact is not None:
         jax.eval_shape(exact_fields(problem), points_of(equations.groups[0]).X)
         if problem.unknowns():

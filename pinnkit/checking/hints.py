@@ -49,6 +49,7 @@ def _misspelt(problem: Problem) -> Iterator[str]:
         "reference",
         "reference_fields",
         "reference_error",
+        "time_zero",
     )
     for name, member in _own(problem).items():
         # A helper method may well be called `scale` or `unit`.

@@ -1,6 +1,9 @@
-"""Errors of a trained network against the truth, on a grid or on scattered points."""
+"""Errors of a trained network against the truth: on a grid, on scattered points, or where the truth is known."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +15,7 @@ from pinnkit.fields.field_errors import FieldError, field_errors
 from pinnkit.objective import Parameters, SolutionNetwork
 from pinnkit.objective.sobol import sobol
 from pinnkit.problem import Problem
+from pinnkit.problem.lines import line_of
 
 SIDE = {1: 2001, 2: 201}
 """Number of points per axis of the evaluation grid, by number of axes."""
@@ -23,19 +27,34 @@ def evaluation_points(problem: Problem, truth: Truth | None = None) -> np.ndarra
     """Return the points (points, dim) inside the domain at which errors are measured.
 
     They are a grid, ends included, for one or two axes, and scattered points for more. Where the truth is known at points of its
-    own only, they are these.
+    own only, they are these; where it is known on a part of the domain, they fill that part.
+
+    Raises:
+        UsageError: No point of the domain lies in the part on which the truth is known.
     """
-    axes = problem.domain.axes
     if truth is not None and truth.points is not None:
         return truth.points
-    if problem.domain.dim in SIDE:
-        sides = tuple(np.linspace(a.lower, a.upper, SIDE[problem.domain.dim]) for a in axes)
-        X = np.stack([m.ravel() for m in np.meshgrid(*sides, indexing="ij")], axis=1)
-        return X[np.asarray(problem.domain.contains(X))]
-    unit = np.asarray(sobol(jax.random.key(7), SCATTERED, len(axes), jnp.zeros(()).dtype), np.float64)
-    lower, length = np.array([a.lower for a in axes]), np.array([a.length for a in axes])
-    X = lower + length * unit
-    return X[np.asarray(problem.domain.contains(X))]
+    names, part = problem.domain.names, {} if truth is None else truth.part
+    X = _points_between([part.get(n, (a.lower, a.upper)) for n, a in zip(names, problem.domain.axes, strict=True)])
+    X = X[np.asarray(problem.domain.contains(X))]
+    if part and not len(X):
+        raise UsageError(
+            f"The reference is known{truth.extent if truth else ''}, where the domain has no points.",
+            where=line_of(type(problem), "reference"),
+            expected="a reference on some part of the domain",
+            do="Check the file against the domain.",
+        )
+    return X
+
+
+def _points_between(ends: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Return points (points, dim) that fill the box with these ends along each axis."""
+    if len(ends) in SIDE:
+        sides = tuple(np.linspace(lower, upper, SIDE[len(ends)]) for lower, upper in ends)
+        return np.stack([m.ravel() for m in np.meshgrid(*sides, indexing="ij")], axis=1)
+    unit = np.asarray(sobol(jax.random.key(7), SCATTERED, len(ends), jnp.zeros(()).dtype), np.float64)
+    lower, upper = np.array(ends, np.float64).T
+    return lower + (upper - lower) * unit
 
 
 class Accuracy:
@@ -63,6 +82,12 @@ class Accuracy:
             )
         return values
 
+    @cached_property
+    def points_all_over(self) -> np.ndarray:
+        """Points all over the domain (points, dim): those of the measurement, unless the truth is known somewhere only."""
+        problem = self.network.problem
+        return self.points if self.truth is None or self.truth.spans(problem) else evaluation_points(problem)
+
     def fields(self, params: Parameters, X: np.ndarray | None = None) -> np.ndarray:
         """Return the network's fields at points (the grid unless given), (points, fields), float64 numpy."""
         return self.network.values(params, self.points if X is None else X)
@@ -78,4 +103,6 @@ class Accuracy:
         trained = self.network.in_trained_region(params, self.points)
         if self.expected is None or trained.all():
             return self.errors(params)
+        if not trained.any():  # of a truth at few points, or on a part of the domain
+            return None
         return field_errors(self.network.problem, self.fields(params, self.points[trained]), self.expected[trained])

@@ -29,7 +29,8 @@ UNSOLVED = 0.05
 UNFITTED = 0.5
 """The same for measured values, which noise keeps from being met."""
 RIGHT = 0.05
-"""A solution with a measured error below this is not called unsolved: its residual is large in a small place."""
+"""A solution with a measured error below this is not called unsolved: its residual is large in a small place. The error has to be
+measured all over the domain for that."""
 CONTRADICTED = 0.05
 """A solution that differs by more than this from an independent one is not verified by it, but contradicted."""
 DEVIATIONS = 3.0
@@ -160,7 +161,11 @@ class Evaluation(Answer):
     @property
     def unsolved(self) -> dict[str, float]:
         """Terms whose residual on held-out points is a large part of its own size, with that part, the worst first."""
-        if self.worst_error is not None and self.worst_error <= RIGHT:
+        if (
+            self.worst_error is not None
+            and self.worst_error <= RIGHT
+            and (self.truth is None or self.truth.spans(self.problem))
+        ):
             return {}
         parts = {t: v / self.sizes[t] for t, v in self.residuals.items() if t in self.sizes}
         # NaN is unsolved too.
@@ -200,7 +205,11 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         yield f"Nothing has been trained at {e.untrained}: what follows is about the rest."
     yield from _unsolved_sentences(e)
     if e.worst_error is None:
-        yield "The error is not verified: the problem has no exact solution and no reference."
+        yield (
+            "The error is not verified: the problem has no exact solution and no reference."
+            if e.truth is None or not e.truth.extent
+            else f"The error is not verified: {e.truth.name} is known{e.truth.extent}, where nothing has been trained."
+        )
         if e.unverified:
             yield f"There is no independent collocation solution either: {e.unverified}."
         if e.estimated_errors is not None:
@@ -241,11 +250,14 @@ def _sentences(e: Evaluation) -> Iterator[str]:
 def _truth_sentences(e: Evaluation, error: float, wanted: float | None) -> Iterator[str]:
     """Yield how far the fields are from an exact solution or a reference, and what an independent solution says."""
     truth = e.truth
-    against = "the exact solution" if truth and truth.kind == "exact" else "the reference"
+    against = truth.name if truth else "the reference"
     size = f"{error:.2e}" if error < np.inf else "infinite (the solution is not finite everywhere)"
     zero = [f for f, own in (e.errors or {}).items() if own.absolute]
     kind = "Root mean square error" if len(zero) == len(e.errors or {}) else "Relative L2 error"
-    yield f"{kind} {size} against {against}" + _field_note(e) + _request_note(e, wanted)
+    extent = truth.extent if truth else ""
+    yield f"{kind} {size} against {against}{extent}" + _field_note(e) + _request_note(e, wanted)
+    if truth and truth.part:
+        yield "Elsewhere nothing is compared."
     if zero:
         yield f"The error of {', '.join(zero)} is absolute: there {against} is zero everywhere."
     yield from _reference_note(e, wanted)

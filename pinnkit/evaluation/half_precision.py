@@ -71,7 +71,8 @@ def cost_of_half_precision(
     if network.working == network.dtype:
         return None
     full = Accuracy(network.replace(working=network.dtype), accuracy.truth)
-    difference = float(abs(full.fields(params) - accuracy.fields(params)).max())
+    X = accuracy.points_all_over
+    difference = float(abs(full.fields(params, X) - accuracy.fields(params, X)).max())
     # Half precision is refused for problems that are not solved at points.
     losses = [worst_out_of_range(cast(Objective, objective), own) for objective, own in objectives]
     largest = {which: max(loss[which] for loss in losses if which in loss) for loss in losses for which in loss}

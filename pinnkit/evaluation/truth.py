@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pinnkit.errors import UsageError, location
+from pinnkit.errors import UsageError, display_path, location
 from pinnkit.fields import BatchFunction
 from pinnkit.problem import Problem
+from pinnkit.problem.domain import contains_nearly
 from pinnkit.problem.find import line_in
+from pinnkit.problem.lines import line_of
+from pinnkit.problem.problem import dates_of
+
+SPAN = 0.9
+"""Part of each axis between the outermost points of a truth that counts as known all over the domain."""
+ROUNDING = 1e-6
+"""Part of a grid's axis by which a domain may reach beyond it and still counts as covered."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,9 @@ class Truth:
         error: The reference's own relative L2 error; None where it is not stated.
         description: What it is, in a few words.
         unknown: The fields that it does not know.
+        part: The ends of the coordinates along which it is known on a part of the domain only; `at` is NaN beyond them.
+        notes: What is worth to know about how its file was read, one sentence each.
+        representative: Whether its points stand for the whole, as held-out inputs of a neural operator do.
     """
 
     kind: str
@@ -38,6 +49,28 @@ class Truth:
     error: float | None = None
     description: str = ""
     unknown: tuple[str, ...] = ()
+    part: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    representative: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called in a sentence."""
+        return "the exact solution" if self.kind == "exact" else "the reference"
+
+    @property
+    def extent(self) -> str:
+        """Where it is known, as the end of a sentence: " at 312 points", " for 0.2 <= x <= 0.5"; "" where that is everywhere."""
+        if self.points is not None and not self.representative:
+            return f" at {len(self.points)} point{'' if len(self.points) == 1 else 's'}"
+        return " for " + _ends_text(self.part) if self.part else ""
+
+    def spans(self, problem: Problem) -> bool:
+        """Return whether it is known all over the domain: without an end, or at points whose box fills that of the domain."""
+        if self.points is None or self.representative:
+            return not self.part
+        lengths = np.array([axis.length for axis in problem.domain.axes])
+        return bool(len(self.points) and (np.ptp(self.points, axis=0) >= SPAN * lengths).all())
 
     @property
     def not_compared(self) -> str:
@@ -53,21 +86,11 @@ def truth_of(problem: Problem) -> Truth | None:
         return Truth("exact", lambda X: np.asarray(jax.jit(function)(jnp.asarray(X))))
     if problem.reference is None:
         return None
-    names, known = list(problem.domain.names), _known(problem)
-    unknown = tuple(field for field in problem.fields if field not in known)
+    stated = problem.reference_fields or problem.fields
+    known = [name for name in problem.fields if name in stated]
+    unknown = tuple(name for name in problem.fields if name not in known)
     if isinstance(problem.reference, (str, Path)):
-        from pinnkit.references.tables import from_file  # SciPy's interpolation takes half a second to import
-
-        path = Path(problem.reference)
-        table = from_file(path if path.is_absolute() else problem.folder / path, names, known)
-        points = None if table.points is None else np.asarray(table.points)
-
-        def look_up(X: np.ndarray) -> np.ndarray:
-            values = table(**{n: X[:, i] for i, n in enumerate(names)})
-            none = np.full(len(X), np.nan)
-            return np.stack([np.asarray(values[f]) if f in known else none for f in problem.fields], axis=1)
-
-        return Truth("reference", look_up, points, error_of_reference(problem), unknown=unknown)
+        return _from_file(problem, Path(problem.reference), known, unknown)
     call = _caller(problem, problem.reference, "reference")
 
     def evaluate(X: np.ndarray) -> np.ndarray:
@@ -76,17 +99,69 @@ def truth_of(problem: Problem) -> Truth | None:
     return Truth("reference", evaluate, error=error_of_reference(problem), unknown=unknown)
 
 
-def _known(problem: Problem) -> list[str]:
-    """Return the fields that the reference gives. Raises UsageError for names that are none."""
-    stated = problem.reference_fields
-    if not isinstance(stated, tuple) or not set(stated) <= set(problem.fields):
+def _from_file(problem: Problem, path: Path, known: list[str], unknown: tuple[str, ...]) -> Truth:
+    """Return a reference from a file: where the file has it, never beyond. Raises UsageError where that is nowhere."""
+    from pinnkit.references.tables import FEWEST, from_file  # SciPy's interpolation takes half a second to import
+
+    domain, names = problem.domain, list(problem.domain.names)
+    table = from_file(path if path.is_absolute() else problem.folder / path, names, known, dates_of(problem))
+    table.source.require_units(problem.units, line_of(type(problem), "units"))
+    notes, file = [*table.source.notes], display_path(table.source.file)
+    points, part = None, dict[str, tuple[float, float]]()
+    if table.points is not None:
+        inside = contains_nearly(domain, table.points)
+        points = np.asarray(table.points)[inside]
+        if not inside.all() and len(points):
+            notes.append(
+                f"{file}: {np.sum(~inside)} of {len(inside)} points lie outside the domain and are not compared."
+            )
+        ends = {n: (column.min(), column.max()) for n, column in zip(names, np.asarray(table.points).T, strict=True)}
+        if inside.any():
+            notes.append(
+                f"{file}: the points form no grid with {FEWEST} values or more along each axis: the reference is compared at "
+                f"these {np.sum(inside)} alone."
+            )
+    else:
+        ends = {name: (float(axis[0]), float(axis[-1])) for name, axis in table.axes.items()}
+        part = _part(problem, ends)
+        if part:
+            notes.append(f"{file}: the reference is known for {_ends_text(part)} only, and is compared there.")
+    if (points is not None and not len(points)) or any(not lower < upper for lower, upper in part.values()):
         raise UsageError(
-            f"'reference_fields' is {stated!r}.",
-            where=location(type(problem)),
-            expected="a tuple of fields, of " + ", ".join(problem.fields),
-            do=f'Write reference_fields = ("{problem.fields[0]}",), say, or leave it out where the reference gives all.',
+            f"The reference has no values in the domain: the file has {_ends_text(ends)}.",
+            where=file,
+            expected=_ends_text({n: (a.lower, a.upper) for n, a in zip(names, domain.axes, strict=True)}),
+            do="Check the units of the file, or the domain.",
         )
-    return [field for field in problem.fields if field in stated] if stated else list(problem.fields)
+
+    def look_up(X: np.ndarray) -> np.ndarray:
+        there = np.ones(len(X), bool)
+        for name, (lower, upper) in part.items():
+            there &= (X[:, names.index(name)] >= lower) & (X[:, names.index(name)] <= upper)
+        values = np.full((len(X), len(problem.fields)), np.nan)
+        if there.any():
+            columns = table(**{n: X[there, i] for i, n in enumerate(names)})
+            for i, name in enumerate(problem.fields):
+                if name in known:
+                    values[there, i] = columns[name]
+        return values
+
+    return Truth("reference", look_up, points, error_of_reference(problem), "", unknown, part, tuple(notes))
+
+
+def _part(problem: Problem, ends: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Return the ends of what a grid and the domain have in common, for the axes of which the grid covers a part only."""
+    part = {}
+    for name, axis in zip(problem.domain.names, problem.domain.axes, strict=True):
+        first, last = ends[name]
+        slack = ROUNDING * (last - first)  # as the table has it
+        if axis.lower < first - slack or axis.upper > last + slack:
+            part[name] = (max(first, axis.lower), min(last, axis.upper))
+    return part
+
+
+def _ends_text(ends: Mapping[str, tuple[float, float]]) -> str:
+    return ", ".join(f"{lower:.4g} <= {name} <= {upper:.4g}" for name, (lower, upper) in ends.items())
 
 
 def error_of_reference(problem: Problem) -> float | None:

@@ -116,21 +116,19 @@ def quantise(evaluation: Evaluation) -> QuantisedSolution:
         W = exact[f"W{i}"]
         steps = np.maximum(np.abs(W).max(axis=0), 1e-30) / LEVELS
         arrays[f"W{i}"], arrays[f"s{i}"] = np.rint(W / steps).astype(np.int8), steps.astype(np.float32)
-    predicted, chosen, saturated = _calibrate(exact, about, entries, evaluation.accuracy.points)
+    predicted, chosen, saturated = _calibrate(exact, about, entries, evaluation.accuracy.points_all_over)
     arrays["steps"] = np.array(chosen, np.float32)
     content = file_content(arrays, about)
-    values, own = (
-        Int8Solution(io.BytesIO(content)).values(evaluation.accuracy.points),
-        evaluation.accuracy.fields(params),
-    )
-    truth = evaluation.accuracy.expected
+    accuracy, reader = evaluation.accuracy, Int8Solution(io.BytesIO(content))
+    values, own = (f(accuracy.points_all_over) for f in (reader.values, lambda X: accuracy.fields(params, X)))
+    truth = accuracy.expected
     return QuantisedSolution(
         content,
         predicted,
         chosen,
         saturated,
         field_errors(problem, values, own),
-        None if truth is None else field_errors(problem, values, truth),
+        None if truth is None else field_errors(problem, reader.values(accuracy.points), truth),
         sum(a.size for a in arrays.values() if a.dtype == np.int8),
     )
 

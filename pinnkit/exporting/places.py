@@ -15,7 +15,7 @@ from pinnkit.csv_columns import read_columns
 from pinnkit.errors import UsageError, display_path
 from pinnkit.libraries import library
 from pinnkit.problem import Problem
-from pinnkit.problem.domain import Box, ShapedBox
+from pinnkit.problem.domain import NUDGE, Box, ShapedBox, contains_nearly
 from pinnkit.problem.triangulation import triangulation
 from pinnkit.verification.series import products_of
 
@@ -25,8 +25,6 @@ FRAMES = 26
 """The same where other coordinates are those of points or of a mesh."""
 NODES = {2: 8000, 3: 20000}
 """About how many nodes a triangulated shape has, by the number of its coordinates."""
-NUDGE = 1e-6
-"""Distance from a shape, relative to the size of the domain, at which a point still counts as on its surface."""
 DIMENSIONS = {"vertex": 0, "line": 1, "triangle": 2, "quad": 2, "tetra": 3, "hexahedron": 3}
 """The kinds of cells that are read and written, with how many dimensions they have."""
 
@@ -79,18 +77,10 @@ class Places:
     @cached_property
     def inside(self) -> Bool[np.ndarray, " places"]:
         """Whether each place lies in the domain, or on its surface; nodes of meshes do, as far as the box of the domain goes."""
-        nearest, steps = self.nearest, NUDGE * np.array([axis.upper - axis.lower for axis in self.domain.axes])
-        in_box = np.all(np.abs(self.X - nearest) <= steps, axis=1)
-        if not isinstance(self.domain, ShapedBox) or any(factor.cells for factor in self.factors):
-            return in_box
-        inside = np.asarray(self.domain.contains(nearest))
-        for column in self.domain.shaped:
-            for sign in (-1.0, 1.0):
-                if not inside.all():
-                    moved = nearest.copy()
-                    moved[:, column] += sign * steps[column]
-                    inside = inside | np.asarray(self.domain.contains(moved))
-        return in_box & inside
+        if isinstance(self.domain, ShapedBox) and not any(factor.cells for factor in self.factors):
+            return contains_nearly(self.domain, self.X)
+        steps = NUDGE * np.array([axis.upper - axis.lower for axis in self.domain.axes])
+        return np.asarray(np.all(np.abs(self.X - self.nearest) <= steps, axis=1))
 
 
 def places_of(

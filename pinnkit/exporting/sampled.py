@@ -153,7 +153,7 @@ def _variables(solution: Solution, places: Places, quantities: Sequence[str]) ->
             variables[f"{f}_{truth.kind}"] = variable(known[:, k], f, _TRUTHS[truth.kind])
             error = own[:, k] - known[:, k]
             if f in problem.up_to_constant:
-                error -= np.mean(error)
+                error -= np.nanmean(error)  # NaN where a reference says nothing
             variables[f"{f}_error"] = variable(error, f, f"solution minus {_TRUTHS[truth.kind]}")
     return variables
 

@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
 from pinnkit.evaluation.answer import Answer
@@ -79,21 +80,23 @@ def slices(answer: Answer, measured: Measured | None = None) -> Picture:
     xs = np.linspace(axis[space].lower, axis[space].upper, CURVE)
     moments = np.linspace(axis[time].lower, axis[time].upper, SNAPSHOTS).tolist()
     reach: dict[str, float] = {}
-    unit = _unit(problem, problem.domain.names[time])
+    unit, dashed = _unit(problem, problem.domain.names[time]), dict[str, Line2D]()
     for k, moment in enumerate(moments):
         X = middle(problem, len(xs))
         X[:, time], X[:, space] = moment, xs
         values, truth = values_and_truth(answer, X)
-        colour, last = _colour(k / (SNAPSHOTS - 1)), k == SNAPSHOTS - 1
+        colour = _colour(k / (SNAPSHOTS - 1))
         for i, (field, axes) in enumerate(zip(problem.fields, all_axes, strict=True)):
             known = None if truth is None or np.isnan(truth[:, i]).all() else truth[:, i]
             axes.plot(xs, values[:, i], color=colour, label=f"t = {moment:.4g}{unit}", **_line(known))
             if known is not None:
-                axes.plot(xs, known, label=truth_name(answer) if last else None, **TRUTH)
+                (dashed[field],) = axes.plot(xs, known, **TRUTH)
             if rows := _of_slice(measured.get(field), time, moment, moments):
                 reach[field] = max(reach.get(field, 0.0), float(np.abs(rows.X[:, time] - moment).max()))
                 axes.plot(rows.X[:, space], rows.values, "o", color=colour, ms=4, mec="k", mew=0.4)
     for field, axes in zip(problem.fields, all_axes, strict=True):
+        if field in dashed:  # the last one that there is: a reference may end before the time does
+            dashed[field].set_label(truth_name(answer))
         if field in reach:
             label = f"measured,\n$\\pm${reach[field]:.3g}{unit} in time"
             axes.plot([], [], "o", color="w", ms=4, mec="k", mew=0.6, label=label)
@@ -155,11 +158,12 @@ def _maps(answer: Answer, field: int, measured: Measurements | None) -> Picture:
     across, up, along, places = plane(problem)
     canvas = canvas_of(problem, across, up)
     rows = [_map_values(answer, field, canvas, along, place) for place in places]
-    known, name = rows[0][1] is not None, problem.fields[field]
+    # A truth that is known on a part of the domain may be known in none of the pictures.
+    known, name = any(row[1] is not None and np.isfinite(row[1]).any() for row in rows), problem.fields[field]
     label, unit = _label(problem, name), _unit(problem, name, " [{}]")
     low, high, colours = colour_range(np.concatenate([np.ravel(a) for row in rows for a in row if a is not None]))
     shade: dict[str, Any] = {"vmin": low, "vmax": high, "cmap": colours}
-    errors = [np.maximum(np.abs(row[0] - row[1]), 1e-17) if known else None for row in rows]
+    errors = [np.maximum(np.abs(row[0] - row[1]), 1e-17) if known and row[1] is not None else None for row in rows]
     # Half the width of the 95% interval is compared with the error: on one scale.
     coarse = Grid(problem, across, up, COARSE)
     reaches = [_half_widths(answer, field, coarse, along, place) for place in places]
@@ -302,9 +306,12 @@ def values_and_truth(
     if truth is None or truth.points is not None or unknown:
         return values, None
     expected = np.where(there, truth.at(X), np.nan)
+    if not np.isfinite(expected).any():  # of a truth that is known on another part of the domain
+        return values, None if field is None else expected
     for i, name in enumerate(problem.fields):
         if name in problem.up_to_constant and name not in truth.unknown:
-            values[:, i] += np.nanmean(expected[:, i]) - np.nanmean(values[:, i])
+            known = np.isfinite(expected[:, i])
+            values[:, i] += np.mean(expected[known, i]) - np.mean(values[known, i])
     return values, expected
 
 

@@ -38,7 +38,7 @@ def solver_truth(equations: OperatorEquations) -> Truth | None:
     def solution(X: np.ndarray) -> np.ndarray:
         return equations.solve(X).reshape(-1, len(problem.fields))
 
-    return Truth("reference", solution, inputs, error_of_reference(problem))
+    return Truth("reference", solution, inputs, error_of_reference(problem), representative=True)
 
 
 def check_operator(objective: Objective[OperatorEquations, OperatorNetwork]) -> Checked:

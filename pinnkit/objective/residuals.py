@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pinnkit.compilation import jit_once
-from pinnkit.csv_columns import line_of, read_columns
+from pinnkit.csv_columns import line_of
 from pinnkit.errors import UsageError, display_path, location
 from pinnkit.fields import Ansatz, BatchFunction, Catalogue, Partial, Points, Request, evaluate_condition
 from pinnkit.fields.elsewhere import evaluate_with_batched_calls
@@ -27,7 +27,9 @@ from pinnkit.objective.network import FieldNetwork
 from pinnkit.objective.principal import PrincipalPart, principal_part
 from pinnkit.problem import Condition, Problem, Region, validate
 from pinnkit.problem.lines import line_of as line_of_member
+from pinnkit.problem.problem import dates_of
 from pinnkit.problem.scales import Scales, scales_of
+from pinnkit.value_files import FileValues, is_text, read_rows
 
 HIGHEST_ORDER = 12
 """Highest order of derivatives that is accepted: compile time multiplies with each order."""
@@ -39,6 +41,7 @@ class Equations:
     Attributes:
         groups: Groups of conditions that are terms of the loss.
         hard: Groups of conditions that the ansatz meets exactly.
+        file_notes: What is worth to know about how files of measurements were read, one sentence each.
 
     Raises:
         UsageError: The problem has a mistake that shows without an evaluation of its methods.
@@ -47,6 +50,7 @@ class Equations:
     def __init__(self, problem: Problem) -> None:
         self.problem = validate(problem)
         self.catalogue = Catalogue(problem)
+        self.file_notes: list[str] = []
         conditions = problem.conditions()
         hard = [(c, self._region(c)) for c in conditions if c.mark.hard]
         self._unscaled_ansatz = Ansatz(problem, self.catalogue, hard)
@@ -305,36 +309,41 @@ class Equations:
         """The rows of a data file as points. Raises UsageError where a coordinate has no column or a point lies outside."""
         path = Path(condition.mark.target)
         path = path if path.is_absolute() else self.problem.folder / path
+        names = self.problem.domain.names
         try:
             conditions = [c for c in self.problem.conditions() if c.mark == condition.mark]
-            columns = {*self.problem.domain.names, *(a for c in conditions for a in c.arguments)}
-            table = read_columns(path, columns)
+            columns = dict.fromkeys(a for c in conditions for a in c.arguments if a not in names)
+            source = read_rows(path, names, list(columns), dates_of(self.problem))
         except UsageError as error:
             error.do += f" (asked for by '{condition.name}', {condition.where})"
             raise
-        names = self.problem.domain.names
+        table = source.arrays
         missing = [name for name in names if name not in table]
         if missing:
+            csv, there = is_text(path), ", ".join(table)
             raise UsageError(
-                f"The data file has no column for the coordinate '{missing[0]}'.",
-                where=display_path(path) + ":1",
-                expected=f"a header with {', '.join(names)} and the measured values; it has {', '.join(table)}",
-                do="Name the columns after the coordinates of the domain.",
+                f"The data file has no {'column' if csv else 'values'} for the coordinate '{missing[0]}'.",
+                where=display_path(path) + (":1" if csv else ""),
+                expected=f"{'a header with ' if csv else ''}{', '.join(names)} and the measured values; it has {there}",
+                do=f"Name the {'columns' if csv else 'variables'} after the coordinates of the domain.",
             )
+        source.require_units(self.problem.units, line_of_member(type(self.problem), "units"))
         X = np.stack([table[name] for name in names], axis=1)
-        self._refuse_outside(X, path)
+        self._refuse_outside(X, source)
+        self.file_notes += source.notes
         return Points(X, None, {k: v for k, v in table.items() if k not in names})
 
-    def _refuse_outside(self, X: np.ndarray, path: Path) -> None:
+    def _refuse_outside(self, X: np.ndarray, source: FileValues) -> None:
         """Raise UsageError for a row of data that lies outside the domain; on a periodic axis none does."""
         for i, (name, axis) in enumerate(zip(self.problem.domain.names, self.problem.domain.axes, strict=True)):
             slack = 1e-9 * axis.length  # decimal digits of a file are rounded
             outside = (X[:, i] < axis.lower - slack) | (X[:, i] > axis.upper + slack)
             if axis.kind != "periodic" and outside.any():
-                row = int(np.argmax(outside))
+                row, path = int(np.argmax(outside)), source.file
+                line = f":{line_of(path, row)}" if is_text(path) else ""
                 raise UsageError(
                     f"The data file has a point outside the domain: {name} = {X[row, i]:g}.",
-                    where=f"{display_path(path)}:{line_of(path, row)}",
+                    where=display_path(path) + line,
                     expected=f"{axis.lower:g} <= {name} <= {axis.upper:g}",
                     do="Check the units of the file, or make the domain larger.",
                 )

@@ -166,7 +166,9 @@ def at(*unnamed: Any, **coordinates: float) -> Callable[[Method], Method]:
 
 
 def data(file: str | Path) -> Callable[[Method], Method]:
-    """Mark a method as a condition at the rows of a CSV file, whose columns the method asks for by name.
+    """Mark a method as a condition at the rows of a CSV, npz or NetCDF file, whose columns the method asks for by name.
+
+    Times in the file may be dates: `time_zero` and the unit of `t` in the class say how they become numbers.
 
     Args:
         file: Path of the file, from the folder of the problem file.

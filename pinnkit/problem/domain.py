@@ -27,6 +27,9 @@ MORE = 64
 PROBES = 2**14
 """Number of candidates from which the acceptance rate is estimated."""
 
+NUDGE = 1e-6
+"""Distance from the surface of a domain, relative to its size, at which a point still counts as on it."""
+
 
 @dataclass(frozen=True)
 class Region:
@@ -496,6 +499,24 @@ class NearSurface(ShapedRegion):
         """Largest depth: half the width of a square, the radius of a disk."""
         assert isinstance(self.domain, ShapedBox)
         return 2.0 / self.domain.surface_per_volume
+
+
+def contains_nearly(domain: Box, X: Float[np.ndarray, "points dim"]) -> Bool[np.ndarray, " points"]:
+    """Return whether each point lies in a domain or on its surface, with some slack for rounding; on periodic axes each does."""
+    lower, upper = np.array([(axis.lower, axis.upper) for axis in domain.axes]).T
+    periodic = np.array([axis.kind == "periodic" for axis in domain.axes])
+    nearest, steps = np.where(periodic, X, np.clip(X, lower, upper)), NUDGE * (upper - lower)
+    in_box = np.all(np.abs(X - nearest) <= steps, axis=1)
+    if not isinstance(domain, ShapedBox):
+        return in_box
+    inside = np.asarray(domain.contains(nearest))
+    for column in domain.shaped:
+        for sign in (-1.0, 1.0):
+            if not inside.all():
+                moved = nearest.copy()
+                moved[:, column] += sign * steps[column]
+                inside = inside | np.asarray(domain.contains(moved))
+    return np.asarray(in_box & inside)
 
 
 def as_domain(shape: Shape) -> ShapedBox:

@@ -14,8 +14,9 @@ from typing import Any, ClassVar, dataclass_transform
 
 import numpy as np
 
+from pinnkit.dates import DateRule
 from pinnkit.errors import UsageError, advice, location
-from pinnkit.problem.axes import Axis
+from pinnkit.problem.axes import TIME, Axis
 from pinnkit.problem.class_body import ProblemType, refuse_own_init, refuse_slips
 from pinnkit.problem.computed_domain import domain_member
 from pinnkit.problem.conditions import MARK, Condition, Mark, method_arguments
@@ -44,7 +45,7 @@ class Problem(metaclass=ProblemType):
         recipe: Default recipe of `pinnkit train`; optional.
         exact: Method `exact(self, ...)` of the coordinates that returns the exact solution in jnp, an array or a dict by
             field; optional.
-        reference: Method like `exact` but in numpy, or the name of a CSV or npz file; optional.
+        reference: Method like `exact` but in numpy, or the name of a CSV, npz or NetCDF file; optional.
         reference_fields: The fields that the reference gives; all unless given. The others are not compared.
         reference_error: Relative L2 error of the reference, a number or a method that returns it; optional.
         scales: Sizes of the fields and of the residuals, by which training sees numbers near one: "auto" for those that are
@@ -52,6 +53,8 @@ class Problem(metaclass=ProblemType):
             of an equation, in their own units, `{"T": (293.0, 40.0), "heat": 6.6e4}`.
         units: Units by name of field, coordinate, quantity or parameter, which figures and tables show: `{"T": "K", "x": "m"}`;
             optional. Brackets at the end of a parameter's docstring or comment say its unit too.
+        time_zero: The moment that is t = 0, "2024-05-01 08:00", for files that have dates and times; they are counted in the unit
+            of time, `units = {"t": "h"}`; optional.
         vectors: Vectors by name, each with a field or quantity for each axis of space, `{"velocity": ("u", "v")}`: files for
             viewers have them as such, and figures show streamlines; optional.
         files: Names of further files that the problem reads, from its own folder, which a run keeps; optional, since files
@@ -63,6 +66,7 @@ class Problem(metaclass=ProblemType):
     up_to_constant: ClassVar[tuple[str, ...]] = ()
     units: ClassVar[Mapping[str, str]] = {}
     vectors: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    time_zero: ClassVar[str | None] = None
     model: ClassVar[Any] = None
     recipe: ClassVar[Any] = None
     # Not ClassVar: type checkers would refuse the method of a subclass. They are no parameters, since Problem is no dataclass.
@@ -172,6 +176,17 @@ class Problem(metaclass=ProblemType):
         return tuple(n for n, m in own.items() if inspect.isfunction(m) and not hasattr(m, MARK))
 
 
+def dates_of(problem: Problem) -> DateRule:
+    """Return what dates and times in the files of a problem mean."""
+    cls = type(problem)
+    return DateRule(
+        problem.time_zero,
+        problem.units.get(TIME),
+        'Write time_zero = "{zero}" and units = {{"t": "{unit}"}} into the class, if that is t = 0 and the unit of time.',
+        location(cls) if problem.time_zero is None else line_of(cls, "time_zero"),
+    )
+
+
 def validate(problem: Problem) -> Problem:
     """Check what can be checked without tracing, and return the problem itself. Raises UsageError."""
     cls = type(problem)
@@ -218,7 +233,9 @@ def validate(problem: Problem) -> Problem:
     for name in problem.up_to_constant:
         if name not in names:
             raise _unknown(cls, "up_to_constant", f"up_to_constant names {name!r}, which is not a field.", name, names)
+    _refuse_reference_fields(problem)
     _refuse_units(problem)
+    _refuse_time_zero(problem)
     _refuse_vectors(problem)
     if not any(c.mark.kind == "interior" for c in problem.conditions()):
         raise UsageError(
@@ -230,7 +247,53 @@ def validate(problem: Problem) -> Problem:
     ends = {n: (a.lower, a.upper) for n, a in zip(problem.domain.names, problem.domain.axes, strict=True)}
     for table in tables_of(problem):
         table.require_covers(ends)
+        table.require_agrees(problem.units, problem.time_zero, line_of(cls, "units"))
     return problem
+
+
+def _refuse_reference_fields(problem: Problem) -> None:
+    """Raise UsageError for fields that a reference is said to give and that do not exist."""
+    cls, stated = type(problem), problem.reference_fields
+    if not isinstance(stated, (tuple, list)):
+        raise UsageError(
+            f"reference_fields = {stated!r} is no tuple.",
+            where=line_of(cls, "reference_fields"),
+            expected="a tuple of fields, of " + ", ".join(problem.fields),
+            do=f'Write reference_fields = ("{stated if stated in problem.fields else problem.fields[0]}",): mind the comma.',
+        )
+    for name in stated:
+        if name not in problem.fields:
+            what = f"reference_fields names {name!r}, which is not a field."
+            raise _unknown(cls, "reference_fields", what, name, problem.fields)
+    if stated and problem.reference is None:
+        raise UsageError(
+            f"reference_fields = {stated!r}, and there is no reference.",
+            where=line_of(cls, "reference_fields"),
+            expected="fields that `reference` gives",
+            do="Give a reference, or remove the line.",
+        )
+
+
+def _refuse_time_zero(problem: Problem) -> None:
+    """Raise UsageError for a moment that is no date, and for one without a time axis."""
+    cls, zero = type(problem), problem.time_zero
+    if zero is None:
+        return
+    if problem.domain.time is None:
+        raise UsageError(
+            "time_zero says which moment is t = 0, and the domain has no time.",
+            where=line_of(cls, "time_zero"),
+            expected=f"an axis '{TIME}': pk.Box({TIME}=(0, 24), ...)",
+            do="Remove the line, or add the axis.",
+        )
+    if not isinstance(zero, str):
+        raise UsageError(
+            f"time_zero is {zero!r}.",
+            where=line_of(cls, "time_zero"),
+            expected="a date as a text",
+            do='Write time_zero = "2024-05-01 08:00".',
+        )
+    dates_of(problem).require_valid()
 
 
 def _refuse_units(problem: Problem) -> None:
@@ -313,4 +376,4 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-__all__ = ["Axis", "Box", "Problem", "same_parameters", "validate"]
+__all__ = ["Axis", "Box", "Problem", "dates_of", "same_parameters", "validate"]

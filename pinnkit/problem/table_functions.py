@@ -5,7 +5,7 @@ A method calls them on its coordinates, and quantities are differentiated throug
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from pinnkit.dates import DateRule, same_moment
 from pinnkit.errors import UsageError, display_path
 from pinnkit.files import beside_caller
 from pinnkit.problem.splines import Spline, spline_through
+from pinnkit.unit_names import same_unit
 from pinnkit.validation import is_number
+from pinnkit.value_files import FileValues
 
 ORDERS = {"linear": 1, "cubic": 3}
 """Degree of the polynomials, by the name of the interpolation."""
@@ -30,18 +33,25 @@ class Table:
     """A function of some coordinates that interpolates the values of a file: `k(x, y)`, or `k(x=x, y=y)`.
 
     Attributes:
-        file: The file, for messages.
+        source: The file, with its units and notes.
         value: The name of the values in it.
         coordinates: The names of the coordinates, in the order of the arguments.
         spline: The spline through the values.
         outside: What it is beyond its ends: "nearest", a number, or None where it is not known there.
+        dates: What dates in the file mean.
     """
 
-    file: Path
+    source: FileValues
     value: str
     coordinates: tuple[str, ...]
     spline: Spline
     outside: str | float | None
+    dates: DateRule
+
+    @property
+    def file(self) -> Path:
+        """The file, for messages."""
+        return self.source.file
 
     def __call__(self, *places: Any, **named: Any) -> Array:
         """The values at places, which are broadcast together. Raises UsageError unless each coordinate is given once."""
@@ -80,6 +90,31 @@ class Table:
                     do='Write pk.table(..., outside="nearest"), or outside=0.0, if that is meant.',
                 )
 
+    def require_agrees(self, units: Mapping[str, str], time_zero: str | None, where: str) -> None:
+        """Raise UsageError where units of the coordinates, or what dates mean, are other ones than in a problem.
+
+        Args:
+            units: Units of the problem by name.
+            time_zero: The moment that is t = 0 in the problem; None where it says none.
+            where: The place at which the problem states its units.
+        """
+        self.source.require_units({name: unit for name, unit in units.items() if name in self.coordinates}, where)
+        zero, unit, ours = self.dates.zero, self.dates.unit, units.get("t")
+        if zero is not None and time_zero is not None and not same_moment(zero, time_zero):
+            raise UsageError(
+                f"Dates of the table '{self.value}' are counted from {zero}, those of the problem from {time_zero}.",
+                where=display_path(self.file),
+                expected="one moment that is t = 0",
+                do=f'Write pk.table(..., time_zero="{time_zero}").',
+            )
+        if unit is not None and ours and not same_unit(unit, ours):
+            raise UsageError(
+                f"Dates of the table '{self.value}' are counted in {unit}, the time of the problem in {ours}.",
+                where=display_path(self.file),
+                expected="one unit of time",
+                do=f'Write pk.table(..., time_unit="{ours}").',
+            )
+
 
 def table(
     file: str | Path,
@@ -87,21 +122,25 @@ def table(
     *coordinates: str,
     interpolation: str = "cubic",
     outside: str | float | None = None,
+    time_zero: str | None = None,
+    time_unit: str | None = None,
 ) -> Table:
     """Read values on a grid, and return them as a function: `k = pk.table("k.npz", "k", "x", "y")`, then `self.k(x, y)`.
 
     Args:
-        file: A CSV file with a column for each name and a row for each point of a grid, in any order; or an .npz file with a 1-D
-            array for each coordinate and one of values, its axes in the order of the coordinates. A relative path starts at the
-            file that calls this.
+        file: A CSV file with a column for each name and a row for each point of a grid, in any order; an .npz file with a 1-D
+            array for each coordinate and one of values, its axes in the order of the coordinates; or a NetCDF file (.nc). A
+            relative path starts at the file that calls this.
         value: The name of the values.
         coordinates: The names of the coordinates.
         interpolation: "cubic" (twice differentiable, at least 4 values along each axis) or "linear".
         outside: What it is beyond the grid: "nearest" for the value at its end, or a number. Unless given, a domain that reaches
             beyond it is refused.
+        time_zero: The moment that is zero, where a coordinate has dates: "2024-05-01 08:00".
+        time_unit: The unit in which they are counted: "s", "min", "h", "d" ...
 
     Raises:
-        UsageError: The file cannot be read, its points are no grid, or an option is none of these.
+        UsageError: The file cannot be read, its points are no grid, an option is none of these, or dates have no stated meaning.
     """
     from pinnkit.references.tables import GridTable, from_file  # SciPy's interpolation takes half a second to import
 
@@ -116,10 +155,18 @@ def table(
             do='Write e.g. pk.table("k.csv", "k", "x", interpolation="linear", outside="nearest").',
         )
     path = beside_caller(file)
-    known = from_file(path, list(coordinates), [value])
+    dates = DateRule(
+        time_zero,
+        time_unit,
+        'Write pk.table(..., time_zero="{zero}", time_unit="{unit}"), if that is what t = 0 and t = 1 are.',
+    )
+    dates.require_valid()
+    known = from_file(path, list(coordinates), [value], dates)
     if not isinstance(known, GridTable):
+        missing = known.source.missing
         raise UsageError(
-            f"The points of '{value}' form no grid.",
+            f"The points of '{value}' form no grid"
+            + (f": {missing} have no value (NaN or masked)." if missing else "."),
             where=display_path(path),
             expected="all combinations of at least 4 values of each coordinate",
             do="Interpolate them to a grid first, e.g. by scipy.interpolate.griddata.",
@@ -128,7 +175,8 @@ def table(
     grid = np.stack([column.ravel() for column in np.meshgrid(*axes, indexing="ij")], axis=1)
     at_grid = known(**{name: grid[:, k] for k, name in enumerate(coordinates)})[value]
     values = at_grid.reshape([len(axis) for axis in axes])
-    return Table(path, value, tuple(coordinates), spline_through(axes, values, ORDERS[interpolation]), outside)
+    spline = spline_through(axes, values, ORDERS[interpolation])
+    return Table(known.source, value, tuple(coordinates), spline, outside, dates)
 
 
 def tables_of(problem: object) -> Sequence[Table]:

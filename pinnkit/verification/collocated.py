@@ -91,8 +91,9 @@ class Collocated(Answer):
                 yield f"That it is good its own error does not show: {self.verification.why_not}."
         yield from self.unknown_sentences()
         if self.worst_error is not None and self.truth is not None:
-            against = "the exact solution" if self.truth.kind == "exact" else "the reference"
-            yield f"Relative L2 error {self.worst_error:.1e} against {against}."
+            yield f"Relative L2 error {self.worst_error:.1e} against {self.truth.name}{self.truth.extent}."
+            if self.truth.part:
+                yield "Elsewhere nothing is compared."
             if self.truth.unknown:
                 yield self.truth.not_compared
             if self.reference_error:

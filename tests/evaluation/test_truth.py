@@ -105,10 +105,6 @@ def test_a_reference_of_some_fields(by_file, tmp_path):
         ({"exact": lambda self, x: x / self.beta}, ("'exact' failed: AttributeError", "test_truth.py:")),
         ({"exact": "solution.csv"}, ("'exact' is 'solution.csv'", "named as `reference`")),
         ({"exact": None, "reference": 5}, ("'reference' is 5",)),
-        (
-            {"exact": None, "reference": "none.csv", "reference_fields": ("p",)},
-            ("'reference_fields' is ('p',)", "a tuple of fields, of u"),
-        ),
         ({"exact": None, "reference": "none.csv"}, ("no file 'none.csv'",)),
         ({"exact": None, "reference": lambda self, t, z: t}, ("'reference' asks for 'z'",)),
         ({"exact": None, "reference": lambda self, t: 1 / 0}, ("'reference' failed: ZeroDivisionError",)),
