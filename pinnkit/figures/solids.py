@@ -29,7 +29,7 @@ from pinnkit.figures.solution import (
     values_and_truth,
 )
 from pinnkit.problem import Problem
-from pinnkit.problem.solids import SurfaceTriangles, solid_of
+from pinnkit.problem.solids import Solid, SurfaceTriangles, solid_of
 from pinnkit.problem.units import unit_of, units_of, with_unit
 
 TRIANGLES, SIDE = 24000, 122
@@ -40,26 +40,28 @@ ELEVATION, AZIMUTH = 26.0, -58.0
 """Angles from which the surface is seen, in degrees: from the side of large x, small y and large z, where bodies are cut open."""
 EDGE = "0.15"
 """Colour of the edges at which the surface bends sharply."""
+PLANE = 0.19
+"""Width of the plane of the picture in matplotlib's axes in three dimensions, in the units of its projection."""
+WIDTH = 2e-3 * PLANE
+"""Width of edges in this plane."""
 LIFT = 0.02
 """Distance, relative to the size of the body, by which edges are moved towards the viewer, such that no triangle hides them."""
 NEAR = 0.125
 """Distance of measurements from a section up to which it shows them, relative to the length of the axis."""
 TICKS = 5
 """Number of ticks along the longest axis."""
-WIDTH = 4e-4
-"""Width of edges, in the units of the plane of the picture, which is 0.19 wide."""
-FILLED = 0.7, 0.82
+FILLED = 0.74, 0.84
 """Width and height of a body relative to what the axes have room for: around it are the labels."""
-ABOVE_BODY = 0.03
-"""Distance of the title from a body, relative to the height of the axes."""
+ABOVE_BODY = 0.02 * PLANE
+"""Distance of the title from a body."""
 PRUNED = ("upper", None, "lower")
 """The end of each axis that has no tick: its label would lie on that of the next axis."""
-LABEL_PAD = (-2.0, -2.0, -6.0)
+LABEL_PAD = (1.0, 0.0, -3.0)
 """Distances of the labels of the axes from those of their ticks, in points."""
 LONGEST, NARROWEST, LOWEST = 2.7, 1.3, 2.4
 """Length of the longest axis of a section, and the least width and height of a panel, in inches."""
-BODY, BESIDE, ABOVE = 3.6, 0.7, 0.7
-"""Width of the surface, and room for labels beside a section and above and below it, in inches."""
+BODY, GAP, BESIDE, ABOVE = 3.2, 0.25, 0.7, 0.7
+"""Width of the surface, of the room to its right, and room for labels beside a section and above and below it, in inches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +137,10 @@ def solid_figure(answer: Answer, field: int, measured: Measurements | None) -> P
         rows.append(_interval_row(answer, field, views_of(problem, places, COARSE_TRIANGLES, COARSE_SIDE), rows[-1]))
     widths, height = _sizes(problem)
     figure = Picture(figsize=(1.2 + sum(widths), height * len(rows) + 0.4), layout="constrained")
-    grid = figure.add_gridspec(len(rows), 4, width_ratios=widths)
+    grid = figure.add_gridspec(len(rows), 5, width_ratios=widths)
     for k, row in enumerate(rows):
         body = figure.add_subplot(grid[k, 0], projection="3d", proj_type="ortho", computed_zorder=False)
-        panels = [body, *(figure.add_subplot(grid[k, 1 + j]) for j in range(3))]
+        panels = [body, *(figure.add_subplot(grid[k, 2 + j]) for j in range(3))]
         surface, *sections = row.views.parts(row.values)
         draw_surface(body, problem, row.views.surface, surface, row)
         shown = [row.values]
@@ -182,14 +184,14 @@ def elsewhere_note(problem: Problem) -> str:
 
 
 def section_places(answer: Answer, field: int) -> Float[np.ndarray, " 3"]:
-    """Return where the sections are: in the middle of each axis, or at the largest |value| where there is little to see."""
-    solid = solid_of(answer.problem.domain)
+    """Return where the sections are: through the heart of the body, or the largest |value| where there is little to see."""
+    solid = _solid(answer.problem)
     little = np.array([solid.shows_little(axis) for axis in range(3)])
     if not little.any():
-        return solid.middle
+        return solid.heart
     X = solid.samples
     size = np.abs(answer.values(in_domain(answer.problem, X))[:, field])
-    return np.where(little, X[int(np.argmax(size))], solid.middle)
+    return np.where(little, X[int(np.argmax(size))], solid.heart)
 
 
 def views_of(problem: Problem, places: Float[np.ndarray, " 3"], count: int, side: int) -> Views:
@@ -201,7 +203,7 @@ def views_of(problem: Problem, places: Float[np.ndarray, " 3"], count: int, side
         count: About how many triangles the surface has, all around.
         side: Number of nodes along each axis of a section.
     """
-    solid = solid_of(problem.domain)
+    solid = _solid(problem)
     surface = solid.surface(count).seen_from(_sight(problem))
     # x-y, x-z and y-z, as they are read in a book.
     sections = [Section(k, float(places[k]), *solid.section(k, float(places[k]), side)) for k in (2, 1, 0)]
@@ -293,26 +295,32 @@ def _projected(matrix: Float[np.ndarray, "4 4"], X: Float[np.ndarray, "places 3"
 
 def _set_up(axes: Any, problem: Problem, title: str) -> None:
     """Set the title, the limits, the labels and the view of the axes of a body, which fills them."""
-    units, solid, box = units_of(problem), solid_of(problem.domain), _box(problem)
+    units, solid = units_of(problem), _solid(problem)
+    box = tuple(solid.aspect)  # matplotlib multiplies an array that it is given
     for k, side in enumerate("xyz"):
         axis = getattr(axes, f"{side}axis")
         getattr(axes, f"set_{side}lim")(solid.lower[k], solid.upper[k])
         getattr(axes, f"set_{side}label")(with_unit(solid.names[k], units), fontsize=9, labelpad=LABEL_PAD[k])
         axis.set_major_locator(_ticks(box[k], PRUNED[k]))
     axes.tick_params(labelsize=7, pad=-1)
-    elevation, azimuth = np.radians([ELEVATION, AZIMUTH])
-    right = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
-    up = np.array([-np.sin(elevation) * np.cos(azimuth), -np.sin(elevation) * np.sin(azimuth), np.cos(elevation)])
-    width, height = (float(np.abs(way) @ box / np.linalg.norm(box)) for way in (right, up))
-    zoom = min(FILLED[0] / width, FILLED[1] / height)
-    axes.set_box_aspect(box, zoom=zoom)
     axes.view_init(ELEVATION, AZIMUTH)
-    axes.set_title(title, fontsize=10, y=0.5 + 0.5 * zoom * height + ABOVE_BODY)
+    axes.set_box_aspect(box)
+    width, height = np.ptp(_outline(axes, solid), axis=0) / PLANE
+    axes.set_box_aspect(box, zoom=min(FILLED[0] / width, FILLED[1] / height))
+    corners = _outline(axes, solid)
+    axes.set_title(title, fontsize=10, x=float(corners[:, 0].mean()), y=float(corners[:, 1].max()) + ABOVE_BODY)
+    axes.title.set_transform(axes.transData)
+
+
+def _outline(axes: Any, solid: Solid) -> Float[np.ndarray, "corners 2"]:
+    """Return the corners of the bounding box of a body in the plane of the picture."""
+    corners = np.where(np.array(list(np.ndindex(2, 2, 2))) == 1, solid.upper, solid.lower)
+    return _projected(axes.get_proj(), corners)[:, :2]
 
 
 def _ticks(length: float, prune: str | None = None) -> MaxNLocator:
     """Return the ticks of an axis whose length is relative to that of the longest one."""
-    return MaxNLocator(max(2, round(TICKS * length)), steps=[1, 2, 5, 10], prune=prune)
+    return MaxNLocator(max(1, round(TICKS * length)), steps=[1, 2, 5, 10], prune=prune)
 
 
 def _draw_section(
@@ -325,7 +333,7 @@ def _draw_section(
 ) -> None:
     """Draw a section, and measurements near it."""
     units, names = units_of(problem), [problem.domain.names[axis] for axis in problem.domain.space]
-    solid = solid_of(problem.domain)
+    solid = _solid(problem)
     across, up = (k for k in range(3) if k != section.axis)
     X = section.nodes
     known = np.isfinite(values)
@@ -348,7 +356,7 @@ def _draw_section(
         ylim=(solid.lower[up], solid.upper[up]),
         aspect="equal" if alike(problem) else "auto",
     )
-    box = _box(problem)
+    box = solid.aspect
     axes.xaxis.set_major_locator(_ticks(box[across]))
     axes.yaxis.set_major_locator(_ticks(box[up]))
     axes.tick_params(labelsize=8)
@@ -363,23 +371,21 @@ def _near(problem: Problem, measured: Measurements | None, section: Section) -> 
     return measured.at(near) if near.any() else None
 
 
-def _box(problem: Problem) -> Float[np.ndarray, " 3"]:
-    """Return the relative lengths of the axes in a picture: true to scale where they have one unit, else a cube."""
-    solid = solid_of(problem.domain)
-    lengths = solid.upper - solid.lower if alike(problem) else np.ones(3)
-    return np.asarray(lengths / lengths.max())
+def _solid(problem: Problem) -> Solid:
+    """Return the body, which is drawn true to scale where all axes have one unit."""
+    return solid_of(problem.domain, alike(problem))
 
 
 def _sight(problem: Problem) -> Float[np.ndarray, " 3"]:
     """Return the way towards the viewer, as long as the longest axis of the picture."""
     elevation, azimuth = np.radians([ELEVATION, AZIMUTH])
     sight = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
-    solid = solid_of(problem.domain)
-    return np.asarray(sight * (solid.upper - solid.lower) / _box(problem))
+    solid = _solid(problem)
+    return np.asarray(sight / solid.scale)
 
 
 def _sizes(problem: Problem) -> tuple[list[float], float]:
     """Return the widths of the panels in a row, and its height, in inches: all sections have one scale."""
-    box = LONGEST * _box(problem)
+    box = LONGEST * _solid(problem).aspect
     widths = [max(float(width), NARROWEST) + BESIDE for width in (box[0], box[0], box[1])]
-    return [BODY, *widths], max(float(box[1:].max()), LOWEST) + ABOVE
+    return [BODY, GAP, *widths], max(float(box[1:].max()), LOWEST) + ABOVE

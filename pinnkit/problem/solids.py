@@ -19,6 +19,8 @@ from pinnkit.problem.geometry import Combination, Extruded, Shape, Surface
 from pinnkit.problem.meshes import Mesh
 from pinnkit.problem.shapes import Rectangle
 
+Outward = Callable[..., tuple[Any, Any]]
+"""`Shape.outward`, compiled."""
 BLOCK = 4096
 """Number of points for which a shape is asked at a time: one compiled program serves all."""
 PROBES = 128
@@ -33,6 +35,8 @@ SPECKS = 8
 """A void of fewer cells than this is none."""
 BULKY = 0.15
 """A body is bulky if a ball around the middle fits in, of a radius this large relative to its longest side."""
+DEEP = 0.5
+"""A hole is deep if it is longer than this part of the width of the body."""
 SMALLEST = 0.2
 """A section with less than this part of the area of the largest one of its axis shows little of the body."""
 NUDGE = 1e-6
@@ -81,9 +85,10 @@ class Solid:
 
     Args:
         domain: A domain with three space axes.
+        to_scale: Whether it is drawn true to scale; else as a cube, whatever the lengths of its axes are.
     """
 
-    def __init__(self, domain: Box) -> None:
+    def __init__(self, domain: Box, to_scale: bool = True) -> None:
         self.names: tuple[str, ...] = tuple(domain.names[axis] for axis in domain.space)
         ends = {domain.names[axis]: (domain.axes[axis].lower, domain.axes[axis].upper) for axis in domain.space}
         shape: Shape = domain.shape if isinstance(domain, ShapedBox) else Rectangle(**ends)
@@ -92,8 +97,17 @@ class Solid:
                 shape = Extruded(shape, name, ends[name])
         self.shape = shape
         self.lower, self.upper = np.array([ends[name] for name in self.names]).T
+        self.lengths: Float[np.ndarray, " 3"] = self.upper - self.lower
+        self.aspect: Float[np.ndarray, " 3"] = self.lengths / self.lengths.max() if to_scale else np.ones(3)
+        """The lengths of the axes in a picture, relative to the longest one."""
+        self.aspect.setflags(write=False)  # all pictures share it
         self._order = np.array([self.names.index(name) for name in shape.names])
         self._inside: Callable[[Any], Any] = jit_once(lambda X: shape.inside(X[:, self._order]))
+
+    @property
+    def scale(self) -> Float[np.ndarray, " 3"]:
+        """Lengths in a picture per unit of each axis."""
+        return self.aspect / self.lengths
 
     @property
     def middle(self) -> Float[np.ndarray, " 3"]:
@@ -118,7 +132,7 @@ class Solid:
         """The middles of the cells."""
         shares = (np.arange(VOXELS) + 0.5) / VOXELS
         grid = np.stack([c.ravel() for c in np.meshgrid(shares, shares, shares, indexing="ij")], axis=1)
-        return self.lower + (self.upper - self.lower) * grid
+        return self.lower + self.lengths * grid
 
     @property
     def samples(self) -> Float[np.ndarray, "points 3"]:
@@ -126,35 +140,53 @@ class Solid:
         return self._centres[self._voxels.ravel()]
 
     def shows_little(self, axis: int) -> bool:
-        """Return whether the section through the middle of an axis is much smaller than others."""
+        """Return whether the section through the heart is much smaller than others that are perpendicular to an axis."""
         areas = np.moveaxis(self._voxels, axis, 0).sum(axis=(1, 2))
-        return bool(max(areas[(VOXELS - 1) // 2], areas[VOXELS // 2]) < SMALLEST * areas.max())
+        share = (self.heart[axis] - self.lower[axis]) / self.lengths[axis]
+        around = np.clip(np.floor(share * VOXELS + np.array([-0.5, 0.5])).astype(int), 0, VOXELS - 1)
+        return bool(areas[around].max() < SMALLEST * areas.max())
+
+    @cached_property
+    def void(self) -> Float[np.ndarray, " 3"] | None:
+        """The middle of the largest void that the body encloses; None without one."""
+        from scipy.ndimage import label  # imported here: it takes a while, which problems in a plane save
+
+        numbers, _ = label(np.pad(~self._voxels, 1, constant_values=True))
+        sizes = np.bincount(numbers.ravel())
+        sizes[[0, numbers[0, 0, 0]]] = 0  # the body, and what is around it
+        if sizes.max() < SPECKS:
+            return None
+        cells = np.argwhere(numbers[1:-1, 1:-1, 1:-1] == np.argmax(sizes))
+        return np.asarray(self.lower + self.lengths * (cells.mean(axis=0) + 0.5) / VOXELS)
+
+    @property
+    def heart(self) -> Float[np.ndarray, " 3"]:
+        """The place through which sections go: the middle of a void, else that of the bounding box."""
+        return self.middle if self.void is None else self.void
 
     @cached_property
     def opening(self) -> Float[np.ndarray, " 3"] | None:
         """The corner of the octant that is cut away such that one sees the inside; None for thin bodies, of which all is surface.
 
-        It is the middle of the largest void, else that of a bulky body, or of one that surrounds its middle, as a pipe does.
+        Cut open are bodies with a void, bulky ones, and those that surround their middle, as a pipe does.
         """
-        from scipy.ndimage import label  # imported here: it takes a while, which problems in a plane save
-
-        shift = NUDGE * (self.upper - self.lower)
-        outside, _ = label(np.pad(~self._voxels, 1, constant_values=True))
-        sizes = np.bincount(outside.ravel())
-        sizes[[0, outside[0, 0, 0]]] = 0
-        if sizes.max() >= SPECKS:
-            cells = np.argwhere(outside[1:-1, 1:-1, 1:-1] == np.argmax(sizes))
-            return self.lower + (self.upper - self.lower) * (cells.mean(axis=0) + 0.5) / VOXELS + shift
         directions = np.stack([c.ravel() for c in np.meshgrid(*[[-1.0, 0.0, 1.0]] * 3)], axis=1)
         length = np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1.0)
-        around = self.middle + BULKY * (self.upper - self.lower).max() * directions / length
-        if self.inside(around).all():
-            return self.middle + shift
-        half, surrounded = VOXELS // 2, 0
-        for axis in range(3):
-            line = np.moveaxis(self._voxels, axis, 0)[:, half, half]
-            surrounded += bool(line[:half].any() and line[half:].any())
-        return self.middle + shift if not self.inside(self.middle[None])[0] and surrounded > 1 else None
+        bulky = self.inside(self.middle + BULKY * directions / length / self.scale).all()
+        if self.void is None and not bulky and not self._surrounds_its_middle():
+            return None
+        return self.heart + NUDGE * self.lengths
+
+    def _surrounds_its_middle(self) -> bool:
+        """Return whether there is a hole in the middle that is deep: a pipe has one, a plate with a hole has none."""
+        half = VOXELS // 2
+        if self._voxels[half, half, half]:
+            return False
+        lines = [np.moveaxis(self._voxels, axis, 0)[:, half, half] for axis in range(3)]
+        around = np.array([line[:half].any() and line[half:].any() for line in lines])
+        if around.sum() < 2:
+            return False
+        return bool(around.all() or self.aspect[~around].min() >= DEEP * self.aspect[around].min())
 
     @cached_property
     def opened(self) -> Shape:
@@ -170,7 +202,7 @@ class Solid:
 
     def surface(self, count: int) -> SurfaceTriangles:
         """Return about so many triangles of the surface, which is cut open where it hides the inside."""
-        return _surface(self.opened, self.names, count)
+        return _surface(self.opened, self.names, count, self.scale)
 
     def section(
         self, axis: int, place: float, side: int
@@ -185,7 +217,7 @@ class Solid:
         others = [k for k in range(3) if k != axis]
         lines = [np.linspace(a, b, side) for a, b in zip(self._within(-1), self._within(1), strict=True)]
         grid = grid_triangles(*(lines[k] for k in others))
-        nudged = float(np.clip(place + NUDGE * (self.upper - self.lower)[axis], lines[axis][0], lines[axis][-1]))
+        nudged = float(np.clip(place + NUDGE * self.lengths[axis], lines[axis][0], lines[axis][-1]))
 
         def in_space(nodes: Float[np.ndarray, "nodes 2"]) -> Float[np.ndarray, "nodes 3"]:
             X = np.full((len(nodes), 3), nudged)
@@ -198,30 +230,32 @@ class Solid:
 
     def _within(self, sign: int) -> Float[np.ndarray, " 3"]:
         """An end of each axis, moved inwards: which side of a face the points on it belong to is not defined."""
-        return (self.upper if sign > 0 else self.lower) - sign * NUDGE * (self.upper - self.lower)
+        return (self.upper if sign > 0 else self.lower) - sign * NUDGE * self.lengths
 
 
 @lru_cache(maxsize=4)
-def solid_of(domain: Box) -> Solid:
+def solid_of(domain: Box, to_scale: bool) -> Solid:
     """Return the body of a domain with three space axes; all fields of a problem share it."""
-    return Solid(domain)
+    return Solid(domain, to_scale)
 
 
-def _surface(shape: Shape, names: tuple[str, ...], count: int) -> SurfaceTriangles:
-    """Return about so many triangles of the surface of a shape, in the order of these names."""
+def _surface(shape: Shape, names: tuple[str, ...], count: int, scale: Float[np.ndarray, " 3"]) -> SurfaceTriangles:
+    """Return about so many triangles of the surface of a shape, in the order of these names; lengths are those in a picture."""
+    order = np.array([names.index(name) for name in shape.names])
+    scale = scale[order]
     groups: dict[tuple[int, int], list[Surface]] = {}
     for piece in shape.surfaces():  # those of a `Named` shape occur twice, once for each name
         groups.setdefault((id(piece.shape), piece.part), []).append(piece)
-    length = (2 * sum(group[0].measure for group in groups.values()) / count) ** 0.5
-    order = np.array([names.index(name) for name in shape.names])
+    area = sum(group[0].measure for group in groups.values()) * np.prod(scale) ** (2 / 3)
+    length = float(2 * area / count) ** 0.5
     parts: list[SurfaceTriangles] = []
     with jax.enable_x64(True):
-        outward: Callable[..., Any] = jit_once(shape.outward)
+        outward: Outward = jit_once(shape.outward)
         for group in groups.values():
             kind = _of_mesh if isinstance(group[0].shape, Mesh) else _of_chart
-            parts.append(kind(shape, group, outward, length))
+            parts.append(kind(shape, group, outward, length, scale))
         meshes = {id(group[0].shape): group[0].shape for group in groups.values() if isinstance(group[0].shape, Mesh)}
-        ridges = [_ridges(shape, mesh, outward, length) for mesh in meshes.values()]
+        ridges = [_ridges(shape, mesh, outward, length, scale) for mesh in meshes.values()]
     back = np.argsort(order)
     edges = np.concatenate([*(part.edges for part in parts), *ridges])
     nodes, normals = (np.concatenate([getattr(part, name) for part in parts]) for name in ("nodes", "normals"))
@@ -230,7 +264,9 @@ def _surface(shape: Shape, names: tuple[str, ...], count: int) -> SurfaceTriangl
     return SurfaceTriangles(nodes[:, back], triangles, normals[:, back], edges[:, :, back])
 
 
-def _of_chart(shape: Shape, group: list[Surface], outward: Callable[..., Any], length: float) -> SurfaceTriangles:
+def _of_chart(
+    shape: Shape, group: list[Surface], outward: Callable[..., Any], length: float, scale: np.ndarray
+) -> SurfaceTriangles:
     """Return the triangles of a piece that has two parameters, with edges of about this length."""
     piece = group[0]
 
@@ -245,20 +281,22 @@ def _of_chart(shape: Shape, group: list[Surface], outward: Callable[..., Any], l
     lines = np.linspace(0.0, 1.0, PROBES + 1)
     probes = np.stack([c.ravel() for c in np.meshgrid(lines, lines, indexing="ij")], axis=1)
     X = in_blocks(lambda unit: place(unit)[0], probes, BLOCK).reshape(PROBES + 1, PROBES + 1, 3)
-    grid = grid_triangles(*(_even(lines, X, axis, length) for axis in range(2)))
+    grid = grid_triangles(*(_even(lines, X * scale, axis, length) for axis in range(2)))
     mesh = clipped(grid, lambda unit: in_blocks(lambda block: evaluate(block)[2], unit, BLOCK), REFINEMENTS)
     if not len(mesh.triangles):
         return _none()
     X, normals, _ = in_blocks(evaluate, mesh.nodes, BLOCK)
     # A piece may consist of several that do not touch: what its parameters have between them is no surface.
-    spans = np.linalg.norm(X[mesh.triangles] - X[np.roll(mesh.triangles, 1, axis=1)], axis=2).max(axis=1)
+    spans = np.linalg.norm((X[mesh.triangles] - X[np.roll(mesh.triangles, 1, axis=1)]) * scale, axis=2).max(axis=1)
     triangles = mesh.triangles[spans < 3 * length]
     edges = np.concatenate([X[mesh.border], _ends(mesh.nodes, triangles, X, shape.size)])
-    edges = edges[np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1) < 3 * length]
-    return _triangles(X, triangles, normals, edges, length)
+    edges = edges[np.linalg.norm((edges[:, 1] - edges[:, 0]) * scale, axis=1) < 3 * length]
+    return _triangles(X, triangles, normals, edges, scale / length)
 
 
-def _of_mesh(shape: Shape, group: list[Surface], outward: Callable[..., Any], length: float) -> SurfaceTriangles:
+def _of_mesh(
+    shape: Shape, group: list[Surface], outward: Callable[..., Any], length: float, scale: np.ndarray
+) -> SurfaceTriangles:
     """Return the triangles of a piece of a mesh, divided to edges of at most this length."""
     mesh, names = group[0].shape, shape.names
     assert isinstance(mesh, Mesh)
@@ -266,7 +304,8 @@ def _of_mesh(shape: Shape, group: list[Surface], outward: Callable[..., Any], le
     X, normals = mesh.flat_simplices(group[0].part)
     # The normal goes with each corner: it says on which side of a triangle the body may be.
     both = np.concatenate([X[:, :, order], np.repeat(normals[:, None, order], 3, axis=1)], axis=2)
-    corners = shortened(both, 1.5 * length, 3)
+    factors = np.concatenate([scale, np.ones(3)])
+    corners = shortened(both * factors, 1.5 * length, 3) / factors
 
     def on_surface(nodes: np.ndarray) -> Any:
         X = jnp.asarray(nodes[:, :3])
@@ -278,14 +317,16 @@ def _of_mesh(shape: Shape, group: list[Surface], outward: Callable[..., Any], le
         return _none()
     out = in_blocks(lambda nodes: outward(*(jnp.asarray(nodes[:, k : k + 3]) for k in (0, 3)))[1], part.nodes, BLOCK)
     X = part.nodes[:, :3]
-    return _triangles(X, part.triangles, out, X[part.border], length)
+    return _triangles(X, part.triangles, out, X[part.border], scale / length)
 
 
-def _ridges(shape: Shape, mesh: Mesh, outward: Callable[..., Any], length: float) -> Float[np.ndarray, "edges 2 3"]:
+def _ridges(
+    shape: Shape, mesh: Mesh, outward: Callable[..., Any], length: float, scale: np.ndarray
+) -> Float[np.ndarray, "edges 2 3"]:
     """Return the sharp edges of a mesh where they bound the whole, in segments of at most this length."""
     order = np.array([mesh.names.index(name) for name in shape.names])
     ends, normals = mesh.sharp_ridges()
-    counts = np.ceil(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1) / length).astype(int)
+    counts = np.ceil(np.linalg.norm((ends[:, 1] - ends[:, 0])[:, order] * scale, axis=1) / length).astype(int)
     ridge = np.repeat(np.arange(len(ends)), counts)
     step = np.arange(len(ridge)) - np.repeat(np.cumsum(counts) - counts, counts)
     shares = np.stack([step, step + 1], axis=1)[:, :, None] / counts[ridge][:, None, None]
@@ -338,17 +379,17 @@ def _triangles(
     triangles: Int[np.ndarray, "triangles 3"],
     outward: Float[np.ndarray, "nodes 3"],
     edges: Float[np.ndarray, "edges 2 3"],
-    length: float,
+    scale: Float[np.ndarray, " 3"],
 ) -> SurfaceTriangles:
     """Return the triangles that have an area, with normals to the side of those at the nodes."""
     corners = X[triangles]
     across = 0.5 * np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     areas = np.linalg.norm(across, axis=1)
-    thick = areas > FLAT * length**2
+    thick = areas * np.prod(scale) ** (2 / 3) > FLAT
     normals = across[thick] / areas[thick, None]
     normals *= np.where(np.sum(normals * outward[triangles[thick]].sum(axis=1), axis=1) < 0, -1.0, 1.0)[:, None]
     # A node at one place is one, and those of no triangle are left out: a field is evaluated at each.
-    rounded = np.round(X / (SAME * length)).astype(np.int64)
+    rounded = np.round(X * scale / SAME).astype(np.int64)
     _, first, number = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
     used, numbers = np.unique(number.ravel()[triangles[thick]], return_inverse=True)
     return SurfaceTriangles(X[first[used]], numbers.reshape(-1, 3), normals, edges)
