@@ -52,7 +52,7 @@ TICKS = 5
 """Number of ticks along the longest axis."""
 FILLED = 0.74, 0.84
 """Width and height of a body relative to what the axes have room for: around it are the labels."""
-ABOVE_BODY = 0.02 * PLANE
+ABOVE_BODY = 0.04 * PLANE
 """Distance of the title from a body."""
 PRUNED = ("upper", None, "lower")
 """The end of each axis that has no tick: its label would lie on that of the next axis."""
@@ -310,6 +310,7 @@ def _set_up(axes: Any, problem: Problem, title: str) -> None:
     corners = _outline(axes, solid)
     axes.set_title(title, fontsize=10, x=float(corners[:, 0].mean()), y=float(corners[:, 1].max()) + ABOVE_BODY)
     axes.title.set_transform(axes.transData)
+    axes.title.set_in_layout(False)
 
 
 def _outline(axes: Any, solid: Solid) -> Float[np.ndarray, "corners 2"]:

@@ -55,7 +55,10 @@ def field_measurements(answer: Answer) -> Measured:
 
 
 def fields(answer: Answer, measured: Measured | None = None) -> dict[str, Picture]:
-    """Draw each field with its measurements, and beside it the truth and the error where they are known."""
+    """Draw each field with its measurements, and beside it the truth and the error where they are known.
+
+    In three axes of space the surface of the body and three sections are drawn.
+    """
     problem = answer.problem
     if problem.domain.dim > 3:  # measurements are not at the fixed values of the other axes
         measured = {}

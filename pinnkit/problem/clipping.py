@@ -84,25 +84,42 @@ def clipped(mesh: Triangles, condition: Condition, refinements: int = 0) -> Tria
 def shortened(
     corners: Float[np.ndarray, "triangles 3 parameters"], longest: float, space: int
 ) -> Float[np.ndarray, "parts 3 parameters"]:
-    """Return triangles divided at the middle of their longest edge until none is longer; slivers are divided lengthwise only.
+    """Return triangles divided until their edges are at most half longer than a length; slivers are divided lengthwise only.
 
     Args:
         corners: The corners, of which the first `space` parameters are coordinates.
-        longest: Largest length of an edge.
+        longest: The length.
         space: Number of coordinates.
     """
-    short = []
+    parts = [corners[:0]]
     while len(corners):
-        X = corners[:, :, :space]
-        lengths = np.stack([np.linalg.norm(X[:, i] - X[:, j], axis=1) for i, j in SIDES], axis=1)
-        side = np.argmax(lengths, axis=1)
-        done = lengths.max(axis=1) <= longest
-        short.append(corners[done])
-        corners, side = corners[~done], side[~done]
-        a, b, c = (corners[np.arange(len(corners)), (side + k) % 3] for k in range(3))
+        lengths = np.stack(
+            [np.linalg.norm(corners[:, i, :space] - corners[:, j, :space], axis=1) for i, j in SIDES], axis=1
+        )
+        narrow = lengths.min(axis=1) <= 0.5 * longest
+        parts.append(_strips(corners[narrow], lengths[narrow], longest))
+        done = ~narrow & (lengths.max(axis=1) <= longest)
+        parts.append(corners[done])
+        wide = ~narrow & ~done
+        side = np.argmax(lengths[wide], axis=1)
+        a, b, c = (corners[wide][np.arange(len(side)), (side + k) % 3] for k in range(3))
         middle = 0.5 * (a + b)
         corners = np.concatenate([np.stack([a, middle, c], axis=1), np.stack([middle, b, c], axis=1)])
-    return np.concatenate(short) if short else corners
+    return np.concatenate(parts)
+
+
+def _strips(
+    corners: Float[np.ndarray, "triangles 3 parameters"], lengths: Float[np.ndarray, "triangles 3"], longest: float
+) -> Float[np.ndarray, "parts 3 parameters"]:
+    """Return triangles divided by lines along their shortest side."""
+    side = np.argmin(lengths, axis=1)
+    b, c, a = (corners[np.arange(len(side)), (side + k) % 3] for k in range(3))
+    counts = np.maximum(np.ceil(lengths.max(axis=1, initial=0.0) / longest), 1).astype(int)
+    which = np.repeat(np.arange(len(side)), counts)
+    step = (np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts))[:, None]
+    near, far = step / counts[which, None], (step + 1) / counts[which, None]
+    p, q, r, s = (a[which] + share * (end - a)[which] for share in (near, far) for end in (b, c))
+    return np.concatenate([np.stack([p, r, s], axis=1), np.stack([p, s, q], axis=1)[step[:, 0] > 0]])
 
 
 def _mixed(corners: Bool[np.ndarray, "triangles 3"]) -> Bool[np.ndarray, " triangles"]:
