@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import TriMesh
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from matplotlib.tri import Triangulation
 
@@ -60,6 +61,8 @@ LABEL_PAD = (1.0, 0.0, -3.0)
 """Distances of the labels of the axes from those of their ticks, in points."""
 LONGEST, NARROWEST, LOWEST = 2.7, 1.3, 2.4
 """Length of the longest axis of a section, and the least width and height of a panel, in inches."""
+PAD = 0.1
+"""Room above and below each panel, in inches: with less the labels below a row that is full are cut off."""
 BODY, GAP, BESIDE, ABOVE = 3.2, 0.25, 0.7, 0.7
 """Width of the surface, of the room to its right, and room for labels beside a section and above and below it, in inches."""
 
@@ -136,7 +139,7 @@ def solid_figure(answer: Answer, field: int, measured: Measurements | None) -> P
     if answer.intervals is not None:
         rows.append(_interval_row(answer, field, views_of(problem, places, COARSE_TRIANGLES, COARSE_SIDE), rows[-1]))
     widths, height = _sizes(problem)
-    figure = Picture(figsize=(1.2 + sum(widths), height * len(rows) + 0.4), layout="constrained")
+    figure = Picture(figsize=(1.2 + sum(widths), height * len(rows) + 0.4), layout=ConstrainedLayoutEngine(h_pad=PAD))
     grid = figure.add_gridspec(len(rows), 5, width_ratios=widths)
     for k, row in enumerate(rows):
         body = figure.add_subplot(grid[k, 0], projection="3d", proj_type="ortho", computed_zorder=False)
