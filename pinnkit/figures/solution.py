@@ -56,13 +56,18 @@ def field_measurements(answer: Answer) -> Measured:
 
 
 def fields(answer: Answer, measured: Measured | None = None) -> dict[str, Picture]:
-    """Draw each field with its measurements, and beside it the truth and the error where they are known."""
+    """Draw each field with its measurements, and beside it the truth and the error where they are known.
+
+    In three axes of space the surface of the body and three sections are drawn.
+    """
     problem = answer.problem
     if problem.domain.dim > 3:  # measurements are not at the fixed values of the other axes
         measured = {}
     measured = field_measurements(answer) if measured is None else measured
     names = [""] if len(problem.fields) == 1 else [f"_{f}" for f in problem.fields]
     draw = _curves if problem.domain.dim == 1 else _maps
+    if len(problem.domain.space) == 3:
+        from pinnkit.figures.solids import solid_figure as draw  # it has the colours and labels of maps from here
     return {f"solution{suffix}": draw(answer, i, measured.get(problem.fields[i])) for i, suffix in enumerate(names)}
 
 
@@ -141,7 +146,7 @@ def _line(truth: np.ndarray | None) -> dict[str, Any]:
 
 def _marks(axes: Axes, measured: Measurements) -> None:
     """Draw measurements on a curve: dots, and ticks at the bottom where the field's own value was not measured."""
-    count, every = _count(measured, DOTS), len(measured) <= DOTS
+    count, every = measurement_count(measured, DOTS), len(measured) <= DOTS
     measured = measured.some(DOTS)
     xs, known = measured.X[:, 0], measured.has_value
     if known.any():
@@ -178,10 +183,12 @@ def _maps(answer: Answer, field: int, measured: Measurements | None) -> Picture:
         there = problem.domain.names[along]
         where = "" if place is None else f" at {there} = {place:.4g}{_unit(problem, there)}"
         seen = _near(measured, along, place, places)
-        dots, values = ("", None) if seen is None else (f"; dots: {_count(seen, DOTS)} measurements", seen.values)
+        dots, values = (
+            ("", None) if seen is None else (f"; dots: {measurement_count(seen, DOTS)} measurements", seen.values)
+        )
         draw_map(canvas, line[0], row[0], f"{name}, solution{where}{dots}", label, values, **shade)
         if seen is not None:
-            _dots(line[0], seen, across, up, shade)
+            measurement_dots(line[0], seen, across, up, shade)
         if error is not None and row[1] is not None:
             truth = truth_name(answer)
             draw_map(canvas, line[1], row[1], f"{name}, {truth}{where}", label, **shade)
@@ -212,12 +219,12 @@ def _of_slice(measured: Measurements | None, time: int, moment: float, moments: 
     return known.at(np.argsort(np.abs(known.X[:, time] - moment), kind="stable")[:DOTS_OF_A_SLICE])
 
 
-def _count(measured: Measurements, most: int) -> str:
+def measurement_count(measured: Measurements, most: int) -> str:
     """Return how many measurements are shown, and of how many."""
     return str(len(measured)) if len(measured) <= most else f"{most} of {len(measured)}"
 
 
-def _dots(axes: Axes, measured: Measurements, across: int, up: int, shade: Mapping[str, Any]) -> None:
+def measurement_dots(axes: Axes, measured: Measurements, across: int, up: int, shade: Mapping[str, Any]) -> None:
     """Draw measurements on a map: in the colour of their value, black where they are no value of this field."""
     measured = measured.some(DOTS)
     size = float(np.clip(45.0 / len(measured) ** 0.5, 1.5, 5.5))
@@ -337,13 +344,16 @@ def draw_map(
     names = (_label(problem, problem.domain.names[axis]) for axis in (canvas.across, canvas.up))
     axes.set(**dict(zip(("xlabel", "ylabel"), names, strict=True)))
     axes.set_title(title, fontsize=10)
-    low, high = picture.get_clim()
-    shown = np.concatenate([np.ravel(values), [] if dots is None else dots])
-    below, above = bool((shown < low).any()), bool((shown > high).any())  # not so for NaN, outside of the domain
-    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
+    extend = pointed_ends(np.concatenate([np.ravel(values), [] if dots is None else dots]), *picture.get_clim())
     bar = axes.figure.colorbar(picture, ax=axes, fraction=0.046, pad=0.02, extend=extend)
     bar.ax.set_title(label, fontsize=9)
     return picture
+
+
+def pointed_ends(values: np.ndarray, low: float, high: float) -> str:
+    """Return which ends of a colour bar are pointed, since values lie beyond them: both, min, max or neither."""
+    below, above = bool((values < low).any()), bool((values > high).any())  # not so for NaN, outside of the domain
+    return {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
 
 
 def colour_range(values: np.ndarray) -> tuple[float, float, str]:

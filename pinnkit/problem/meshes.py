@@ -184,6 +184,23 @@ class Mesh(Shape):
             raise NotImplementedError(f"A piece of {self.source} is not flat")
         return float(heights.mean()) - points @ jnp.asarray(normal, points.dtype)
 
+    def flat_simplices(
+        self, part: int
+    ) -> tuple[Float[np.ndarray, "simplices corners space"], Float[np.ndarray, "simplices space"]]:
+        """The corners of the flat simplices of a piece, and their outward unit normals."""
+        _, piece = self._pieces[part]
+        return self._surface.corners[piece], self._outward[piece]
+
+    def sharp_ridges(self) -> tuple[Float[np.ndarray, "ridges ends space"], Float[np.ndarray, "ridges 2 space"]]:
+        """The ends of the ridges between its parts, at which the surface bends sharply, and the normals to both sides."""
+        first, second, ridge = self._surface.neighbours
+        part = np.zeros(len(self._surface.simplices), int)
+        for number, own in enumerate(self._parts):
+            part[own] = number
+        sharp = part[first] != part[second]
+        normals = np.stack([self._outward[first], self._outward[second]], axis=1)
+        return self._surface.vertices[self._surface.ridges[0][ridge[sharp]]], normals[sharp]
+
     def mapped(self, matrix: np.ndarray, shift: np.ndarray) -> Shape:
         """The mesh with mapped vertices."""
         twin = object.__new__(Mesh)

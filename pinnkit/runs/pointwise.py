@@ -94,7 +94,10 @@ class PointwiseKind:
         return diagnose(objective, settings, seed, announce)
 
     def figures(self, answer: Answer) -> Pictures:
-        """Return each field with its truth and error, slices in time where there is one axis of space, and the vectors."""
+        """Return each field with its truth and error, slices in time where there is one axis of space, and the vectors.
+
+        Fields in three axes of space are shown on the surface of the body and on sections.
+        """
         from pinnkit.figures.pictures import Pictures  # matplotlib takes most of a second
         from pinnkit.figures.solution import solution_figures
         from pinnkit.figures.vectors import vector_figures
