@@ -7,8 +7,11 @@ from pinnkit.problem.find import available_problems, find, package_problems_fold
 from pinnkit.problem.geometry import Shape, Surface
 from pinnkit.problem.meshes import Mesh
 from pinnkit.problem.problem import Problem, same_parameters, validate
-from pinnkit.problem.shapes import Annulus, Ball, Disk, Ellipse, Polygon, Sector
+from pinnkit.problem.shapes import Annulus, Ball, Disk, Ellipse, Ellipsoid, Polygon, Sector, Simplex
+from pinnkit.problem.solids import Cone, Cylinder, Torus
+from pinnkit.problem.splines import ClosedSpline
 from pinnkit.problem.table_functions import Table, table
+from pinnkit.problem.thick_lines import ThickLine
 from pinnkit.problem.unknown import Unknown, unknown
 
 __all__ = [
@@ -16,9 +19,13 @@ __all__ = [
     "Axis",
     "Ball",
     "Box",
+    "ClosedSpline",
     "Condition",
+    "Cone",
+    "Cylinder",
     "Disk",
     "Ellipse",
+    "Ellipsoid",
     "Mesh",
     "ParameterAxis",
     "Periodic",
@@ -27,8 +34,11 @@ __all__ = [
     "Region",
     "Sector",
     "Shape",
+    "Simplex",
     "Surface",
     "Table",
+    "ThickLine",
+    "Torus",
     "Unknown",
     "at",
     "available_problems",
