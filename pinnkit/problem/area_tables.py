@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from pinnkit.compilation import in_blocks, jit_once
 
@@ -24,6 +24,8 @@ LONG, TOTAL = 4096, 16
 """Number of cells of a table in one coordinate, and the binary logarithm of that in two and more."""
 BLOCK = 2**14
 """Number of points at which a density is evaluated at a time, by one compiled program."""
+BEND = np.array([1e-6, 0.5, 1.0 - 1e-6])
+"""Places in a cell whose values say how much the density bends: its ends, so that no jump is missed, but not where one may be."""
 LINES, ROUNDS = 64, 24
 """Number of lines along which it is asked where a density has kinks, and how often cells with kinks are halved."""
 SMOOTH = 1e-8
@@ -79,17 +81,31 @@ class AreaTable:
         for axis, (edges, shares) in enumerate(zip(self._edges, self._shares, strict=True)):
             cells, value = len(edges) - 1, unit[:, axis]
             ends, flat = jnp.asarray(edges, unit.dtype), jnp.asarray(shares.ravel(), unit.dtype)
-            # A binary search in each point's own row; jnp.searchsorted would need a copy of the row for every point.
-            start, low, high = row * (cells + 1), jnp.zeros_like(row), jnp.full_like(row, cells)
-            for _ in range(math.ceil(math.log2(cells))):
-                middle = (low + high) // 2
-                right = flat[start + middle] <= value
-                low, high = jnp.where(right, middle, low), jnp.where(right, high, middle)
+            start = row * (cells + 1)
+            low = _cell(flat, start, cells, value)
             before, after = flat[start + low], flat[start + low + 1]
             along = jnp.clip((value - before) / jnp.maximum(after - before, jnp.finfo(unit.dtype).tiny), 0.0, 1.0)
             columns.append(ends[low] + along * (ends[low + 1] - ends[low]))
             row = row * cells + low
         return jnp.stack(columns, axis=1)
+
+
+def _cell(
+    sums: Float[Array, " entries"], start: Int[Array, " points"], cells: int, value: Float[Array, " points"]
+) -> Int[Array, " points"]:
+    """Number of the cell in which the cumulative sum reaches a value, each point in a row of its own that begins at `start`.
+
+    It is a binary search; jnp.searchsorted would need a copy of the row for every point.
+    """
+
+    def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        middle = (low + high) // 2
+        right = sums[start + middle] <= value
+        return jnp.where(right, middle, low), jnp.where(right, high, middle)
+
+    ends = jnp.zeros_like(start), jnp.full_like(start, cells)
+    return jax.lax.fori_loop(0, math.ceil(math.log2(cells)), halve, ends)[0]
 
 
 def _edges(density: Density, dimension: int, axis: int, mean: float) -> Float[np.ndarray, " edges"]:
@@ -99,7 +115,7 @@ def _edges(density: Density, dimension: int, axis: int, mean: float) -> Float[np
     lines = np.random.default_rng(1).random((1 if dimension == 1 else LINES, 1, 1, dimension))
     for _ in range(ROUNDS):
         widths = np.diff(edges)
-        places = edges[:-1, None] + widths[:, None] * np.array([0.25, 0.5, 0.75])
+        places = edges[:-1, None] + widths[:, None] * BEND
         unit = np.broadcast_to(lines, (len(lines), *places.shape, dimension)).copy()
         unit[..., axis] = places
         left, middle, right = np.moveaxis(density(unit.reshape(-1, dimension)).reshape(unit.shape[:-1]), -1, 0)

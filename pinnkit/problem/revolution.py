@@ -16,6 +16,7 @@ from pinnkit.problem.area_tables import AreaTable
 from pinnkit.problem.geometry import Batch, Shape, Surface, bounding_box
 from pinnkit.problem.shapes import Disk
 
+Section = Float[Array, "points own"]
 NEGATIVE = 1e-9
 """Distances from the axis that are negative by less than this, relative to the size, are rounding; so are areas."""
 AXIS = 1e-8
@@ -151,18 +152,18 @@ class Revolved(Shape):
     def _scales(self) -> dict[int, float | None]:
         return {}
 
-    def _before(self, points: Batch) -> Batch:
+    def _before(self, points: Batch) -> Section:
         """The points in the coordinates of the shape: the distance from the axis instead of the coordinates across it."""
         across = points[:, self._at : self._at + self._count]
         squares = jnp.sum(across**2, axis=1, keepdims=True)
         distance = jnp.sqrt(squares + (AXIS * self.shape.size) ** 2)
         return jnp.concatenate([points[:, : self._at], distance, points[:, self._at + self._count :]], axis=1)
 
-    def _opposite(self, points: Batch) -> Batch:
+    def _opposite(self, points: Section) -> Section:
         """The points of the shape on the other side of the axis."""
         return points.at[:, self._at].multiply(-1.0)
 
-    def _around(self, vectors: Batch, directions: Float[Array, "points across"]) -> Batch:
+    def _around(self, vectors: Section, directions: Float[Array, "points across"]) -> Batch:
         """Vectors with components along the radius as vectors in space."""
         across = vectors[:, self._at, None] * directions
         return jnp.concatenate([vectors[:, : self._at], across, vectors[:, self._at + 1 :]], axis=1)
