@@ -501,16 +501,22 @@ def test_solved_by_collocation(cls):
 
 @pytest.mark.slow
 def test_trained_on_a_torus():
-    class Twisted(OnTorus):
-        def exact(self, x, y, z):
-            return x + 0.0 * z
+    class Heated(OnTorus):
+        """The source is that of u = x + rho^2, with the distance rho from the middle of the tube."""
 
         @pk.interior
-        def poisson(self, u_laplacian):
-            return u_laplacian
+        def poisson(self, u_laplacian, x, y):
+            return u_laplacian - 4.0 - 2.0 * (1.0 - 2.0 / jnp.hypot(x - 1.0, y))
+
+        @pk.boundary("rim", hard=True)
+        def held(self, u, x):
+            return u - x - 0.25
+
+        def exact(self, x, y, z):
+            return x + (jnp.hypot(x - 1.0, y) - 2.0) ** 2 + (z - 0.5) ** 2
 
     recipe = pk.Recipe(stages=(pk.SSBroyden(steps=60),), sampling=pk.Sampling(interior=300))
-    solution = pk.train(Twisted(), model=pk.MLP(width=8, depth=2), recipe=recipe, verify="no")
+    solution = pk.train(Heated(), model=pk.MLP(width=8, depth=2), recipe=recipe, verify="no")
     assert solution.errors["u"].relative_l2 < 1e-2
 
 
