@@ -124,7 +124,7 @@ ALL = {
     .turned(30.0, around="y")
     .scaled(z=2.0),
 }
-FAST = ["torus", "elliptic cone", "turned and stretched", "cap of a ball", "corner", "spline"]
+FAST = ["torus", "turned and stretched", "cap of a ball", "corner"]
 SOME = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in ALL]
 
 
@@ -216,7 +216,7 @@ LEVELS = {
 
 
 @pytest.mark.parametrize(
-    "name", [n if n in ("torus", "turned and stretched") else pytest.param(n, marks=pytest.mark.slow) for n in LEVELS]
+    "name", [n if n == "turned and stretched" else pytest.param(n, marks=pytest.mark.slow) for n in LEVELS]
 )
 def test_levels_are_zero_on_their_pieces_and_fall_along_the_normals(name):
     shape = LEVELS[name]
@@ -235,6 +235,7 @@ def test_levels_are_zero_on_their_pieces_and_fall_along_the_normals(name):
         assert float(jnp.abs(jnp.where(steep[:, None], across, 0.0)).max()) < 1e-6
 
 
+@pytest.mark.slow
 def test_what_is_revolved_has_a_level_that_is_smooth_on_the_axis():
     """On the axis r = sqrt(x^2 + y^2) has a kink: levels are functions of r^2."""
     for shape, name, exact in (
@@ -261,6 +262,7 @@ def test_normals_of_a_torus_and_an_ellipsoid_in_closed_form():
     np.testing.assert_allclose(normals, gradient / np.linalg.norm(gradient, axis=1, keepdims=True), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_points_are_uniform_by_area():
     """Moments in closed form, or by quadrature over the angles."""
 
@@ -338,6 +340,7 @@ def test_float32(name):
         np.testing.assert_array_equal(inside, shape.inside(X - 1e-3 * shape.size * normals))
 
 
+@pytest.mark.slow
 def test_inside_a_spline_by_a_fine_polygon():
     """Points a billionth of the size from the curve are on their side, those farther away on that of a polygon's."""
     unit = jnp.linspace(0.0, 1.0, 20001)[:-1, None]
@@ -363,6 +366,7 @@ def test_inside_a_spline_by_a_fine_polygon():
     assert reverse.surfaces()[0].measure == pytest.approx(SPLINE.surfaces()[0].measure, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_names():
     assert {p.name for p in CONE.surfaces()} == {"z-", "side"}
     ring = pk.Polygon(z=[0, 0, 1, 1], s=[0, 1, 1, 0], name="part").revolved(s=("x", "y"))
