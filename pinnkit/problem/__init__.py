@@ -8,8 +8,8 @@ from pinnkit.problem.geometry import Shape, Surface
 from pinnkit.problem.meshes import Mesh
 from pinnkit.problem.problem import Problem, same_parameters, validate
 from pinnkit.problem.shapes import Annulus, Ball, Disk, Ellipse, Ellipsoid, Polygon, Sector, Simplex
-from pinnkit.problem.solids import Cone, Cylinder, Torus
-from pinnkit.problem.splines import ClosedSpline
+from pinnkit.problem.solids_of_revolution import Cone, Cylinder, Torus
+from pinnkit.problem.closed_spline import ClosedSpline
 from pinnkit.problem.table_functions import Table, table
 from pinnkit.problem.thick_lines import ThickLine
 from pinnkit.problem.unknown import Unknown, unknown

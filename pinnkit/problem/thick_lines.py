@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 from pinnkit.errors import UsageError
 from pinnkit.problem.geometry import Batch, Shape, Surface, bounding_box
 from pinnkit.problem.shapes import Disk, Polygon
-from pinnkit.problem.solids import Cylinder
+from pinnkit.problem.solids_of_revolution import Cylinder
 from pinnkit.validation import require_number
 
 STRAIGHT = 1e-9
