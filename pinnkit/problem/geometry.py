@@ -1,5 +1,7 @@
 """What a shape is, its combinations by `|`, `-` and `&`, and what is made of one: moved, turned, extruded, its surface named.
 
+What is turned around an axis is in `revolution`, what is cut by a plane in `cutting`.
+
 A shape knows which points are inside it and how to sample its surface. A point of some part's surface lies on the
 surface of the whole where one side of it is inside and the other is not: that one rule serves every combination.
 """
@@ -20,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from pinnkit.errors import UsageError, advice
+from pinnkit.problem.area_tables import AreaTable
 from pinnkit.problem.distances import tabulated_distance
 from pinnkit.validation import require_number
 
@@ -231,7 +234,7 @@ class Shape(ABC):
             return self._about(np.array(matrix(jnp.asarray(float(degrees)))), about)
 
     def scaled(self, factor: Number = 1.0, *, about: Mapping[str, float] | None = None, **factors: Number) -> Shape:
-        """The shape, larger or smaller: `shape.scaled(2)`; in two coordinates also stretched: `shape.scaled(x=2, y=0.5)`.
+        """The shape, larger or smaller: `shape.scaled(2)`; or stretched: `shape.scaled(x=2, y=0.5)`.
 
         Or growing: `shape.scaled(lambda a: a)` for a parameter axis a.
 
@@ -241,7 +244,7 @@ class Shape(ABC):
             factors: Factors by coordinate.
 
         Raises:
-            UsageError: A factor is not positive, or a name is none of its coordinates; or it is stretched in three coordinates.
+            UsageError: A factor is not positive, or a name is none of its coordinates.
         """
         for name, value in {"factor": factor, **factors}.items():
             if not callable(value):
@@ -272,6 +275,38 @@ class Shape(ABC):
                 do="Write shape.extruded(z=(0.0, 1.0)).",
             )
         return Extruded(self, name, (float(ends[0]), float(ends[1])))
+
+    def revolved(self, **radius: Sequence[str]) -> Shape:
+        """The shape, turned around an axis: `pk.Polygon(r=[1, 2, 2], z=[0, 0, 1]).revolved(r=("x", "y"))` is a ring.
+
+        A coordinate becomes the distance from the axis, r = sqrt(x^2 + y^2); the others stay. The pieces of its surface keep
+        their names; those on the axis vanish. Elsewhere, and around other axes, by `moved` and `turned`.
+
+        Args:
+            radius: The coordinate, and the names of the two (or more) that replace it.
+
+        Raises:
+            UsageError: The coordinate is none of the shape's, or negative in it; or the names are not two new ones.
+        """
+        from pinnkit.problem.revolution import revolved  # imported here: it derives from this class
+
+        return revolved(self, radius)
+
+    def cut(self, *, normal: Mapping[str, float], through: Mapping[str, float], name: str = "cut") -> Shape:
+        """The part of the shape behind a plane: `shape.cut(normal={"x": 1, "y": 1}, through={"x": 0.2})`.
+
+        Args:
+            normal: Components of the normal of the plane by coordinate, 0 for those that are not given; it points out of what
+                stays. Its length does not matter.
+            through: A point of the plane by coordinate, 0 for those that are not given.
+            name: Name of the face that the plane makes, for `@pk.boundary`.
+
+        Raises:
+            UsageError: The normal is zero, a name is none of its coordinates, or the plane does not meet the shape.
+        """
+        from pinnkit.problem.cutting import Cut  # imported here: it derives from this class
+
+        return Cut(self, self._vector(normal, "normal"), self._vector(through, "through"), name)
 
     def named(self, name: str, where: Callable[..., Any]) -> Shape:
         """The shape with another name for a part of its surface: `shape.named("inlet", where=lambda x, y: x < 1e-9)`.
@@ -359,6 +394,12 @@ class Shape(ABC):
 
     def __sub__(self, other: Shape) -> Shape:
         return Combination("-", self, other)
+
+
+def bounding_box(shape: Shape) -> tuple[tuple[float, float], ...]:
+    """Lower and upper end of a shape in each coordinate by its support function."""
+    # The zero that is added is positive: the end of -0.0 would be printed with its sign.
+    return tuple((0.0 - shape.support(-axis), 0.0 + shape.support(axis)) for axis in np.eye(len(shape.names)))
 
 
 class Combination(Shape):
@@ -465,32 +506,21 @@ class Combination(Shape):
         return first if self.operation == "-" else (max if self.operation == "|" else min)(first, second)
 
 
-PLACES = 4097
-"""Number of places along a stretched curve by which its length is measured."""
-
-
 class Transformed(Shape):
-    """A shape under an affine map X -> A X + b: moved, turned, mirrored, scaled; in two coordinates also stretched."""
+    """A shape under an affine map X -> A X + b: moved, turned, mirrored, scaled, stretched."""
 
     def __init__(self, shape: Shape, matrix: np.ndarray, shift: np.ndarray) -> None:
-        _refuse_change(shape)
+        require_still(shape)
         self.shape, self.matrix, self.shift = shape, matrix, shift
         self.names: tuple[str, ...] = shape.names
         self._inverse = np.linalg.inv(matrix)
         stretches = np.linalg.svd(matrix, compute_uv=False)
         self._factor = float(stretches[0]) if np.ptp(stretches) < 1e-12 * stretches[0] else None
-        if self._factor is None and len(self.names) != 2:
-            raise UsageError(
-                f"A shape in {len(self.names)} coordinates cannot be stretched.",
-                expected="one factor for all coordinates; in two coordinates one for each",
-                do="Write shape.scaled(2.0).",
-            )
 
     @property
     def bounds(self) -> tuple[tuple[float, float], ...]:
         """Ends in each coordinate."""
-        unit = np.eye(len(self.names))
-        return tuple((-self.support(-direction), self.support(direction)) for direction in unit)
+        return bounding_box(self)
 
     def support(self, direction: np.ndarray) -> float:
         """That of the shape along the direction before the map."""
@@ -530,7 +560,7 @@ class Transformed(Shape):
         """Points and normals of a piece after the map."""
         piece = self.shape.surfaces()[part]
         if self._factor is None:
-            unit = jnp.interp(unit[:, :1], jnp.asarray(self._lengths[part]), jnp.linspace(0.0, 1.0, PLACES))
+            unit = self._tables[part](unit)
         points, normals = piece.sample(unit, self.names)
         # Normals follow the inverse transposed: A^-T n, whichever way round the map is.
         outward = normals @ jnp.asarray(self._inverse)
@@ -552,30 +582,29 @@ class Transformed(Shape):
     def _measure(self, part: int, piece: Surface) -> float:
         if self._factor is not None:
             return piece.measure * self._factor ** (len(self.names) - 1)
-        return float(self._curves[part][-1])
+        return piece.measure * self._tables[part].mean
 
     @cached_property
-    def _curves(self) -> tuple[np.ndarray, ...]:
-        """For each piece of a stretched shape in two coordinates, the length of the curve up to each of many places."""
-        curves = []
-        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
-            for piece in self.shape.surfaces():
-                unit = jnp.linspace(0.0, 1.0, PLACES)[:, None]
-                X = np.asarray(piece.sample(unit, self.names)[0]) @ self.matrix.T
-                curves.append(np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(X, axis=0), axis=1))]))
-        return tuple(curves)
+    def _tables(self) -> tuple[AreaTable, ...]:
+        """For each piece of a stretched shape, how much its area grows where."""
+        return tuple(AreaTable(self._growth(piece), len(self.names) - 1) for piece in self.shape.surfaces())
 
-    @cached_property
-    def _lengths(self) -> tuple[np.ndarray, ...]:
-        """The same, relative to the whole curve."""
-        return tuple(curve / curve[-1] for curve in self._curves)
+    def _growth(self, piece: Surface) -> Callable[[Float[Array, "points any"]], Float[Array, " points"]]:
+        """The factor |det A| |A^-T n| by which the area of a piece with the normal n grows (Nanson's formula)."""
+        determinant = abs(float(np.linalg.det(self.matrix)))
+
+        def growth(unit: Float[Array, "points any"]) -> Float[Array, " points"]:
+            _, normals = piece.sample(unit, self.names)
+            return determinant * jnp.linalg.norm(normals @ jnp.asarray(self._inverse), axis=1)
+
+        return growth
 
 
 class Extruded(Shape):
     """A shape, drawn out along a further coordinate."""
 
     def __init__(self, shape: Shape, name: str, ends: tuple[float, float]) -> None:
-        _refuse_change(shape)
+        require_still(shape)
         self.shape, self.ends = shape, ends
         self.names: tuple[str, ...] = (*shape.names, name)
 
@@ -587,6 +616,14 @@ class Extruded(Shape):
     def support(self, direction: np.ndarray) -> float:
         """That of the shape, and that of the ends."""
         return self.shape.support(direction[:-1]) + float(max(direction[-1] * end for end in self.ends))
+
+    def mapped(self, matrix: np.ndarray, shift: np.ndarray) -> Shape:
+        """The mapped shape, drawn out, where the map keeps the direction; its equations then stay simple."""
+        factor = float(matrix[-1, -1])
+        if np.any(matrix[-1, :-1]) or np.any(matrix[:-1, -1]) or factor <= 0.0:
+            return super().mapped(matrix, shift)
+        lower, upper = (factor * end + float(shift[-1]) for end in self.ends)
+        return Extruded(self.shape.mapped(matrix[:-1, :-1], shift[:-1]), self.names[-1], (lower, upper))
 
     def inside(self, points: Batch) -> Bool[Array, " points"]:
         """Mask of the points inside the shape and between the ends."""
@@ -774,12 +811,12 @@ def _along(shape: Shape, names: Sequence[str]) -> Shape:
 
 
 def _refuse_change(shape: Shape) -> None:
-    """Raise UsageError for a shape that changes."""
+    """Raise UsageError for a shape that changes along other coordinates, of which no other shape is made."""
     if shape.varies:
         raise UsageError(
-            f"A named part of a shape that changes along {', '.join(shape.varies)} is moved, or drawn out.",
-            expected="names for parts of what has been moved",
-            do="Write shape.moved(...).named(...), in this order.",
+            f"A shape that changes along {', '.join(shape.varies)} is extruded, revolved, cut, or moved after it got names.",
+            expected="all of that before it changes, and names last",
+            do="Write shape.extruded(...).moved(x=lambda t: ...).named(...), in this order.",
         )
 
 

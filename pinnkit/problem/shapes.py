@@ -1,4 +1,4 @@
-"""Shapes in named coordinates: boxes, disks and balls, ellipses, polygons, rings, sectors."""
+"""Shapes in named coordinates: boxes, disks and balls, ellipses, polygons, simplices, rings, sectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from scipy import special
 
 from pinnkit.errors import UsageError
-from pinnkit.problem.geometry import Batch, Combination, Shape, Surface, safe_norm
+from pinnkit.problem.geometry import Batch, Combination, Shape, Surface, bounding_box, safe_norm
 from pinnkit.validation import is_number, require_number
 
 
@@ -184,26 +184,31 @@ def _heights(unit: Float[Array, " points"], n: int) -> Float[Array, " points"]:
 
 
 def Ellipse(*, semi_axes: Sequence[float], name: str = "rim", **centre: float) -> Shape:
-    """An ellipse: `Ellipse(x=0, y=0, semi_axes=(2, 1))`, its axes along the coordinates; `.turned(30)` turns it.
+    """An ellipse, `Ellipse(x=0, y=0, semi_axes=(2, 1))`, or an ellipsoid, `Ellipsoid(x=0, y=0, z=0, semi_axes=(3, 2, 1))`.
+
+    Its axes lie along the coordinates; `.turned(30)` turns it. `pk.Ellipse` and `pk.Ellipsoid` are the same.
 
     Args:
         semi_axes: Half its width along each coordinate.
         name: Name of the rim, for `@pk.boundary`.
-        centre: Coordinates of the centre by name, two of them.
+        centre: Coordinates of the centre by name, two or more of them.
 
     Raises:
-        UsageError: There are not two coordinates with two positive numbers.
+        UsageError: There are not at least two coordinates, each with a positive number.
     """
-    if len(centre) != 2 or len(tuple(semi_axes)) != 2:
+    if len(centre) < 2 or len(tuple(semi_axes)) != len(centre):
         raise UsageError(
             f"Ellipse has {len(centre)} centre coordinates and {len(tuple(semi_axes))} semi-axes.",
-            expected="two of each",
+            expected="two of each (an ellipse), or three or more (an ellipsoid)",
             do="Write pk.Ellipse(x=0.0, y=0.0, semi_axes=(2.0, 1.0)).",
         )
     for length in semi_axes:
         require_number(length, "A semi-axis of the Ellipse", where="", above=0)
     factors: dict[str, Any] = dict(zip(centre, semi_axes, strict=True))
     return Disk(radius=1.0, name=name, **centre).scaled(**factors)
+
+
+Ellipsoid = Ellipse
 
 
 def Annulus(*, inner: float, outer: float, **centre: float) -> Shape:
@@ -264,7 +269,7 @@ class _Sector(Combination):
     @property
     def bounds(self) -> tuple[tuple[float, float], ...]:
         """Ends in each coordinate."""
-        return tuple((-self.support(-direction), self.support(direction)) for direction in np.eye(2))
+        return bounding_box(self)
 
     def support(self, direction: np.ndarray) -> float:
         """That of the centre, of the ends of the arc, or of the arc where it runs across the direction."""
@@ -365,6 +370,93 @@ class Polygon(Shape):
         normal = self.turn * np.array([along[1], -along[0]])
         points = a[None] + unit[:, :1] * (b - a)[None]
         return points, jnp.broadcast_to(jnp.asarray(normal, unit.dtype)[None], points.shape)
+
+
+class Simplex(Shape):
+    """A triangle, a tetrahedron, or its like in more coordinates: `Simplex(x=[0, 1, 0, 0], y=[0, 0, 1, 0], z=[0, 0, 0, 1])`.
+
+    Its faces are named `NAME1`, `NAME2`, ..., each by the corner that is not on it: `face1` lies opposite the first corner.
+    `NAME` (by default `face`) is all of them.
+
+    Args:
+        name: Prefix of the names of the faces.
+        corners: Coordinates of the corners, a list per coordinate by its name: one corner more than there are coordinates.
+
+    Raises:
+        UsageError: There are not two or more coordinates with a number for each corner, or all corners lie in one plane.
+    """
+
+    def __init__(self, *, name: str = "face", **corners: Sequence[float]) -> None:
+        n = len(corners)
+        if n < 2 or any(len(values) != n + 1 for values in corners.values()):
+            raise UsageError(
+                f"Simplex has {n} coordinates with {', '.join(str(len(v)) for v in corners.values()) or 'no'} numbers.",
+                expected="two coordinates or more, and in each one number per corner: one more than there are coordinates",
+                do="Write pk.Simplex(x=[0, 1, 0, 0], y=[0, 0, 1, 0], z=[0, 0, 0, 1]).",
+            )
+        for axis, values in corners.items():
+            for value in values:
+                require_number(value, f"A corner's {axis} of the Simplex", where="")
+        self.names: tuple[str, ...] = tuple(corners)
+        self.name: str = name
+        self.corners: np.ndarray = np.array([[float(v) for v in values] for values in corners.values()]).T
+        edges = self.corners[1:] - self.corners[0]
+        if abs(np.linalg.det(edges)) <= FLAT * float(np.prod(np.linalg.norm(edges, axis=1))):
+            raise UsageError(
+                "The simplex has no volume.",
+                expected="corners that do not lie in one plane (in two coordinates: on one line)",
+                do="Move a corner.",
+            )
+        # Barycentric coordinates are affine, b = B (1, X), and 1 at one corner each.
+        self._barycentric = np.linalg.inv(np.column_stack([np.ones(n + 1), self.corners])).T
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """Smallest and largest coordinates of the corners."""
+        return tuple((float(c.min()), float(c.max())) for c in self.corners.T)
+
+    def support(self, direction: np.ndarray) -> float:
+        """That of the farthest corner."""
+        return float(np.max(self.corners @ direction))
+
+    def inside(self, points: Batch) -> Bool[Array, " points"]:
+        """Mask of the points whose barycentric coordinates are all positive."""
+        shares = points @ jnp.asarray(self._barycentric[:, 1:].T) + jnp.asarray(self._barycentric[:, 0])[None]
+        return jnp.all(shares > 0.0, axis=1)
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """The faces."""
+        return tuple(Surface(f"{self.name}{k + 1}", self._area(k), self, k) for k in range(len(self.corners)))
+
+    def _area(self, part: int) -> float:
+        """Area of a face, by the Gram determinant of its edges."""
+        own = np.delete(self.corners, part, axis=0)
+        edges = own[1:] - own[0]
+        return math.sqrt(float(np.linalg.det(edges @ edges.T))) / math.factorial(len(edges))
+
+    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+        """Points and normals on one face."""
+        first, *others = np.delete(self.corners, part, axis=0)
+        points = jnp.broadcast_to(jnp.asarray(first, unit.dtype)[None], (unit.shape[0], len(self.names)))
+        # From corner to corner: of a simplex with a further corner, uniform points have the share 1 - u^(1/k) of those before.
+        for k, corner in enumerate(others, start=1):
+            root = unit[:, k - 1 : k] ** (1.0 / k)
+            points = (1.0 - root) * jnp.asarray(corner, unit.dtype)[None] + root * points
+        return points, jnp.broadcast_to(jnp.asarray(self._outward(part), unit.dtype)[None], points.shape)
+
+    def level(self, part: int, points: Batch) -> Float[Array, " points"]:
+        """The distance from the plane of a face."""
+        height, *slope = self._barycentric[part] / np.linalg.norm(self._barycentric[part, 1:])
+        return points @ jnp.asarray(np.array(slope)) + float(height)
+
+    def _outward(self, part: int) -> np.ndarray:
+        """The normal of a face: away from the corner that is not on it."""
+        slope = self._barycentric[part, 1:]
+        return -slope / np.linalg.norm(slope)
+
+
+FLAT = 1e-12
+"""Volume of a simplex, relative to that of a block with the same edges, below which it has none."""
 
 
 def _signed_area(points: np.ndarray) -> float:

@@ -29,9 +29,14 @@ FORMULAS = {
     "hole through a block": (pk.Box(x=(0.0, 2.0), y=(0.0, 1.0), z=(0.0, 1.5)) - HOLE).walls,
     "block with a blind hole": (pk.Box(x=(0.0, 2.0), y=(0.0, 1.0), z=(0.0, 1.5)) - HOLE.extruded(z=(-1.0, 1.0))).walls,
 }
+FORMULAS["torus"] = pk.Torus(radius=1.0, tube=0.3, x=0.0, y=0.0, z=0.0)
+FORMULAS["cut cylinder"] = pk.Cylinder(radius=1.0, x=0.0, y=0.0, z=(0.0, 2.0)).cut(
+    normal={"x": 1.0, "z": 1.0}, through={"z": 1.5}
+)
 TABLES = {
     "ellipse": pk.Ellipse(x=1.0, y=-1.0, semi_axes=(2.0, 0.5)),
     "union": SQUARE | pk.Disk(x=2.0, y=0.5, radius=0.5),
+    "cone": pk.Cone(radii=(1.0, 0.5), x=0.0, y=0.0, z=(0.0, 2.0)),
     "two balls": pk.Ball(x=0.0, y=0.0, z=0.0, radius=1.0) | pk.Ball(x=1.0, y=0.0, z=0.0, radius=0.8),
 }
 

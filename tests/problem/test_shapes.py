@@ -161,7 +161,6 @@ def test_collocation_on_a_named_part():
         (lambda: SQUARE.moved(z=1.0), "'z' in moved is none of the shape's coordinates"),
         (lambda: SQUARE.turned(30.0, around="z"), "is not turned around 'z'"),
         (lambda: pk.Ball(x=0.0, y=0.0, z=0.0, radius=1.0).turned(30.0), 'around="z"'),
-        (lambda: pk.Ball(x=0.0, y=0.0, z=0.0, radius=1.0).scaled(x=2.0), "cannot be stretched"),
         (lambda: SQUARE.scaled(-1.0), "factor of scaled"),
         (lambda: SQUARE.mirrored(w=0.0), "'w' in mirrored"),
         (lambda: SQUARE.extruded(x=(0.0, 1.0)), "is not extruded by"),

@@ -133,7 +133,12 @@ def test_names_on_a_shape_that_moves():
     moving = (pk.Rectangle(x=(0.0, 1.0), y=(0.0, 1.0)).moved(x=lambda t: t)).named("floor", where=lambda y: y < 1e-9)
     X, normals = placed((TIME * moving).boundary("floor"), 500)
     assert np.all(X[:, 2] == 0) and np.all(normals == [0.0, 0.0, -1.0]) and np.all(X[:, 1] >= X[:, 0])
-    refused(lambda: moving.moved(x=1.0), "changes along t", ".named(...), in this order")
+    for further in (
+        lambda: moving.moved(x=1.0),
+        lambda: DISK.moved(x=lambda t: t).cut(normal={"x": 1.0}, through={"x": 0.5}),
+        lambda: DISK.moved(x=lambda t: t).revolved(x=("a", "b")),
+    ):
+        refused(further, "changes along t", ".named(...), in this order")
     refused(lambda: DISK.named("left", where=lambda z: z < 0), "asks for 'z'", "x, y")
 
 
