@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 from pinnkit.fields import Points
 from pinnkit.objective import Equations, Group
+from pinnkit.problem.combination import idle_parts
 from pinnkit.problem.domain import ShapedBox
-from pinnkit.problem.geometry import idle_parts
 
 
 def oversights(equations: Equations) -> tuple[str, ...]:

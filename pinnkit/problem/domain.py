@@ -16,8 +16,9 @@ from jaxtyping import Array, Bool, Float
 from pinnkit.compilation import jit_once
 from pinnkit.errors import UsageError, advice
 from pinnkit.problem.axes import TIME, Axis, as_axis, axis_text, require_coordinate_name
+from pinnkit.problem.combination import Combination
 from pinnkit.problem.conditions import SEVERAL
-from pinnkit.problem.geometry import Combination, Shape, Surface
+from pinnkit.problem.geometry import Shape, Surface
 from pinnkit.problem.shapes import Rectangle
 
 SPARE = 1.3

@@ -1,18 +1,16 @@
-"""What a shape is, its combinations by `|`, `-` and `&`, and what is made of one: moved, turned, extruded, its surface named.
-
-What is turned around an axis is in `revolution`, what is cut by a plane in `cutting`.
+"""What a shape is, and what is made of one: moved, turned, extruded, cut, its surface named.
 
 A shape knows which points are inside it and how to sample its surface. A point of some part's surface lies on the
 surface of the whole where one side of it is inside and the other is not: that one rule serves every combination.
+
+What is made of a shape is a shape too, in a file of its own; it derives from `Shape`, which imports it where it is made.
 """
 
 from __future__ import annotations
 
-import inspect
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from pinnkit.errors import UsageError, advice
-from pinnkit.problem.area_tables import AreaTable
+from pinnkit.errors import UsageError
 from pinnkit.problem.distances import tabulated_distance
 from pinnkit.validation import require_number
 
@@ -182,6 +179,8 @@ class Shape(ABC):
 
     def mapped(self, matrix: np.ndarray, shift: np.ndarray) -> Shape:
         """The shape under the affine map X -> A X + b, of (space, space) and (space,); `moved` and its like are made of it."""
+        from pinnkit.problem.affine import Transformed
+
         return Transformed(self, matrix, shift)
 
     def moved(self, **by: Number) -> Shape:
@@ -274,6 +273,8 @@ class Shape(ABC):
                 expected="one further coordinate with its lower and upper end",
                 do="Write shape.extruded(z=(0.0, 1.0)).",
             )
+        from pinnkit.problem.extrusion import Extruded
+
         return Extruded(self, name, (float(ends[0]), float(ends[1])))
 
     def revolved(self, **radius: Sequence[str]) -> Shape:
@@ -288,7 +289,7 @@ class Shape(ABC):
         Raises:
             UsageError: The coordinate is none of the shape's, or negative in it; or the names are not two new ones.
         """
-        from pinnkit.problem.revolution import revolved  # imported here: it derives from this class
+        from pinnkit.problem.revolution import revolved
 
         return revolved(self, radius)
 
@@ -304,7 +305,7 @@ class Shape(ABC):
         Raises:
             UsageError: The normal is zero, a name is none of its coordinates, or the plane does not meet the shape.
         """
-        from pinnkit.problem.cutting import Cut  # imported here: it derives from this class
+        from pinnkit.problem.cutting import Cut
 
         return Cut(self, self._vector(normal, "normal"), self._vector(through, "through"), name)
 
@@ -315,6 +316,8 @@ class Shape(ABC):
             name: The name, for `@pk.boundary`. Several parts may share one.
             where: A function of the coordinates, by name, that is true on that part.
         """
+        from pinnkit.problem.named_surfaces import Named
+
         return Named(self, name, where)
 
     def _about(self, matrix: np.ndarray, about: Mapping[str, float] | None) -> Shape:
@@ -375,7 +378,6 @@ class Shape(ABC):
         self, numbers: Sequence[Number], matrix_and_shift: Callable[..., Any], *, similar: bool, positive: bool = False
     ) -> Shape:
         """The shape under an affine map that other coordinates decide."""
-        # Imported here: it is a shape itself.
         from pinnkit.problem.varying import varying_map
 
         return self.under(varying_map(numbers, matrix_and_shift, similar=similar, positive=positive))
@@ -387,13 +389,18 @@ class Shape(ABC):
         return varying(self, map)
 
     def __or__(self, other: Shape) -> Shape:
-        return Combination("|", self, other)
+        return self._with("|", other)
 
     def __and__(self, other: Shape) -> Shape:
-        return Combination("&", self, other)
+        return self._with("&", other)
 
     def __sub__(self, other: Shape) -> Shape:
-        return Combination("-", self, other)
+        return self._with("-", other)
+
+    def _with(self, operation: str, other: Shape) -> Shape:
+        from pinnkit.problem.combination import Combination
+
+        return Combination(operation, self, other)
 
 
 def bounding_box(shape: Shape) -> tuple[tuple[float, float], ...]:
@@ -402,415 +409,13 @@ def bounding_box(shape: Shape) -> tuple[tuple[float, float], ...]:
     return tuple((0.0 - shape.support(-axis), 0.0 + shape.support(axis)) for axis in np.eye(len(shape.names)))
 
 
-class Combination(Shape):
-    """Union (`|`), intersection (`&`) or difference (`-`) of two shapes in the same coordinates."""
+def safe_norm(X: Batch) -> Float[Array, " points"]:
+    """Euclidean lengths of vectors, with the derivative zero instead of NaN at the origin."""
+    squares = jnp.sum(X**2, axis=1)
+    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
 
-    def __init__(self, operation: str, first: Shape, second: Shape) -> None:
-        first, second = _along(first, second.varies), _along(second, first.varies)
-        if set(first.names) != set(second.names):
-            raise UsageError(
-                f"Shapes in ({', '.join(first.names)}) and ({', '.join(second.names)}) cannot be combined.",
-                expected="shapes in the same coordinates",
-                do="Name the same coordinates in both.",
-            )
-        self.operation: str = operation
-        self.first: Shape = first
-        self.second: Shape = second
-        self.names: tuple[str, ...] = first.names
-        self.varies: tuple[str, ...] = first.varies
-        self._order = np.array([first.names.index(n) for n in second.names])
 
-    def over(self, ends: Mapping[str, tuple[float, float]]) -> Shape:
-        """That of both shapes for these ranges of the coordinates along which they change."""
-        return Combination(self.operation, self.first.over(ends), self.second.over(ends)) if self.varies else self
-
-    def mapped(self, matrix: np.ndarray, shift: np.ndarray) -> Shape:
-        """The shape under an affine map; of shapes that change, that of both."""
-        if not self.varies:
-            return super().mapped(matrix, shift)
-        order = np.array([self.second._space.index(name) for name in self.first._space])
-        other = np.argsort(order)
-        mapped = self.second.mapped(matrix[np.ix_(other, other)], shift[other])
-        return Combination(self.operation, self.first.mapped(matrix, shift), mapped)
-
-    def under(self, map: AffineMap) -> Shape:
-        """The shape under an affine map that other coordinates decide; of shapes that change, that of both."""
-        if not self.varies:
-            return super().under(map)
-        if self.first._space != self.second._space:
-            raise UsageError(
-                f"Shapes in ({', '.join(self.first._space)}) and ({', '.join(self.second._space)}) that change are moved "
-                "together.",
-                expected="the same coordinates in the same order",
-                do="Name the coordinates in the same order in both.",
-            )
-        return Combination(self.operation, self.first.under(map), self.second.under(map))
-
-    def extruded(self, **along: tuple[float, float]) -> Shape:
-        """The shape, drawn out; of shapes that change, both are."""
-        if not self.varies:
-            return super().extruded(**along)
-        first = self.first.extruded(**along)
-        # What is cut away, or is to lie within, reaches beyond the ends: else both shapes had surfaces there.
-        margin = 0.0 if self.operation == "|" else 1.0
-        wider = {name: (a - margin * (b - a), b + margin * (b - a)) for name, (a, b) in along.items()}
-        return Combination(self.operation, first, self.second.extruded(**wider))
-
-    @property
-    def bounds(self) -> tuple[tuple[float, float], ...]:
-        """Ends of the first shape's bounding box, widened or narrowed by those of the second."""
-        bounds = self.first.bounds
-        other = [self.second.bounds[self.second.names.index(n)] for n in self.names]
-        if self.operation == "-":
-            return bounds
-        outer, inner = (min, max) if self.operation == "|" else (max, min)
-        return tuple((outer(a, c), inner(b, d)) for (a, b), (c, d) in zip(bounds, other, strict=True))
-
-    def inside(self, points: Batch) -> Bool[Array, " points"]:
-        """Mask of the points inside, by the operation on the masks of both shapes."""
-        first, second = self.first.inside(points), self.second.inside(points[:, self._order])
-        if self.operation == "|":
-            return first | second
-        return first & second if self.operation == "&" else first & ~second
-
-    @property
-    def tolerance(self) -> float:
-        """The larger one of both shapes."""
-        return max(self.first.tolerance, self.second.tolerance)
-
-    @property
-    def has_distance(self) -> tuple[bool, bool]:
-        """The outside of an intersection is the union of what is outside of its parts: the smaller distance is the right one.
-
-        In the same way a union has that of its outside; neither says anything on the other side.
-        """
-        (inside, outside), (other_inside, other_outside) = self.first.has_distance, self.second.has_distance
-        if self.operation == "|":
-            return False, outside and other_outside
-        return inside and (other_inside if self.operation == "&" else other_outside), False
-
-    def signed_distance(self, points: Batch) -> Float[Array, " points"]:
-        """The smaller one of both, or for a union the larger one."""
-        first, second = self.first.signed_distance(points), self.second.signed_distance(points[:, self._order])
-        if self.operation == "|":
-            return jnp.maximum(first, second)
-        return jnp.minimum(first, second if self.operation == "&" else -second)
-
-    def surfaces(self) -> tuple[Surface, ...]:
-        """The pieces of both surfaces."""
-        return (*self.first.surfaces(), *self.second.surfaces())
-
-    def support(self, direction: np.ndarray) -> float:
-        """That of the first shape, or the larger one, or the smaller one."""
-        first, second = self.first.support(direction), self.second.support(direction[self._order])
-        return first if self.operation == "-" else (max if self.operation == "|" else min)(first, second)
-
-
-class Transformed(Shape):
-    """A shape under an affine map X -> A X + b: moved, turned, mirrored, scaled, stretched."""
-
-    def __init__(self, shape: Shape, matrix: np.ndarray, shift: np.ndarray) -> None:
-        require_still(shape)
-        self.shape, self.matrix, self.shift = shape, matrix, shift
-        self.names: tuple[str, ...] = shape.names
-        self._inverse = np.linalg.inv(matrix)
-        stretches = np.linalg.svd(matrix, compute_uv=False)
-        self._factor = float(stretches[0]) if np.ptp(stretches) < 1e-12 * stretches[0] else None
-
-    @property
-    def bounds(self) -> tuple[tuple[float, float], ...]:
-        """Ends in each coordinate."""
-        return bounding_box(self)
-
-    def support(self, direction: np.ndarray) -> float:
-        """That of the shape along the direction before the map."""
-        return self.shape.support(self.matrix.T @ direction) + float(direction @ self.shift)
-
-    def inside(self, points: Batch) -> Bool[Array, " points"]:
-        """Mask of the points that were inside before the map."""
-        return self.shape.inside(self._before(points))
-
-    @property
-    def tolerance(self) -> float:
-        """That of the shape, stretched."""
-        return self.shape.tolerance * float(np.linalg.norm(self.matrix, 2))
-
-    @property
-    def has_distance(self) -> tuple[bool, bool]:
-        """That of the shape, unless it is stretched."""
-        return (False, False) if self._factor is None else self.shape.has_distance
-
-    def signed_distance(self, points: Batch) -> Float[Array, " points"]:
-        """That of the shape before the map, in the units after it."""
-        assert self._factor is not None
-        return self._factor * self.shape.signed_distance(self._before(points))
-
-    def surfaces(self) -> tuple[Surface, ...]:
-        """The pieces of the shape."""
-        return self._surfaces
-
-    @cached_property
-    def _surfaces(self) -> tuple[Surface, ...]:
-        return tuple(
-            Surface(piece.name, self._measure(part, piece), self, part, self._where(piece))
-            for part, piece in enumerate(self.shape.surfaces())
-        )
-
-    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
-        """Points and normals of a piece after the map."""
-        piece = self.shape.surfaces()[part]
-        if self._factor is None:
-            unit = self._tables[part](unit)
-        points, normals = piece.sample(unit, self.names)
-        # Normals follow the inverse transposed: A^-T n, whichever way round the map is.
-        outward = normals @ jnp.asarray(self._inverse)
-        outward = outward / jnp.linalg.norm(outward, axis=1, keepdims=True)
-        return points @ jnp.asarray(self.matrix.T) + jnp.asarray(self.shift)[None], outward
-
-    def level(self, part: int, points: Batch) -> Float[Array, " points"]:
-        """That of the piece before the map, in the units after it."""
-        scale = abs(float(np.linalg.det(self.matrix))) ** (1.0 / len(self.names))
-        return scale * self.shape.surfaces()[part].level(self._before(points), self.names)
-
-    def _before(self, points: Batch) -> Batch:
-        return (points - jnp.asarray(self.shift)[None]) @ jnp.asarray(self._inverse.T)
-
-    def _where(self, piece: Surface) -> Callable[[Batch], Bool[Array, " points"]] | None:
-        """Which points belong to a piece after the map."""
-        return None if piece.where is None else lambda points: piece.owns(self._before(points), self.names)
-
-    def _measure(self, part: int, piece: Surface) -> float:
-        if self._factor is not None:
-            return piece.measure * self._factor ** (len(self.names) - 1)
-        return piece.measure * self._tables[part].mean
-
-    @cached_property
-    def _tables(self) -> tuple[AreaTable, ...]:
-        """For each piece of a stretched shape, how much its area grows where."""
-        return tuple(AreaTable(self._growth(piece), len(self.names) - 1) for piece in self.shape.surfaces())
-
-    def _growth(self, piece: Surface) -> Callable[[Float[Array, "points any"]], Float[Array, " points"]]:
-        """The factor |det A| |A^-T n| by which the area of a piece with the normal n grows (Nanson's formula)."""
-        determinant = abs(float(np.linalg.det(self.matrix)))
-
-        def growth(unit: Float[Array, "points any"]) -> Float[Array, " points"]:
-            _, normals = piece.sample(unit, self.names)
-            return determinant * jnp.linalg.norm(normals @ jnp.asarray(self._inverse), axis=1)
-
-        return growth
-
-
-class Extruded(Shape):
-    """A shape, drawn out along a further coordinate."""
-
-    def __init__(self, shape: Shape, name: str, ends: tuple[float, float]) -> None:
-        require_still(shape)
-        self.shape, self.ends = shape, ends
-        self.names: tuple[str, ...] = (*shape.names, name)
-
-    @property
-    def bounds(self) -> tuple[tuple[float, float], ...]:
-        """Those of the shape, and the ends."""
-        return (*self.shape.bounds, self.ends)
-
-    def support(self, direction: np.ndarray) -> float:
-        """That of the shape, and that of the ends."""
-        return self.shape.support(direction[:-1]) + float(max(direction[-1] * end for end in self.ends))
-
-    def mapped(self, matrix: np.ndarray, shift: np.ndarray) -> Shape:
-        """The mapped shape, drawn out, where the map keeps the direction; its equations then stay simple."""
-        factor = float(matrix[-1, -1])
-        if np.any(matrix[-1, :-1]) or np.any(matrix[:-1, -1]) or factor <= 0.0:
-            return super().mapped(matrix, shift)
-        lower, upper = (factor * end + float(shift[-1]) for end in self.ends)
-        return Extruded(self.shape.mapped(matrix[:-1, :-1], shift[:-1]), self.names[-1], (lower, upper))
-
-    def inside(self, points: Batch) -> Bool[Array, " points"]:
-        """Mask of the points inside the shape and between the ends."""
-        height = points[:, -1]
-        return self.shape.inside(points[:, :-1]) & (height > self.ends[0]) & (height < self.ends[1])
-
-    @property
-    def tolerance(self) -> float:
-        """That of the shape."""
-        return self.shape.tolerance
-
-    @property
-    def has_distance(self) -> tuple[bool, bool]:
-        """That of the shape."""
-        return self.shape.has_distance
-
-    def signed_distance(self, points: Batch) -> Float[Array, " points"]:
-        """The smaller one of those from the sides and from the ends; outside of both, that from the edge between them."""
-        lower, upper = self.ends
-        sides = self.shape.signed_distance(points[:, :-1])
-        ends = jnp.minimum(points[:, -1] - lower, upper - points[:, -1])
-        beyond = safe_norm(jnp.minimum(jnp.stack([sides, ends], axis=1), 0.0))
-        return jnp.where(beyond > 0, -beyond, jnp.minimum(sides, ends))
-
-    def surfaces(self) -> tuple[Surface, ...]:
-        """The sides, with the names of the shape's own pieces, and the two ends."""
-        return self._surfaces
-
-    @cached_property
-    def _surfaces(self) -> tuple[Surface, ...]:
-        own, length = self.shape.surfaces(), self.ends[1] - self.ends[0]
-        sides = [
-            Surface(piece.name, piece.measure * length, self, part, self._where(piece))
-            for part, piece in enumerate(own)
-        ]
-        # The bounding box: what is not on the surface of the whole is left out, as of any combination.
-        area = math.prod(upper - lower for lower, upper in self.shape.bounds)
-        return (*sides, *(Surface(self.names[-1] + sign, area, self, len(own) + k) for k, sign in enumerate("-+")))
-
-    def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
-        """Points and normals on a side, or on the bounding box of an end."""
-        own = self.shape.surfaces()
-        if part < len(own):
-            points, normals = own[part].sample(unit[:, :-1], self.shape.names)
-            height = self.ends[0] + (self.ends[1] - self.ends[0]) * unit[:, -1:]
-            flat = jnp.zeros((unit.shape[0], 1), points.dtype)
-            return jnp.concatenate([points, height], axis=1), jnp.concatenate([normals, flat], axis=1)
-        upper = part - len(own)
-        lower, sides = (
-            np.array(ends)[None] for ends in ([a for a, _ in self.shape.bounds], [b - a for a, b in self.shape.bounds])
-        )
-        points = jnp.asarray(lower) + jnp.asarray(sides) * unit[:, : len(self.shape.names)]
-        normal = np.zeros((1, len(self.names)))
-        normal[0, -1] = 1.0 if upper else -1.0
-        height = jnp.full((unit.shape[0], 1), self.ends[upper], unit.dtype)
-        points = jnp.concatenate([points, height], axis=1)
-        return points, jnp.broadcast_to(jnp.asarray(normal, unit.dtype), points.shape)
-
-    def level(self, part: int, points: Batch) -> Float[Array, " points"]:
-        """That of the shape's own piece, or the distance from an end."""
-        own = self.shape.surfaces()
-        if part >= len(own):
-            lower, upper = self.ends
-            return points[:, -1] - lower if part == len(own) else upper - points[:, -1]
-        return own[part].level(points, self.names)
-
-    def _where(self, piece: Surface) -> Callable[[Batch], Bool[Array, " points"]] | None:
-        """Which points belong to a side."""
-        return None if piece.where is None else lambda points: piece.owns(points, self.names)
-
-
-class Named(Shape):
-    """A shape with another name for a part of its surface."""
-
-    def __init__(self, shape: Shape, name: str, where: Callable[..., Any]) -> None:
-        self.shape, self.name, self.condition = shape, name, where
-        self.names: tuple[str, ...] = shape.names
-        self.varies: tuple[str, ...] = shape.varies
-        arguments = inspect.signature(where).parameters.values()
-        everything = any(argument.kind == argument.VAR_KEYWORD for argument in arguments)
-        self._arguments = shape.names if everything else tuple(argument.name for argument in arguments)
-        for argument in self._arguments:
-            if argument not in shape.names:
-                raise UsageError(
-                    f"The part '{name}' of a shape asks for '{argument}'.",
-                    expected="coordinates of the shape: " + ", ".join(shape.names),
-                    do=advice(argument, shape.names),
-                )
-
-    def over(self, ends: Mapping[str, tuple[float, float]]) -> Shape:
-        """That of the shape, with the name."""
-        return Named(self.shape.over(ends), self.name, self.condition) if self.varies else self
-
-    @property
-    def bounds(self) -> tuple[tuple[float, float], ...]:
-        """Those of the shape."""
-        return self.shape.bounds
-
-    def support(self, direction: np.ndarray) -> float:
-        """That of the shape."""
-        return self.shape.support(direction)
-
-    def inside(self, points: Batch) -> Bool[Array, " points"]:
-        """Mask of the points inside the shape."""
-        return self.shape.inside(points)
-
-    @property
-    def tolerance(self) -> float:
-        """That of the shape."""
-        return self.shape.tolerance
-
-    @property
-    def has_distance(self) -> tuple[bool, bool]:
-        """That of the shape."""
-        return self.shape.has_distance
-
-    def signed_distance(self, points: Batch) -> Float[Array, " points"]:
-        """That of the shape."""
-        return self.shape.signed_distance(points)
-
-    def distance(self, points: Batch) -> Float[Array, " points"]:
-        """That of the shape, whose table serves all of its names."""
-        return self.shape.distance(points)
-
-    def outward(self, points: Batch, normals: Batch) -> tuple[Bool[Array, " points"], Batch]:
-        """That of the shape."""
-        return self.shape.outward(points, normals)
-
-    def surfaces(self) -> tuple[Surface, ...]:
-        """Each piece of the shape twice: the part that has the new name, and the rest."""
-        return self._surfaces
-
-    @cached_property
-    def _surfaces(self) -> tuple[Surface, ...]:
-        own = self.shape.surfaces()
-        parts = [self._parts(piece) for piece in own]
-        with jax.ensure_compile_time_eval():
-            shares = [self._shares(piece, where) for piece, where in zip(own, parts, strict=True)]
-        largest = max((piece.measure * share for piece, (share, _) in zip(own, shares, strict=True)), default=0.0)
-        pieces: list[Surface] = []
-        for piece, (chosen, rest), (share, other) in zip(own, parts, shares, strict=True):
-            # `x < 1e-9` on a face at x = 0 is true on a strip of its neighbours too, and it may miss a few points of the face.
-            if share * piece.measure <= SLIVER * largest:
-                pieces.append(piece)
-            elif other <= SLIVER * share:
-                pieces.append(replace(piece, name=self.name))
-            else:
-                pieces += [replace(piece, name=self.name, where=chosen), replace(piece, where=rest)]
-        return tuple(pieces)
-
-    def _parts(self, piece: Surface) -> tuple[Callable[[Batch], Any], Callable[[Batch], Any]]:
-        """Which points of a piece have the new name, and which have not."""
-
-        def chosen(points: Batch) -> Bool[Array, " points"]:
-            columns = dict(zip(piece.shape.names, points.T, strict=True))
-            values = self.condition(**{name: columns[name] for name in self._arguments})
-            return jnp.broadcast_to(jnp.asarray(values, bool), points.shape[:1])
-
-        own = lambda X: piece.owns(X, piece.shape.names)  # noqa: E731
-        return lambda X: own(X) & chosen(X), lambda X: own(X) & ~chosen(X)
-
-    def _shares(self, piece: Surface, parts: Sequence[Callable[[Batch], Any]]) -> list[float]:
-        """The shares of a piece that its parts have, of what bounds the shape: what is cut away has no name."""
-        unit = np.random.default_rng(0).random((PROBES, max(len(piece.shape.names) - 1, 1)))
-        points, bounding = self.shape.bounding(piece, jnp.asarray(unit))
-        own = piece.own_columns(points, self.names)
-        return [float(np.mean(np.asarray(bounding & part(own)))) for part in parts]
-
-
-def _along(shape: Shape, names: Sequence[str]) -> Shape:
-    """A shape, as one that may change along some coordinates."""
-    from pinnkit.problem.varying import Varying
-
-    if not set(names) - set(shape.varies):
-        return shape
-    if isinstance(shape, Combination):
-        return Combination(shape.operation, _along(shape.first, names), _along(shape.second, names))
-    if isinstance(shape, Named):
-        return Named(_along(shape.shape, names), shape.name, shape.condition)
-    if isinstance(shape, Varying):
-        return Varying(
-            shape.shape, shape.map, {**shape.ends, **dict.fromkeys(n for n in names if n not in shape.varies)}
-        )
-    return Varying(shape, None, dict.fromkeys(names))
-
-
-def _refuse_change(shape: Shape) -> None:
+def require_still(shape: Shape) -> None:
     """Raise UsageError for a shape that changes along other coordinates, of which no other shape is made."""
     if shape.varies:
         raise UsageError(
@@ -823,33 +428,3 @@ def _refuse_change(shape: Shape) -> None:
 def _diagonal(values: Sequence[Any]) -> list[list[Any]]:
     """A diagonal matrix as rows."""
     return [[value if i == j else jnp.zeros_like(value) for j in range(len(values))] for i, value in enumerate(values)]
-
-
-def safe_norm(X: Batch) -> Float[Array, " points"]:
-    """Euclidean lengths of vectors, with the derivative zero instead of NaN at the origin."""
-    squares = jnp.sum(X**2, axis=1)
-    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
-
-
-SLIVER = 2e-3
-"""A part of a piece this much smaller than the largest of its name, or than the rest of the piece, is none."""
-PROBES = 4096
-"""Number of points at which it is checked whether a part of a shape matters."""
-
-
-def idle_parts(shape: Shape) -> list[tuple[str, str]]:
-    """Parts of a shape without effect, each with its operation: `-` of something outside, or `|` of something inside."""
-    if isinstance(shape, (Extruded, Named, Transformed)):
-        return idle_parts(shape.shape)
-    if not isinstance(shape, Combination):
-        return []
-    idle = [*idle_parts(shape.first), *idle_parts(shape.second)]
-    if shape.operation == "&":
-        return idle
-    lower, upper = (np.array(ends) for ends in zip(*shape.second.bounds, strict=True))
-    points = lower + (upper - lower) * np.random.default_rng(0).random((PROBES, len(lower)))
-    in_second = np.asarray(shape.second.inside(jnp.asarray(points)))
-    order = [shape.second.names.index(n) for n in shape.first.names]
-    covered = in_second & np.asarray(shape.first.inside(jnp.asarray(points[:, order])))
-    matters = covered.any() if shape.operation == "-" else (in_second & ~covered).any()
-    return idle if matters else [*idle, (shape.second.surfaces()[0].name.rstrip("0123456789"), shape.operation)]

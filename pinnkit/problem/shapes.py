@@ -12,7 +12,8 @@ from jaxtyping import Array, Bool, Float
 from scipy import special
 
 from pinnkit.errors import UsageError
-from pinnkit.problem.geometry import Batch, Combination, Shape, Surface, bounding_box, safe_norm
+from pinnkit.problem.combination import Combination
+from pinnkit.problem.geometry import Batch, Shape, Surface, bounding_box, safe_norm
 from pinnkit.validation import is_number, require_number
 
 

@@ -14,8 +14,10 @@ from jaxtyping import Bool, Float, Int
 
 from pinnkit.compilation import in_blocks, jit_once
 from pinnkit.problem.clipping import Triangles, clipped, grid_triangles, shortened
+from pinnkit.problem.combination import Combination
 from pinnkit.problem.domain import Box, ShapedBox
-from pinnkit.problem.geometry import Combination, Extruded, Shape, Surface
+from pinnkit.problem.extrusion import Extruded
+from pinnkit.problem.geometry import Shape, Surface
 from pinnkit.problem.meshes import Mesh
 from pinnkit.problem.shapes import Rectangle
 

@@ -101,7 +101,7 @@ def test_unknown_names(argument, words):
         *words,
         "file.py:12",
         "fields u, u_plus, p; coordinates t, x, y; derivatives such as u_y, u_yy, u_laplacian; ",
-        "quantities flux, flux_total; u_at",
+        "quantities flux, flux_total; distance; u_at",
     )
 
 

@@ -8,7 +8,7 @@ from cases import refused
 
 import pinnkit as pk
 from pinnkit.objective.sobol import sobol
-from pinnkit.problem.geometry import idle_parts
+from pinnkit.problem.combination import idle_parts
 
 TIME = pk.Box(t=(0.0, 1.0))
 PLATE = pk.Box(t=(0.0, 1.0), x=(0.0, 2.0), y=(0.0, 1.0))
