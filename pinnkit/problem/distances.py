@@ -16,11 +16,11 @@ from pinnkit.problem.splines import Spline, spline_through
 if TYPE_CHECKING:
     from pinnkit.problem.geometry import Shape
 
-CELLS = {2: 256, 3: 72}
+CELLS = {2: 256, 3: 56}
 """Number of cells of the grid along the longest side of the bounding box, by the number of coordinates."""
 MARGIN = 4
 """Number of further cells on each side, so that the spline is smooth up to the surface."""
-SAMPLES = {2: 2**16, 3: 2**19}
+SAMPLES = {2: 2**16, 3: 2**17}
 """Number of points of the surface, by the number of coordinates."""
 BLOCK = 2**14
 """Number of points for which a shape is asked at a time: one compiled program serves all."""

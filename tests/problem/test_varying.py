@@ -82,8 +82,15 @@ MAPS = {
 }
 
 
-@pytest.mark.parametrize("name", MAPS)
-@pytest.mark.parametrize("base", ["polygon", "cut out"])
+@pytest.mark.parametrize(
+    ("base", "name"),
+    [
+        ("polygon", "grows"),
+        ("cut out", "turns"),
+        pytest.param("cut out", "stretches", marks=pytest.mark.slow),
+        pytest.param("polygon", "one after the other", marks=pytest.mark.slow),
+    ],
+)
 def test_maps(name, base):
     """What is inside, and on the surface with which normals, is that of the shape of each moment."""
     shape = pk.Polygon(x=[0.0, 2.0, 1.0], y=[0.0, 0.0, 1.5])
@@ -101,7 +108,7 @@ def test_maps(name, base):
         assert np.array_equal(np.asarray(domain.contains(at)), np.asarray(still.inside(jnp.asarray(grid))))
         near = np.abs(X[:, 0] - t) < 1e-3
         assert near.any()
-    for row, normal in zip(X[::50], normals[::50], strict=True):
+    for row, normal in zip(X[::100], normals[::100], strict=True):
         A, b = expected(row[0])
         still = shape.mapped(np.asarray(A, float), np.asarray(b, float))
         sides = [bool(still.inside(jnp.asarray(row[None, 1:] + s * 1e-6 * normal[None, 1:]))[0]) for s in (-1, 1)]
@@ -119,6 +126,7 @@ def test_maps(name, base):
     assert measure == pytest.approx(np.trapezoid(lengths, dx=0.01), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_blocks_with_a_hole_that_grows():
     block = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0), z=(0.0, 2.0), a=pk.ParameterAxis(0.1, 0.3))
     domain = block - pk.Disk(x=0.5, y=0.5, radius=1.0, name="drill").scaled(lambda a: a)
@@ -200,6 +208,7 @@ def test_one_dimension():
     assert np.all(X[:, 1] <= 1 + 0.5 * X[:, 0])
 
 
+@pytest.mark.slow
 def test_a_hard_condition_on_a_wall_that_moves():
     solution = pk.train(Stretching(), model=pk.MLP(width=4, depth=1), recipe=FEW)
     t = np.linspace(0.0, 1.0, 20)
@@ -240,6 +249,7 @@ class Moving(Cylinder):
     domain = PLATE - DISK.moved(x=lambda t: t)
 
 
+@pytest.mark.slow
 def test_windows_on_a_shape():
     """Windows of time of a domain with a shape have the shape; hard conditions on it are met in each of them."""
     recipe = pk.Recipe(stages=FEW.stages, sampling=FEW.sampling, schedule=pk.Windows(2))
