@@ -41,6 +41,10 @@ class Combination(Shape):
         """That of both shapes for these ranges of the coordinates along which they change."""
         return Combination(self.operation, self.first.over(ends), self.second.over(ends)) if self.varies else self
 
+    def at(self, values: Mapping[str, float]) -> Shape:
+        """That of both shapes where the coordinates along which they change have these values."""
+        return Combination(self.operation, self.first.at(values), self.second.at(values)) if self.varies else self
+
     def mapped(self, matrix: np.ndarray, shift: np.ndarray) -> Shape:
         """The shape under an affine map; of shapes that change, that of both."""
         if not self.varies:

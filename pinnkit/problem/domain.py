@@ -196,6 +196,14 @@ class Box:
             i for i, (n, a) in enumerate(zip(self.names, self.axes, strict=True)) if n != TIME and a.kind != "parameter"
         )
 
+    @property
+    def shown(self) -> Float[np.ndarray, " dim"]:
+        """The values of coordinates that a picture has no axis for: the end of time, and the middle of all others."""
+        values = np.array([0.5 * (axis.lower + axis.upper) for axis in self.axes])
+        if self.time is not None:
+            values[self.time] = self.axes[self.time].upper
+        return values
+
     def interior(self) -> Region:
         """The region of the whole box."""
         return Region(self, ((),), (None,), "interior")

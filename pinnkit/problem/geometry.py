@@ -158,6 +158,11 @@ class Shape(ABC):
         del ends
         return self
 
+    def at(self, values: Mapping[str, float]) -> Shape:
+        """The shape where the coordinates along which it changes have these values, in its space alone."""
+        del values
+        return self
+
     @property
     def tolerance(self) -> float:
         """Distance by which sampled points of the surface may be off it; 0 but for meshes, whose patches are curved."""

@@ -44,6 +44,16 @@ class Named(Shape):
         """That of the shape, with the name."""
         return Named(self.shape.over(ends), self.name, self.condition) if self.varies else self
 
+    def at(self, values: Mapping[str, float]) -> Shape:
+        """That of the shape, with the name where the condition holds for these values."""
+        if not self.varies:
+            return self
+
+        def condition(**columns: Any) -> Any:
+            return self.condition(**{name: {**values, **columns}[name] for name in self._arguments})
+
+        return Named(self.shape.at(values), self.name, condition)
+
     @property
     def bounds(self) -> tuple[tuple[float, float], ...]:
         """Those of the shape."""

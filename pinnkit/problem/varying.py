@@ -179,6 +179,13 @@ class Varying(Shape):
                 )
         return shape
 
+    def at(self, values: Mapping[str, float]) -> Shape:
+        """The shape of these values of the others."""
+        if self.map is None:
+            return self.shape
+        A, b = self._map_at({name: np.array([values[name]]) for name in self.varies})
+        return self.shape.mapped(A[0], b[0])
+
     @property
     def bounds(self) -> tuple[tuple[float, float], ...]:
         """Ends in each coordinate, over all values of the others."""

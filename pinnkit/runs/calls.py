@@ -96,7 +96,7 @@ def train(
         progress: Show loss, error, speed and time left; by default where someone is watching (terminal, notebook).
         hooks: Functions that are called with (run, report) after each chunk of steps; an exception in one ends training.
         verify: "yes" to solve the problem by an independent method too, and compare (docs/verification.md); "auto" where it has
-            no truth, and a fifth of the time of training is enough; "no".
+            no truth all over its domain, and a fifth of the time of training is enough; "no".
 
     Returns:
         The trained solution.

@@ -9,6 +9,8 @@ from cases import refused
 import pinnkit as pk
 from pinnkit.objective.sobol import sobol
 from pinnkit.problem.combination import idle_parts
+from pinnkit.problem.domain import as_domain
+from pinnkit.problem.solids import Solid
 
 TIME = pk.Box(t=(0.0, 1.0))
 PLATE = pk.Box(t=(0.0, 1.0), x=(0.0, 2.0), y=(0.0, 1.0))
@@ -135,6 +137,22 @@ def test_blocks_with_a_hole_that_grows():
     assert np.ptp(X[:, 2]) > 1.9 and np.all(normals[:, 2:] == 0)
     X, normals = placed(domain.boundary("z+"))
     assert np.all(X[:, 2] == 2.0) and np.all(np.hypot(X[:, 0] - 0.5, X[:, 1] - 0.5) > X[:, 3])
+
+
+def test_a_shape_at_one_moment():
+    moving = (PLATE - DISK.moved(x=lambda t: t)).shape.named("front", where=lambda x, t: x < t)
+    still = moving.at({"t": 0.5})
+    expected = pk.Rectangle(x=(0.0, 2.0), y=(0.0, 1.0)) - DISK.moved(x=0.5)
+    X = np.random.default_rng(0).uniform([0.0, 0.0], [2.0, 1.0], (2000, 2))
+    assert still.names == ("x", "y") and still.varies == ()
+    assert np.array_equal(np.asarray(still.inside(jnp.asarray(X))), np.asarray(expected.inside(jnp.asarray(X))))
+    front, _ = placed(as_domain(still).boundary("front"), 500)
+    assert front[:, 0].max() < 0.5 and np.ptp(front[:, 1]) == 1.0
+    # A picture in three axes of space shows it in the middle of a parameter axis.
+    block = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0), z=(0.0, 2.0), a=pk.ParameterAxis(0.1, 0.3))
+    solid = Solid(block - pk.Disk(x=0.5, y=0.5, radius=1.0).scaled(lambda a: a))
+    inside = solid.inside(np.array([[0.5, 0.71, 1.0], [0.5, 0.69, 1.0]]))
+    assert inside.tolist() == [True, False]
 
 
 def test_names_on_a_shape_that_moves():

@@ -149,7 +149,7 @@ def test_from_the_command_line(tmp_path):
     assert "independent collocation solution" in pk.load(tmp_path / "run").verdict
 
 
-def test_how_long_it_may_take():
+def test_how_long_it_may_take(tmp_path):
     def seconds(problem, policy, spent):
         return seconds_for(Run(problem), SimpleNamespace(seconds=spent, compile_seconds=spent), policy)
 
@@ -162,6 +162,14 @@ def test_how_long_it_may_take():
     assert seconds(Plane(), "yes", 1.0) == 60.0 and seconds(Plane(), "no", 1e4) == 0.0
     assert seconds(Blind(), "auto", 0.1) == 10.0  # an ordinary differential equation
     assert seconds(Decay(), "auto", 1e4) == 0.0  # there is a truth
+
+    rows = [f"{x},{y},1.0" for x in (0.0, 0.1, 0.2, 0.3) for y in (0.0, 0.3, 0.6, 1.0)]
+    (tmp_path / "part.csv").write_text("\n".join(["x,y,u", *rows]) + "\n")
+
+    class OnAPart(Plane):
+        reference = str(tmp_path / "part.csv")
+
+    assert seconds(OnAPart(), "auto", 25.0) == 10.0  # there is one, but not everywhere
 
 
 def test_what_cannot_be_asked_for():
