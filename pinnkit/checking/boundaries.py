@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from pinnkit.objective import Equations
-from pinnkit.problem.domain import ShapedBox, ShapedRegion
 from pinnkit.problem.geometry import Surface
+from pinnkit.problem.shaped_domain import ShapedBox, ShapedRegion
 
 SAMPLE = 4096
 """Number of points of a piece by which it is measured."""

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from pinnkit.fields import Points
 from pinnkit.objective import Equations, Group
 from pinnkit.problem.combination import idle_parts
-from pinnkit.problem.domain import ShapedBox
+from pinnkit.problem.shaped_domain import ShapedBox
 
 
 def oversights(equations: Equations) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from pinnkit.csv_columns import read_columns
 from pinnkit.errors import UsageError, display_path
 from pinnkit.libraries import library
 from pinnkit.problem import Problem
-from pinnkit.problem.domain import NUDGE, Box, ShapedBox, contains_nearly
+from pinnkit.problem.domain import NUDGE, Box, contains_nearly
+from pinnkit.problem.shaped_domain import ShapedBox
 from pinnkit.problem.triangulation import triangulation
 from pinnkit.verification.series import products_of
 

@@ -25,8 +25,8 @@ from pinnkit.fields.hard_conditions import SOFT, HardCondition, check_affine
 from pinnkit.fields.hard_surfaces import HardSurface, joined
 from pinnkit.fields.names import Coordinate, Distance, NormalComponent, Partial
 from pinnkit.problem import Box, Condition, Problem, Region, Surface
-from pinnkit.problem.domain import ShapedRegion
 from pinnkit.problem.scales import FieldScale
+from pinnkit.problem.shaped_domain import ShapedRegion
 
 Batch = Float[Array, "points dim"]
 

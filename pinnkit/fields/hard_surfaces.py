@@ -22,8 +22,8 @@ from jaxtyping import Array, Float
 
 from pinnkit.errors import UsageError
 from pinnkit.fields.hard_conditions import HardCondition
-from pinnkit.problem.domain import ShapedBox, ShapedRegion
 from pinnkit.problem.geometry import Surface
+from pinnkit.problem.shaped_domain import ShapedBox, ShapedRegion
 
 Batch = Float[Array, "points dim"]
 SAMPLE = 2048

@@ -13,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.tri import Triangulation
 
 from pinnkit.problem import Axis, Problem
-from pinnkit.problem.domain import ShapedBox
+from pinnkit.problem.shaped_domain import ShapedBox
 from pinnkit.problem.triangulation import triangulation
 
 SIDE, TRIANGLES = 201, 8000

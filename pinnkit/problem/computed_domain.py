@@ -10,8 +10,9 @@ from typing import Any
 
 from pinnkit.errors import UsageError, location, suggestion
 from pinnkit.problem.conditions import MARK
-from pinnkit.problem.domain import Box, as_domain
+from pinnkit.problem.domain import Box
 from pinnkit.problem.geometry import Shape
+from pinnkit.problem.shaped_domain import as_domain
 
 DESCRIPTORS = (property, cached_property, staticmethod, classmethod)
 """Types of decorated methods that are refused; no decorator is needed, since a plain method is read like an attribute."""

@@ -15,10 +15,11 @@ from jaxtyping import Bool, Float, Int
 from pinnkit.compilation import in_blocks, jit_once
 from pinnkit.problem.clipping import Triangles, clipped, grid_triangles, shortened
 from pinnkit.problem.combination import Combination
-from pinnkit.problem.domain import Box, ShapedBox
+from pinnkit.problem.domain import Box
 from pinnkit.problem.extrusion import Extruded
 from pinnkit.problem.geometry import Shape, Surface
 from pinnkit.problem.meshes import Mesh
+from pinnkit.problem.shaped_domain import ShapedBox
 from pinnkit.problem.shapes import Rectangle
 
 Outward = Callable[..., tuple[Any, Any]]

@@ -17,8 +17,8 @@ from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Group
 from pinnkit.objective.residuals import Equations
 from pinnkit.problem import Axis, Condition, Region
-from pinnkit.problem.domain import ShapedBox
 from pinnkit.problem.nodes import Nodes, Placement
+from pinnkit.problem.shaped_domain import ShapedBox
 from pinnkit.verification.arguments import Unsupported
 from pinnkit.verification.basis import AxisBasis, Basis, Matrix, Rows, basis_of
 from pinnkit.verification.residual_rows import Conditions, GivenValues, GroupRows, System, Values, nodes_of

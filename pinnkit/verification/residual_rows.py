@@ -19,7 +19,7 @@ from pinnkit.fields.user_calls import Residuals
 from pinnkit.objective import Group
 from pinnkit.objective.residuals import Equations
 from pinnkit.problem import Region
-from pinnkit.problem.domain import ShapedRegion
+from pinnkit.problem.shaped_domain import ShapedRegion
 from pinnkit.verification.arguments import Unsupported, arguments_from, derivatives_needed, nowhere
 from pinnkit.verification.basis import Matrix
 from pinnkit.verification.scattered import Scattered

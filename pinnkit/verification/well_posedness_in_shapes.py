@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from pinnkit.fields.names import Partial
-from pinnkit.problem.domain import ShapedBox, ShapedRegion
+from pinnkit.problem.shaped_domain import ShapedBox, ShapedRegion
 from pinnkit.verification.discretisation import Discretisation
 from pinnkit.verification.gauss_newton import linearised, solve
 from pinnkit.verification.series import products_of

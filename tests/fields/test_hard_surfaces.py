@@ -8,7 +8,7 @@ from cases import objective, random_parameters, refused
 
 import pinnkit as pk
 from pinnkit.objective import Equations
-from pinnkit.problem.domain import as_domain
+from pinnkit.problem.shaped_domain import as_domain
 
 
 class Base(pk.Problem):

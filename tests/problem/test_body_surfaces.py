@@ -7,7 +7,7 @@ from paths import ROOT
 
 import pinnkit as pk
 from pinnkit.problem.clipping import clipped, grid_triangles, shortened
-from pinnkit.problem.domain import as_domain
+from pinnkit.problem.shaped_domain import as_domain
 from pinnkit.problem.solids import Solid
 
 PI = np.pi

@@ -12,7 +12,7 @@ from cli import pinnkit
 
 import pinnkit as pk
 from pinnkit.problem import Box, validate
-from pinnkit.problem.domain import ShapedBox
+from pinnkit.problem.shaped_domain import ShapedBox
 from pinnkit.runs.run import Run
 
 FILE = '''

@@ -12,7 +12,7 @@ from pinnkit.fields import Catalogue, Points
 from pinnkit.fields.names import Column, Distance, Partial
 from pinnkit.objective.sobol import sobol
 from pinnkit.problem.distances import CELLS
-from pinnkit.problem.domain import as_domain
+from pinnkit.problem.shaped_domain import as_domain
 
 SQUARE = pk.Polygon(x=[0.0, 2.0, 2.0, 0.0], y=[0.0, 0.0, 1.0, 1.0])
 L_SHAPE = pk.Polygon(x=[0.0, 2.0, 2.0, 1.0, 1.0, 0.0], y=[0.0, 0.0, 1.0, 1.0, 2.0, 2.0])

@@ -7,7 +7,7 @@ import pytest
 
 import pinnkit as pk
 from pinnkit.objective.sobol import sobol
-from pinnkit.problem.domain import as_domain
+from pinnkit.problem.shaped_domain import as_domain
 
 HOLE = pk.Box(x=(-1.0, 1.0), y=(-1.0, 1.0)) - pk.Disk(x=0.2, y=0.1, radius=0.4, name="hole")
 BITTEN = pk.Box(t=(0.0, 2.0), x=(-1.0, 1.0), y=(-1.0, 1.0)) - pk.Disk(y=0.5, x=1.0, radius=0.5, name="bite")

@@ -9,7 +9,7 @@ import trimesh
 from cases import refused
 
 import pinnkit as pk
-from pinnkit.problem.domain import as_domain
+from pinnkit.problem.shaped_domain import as_domain
 
 RNG = np.random.default_rng(0)
 UNIT = jnp.asarray(RNG.random((8192, 2)))

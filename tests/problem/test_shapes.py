@@ -9,7 +9,7 @@ from cases import refused
 import pinnkit as pk
 from pinnkit.objective.sobol import sobol
 from pinnkit.problem.combination import idle_parts
-from pinnkit.problem.domain import as_domain
+from pinnkit.problem.shaped_domain import as_domain
 
 SQUARE = pk.Polygon(x=[0.0, 2.0, 2.0, 0.0], y=[0.0, 0.0, 1.0, 1.0])
 ELLIPSE = pk.Ellipse(x=1.0, y=-1.0, semi_axes=(2.0, 0.5))

@@ -11,7 +11,7 @@ from scipy.special import ellipe, ellipeinc, ellipkinc
 import pinnkit as pk
 from pinnkit.objective.sobol import sobol
 from pinnkit.problem.area_tables import AreaTable
-from pinnkit.problem.domain import as_domain
+from pinnkit.problem.shaped_domain import as_domain
 
 
 def ellipsoid_area(a, b, c):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pinnkit as pk
-from pinnkit.problem.domain import as_domain
+from pinnkit.problem.shaped_domain import as_domain
 from pinnkit.problem.triangulation import corners_of, triangulation
 
 SQUARE = pk.Box(x=(0.0, 0.1), y=(0.0, 0.1))

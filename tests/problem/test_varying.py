@@ -9,7 +9,7 @@ from cases import refused
 import pinnkit as pk
 from pinnkit.objective.sobol import sobol
 from pinnkit.problem.combination import idle_parts
-from pinnkit.problem.domain import as_domain
+from pinnkit.problem.shaped_domain import as_domain
 from pinnkit.problem.solids import Solid
 
 TIME = pk.Box(t=(0.0, 1.0))
