@@ -64,7 +64,8 @@ class Surface:
 
     def level(self, points: Float[Array, "points any"], names: Sequence[str]) -> Float[Array, " points"]:
         """`Shape.level` of the piece, at points whose columns are `names`, among them its own."""
-        return self.shape.level(self.part, self.own_columns(points, names))
+        # The numbers of a shape are float64, its points may be float32.
+        return self.shape.level(self.part, self.own_columns(points, names)).astype(points.dtype)
 
     def owns(self, points: Float[Array, "points any"], names: Sequence[str]) -> Bool[Array, " points"]:
         """Mask of the points, whose columns are `names`, that belong to the piece."""

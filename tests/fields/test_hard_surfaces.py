@@ -183,6 +183,7 @@ def test_the_factor_is_smooth_and_of_the_size_of_one(cls):
     X = as_points(cls.domain if hasattr(cls.domain, "interior") else as_domain(cls.domain))
     factor = jnp.prod(jnp.stack([surface.factor(X) for surface in ansatz.surfaces]), axis=0)
     assert 0.2 < float(jnp.sqrt(jnp.mean(factor**2))) < 5.0 and float(factor.min()) >= 0.0
+    assert all(surface.factor(X.astype(jnp.float32)).dtype == jnp.float32 for surface in ansatz.surfaces)
     # Second derivatives are bounded by the size of the shape: no kinks, no singular corners.
     one = lambda x: jnp.prod(jnp.stack([surface.factor(x[None])[0] for surface in ansatz.surfaces]))  # noqa: E731
     bend = jax.vmap(jax.hessian(one))(X)
