@@ -93,7 +93,7 @@ class Features:
         values: dict[str, Float[Array, " points"]] = {}
         for name, method in self._methods.items():
             arguments = {
-                a: X[:, domain.names.index(a)] if a in domain.names else domain.distance(X)
+                a: X[:, domain.names.index(a)] if a in domain.names else domain.smooth_distance(X)
                 for a in self._arguments[name]
             }
             values |= feature_values(self._problem, name, method, arguments, X.shape[0], X.dtype)

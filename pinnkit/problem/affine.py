@@ -52,6 +52,12 @@ class Transformed(Shape):
         assert self._factor is not None
         return self._factor * self.shape.signed_distance(self._before(points))
 
+    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+        """Those of the shape before the map, in the units after it."""
+        if self._factor is None:
+            return super().distances_of_parts(points, inside)
+        return [self._factor * part for part in self.shape.distances_of_parts(self._before(points), inside)]
+
     def surfaces(self) -> tuple[Surface, ...]:
         """The pieces of the shape."""
         return self._surfaces

@@ -117,6 +117,14 @@ class Combination(Shape):
             return jnp.maximum(first, second)
         return jnp.minimum(first, second if self.operation == "&" else -second)
 
+    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+        """Those of both, on the side of each on which the points are."""
+        if inside == (self.operation == "|"):
+            raise NotImplementedError("Parts of both surfaces lie on this side")
+        second = inside if self.operation != "-" else not inside
+        first = self.first.distances_of_parts(points, inside)
+        return [*first, *self.second.distances_of_parts(points[:, self._order], second)]
+
     def surfaces(self) -> tuple[Surface, ...]:
         """The pieces of both surfaces."""
         return (*self.first.surfaces(), *self.second.surfaces())

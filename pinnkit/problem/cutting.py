@@ -93,6 +93,12 @@ class Cut(Shape):
         """The smaller one of those from the shape's surface and from the plane."""
         return jnp.minimum(self.shape.signed_distance(points), self._depth(points))
 
+    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+        """Those of the shape, and that from the plane."""
+        if not inside:
+            return super().distances_of_parts(points, inside)
+        return [*self.shape.distances_of_parts(points, inside), self._depth(points)]
+
     def surfaces(self) -> tuple[Surface, ...]:
         """The pieces of the shape, and a rectangle of the plane around the cut: what is in front, or outside, is left out."""
         return (*self.shape.surfaces(), Surface(self.name, float(np.prod(np.diff(self._face, axis=1))), self))

@@ -61,6 +61,13 @@ class Extruded(Shape):
         beyond = safe_norm(jnp.minimum(jnp.stack([sides, ends], axis=1), 0.0))
         return jnp.where(beyond > 0, -beyond, jnp.minimum(sides, ends))
 
+    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+        """Those of the shape, and those from the ends."""
+        if not inside:
+            return super().distances_of_parts(points, inside)
+        height, (lower, upper) = points[:, -1], self.ends
+        return [*self.shape.distances_of_parts(points[:, :-1], inside), height - lower, upper - height]
+
     def surfaces(self) -> tuple[Surface, ...]:
         """The sides, with the names of the shape's own pieces, and the two ends."""
         return self._surfaces

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Batch = Float[Array, "points space"]
 Number = float | Callable[..., Any]
 """A number, or a function of time and parameter axes, which it asks for by name: `lambda t: 0.1 * t`."""
+ROUNDING = 1e-6
+"""What is added to distances on the walls, where rounding decides the sign, relative to the size of the shape."""
 STEP = 1e-6
 """Distance to either side of a surface at which `inside` is evaluated, relative to the size of the shape."""
 
@@ -143,6 +145,16 @@ class Shape(ABC):
         Raises UsageError for a shape in more than three coordinates that has no formula.
         """
         return self._distance(points).astype(points.dtype)
+
+    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+        """Distances from parts of the surface, (points,) each, smooth on one side of it, all positive there.
+
+        A part may be larger than what bounds the shape only beyond it. Raises NotImplementedError where no such parts are known.
+        """
+        if inside or not self.has_distance[1]:
+            raise NotImplementedError(f"{type(self).__name__} has no parts with smooth distances")
+        # That from the outside of a convex set has a slope without jumps.
+        return [-self.signed_distance(points)]
 
     @property
     def sides(self) -> tuple[float, ...]:

@@ -81,6 +81,10 @@ class Named(Shape):
         """That of the shape."""
         return self.shape.signed_distance(points)
 
+    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+        """Those of the shape."""
+        return self.shape.distances_of_parts(points, inside)
+
     def distance(self, points: Batch) -> Float[Array, " points"]:
         """That of the shape, whose table serves all of its names."""
         return self.shape.distance(points)

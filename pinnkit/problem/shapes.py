@@ -13,7 +13,7 @@ from scipy import special
 
 from pinnkit.errors import UsageError
 from pinnkit.problem.combination import Combination
-from pinnkit.problem.geometry import Batch, Shape, Surface, bounding_box, safe_norm
+from pinnkit.problem.geometry import ROUNDING, Batch, Shape, Surface, bounding_box, safe_norm
 from pinnkit.validation import is_number, require_number
 
 
@@ -91,6 +91,13 @@ class Rectangle(Shape):
         beyond = safe_norm(jnp.minimum(sides, 0.0))
         return jnp.where(beyond > 0, -beyond, jnp.min(sides, axis=1))
 
+    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+        """Those from the sides."""
+        if not inside:
+            return super().distances_of_parts(points, inside)
+        lower, upper = (jnp.asarray(end)[None] for end in np.array(self._bounds).T)
+        return [*(points - lower).T, *(upper - points).T]
+
 
 Block = Interval = Rectangle
 
@@ -147,6 +154,10 @@ class Disk(Shape):
     def signed_distance(self, points: Batch) -> Float[Array, " points"]:
         """R - r."""
         return self.radius - safe_norm(points - self.centre[None])
+
+    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+        """Inside (R^2 - r^2) / 2R, which has no tip in the middle."""
+        return [self.level(0, points)] if inside else super().distances_of_parts(points, inside)
 
     def support(self, direction: np.ndarray) -> float:
         """That of the centre, and the radius."""
@@ -359,6 +370,19 @@ class Polygon(Shape):
         corner = jnp.where(self.inside(points), corner, -corner)
         # Signed by the edge's own line where it is the nearest: smooth across the edge, unlike a root of squares.
         return jnp.where((chosen(share) >= 0) & (chosen(share) <= 1), edge, corner)
+
+    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+        """Those from the edges, as smooth functions that are zero on them alone (Sukumar and Srivastava 2022, eq. 6)."""
+        parts = []
+        for a, b in zip(self.corners, np.roll(self.corners, -1, axis=0), strict=True):
+            length, along = np.linalg.norm(b - a), b - a
+            within = points - jnp.asarray(0.5 * (a + b))[None]
+            # Signed, so that its square has a root that is smooth across the edge itself.
+            f = (within[:, 1] * along[0] - within[:, 0] * along[1]) * (self.turn if inside else -self.turn) / length
+            t = (0.25 * length**2 - jnp.sum(within**2, axis=1)) / length  # positive in the disk around the edge
+            beyond = 0.5 * (jnp.sqrt(t**2 + f**4 / length**2 + (ROUNDING * length) ** 2) - t)
+            parts.append(safe_norm(jnp.stack([f + ROUNDING * self.size, beyond], axis=1)))
+        return parts
 
     def support(self, direction: np.ndarray) -> float:
         """That of the farthest corner."""

@@ -238,3 +238,47 @@ def test_features_and_hard_conditions(kind):
     if kind != "feature":
         expected = np.tanh(np.asarray(L_SHAPE.distance(jnp.stack([x, y], axis=1))))
         np.testing.assert_allclose(values, expected, atol=1e-12)
+
+
+SMOOTH = {
+    "box": pk.Box(x=(0.0, 2.0), y=(0.0, 1.0)),
+    "plate with holes": pk.Box(x=(0.0, 2.0), y=(0.0, 1.0)) - HOLE - HOLE.moved(x=0.6),
+    "plate with a slot": pk.Box(x=(0.0, 2.0), y=(0.0, 1.0)) - pk.Rectangle(x=(0.8, 1.2), y=(0.4, 0.6)),
+    "L": as_domain(L_SHAPE.turned(30.0)),
+    "block with a hole": pk.Box(x=(0.0, 2.0), y=(0.0, 1.0), z=(0.0, 1.5)) - HOLE,
+    "named and cut": as_domain(
+        SQUARE.cut(normal={"x": 1.0, "y": 1.0}, through={"x": 2.0, "y": 0.5}).named("a", where=lambda x: x < 0)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_the_smooth_distance_of_features(name):
+    domain = SMOOTH[name]
+    region = domain.boundary()
+    X, normals = region.place(sobol(jax.random.key(3), region.size(200), len(region.free), jnp.float64), 200)
+    size = domain.walls.size
+    corners = np.asarray(domain.distance(X - 0.05 * normals)) < 0.05 * (1 - 1e-9)  # another wall is near
+    X, normals = X[~corners], normals[~corners]
+    assert len(X) > 50
+    np.testing.assert_allclose(np.asarray(domain.smooth_distance(X)), 0.0, atol=2e-6 * size)
+    slopes = jax.vmap(jax.grad(lambda x: domain.smooth_distance(x[None])[0]))(X)
+    np.testing.assert_allclose(slopes, -normals, atol=5e-3)
+    inside = jnp.asarray(points_of(domain.interior(), 4000))
+    smooth, distance = domain.smooth_distance(inside), domain.distance(inside)
+    assert bool(jnp.all(smooth > 0)) and bool(jnp.all(smooth <= distance * (1 + 1e-6) + 1e-5 * size))
+    # Away from the walls its slope changes gradually: that of the distance jumps by 2 across its edges.
+    far = inside[np.asarray(distance) > 0.05]
+    slope = jax.vmap(jax.grad(lambda x: domain.smooth_distance(x[None])[0]))
+    step = 1e-4 * jnp.ones((1, far.shape[1]))
+    assert float(jnp.abs(slope(far + step) - slope(far - step)).max()) < 0.02
+
+
+def test_no_smooth_distance():
+    union = SQUARE | pk.Disk(x=2.0, y=0.5, radius=0.5)
+    for shape in (union, pk.Ellipse(x=0.0, y=0.0, semi_axes=(2.0, 1.0))):
+        refused(
+            lambda shape=shape: as_domain(shape).smooth_distance(jnp.zeros((1, 2))),
+            "No smooth distance",
+            "cut out of them",
+        )
