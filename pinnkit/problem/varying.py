@@ -162,8 +162,19 @@ class Varying(Shape):
         if self.map is None:
             return shape
         values, _ = shape._values({name: ends[name] for name in self.varies})
-        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+        with jax.enable_x64(True):
             arrays = {name: jnp.asarray(column) for name, column in values.items()}
+            try:
+                jax.eval_shape(self.map.matrix, arrays)  # as in a compiled program, where only jnp can compute
+                jax.eval_shape(self.map.shift, arrays)
+            except Exception as error:
+                raise UsageError(
+                    f"A function of a shape that changes along {', '.join(self.varies)} fails: {type(error).__name__}: "
+                    f"{str(error).splitlines()[0]}",
+                    expected="functions of arrays, which jnp computes",
+                    do="Write jnp.sin(t) instead of math.sin(t) or np.sin(t), say.",
+                ) from None
+        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
             factors = [np.asarray(factor) for factor in self.map.factors(arrays)]
         parts = [*factors, *(np.where(np.isfinite(part), 1.0, np.nan).min(axis=-1) for part in shape._map_at(values))]
         for factor in (part.reshape(len(part), -1).min(axis=1) for part in parts):

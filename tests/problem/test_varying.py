@@ -1,5 +1,7 @@
 """Shapes that change along time or parameter axes: moving walls, families of geometries."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -180,6 +182,8 @@ def test_refusals():
         "positive factors",
     )
     refused(lambda: TIME * DISK.moved(x=lambda t: 1 / t), "is not finite at t = 0")
+    for sine in (math.sin, np.sin):
+        refused(lambda sine=sine: TIME * DISK.moved(x=lambda t: sine(t)), "changes along t fails", "Write jnp.sin(t)")
     refused(lambda: moving.scaled(2.0), "The centre of a shape that changes", 'about={"x": ..., "y": ...}')
     refused(lambda: pk.Box(t=(0.0, 1.0), x=(0.0, lambda t: 1 + t)), "pk.Interval(x=(0, 1)).scaled(lambda t: 1 + t")
     refused(lambda: pk.Rectangle(x=(1.0, 0.0)), "Rectangle has the sides")
