@@ -111,5 +111,6 @@ class Triangles(Grid):
 def canvas_of(problem: Problem, across: int, up: int) -> Grid:
     """Return the places of a map over two axes."""
     domain = problem.domain
-    shaped = isinstance(domain, ShapedBox) and set(domain.columns) == {across, up}
+    # Of a shape that changes, a map over its space would need the edge of one moment.
+    shaped = isinstance(domain, ShapedBox) and set(domain.shaped) == {across, up} and not domain.shape.varies
     return Triangles(problem, across, up) if shaped else Grid(problem, across, up)

@@ -143,13 +143,16 @@ class Discretisation:
             counts: The numbers.
             definitions: For each basis that needs it, by its number, what `Basis.definition` gave; new ones unless given.
         """
+        if isinstance(self.domain, ShapedBox):
+            if self.domain.shape.varies:
+                raise Unsupported(f"the shape changes along {', '.join(self.domain.shape.varies)}")
+            if len(self.domain.shaped) == 1:
+                raise Unsupported("the shape has one coordinate: write its ends in the box")
         bases: list[Basis] = []
         for k, (own, count) in enumerate(zip(self.columns, counts, strict=True)):
             definition = (definitions or {}).get(k)
             if len(own) > 1:
                 assert isinstance(self.domain, ShapedBox)
-                if self.domain.shape.varies:
-                    raise Unsupported(f"the shape changes along {', '.join(self.domain.shape.varies)}")
                 placement = Placement(self.domain.shape)
                 nodes = count if definition is None else Nodes.from_array(definition)
                 bases.append(Scattered.of(placement, max(self._order_along(own), 2), nodes))

@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import refused
+from cases import evaluation, refused
 
 import pinnkit as pk
+from pinnkit.figures.maps import Grid, canvas_of
+from pinnkit.figures.solution import solution_figures
 from pinnkit.objective.sobol import sobol
 from pinnkit.problem.combination import idle_parts
 from pinnkit.problem.shaped_domain import as_domain
@@ -285,3 +287,24 @@ def test_windows_on_a_shape():
     refused(
         lambda: pk.train(Moving(), model=pk.MLP(width=4, depth=1), recipe=recipe), "cannot be cut", "changes in time"
     )
+
+
+@pytest.mark.parametrize("kind", [Stretching, Moving])
+def test_what_is_solved_at_rest_is_not_compared(kind):
+    """Collocation has the bounding box, or the nodes of one moment: it says so instead of contradicting."""
+    verification = pk.verify(kind(), seconds=20.0)
+    assert not verification.supported and "changes along t" in str(verification)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Stretching, Moving])
+def test_figures(kind):
+    """Maps show what lies inside at each moment."""
+    pictures = solution_figures(evaluation(kind))
+    assert set(pictures) >= {"solution"}
+    grid = canvas_of(kind(), *((1, 0) if kind is Stretching else (1, 2)))
+    assert type(grid) is Grid
+    for t in (0.25, 0.75):
+        X = np.column_stack([np.full(2, t), [[1.1, 1.3], [[0.5 + t, 0.4], [0.1, 0.1]]][kind is Moving]])
+        inside = grid.inside(X).tolist()
+        assert inside == ([1 + 0.5 * t > 1.1, 1 + 0.5 * t > 1.3] if kind is Stretching else [False, True])
