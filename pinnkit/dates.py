@@ -43,6 +43,12 @@ class Moments:
     zoned: bool
     first: str
 
+    @classmethod
+    def of(cls, values: NDArray[np.datetime64], zoned: bool = False) -> Moments:
+        """The moments of an array of datetime64, (rows,), without NaT."""
+        moments = values.astype("datetime64[us]")
+        return cls(moments, zoned, str(moments.min().astype("datetime64[s]")).replace("T", " "))
+
 
 @dataclass(frozen=True)
 class DateRule:

@@ -145,11 +145,9 @@ def _numbers(file: Path, array: DataArray, dates: DateRule, notes: list[str]) ->
         there = ~np.isnat(values)
         numbers = np.full(values.shape, np.nan)
         if there.any():
-            moments = values[there].astype("datetime64[us]")
-            first = str(moments.min().astype("datetime64[s]")).replace("T", " ")
             # A time in a NetCDF file has no zone: by its conventions it is UTC, which a zero with a zone agrees with.
             zoned = dates.zero is not None and dates.zero_has_zone
-            numbers[there] = dates.numbers(Moments(moments, zoned, first), name, display_path(file))
+            numbers[there] = dates.numbers(Moments.of(values[there], zoned), name, display_path(file))
             notes.append(dates.note(display_path(file), name, numbers[there]))
         return numbers
     if values.dtype.kind not in "fiub":

@@ -173,9 +173,7 @@ def read_npz(file: Path, wanted: Collection[str], dates: DateRule, notes: list[s
         ) from None
     for name, values in list(arrays.items()):
         if name in wanted and values.dtype.kind == "M" and values.size and not np.isnat(values).any():
-            moments = values.astype("datetime64[us]")
-            first = str(moments.min().astype("datetime64[s]")).replace("T", " ")
-            arrays[name] = dates.numbers(Moments(moments, False, first), name, display_path(file))
+            arrays[name] = dates.numbers(Moments.of(values), name, display_path(file))
             notes.append(dates.note(display_path(file), name, arrays[name]))
         elif name in wanted and values.dtype.kind not in "fiub":
             kind = "complex numbers" if values.dtype.kind == "c" else f"values of the type {values.dtype}"

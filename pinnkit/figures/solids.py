@@ -167,7 +167,7 @@ def alike(problem: Problem) -> bool:
 
 def in_domain(problem: Problem, X: Float[np.ndarray, "places 3"]) -> Float[np.ndarray, "places dim"]:
     """Return places in space as points of the domain: at the end of time, in the middle of parameter axes."""
-    points = np.tile(problem.domain.shown, (len(X), 1))
+    points = np.tile(problem.domain.default_point, (len(X), 1))
     points[:, list(problem.domain.space)] = X
     return points
 

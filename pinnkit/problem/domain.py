@@ -153,21 +153,27 @@ class Box:
     @property
     def walls(self) -> Shape | None:
         """The shape whose surface bounds the domain in space; None where all axes of space are periodic."""
-        ends = {self.names[i]: (self.axes[i].lower, self.axes[i].upper) for i in self.space}
         intervals = {
-            n: e for i, (n, e) in zip(self.space, ends.items(), strict=True) if self.axes[i].kind == "interval"
+            self.names[i]: (self.axes[i].lower, self.axes[i].upper)
+            for i in self.space
+            if self.axes[i].kind == "interval"
         }
         return Rectangle(**intervals) if intervals else None
+
+    def _at_walls(self, X: Float[Array, "points dim"]) -> tuple[Shape, Float[Array, "points columns"]]:
+        """The walls, and points in their coordinates."""
+        walls = self.walls
+        if walls is None:
+            raise RuntimeError("internal: a distance is asked for where there are no walls")
+        return walls, X[:, np.array([self.names.index(name) for name in walls.names])]
 
     def distance(self, X: Float[Array, "points dim"]) -> Float[Array, " points"]:
         """Distance of points inside from the nearest wall, (points,), in the units of the coordinates.
 
         Raises UsageError for a shape in more than three coordinates whose distance is not known.
         """
-        walls = self.walls
-        if walls is None:
-            raise RuntimeError("internal: a distance is asked for where there are no walls")
-        return walls.distance(X[:, np.array([self.names.index(name) for name in walls.names])])
+        walls, points = self._at_walls(X)
+        return walls.distance(points)
 
     def smooth_distance(self, X: Float[Array, "points dim"]) -> Float[Array, " points"]:
         """A smooth function of points inside, (points,), that is zero on the walls and has the slope one there.
@@ -175,11 +181,9 @@ class Box:
         It is 1 / (1 / d1 + 1 / d2 + ...), from the distances of parts of the surface (Biswas and Shapiro 2004): smaller than the
         distance, which has an edge where two walls are equally far. Raises UsageError for a shape that has no such parts.
         """
-        walls = self.walls
-        if walls is None:
-            raise RuntimeError("internal: a distance is asked for where there are no walls")
+        walls, points = self._at_walls(X)
         try:
-            parts = walls.distances_of_parts(X[:, np.array([self.names.index(name) for name in walls.names])], True)
+            parts = walls.distances_of_parts(points, True)
         except NotImplementedError:
             raise UsageError(
                 "No smooth distance from the walls of this domain is known, and a network with the edges of the distance itself "
@@ -214,7 +218,7 @@ class Box:
         )
 
     @property
-    def shown(self) -> Float[np.ndarray, " dim"]:
+    def default_point(self) -> Float[np.ndarray, " dim"]:
         """The values of coordinates that a picture has no axis for: the end of time, and the middle of all others."""
         values = np.array([0.5 * (axis.lower + axis.upper) for axis in self.axes])
         if self.time is not None:

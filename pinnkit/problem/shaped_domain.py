@@ -58,8 +58,7 @@ class ShapedBox(Box):
 
     def with_axis(self, name: str, axis: Axis) -> Box:
         """The domain with another axis in the place of one that its shape does not bound."""
-        axes = {**dict(zip(self.names, self.axes, strict=True)), name: axis}
-        return ShapedBox(Box(**axes), self.given)
+        return ShapedBox(super().with_axis(name, axis), self.given)
 
     @property
     def walls(self) -> Shape:

@@ -84,7 +84,7 @@ class SurfaceTriangles:
 
 
 class Solid:
-    """The part of a domain in its three space axes; of one that changes, that at the end of time (`Box.shown`).
+    """The part of a domain in its three space axes; of one that changes, that at the end of time (`Box.default_point`).
 
     Args:
         domain: A domain with three space axes.
@@ -95,7 +95,7 @@ class Solid:
         self.names: tuple[str, ...] = tuple(domain.names[axis] for axis in domain.space)
         ends = {domain.names[axis]: (domain.axes[axis].lower, domain.axes[axis].upper) for axis in domain.space}
         shape: Shape = domain.shape if isinstance(domain, ShapedBox) else Rectangle(**ends)
-        shape = shape.at(dict(zip(domain.names, domain.shown.tolist(), strict=True)))
+        shape = shape.at(dict(zip(domain.names, domain.default_point.tolist(), strict=True)))
         for name in self.names:
             if name not in shape.names:
                 shape = Extruded(shape, name, ends[name])

@@ -22,8 +22,7 @@ from pinnkit.unit_names import same_unit
 from pinnkit.validation import is_number
 from pinnkit.value_files import FileValues
 
-ORDERS = {"linear": 1, "cubic": 3}
-"""Degree of the polynomials, by the name of the interpolation."""
+INTERPOLATIONS = ("linear", "cubic")
 SLACK = 1e-9
 """Part of an axis by which a domain may reach beyond it: that of rounding."""
 
@@ -145,7 +144,7 @@ def table(
     from pinnkit.references.tables import GridTable, from_file  # SciPy's interpolation takes half a second to import
 
     if (
-        interpolation not in ORDERS
+        interpolation not in INTERPOLATIONS
         or not (outside is None or outside == "nearest" or is_number(outside))
         or not coordinates
     ):
@@ -171,11 +170,12 @@ def table(
             expected="all combinations of at least 4 values of each coordinate",
             do="Interpolate them to a grid first, e.g. by scipy.interpolate.griddata.",
         )
-    axes = list(known.axes.values())
-    grid = np.stack([column.ravel() for column in np.meshgrid(*axes, indexing="ij")], axis=1)
-    at_grid = known(**{name: grid[:, k] for k, name in enumerate(coordinates)})[value]
-    values = at_grid.reshape([len(axis) for axis in axes])
-    spline = spline_through(axes, values, ORDERS[interpolation])
+    own, axes = known.splines[value], list(known.axes.values())
+    if interpolation == "cubic":  # as the values have been read
+        spline = Spline(tuple(np.asarray(t) for t in own.t), np.asarray(own.c), 3)
+    else:
+        grid = np.stack([column.ravel() for column in np.meshgrid(*axes, indexing="ij")], axis=1)
+        spline = spline_through(axes, np.asarray(own(grid)).reshape([len(axis) for axis in axes]), 1)
     return Table(known.source, value, tuple(coordinates), spline, outside, dates)
 
 

@@ -156,12 +156,17 @@ class Varying(Shape):
         self.varies: tuple[str, ...] = tuple(ends)
         self.names: tuple[str, ...] = (*shape.names, *self.varies)
 
+    @property
+    def _ranges(self) -> dict[str, tuple[float, float]]:
+        """The ranges of the other coordinates, where a domain has given them."""
+        return {name: end for name, end in self.ends.items() if end is not None}
+
     def over(self, ends: Mapping[str, tuple[float, float]]) -> Shape:
         """The shape for these ranges of the others. Raises UsageError where it is not finite, or a factor not positive."""
         shape = Varying(self.shape, self.map, {name: ends[name] for name in self.varies})
         if self.map is None:
             return shape
-        values, _ = shape._values({name: ends[name] for name in self.varies})
+        values, _ = shape._values(shape._ranges)
         with jax.enable_x64(True):
             arrays = {name: jnp.asarray(column) for name, column in values.items()}
             try:
@@ -204,22 +209,23 @@ class Varying(Shape):
 
     @cached_property
     def _bounds(self) -> tuple[tuple[float, float], ...]:
-        own = [end for end in self.ends.values() if end is not None]
+        ranges = self._ranges
         if self.map is None:
-            return (*self.shape.bounds, *own)
+            return (*self.shape.bounds, *ranges.values())
+        values, cells = self._values(ranges)
+        maps = self._map_at(values)
         lower: list[float] = []
         upper: list[float] = []
         # Twice: among values over the whole ranges, then among as many around the one where it reaches farthest.
         for direction in np.eye(len(self.shape.names)):
             for ends, sign in ((lower, -1.0), (upper, 1.0)):
-                values, cells = self._values(dict(zip(self.varies, own, strict=True)))
-                at = int(np.argmax(self._supports(sign * direction, values)))
+                at = int(np.argmax(self._supports(sign * direction, *maps)))
                 near = {
-                    name: (max(a, float(values[name][at]) - cell), min(b, float(values[name][at]) + cell))
-                    for (name, cell), (a, b) in zip(cells.items(), own, strict=True)
+                    name: (max(a, float(values[name][at]) - cells[name]), min(b, float(values[name][at]) + cells[name]))
+                    for name, (a, b) in ranges.items()
                 }
-                ends.append(sign * float(self._supports(sign * direction, self._values(near)[0]).max()))
-        return (*zip(lower, upper, strict=True), *own)
+                ends.append(sign * float(self._supports(sign * direction, *self._map_at(self._values(near)[0])).max()))
+        return (*zip(lower, upper, strict=True), *ranges.values())
 
     def _values(self, ends: Mapping[str, tuple[float, float]]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Values of the other coordinates on a grid, and the distance of neighbouring ones."""
@@ -236,16 +242,15 @@ class Varying(Shape):
             arrays = {name: jnp.asarray(column) for name, column in values.items()}
             return np.asarray(self.map.matrix(arrays)), np.asarray(self.map.shift(arrays))
 
-    def _supports(self, direction: np.ndarray, values: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The largest component along a direction for each of many values of the others."""
-        A, b = self._map_at(values)
+    def _supports(self, direction: np.ndarray, A: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """The largest component along a direction under each of many maps, of (maps, space, space) and (maps, space)."""
         before = np.einsum("pij,i->pj", A, direction)
         return np.array([self.shape.support(row) for row in before]) + b @ direction
 
     @cached_property
     def _sizes(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """The factor of lengths, and the values of the others that it belongs to; a mean one where it is stretched."""
-        values, _ = self._values({name: end for name, end in self.ends.items() if end is not None})
+        values, _ = self._values(self._ranges)
         if self.map is None:
             return np.ones(1), {name: column[:1] for name, column in values.items()}
         determinant = np.linalg.det(self._map_at(values)[0])
@@ -295,11 +300,8 @@ class Varying(Shape):
     def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
         """Points and normals of a piece after the map; the last columns of `unit` are those of the other coordinates."""
         others = len(self.varies)
-        ends = np.array([end for end in self.ends.values() if end is not None]).reshape(-1, 2)
-        along = (
-            jnp.asarray(ends[:, 0], unit.dtype)[None]
-            + jnp.asarray(ends[:, 1] - ends[:, 0], unit.dtype)[None] * (unit[:, unit.shape[1] - others :])
-        )
+        lower, upper = (jnp.asarray(end, unit.dtype)[None] for end in np.array(list(self._ranges.values())).T)
+        along = lower + (upper - lower) * unit[:, unit.shape[1] - others :]
         points, normals = self.shape.surfaces()[part].sample(unit[:, : unit.shape[1] - others], self.shape.names)
         if self.map is not None:
             values = dict(zip(self.varies, along.T, strict=True))
