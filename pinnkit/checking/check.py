@@ -51,6 +51,8 @@ class Checked:
     units: Mapping[str, str] = field(default_factory=dict)
     """Units by name."""
 
+    inputs: tuple[str, ...] = ()
+    """Names of the network's inputs besides the coordinates."""
     judged: bool = False
     """Whether it was asked whether the problem has one solution."""
 
@@ -127,6 +129,7 @@ def check(objective: Objective, judgement: Judgement | None = None) -> Checked:
         tuple(notes),
         equations.scales,
         units_of(problem),
+        inputs=objective.network.inputs,
         judged=judgement.complete,
     )
 

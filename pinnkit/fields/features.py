@@ -1,7 +1,8 @@
-"""Additional inputs of a network: functions of the coordinates that a problem marks with @pk.feature.
+"""Additional inputs of a network: functions of the coordinates that a problem marks with @pk.feature, and closeness to walls.
 
 A network of smooth functions of x and y cannot have two values at a corner, or a slope without bound at the tip of a
-crack; a smooth function of the angle about the corner, or of the root of the distance, can.
+crack; a smooth function of the angle about the corner, or of the root of the distance, can. Nor has a network of a few
+dozen units a bend for each of many holes; what decays away from them does.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ class Features:
     A feature that is large in a few places only, such as 1 / distance to a point, is scaled to a maximum of 5 instead, and has
     a mean square below one.
 
+    Args:
+        problem: The problem.
+        walls: Whether closeness to each group of walls is an input (`ShapedBox.closeness`); a box has none.
+
     Attributes:
         names: Names of the features, one per column.
 
@@ -43,8 +48,8 @@ class Features:
             the same everywhere, or differs at the two ends of a periodic axis.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        self._problem, self._methods = problem, problem.features()
+    def __init__(self, problem: Problem, *, walls: bool = False) -> None:
+        self._problem, self._methods, self._walls = problem, problem.features(), walls
         coordinates = (*problem.domain.names, *([DISTANCE] if problem.domain.walls is not None else []))
         self._arguments = {name: method_arguments(method) for name, method in self._methods.items()}
         for name, arguments in self._arguments.items():
@@ -65,10 +70,9 @@ class Features:
         corners = np.array(list(product(*zip(lower, upper, strict=True)))) if len(lower) <= MOST_CORNERS else inside[:0]
         places = np.concatenate([inside, corners[np.asarray(problem.domain.contains(corners))]])
         # One compiled program: as separate operations each of the user's lines would be compiled by itself.
-        self._compiled = jit_once(self._raw)
+        self._compiled = jit_once(self._columns)
         values = self._float64_values(places)
         self._refuse_infinite(places, values)
-        self.names = tuple(values)
         self._mean = {name: float(v[: len(inside)].mean()) for name, v in values.items()}
         self._size = {
             name: max(float(v[: len(inside)].std()), float(np.abs(v - self._mean[name]).max()) / LARGEST)
@@ -97,11 +101,20 @@ class Features:
                 for a in self._arguments[name]
             }
             values |= feature_values(self._problem, name, method, arguments, X.shape[0], X.dtype)
-        return values
+        near = domain.closeness(X) if self._walls else {}
+        return values | {f"near {name}": value for name, value in near.items()}
 
     def _float64_values(self, X: Float[np.ndarray, "points dim"]) -> dict[str, Float[np.ndarray, " points"]]:
         """The features at points before they are scaled, as float64 arrays of NumPy."""
-        return {name: np.asarray(v, np.float64) for name, v in self._compiled(jnp.asarray(X)).items()}
+        columns = self._compiled(jnp.asarray(X))
+        return {name: np.asarray(v, np.float64) for name, v in zip(self.names, columns, strict=True)}
+
+    def _columns(self, X: Float[Array, "points dim"]) -> tuple[Float[Array, " points"], ...]:
+        """The features at points before they are scaled, in their order; notes their names."""
+        # While it is traced: a compiled program returns dicts with sorted keys.
+        values = self._raw(X)
+        self.names: tuple[str, ...] = tuple(values)
+        return tuple(values.values())
 
     def _where(self, name: str) -> str:
         """Place `file:line` of the method of a feature."""

@@ -51,6 +51,8 @@ def print_check(console: Console, checked: Checked) -> None:
         units = checked.units
         fields = ", ".join(f"{n} = {scale}{unit_of(n, units, ' [{}]')}" for n, scale in scales.fields.items())
         console.print(Text(f"  Scales: {fields} (N: the network's output, near one)", style="dim"))
+    if checked.inputs:
+        console.print(Text(f"  Inputs of the network besides coordinates: {', '.join(checked.inputs)}", style="dim"))
     if checked.channels:
         # No space within: a name and its number stay on one line.
         sizes = ", ".join(f"{name}={size:.2g}" for name, size in checked.channels.items())

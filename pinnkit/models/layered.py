@@ -73,6 +73,9 @@ class LayeredModel(ABC):
     unit (rwf, random weight factorisation), or directions and lengths (weight_norm)."""
     fourier_scale: float = 1.0
     """Standard deviation of the phase of a random Fourier feature, for inputs of unit variance."""
+    near_walls: Literal["auto", "yes", "no"] = "auto"
+    """Further inputs that decay away from the walls of a shape, one per name; auto: where it has twice the surface per volume
+    of its bounding box, as with many holes."""
     keep: float = 1.0
     """Share of the weights in each layer but the first, which is dense, by a random connectivity mask. The others are zero for
     good, and he counts only those present."""
@@ -94,6 +97,7 @@ class LayeredModel(ABC):
         lookup(self.schemes(), self.init, "initialisation", where=f"{name}.init")
         lookup(CHANNELS, self.gain, "kind of gain", where=f"{name}.gain")
         lookup(PARAMETRISATIONS, self.parametrisation, "parametrisation", where=f"{name}.parametrisation")
+        lookup({"auto": 0, "yes": 0, "no": 0}, self.near_walls, "answer", where=f"{name}.near_walls")
         masks = tuple(ConnectivityMask(mask) for mask in self.masks)  # JSON has lists of plain strings
         object.__setattr__(self, "masks", masks)
         if self.masks and self.keep < 1:

@@ -21,6 +21,30 @@ from pinnkit.problem import Problem
 Parameters = dict[str, Any]
 """{"network": nested arrays, or a `Linearised` of them, "unknowns": {name: scalar}}"""
 
+MUCH_SURFACE = 2.0
+"""Surface per volume, relative to that of the bounding box, from which closeness to the walls is an input by default."""
+
+
+def with_closeness(model: Model, problem: Problem) -> bool:
+    """Return whether closeness to the walls of the domain is an input of the problem's network.
+
+    Raises:
+        UsageError: It is asked for where no closeness is known.
+    """
+    domain = problem.domain
+    if not isinstance(model, LayeredModel) or model.near_walls == "no":
+        return False
+    if model.near_walls == "auto":
+        return domain.detail >= MUCH_SURFACE and domain.has_closeness
+    if not domain.has_closeness:
+        raise UsageError(
+            "How close a point is to the walls of this domain is not known.",
+            where=f"{type(model).__name__}.near_walls",
+            expected="boxes, balls and polygons, and what is cut out of them, moved, extruded; no box alone",
+            do="Remove near_walls.",
+        )
+    return True
+
 
 class FieldNetwork:
     """The network of a problem: an embedding of the coordinates, a model, and an ansatz for the hard conditions.
@@ -60,7 +84,9 @@ class FieldNetwork:
         self.problem, self.model, self.ansatz, self.dtype = problem, model, ansatz, jnp.dtype(dtype)
         self.seed, self.working = seed, jnp.dtype(working or dtype)
         scales = [AxisScale(a.lower, a.upper, a.kind == "periodic", a.modes) for a in problem.domain.axes]
-        self.embedding = Embedding(tuple(scales), Features(problem) if problem.features() else None)
+        walls = with_closeness(model, problem)
+        self.features = Features(problem, walls=walls) if walls or problem.features() else None
+        self.embedding = Embedding(tuple(scales), self.features)
         network, self.apply = split(self._initial_module())
         unknowns = {n: jnp.asarray(u.start(), self.dtype) for n, u in problem.unknowns().items()}
         self.initial_parameters: Parameters = {"network": network, "unknowns": unknowns}
@@ -88,6 +114,11 @@ class FieldNetwork:
     def count(self) -> int:
         """Number of trained scalars."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.initial_parameters))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs besides the coordinates: features, and closeness to walls."""
+        return self.features.names if self.features else ()
 
     @property
     def width(self) -> int:

@@ -21,8 +21,7 @@ class Transformed(Shape):
         self.shape, self.matrix, self.shift = shape, matrix, shift
         self.names: tuple[str, ...] = shape.names
         self._inverse = np.linalg.inv(matrix)
-        stretches = np.linalg.svd(matrix, compute_uv=False)
-        self._factor = float(stretches[0]) if np.ptp(stretches) < 1e-12 * stretches[0] else None
+        self._factor = similarity(matrix)
 
     @property
     def bounds(self) -> tuple[tuple[float, float], ...]:
@@ -52,11 +51,12 @@ class Transformed(Shape):
         assert self._factor is not None
         return self._factor * self.shape.signed_distance(self._before(points))
 
-    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+    def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those of the shape before the map, in the units after it."""
         if self._factor is None:
             return super().distances_of_parts(points, inside)
-        return [self._factor * part for part in self.shape.distances_of_parts(self._before(points), inside)]
+        parts = self.shape.distances_of_parts(self._before(points), inside)
+        return {name: self._factor * own for name, own in parts.items()}
 
     def surfaces(self) -> tuple[Surface, ...]:
         """The pieces of the shape."""
@@ -111,3 +111,9 @@ class Transformed(Shape):
             return determinant * jnp.linalg.norm(normals @ jnp.asarray(self._inverse), axis=1)
 
         return growth
+
+
+def similarity(matrix: np.ndarray) -> float | None:
+    """The factor by which a map X -> A X changes all lengths; None if it stretches some more than others."""
+    stretches = np.linalg.svd(matrix, compute_uv=False)
+    return float(stretches[0]) if np.ptp(stretches) < 1e-12 * stretches[0] else None

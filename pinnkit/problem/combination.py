@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from pinnkit.errors import UsageError
 from pinnkit.problem.affine import Transformed
 from pinnkit.problem.extrusion import Extruded
-from pinnkit.problem.geometry import Batch, Shape, Surface
+from pinnkit.problem.geometry import Batch, Shape, Surface, side_by_side
 from pinnkit.problem.named_surfaces import Named
 from pinnkit.problem.varying import AffineMap, Varying
 
@@ -117,13 +117,25 @@ class Combination(Shape):
             return jnp.maximum(first, second)
         return jnp.minimum(first, second if self.operation == "&" else -second)
 
-    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
-        """Those of both, on the side of each on which the points are."""
+    def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
+        """Those of all of its shapes, on the side of each on which the points are."""
+        alike: dict[tuple[type[Shape], tuple[str, ...], bool], list[Shape]] = {}
+        for shape, side in self._sides(inside):
+            alike.setdefault((type(shape), shape.names, side), []).append(shape)
+        return side_by_side(
+            [
+                kind.distances_of_several(shapes, points[:, np.array([self.names.index(n) for n in names])], side)
+                for (kind, names, side), shapes in alike.items()
+            ]
+        )
+
+    def _sides(self, inside: bool) -> list[tuple[Shape, bool]]:
+        """The shapes that it is made of, and whether points inside it, or outside, are inside each."""
         if inside == (self.operation == "|"):
             raise NotImplementedError("Parts of both surfaces lie on this side")
-        second = inside if self.operation != "-" else not inside
-        first = self.first.distances_of_parts(points, inside)
-        return [*first, *self.second.distances_of_parts(points[:, self._order], second)]
+        both = ((self.first, inside), (self.second, inside if self.operation != "-" else not inside))
+        nested = [s._sides(side) if isinstance(s, Combination) else [(s, side)] for s, side in both]
+        return [*nested[0], *nested[1]]
 
     def surfaces(self) -> tuple[Surface, ...]:
         """The pieces of both surfaces."""

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from pinnkit.errors import UsageError
-from pinnkit.problem.geometry import Batch, Shape, Surface, bounding_box, require_still
+from pinnkit.problem.geometry import Batch, Shape, Surface, bounding_box, require_still, side_by_side
 
 GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 SEARCHES = 45
@@ -93,11 +93,12 @@ class Cut(Shape):
         """The smaller one of those from the shape's surface and from the plane."""
         return jnp.minimum(self.shape.signed_distance(points), self._depth(points))
 
-    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+    def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those of the shape, and that from the plane."""
         if not inside:
             return super().distances_of_parts(points, inside)
-        return [*self.shape.distances_of_parts(points, inside), self._depth(points)]
+        own = {self.surfaces()[-1].group: self._depth(points)[:, None]}
+        return side_by_side([self.shape.distances_of_parts(points, inside), own])
 
     def surfaces(self) -> tuple[Surface, ...]:
         """The pieces of the shape, and a rectangle of the plane around the cut: what is in front, or outside, is left out."""

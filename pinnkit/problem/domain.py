@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -192,8 +193,18 @@ class Box:
                 do="Remove the argument `distance`, or write a smooth function of the coordinates.",
             ) from None
         # On the walls, where rounding decides the sign, the parts are a little positive.
-        reciprocals = jnp.stack([1.0 / (part + ROUNDING * walls.size) for part in parts])
-        return (1.0 / jnp.sum(reciprocals, axis=0)).astype(X.dtype)
+        reciprocals = 1.0 / (jnp.concatenate(list(parts.values()), axis=1) + ROUNDING * walls.size)
+        return (1.0 / jnp.sum(reciprocals, axis=1)).astype(X.dtype)
+
+    def closeness(self, X: Float[Array, "points dim"]) -> dict[str, Float[Array, " points"]]:
+        """How close points are to the pieces of a shape's surface, by name; empty for a box, whose coordinates say it."""
+        del X
+        return {}
+
+    @property
+    def has_closeness(self) -> bool:
+        """Whether `closeness` is known, and no function of one coordinate each."""
+        return bool(jax.eval_shape(self.closeness, jax.ShapeDtypeStruct((1, self.dim), jnp.float32)))
 
     @property
     def dim(self) -> int:

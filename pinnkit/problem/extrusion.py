@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from pinnkit.problem.geometry import Batch, Shape, Surface, require_still, safe_norm
+from pinnkit.problem.geometry import Batch, Shape, Surface, require_still, safe_norm, side_by_side
 
 
 class Extruded(Shape):
@@ -61,12 +61,13 @@ class Extruded(Shape):
         beyond = safe_norm(jnp.minimum(jnp.stack([sides, ends], axis=1), 0.0))
         return jnp.where(beyond > 0, -beyond, jnp.minimum(sides, ends))
 
-    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+    def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those of the shape, and those from the ends."""
         if not inside:
             return super().distances_of_parts(points, inside)
         height, (lower, upper) = points[:, -1], self.ends
-        return [*self.shape.distances_of_parts(points[:, :-1], inside), height - lower, upper - height]
+        ends = {self.names[-1]: jnp.stack([height - lower, upper - height], axis=1)}
+        return side_by_side([self.shape.distances_of_parts(points[:, :-1], inside), ends])
 
     def surfaces(self) -> tuple[Surface, ...]:
         """The sides, with the names of the shape's own pieces, and the two ends."""

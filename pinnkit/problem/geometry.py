@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +52,11 @@ class Surface:
     shape: Shape
     part: int = 0
     where: Callable[[Batch], Bool[Array, " points"]] | None = None
+
+    @property
+    def group(self) -> str:
+        """The name without a sign or a number at its end, by which `@pk.boundary` takes `x-` and `x+` together."""
+        return self.name.rstrip("+-0123456789")
 
     def sample(self, unit: Float[Array, "points any"], names: Sequence[str]) -> tuple[Batch, Batch]:
         """`Shape.surface_points` of the piece, with columns in the order of `names`; `owns` says which of them belong to it."""
@@ -146,15 +151,22 @@ class Shape(ABC):
         """
         return self._distance(points).astype(points.dtype)
 
-    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
-        """Distances from parts of the surface, (points,) each, smooth on one side of it, all positive there.
+    def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
+        """Distances from parts of the surface, smooth on one side of it, all positive there, by the group of their names.
 
         A part may be larger than what bounds the shape only beyond it. Raises NotImplementedError where no such parts are known.
         """
         if inside or not self.has_distance[1]:
             raise NotImplementedError(f"{type(self).__name__} has no parts with smooth distances")
         # That from the outside of a convex set has a slope without jumps.
-        return [-self.signed_distance(points)]
+        return {self.surfaces()[0].group: -self.signed_distance(points)[:, None]}
+
+    @classmethod
+    def distances_of_several(
+        cls, shapes: Sequence[Self], points: Batch, inside: bool
+    ) -> dict[str, Float[Array, "points _"]]:
+        """`distances_of_parts` of several shapes of this class, with the same order of the coordinates."""
+        return side_by_side([shape.distances_of_parts(points, inside) for shape in shapes])
 
     @property
     def sides(self) -> tuple[float, ...]:
@@ -427,10 +439,16 @@ def bounding_box(shape: Shape) -> tuple[tuple[float, float], ...]:
     return tuple((0.0 - shape.support(-axis), 0.0 + shape.support(axis)) for axis in np.eye(len(shape.names)))
 
 
-def safe_norm(X: Batch) -> Float[Array, " points"]:
-    """Euclidean lengths of vectors, with the derivative zero instead of NaN at the origin."""
+def safe_norm(X: Float[Array, "points space ..."]) -> Float[Array, "points ..."]:
+    """Euclidean lengths of vectors, the columns, with the derivative zero instead of NaN at the origin."""
     squares = jnp.sum(X**2, axis=1)
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
+
+
+def side_by_side(parts: Sequence[dict[str, Float[Array, "points _"]]]) -> dict[str, Float[Array, "points _"]]:
+    """The columns of several dicts, by name."""
+    names = dict.fromkeys(name for own in parts for name in own)
+    return {name: jnp.concatenate([own[name] for own in parts if name in own], axis=1) for name in names}
 
 
 def require_still(shape: Shape) -> None:

@@ -81,7 +81,7 @@ class Named(Shape):
         """That of the shape."""
         return self.shape.signed_distance(points)
 
-    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+    def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those of the shape."""
         return self.shape.distances_of_parts(points, inside)
 

@@ -94,7 +94,7 @@ class Revolved(Shape):
         """That of the shape: the nearest point lies in the plane through the axis."""
         return self.shape.signed_distance(self._before(points))
 
-    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+    def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those of the shape, unless it reaches the axis."""
         if self.shape.bounds[self._at][0] <= 0:
             return super().distances_of_parts(points, inside)

@@ -70,6 +70,21 @@ class ShapedBox(Box):
         """Surface per volume, relative to that of the bounding box, at least 1: that of thin parts and many holes is large."""
         return max(1.0, self.surface_per_volume / sum(2.0 / length for length in self.shape.sides))
 
+    def closeness(self, X: Float[Array, "points dim"]) -> dict[str, Float[Array, " points"]]:
+        """How close points inside are to each named group of the surface's pieces: the sum over its parts of exp(-d / L).
+
+        The length L is half of volume per surface, the quarter of a channel's width. Empty where no smooth distances from parts
+        of the surface are known, and for a shape that changes.
+        """
+        if self.shape.varies:
+            return {}
+        try:
+            parts = self.shape.distances_of_parts(X[:, np.array(self.columns)], True)
+        except NotImplementedError:
+            return {}
+        length = 0.5 / self.surface_per_volume
+        return {name: jnp.sum(jnp.exp(-own / length), axis=1).astype(X.dtype) for name, own in parts.items()}
+
     @cached_property
     def near_surface(self) -> NearSurface:
         """The region inside the shape with more points towards its surface."""

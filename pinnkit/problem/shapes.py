@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 from scipy import special
 
 from pinnkit.errors import UsageError
+from pinnkit.problem.affine import similarity
 from pinnkit.problem.combination import Combination
 from pinnkit.problem.geometry import ROUNDING, Batch, Shape, Surface, bounding_box, safe_norm
 from pinnkit.validation import is_number, require_number
@@ -91,12 +92,13 @@ class Rectangle(Shape):
         beyond = safe_norm(jnp.minimum(sides, 0.0))
         return jnp.where(beyond > 0, -beyond, jnp.min(sides, axis=1))
 
-    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+    def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those from the sides."""
         if not inside:
             return super().distances_of_parts(points, inside)
         lower, upper = (jnp.asarray(end)[None] for end in np.array(self._bounds).T)
-        return [*(points - lower).T, *(upper - points).T]
+        ends = jnp.stack([points - lower, upper - points], axis=2)
+        return {name: ends[:, i] for i, name in enumerate(self.names)}
 
 
 Block = Interval = Rectangle
@@ -155,9 +157,33 @@ class Disk(Shape):
         """R - r."""
         return self.radius - safe_norm(points - self.centre[None])
 
-    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+    def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Inside (R^2 - r^2) / 2R, which has no tip in the middle."""
-        return [self.level(0, points)] if inside else super().distances_of_parts(points, inside)
+        return (
+            {self.surfaces()[0].group: self.level(0, points)[:, None]}
+            if inside
+            else super().distances_of_parts(points, inside)
+        )
+
+    @classmethod
+    def distances_of_several(
+        cls, shapes: Sequence[Self], points: Batch, inside: bool
+    ) -> dict[str, Float[Array, "points _"]]:
+        """Those from the outside by one expression: with one for each of many holes, compilation takes minutes."""
+        if inside:
+            return super().distances_of_several(shapes, points, inside)
+        centres, radii = np.array([shape.centre for shape in shapes]), np.array([shape.radius for shape in shapes])
+        distances = safe_norm(points[:, :, None] - jnp.asarray(centres.T)[None]) - jnp.asarray(radii)[None]
+        names = [shape.surfaces()[0].group for shape in shapes]
+        return {n: distances[:, np.array([own == n for own in names])] for n in dict.fromkeys(names)}
+
+    def mapped(self, matrix: np.ndarray, shift: np.ndarray) -> Shape:
+        """The shape under an affine map: another disk, unless it is stretched."""
+        factor = similarity(matrix)
+        if factor is None:
+            return super().mapped(matrix, shift)
+        centre = dict(zip(self.names, (matrix @ self.centre + shift).tolist(), strict=True))
+        return Disk(radius=factor * self.radius, name=self.name, **centre)
 
     def support(self, direction: np.ndarray) -> float:
         """That of the centre, and the radius."""
@@ -371,7 +397,7 @@ class Polygon(Shape):
         # Signed by the edge's own line where it is the nearest: smooth across the edge, unlike a root of squares.
         return jnp.where((chosen(share) >= 0) & (chosen(share) <= 1), edge, corner)
 
-    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+    def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those from the edges, as smooth functions that are zero on them alone (Sukumar and Srivastava 2022, eq. 6)."""
         parts = []
         for a, b in zip(self.corners, np.roll(self.corners, -1, axis=0), strict=True):
@@ -382,7 +408,7 @@ class Polygon(Shape):
             t = (0.25 * length**2 - jnp.sum(within**2, axis=1)) / length  # positive in the disk around the edge
             beyond = 0.5 * (jnp.sqrt(t**2 + f**4 / length**2 + (ROUNDING * length) ** 2) - t)
             parts.append(safe_norm(jnp.stack([f + ROUNDING * self.size, beyond], axis=1)))
-        return parts
+        return {self.surfaces()[0].group: jnp.stack(parts, axis=1)}
 
     def support(self, direction: np.ndarray) -> float:
         """That of the farthest corner."""

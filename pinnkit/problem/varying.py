@@ -274,11 +274,13 @@ class Varying(Shape):
         """That of the shape before the map, in the units after it."""
         return self._scale(points) * self.shape.signed_distance(self._before(points))
 
-    def distances_of_parts(self, points: Batch, inside: bool) -> list[Float[Array, " points"]]:
+    def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those of the shape before the map, in the units after it."""
         if self.map is not None and not self.map.similar:
             return super().distances_of_parts(points, inside)
-        return [self._scale(points) * part for part in self.shape.distances_of_parts(self._before(points), inside)]
+        parts = self.shape.distances_of_parts(self._before(points), inside)
+        scale = jnp.reshape(self._scale(points), (-1, 1))
+        return {name: scale * own for name, own in parts.items()}
 
     def distance(self, points: Batch) -> Float[Array, " points"]:
         """That of the shape, whose table may serve all values of the others. Raises UsageError where it is stretched."""

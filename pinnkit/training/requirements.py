@@ -14,6 +14,7 @@ from pinnkit.memory import largest_that_fits, require_memory
 from pinnkit.models import LayeredModel, Model, Transformer
 from pinnkit.objective import Equations
 from pinnkit.objective.collocation import CANDIDATES, Sampling
+from pinnkit.objective.network import with_closeness
 from pinnkit.optim import LBFGS, SSBroyden, Stage, Tangent
 from pinnkit.optim.self_scaled_broyden import matrix_bytes
 from pinnkit.problem import Problem
@@ -108,7 +109,7 @@ def _candidates(kind: str, sampling: Sampling) -> float:
 def parameters_of(problem: Problem, model: LayeredModel | Transformer) -> int:
     """Return about how many parameters a network of the problem's fields has."""
     inputs = sum(2 * axis.modes if axis.kind == "periodic" else 1 for axis in problem.domain.axes)
-    inputs += EXTRA_INPUTS * bool(problem.features())
+    inputs += EXTRA_INPUTS * bool(problem.features() or with_closeness(model, problem))
     if isinstance(model, Transformer):
         return model.parameters(inputs, len(problem.fields))
     layers = model.layers(inputs, len(problem.fields))

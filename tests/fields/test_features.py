@@ -57,6 +57,14 @@ def test_a_column_that_is_large_in_few_places_is_at_most_five():
     assert abs(float(embedding(jnp.full((1, 2), 0.5))[0, 2])) < 0.1
 
 
+def test_names_are_in_the_order_of_the_columns():
+    problem = made(lambda self, t: {"late": t**2, "early": jnp.exp(-t)})
+    features = objective(problem).network.features
+    first, last = np.asarray(features(jnp.array([[0.0, 0.0], [1.0, 0.0]])))
+    assert features.names == ("extra.late", "extra.early")
+    assert last[0] > first[0] and last[1] < first[1]
+
+
 def test_columns_are_the_functions_but_for_their_scale():
     X = np.random.default_rng(1).random((50, 2))
     columns = np.asarray(objective(Corner()).network.embedding(jnp.asarray(X)))[:, 2:]
@@ -144,3 +152,81 @@ def test_what_is_refused(make, words):
 def test_windows_refuse_a_feature_of_time():
     refused(lambda: Run(Windowed(), recipe=pk.Recipe(schedule=pk.Windows(2))), "the feature 'early' depends on time")
     assert jax.tree.leaves(Run(Windowed()).objective.network.initial_parameters)
+
+
+class Sieve(pk.Problem):
+    """A plate with many holes of two sizes: much surface for its volume."""
+
+    domain = pk.Box(x=(0.0, 4.0), y=(0.0, 2.0))
+    for i in range(7):
+        domain -= pk.Disk(x=0.5 + 0.5 * i, y=0.6, radius=0.15, name="large").moved(y=0.1 * (i % 2))
+    for i in range(8):
+        domain -= pk.Disk(x=0.4 + 0.45 * i, y=1.5, radius=0.1, name=f"small{i + 1}")
+    del i
+
+    @pk.interior
+    def laplace(self, u_laplacian):
+        return u_laplacian
+
+    @pk.boundary
+    def walls(self, u, x):
+        return u - x
+
+
+class OneHole(Sieve):
+    domain = pk.Box(x=(0.0, 4.0), y=(0.0, 2.0)) - pk.Disk(x=1.0, y=1.0, radius=0.3, name="hole")
+
+
+def test_closeness_to_walls_is_an_input_where_there_are_many_holes():
+    network = objective(Sieve()).network
+    assert sorted(network.inputs) == ["near large", "near small", "near x", "near y"]
+    X = np.random.default_rng(0).uniform((0.0, 0.0), (4.0, 2.0), (4000, 2))
+    X = X[np.asarray(Sieve().domain.contains(X))]
+    x, y = X.T
+    free = 8.0 - np.pi * (7 * 0.15**2 + 8 * 0.1**2)
+    length = 0.5 * free / (12.0 + 2 * np.pi * (7 * 0.15 + 8 * 0.1))
+    near = {
+        "x": [x, 4.0 - x],
+        "y": [y, 2.0 - y],
+        "large": [np.hypot(x - 0.5 - 0.5 * i, y - 0.6 - 0.1 * (i % 2)) - 0.15 for i in range(7)],
+        "small": [np.hypot(x - 0.4 - 0.45 * i, y - 1.5) - 0.1 for i in range(8)],
+    }
+    columns = np.asarray(network.embedding(jnp.asarray(X)))[:, 2:]
+    for name, column in zip(network.inputs, columns.T, strict=True):
+        expected = np.exp(-np.array(near[name.removeprefix("near ")]) / length).sum(0)
+        slope, shift = np.polyfit(expected, column, 1)
+        assert slope > 0
+        # The length is a ratio of areas that are sampled.
+        np.testing.assert_allclose(slope * expected + shift, column, atol=0.05)
+    np.testing.assert_allclose(columns.mean(0), 0.0, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("problem", "near_walls", "count"),
+    [(Sieve(), "no", 0), (OneHole(), "auto", 0), (OneHole(), "yes", 3), (Corner(), "auto", 0)],
+)
+def test_closeness_is_asked_for_or_left_out(problem, near_walls, count):
+    network = objective(problem, model=pk.MLP(near_walls=near_walls)).network
+    assert sum(name.startswith("near ") for name in network.inputs) == count
+    assert network.embedding.features == 2 + len(network.inputs)
+
+
+def test_closeness_that_is_not_known_is_refused():
+    class Blob(Sieve):
+        domain = pk.Box(x=(0.0, 1.0), y=(0.0, 1.0)) | pk.Ellipse(x=1.0, y=0.5, semi_axes=(0.5, 0.2))
+
+    for problem in (Corner(), Blob()):
+        refused(lambda problem=problem: objective(problem, pk.MLP(near_walls="yes")), "not known", "near_walls")
+    refused(lambda: pk.MLP(near_walls="perhaps"), "perhaps", "auto")
+
+
+def test_derivatives_through_closeness():
+    network = objective(Sieve()).network
+    f = network.fields(random_parameters(network))
+    X, wanted = jnp.array([[0.1, 0.3], [2.2, 1.1], [3.8, 1.6]]), {(), (0,), (1, 1), (0, 1)}
+    fast, slow = partial_derivatives(f, X, wanted), derivatives_by_nested_jvp(f, X, wanted)[0]
+    for index in wanted:
+        np.testing.assert_allclose(fast[index], slow[index], rtol=1e-9, atol=1e-10)
+    h = 1e-4
+    up, down = (f(X + jnp.array([[0.0, step]])) for step in (h, -h))
+    np.testing.assert_allclose(fast[(1, 1)], (up - 2 * f(X) + down) / h**2, rtol=1e-4, atol=1e-4)
