@@ -74,8 +74,8 @@ class LayeredModel(ABC):
     fourier_scale: float = 1.0
     """Standard deviation of the phase of a random Fourier feature, for inputs of unit variance."""
     near_walls: Literal["auto", "yes", "no"] = "auto"
-    """Further inputs that decay away from the walls of a shape, one per name; auto: where it has twice the surface per volume
-    of its bounding box, as with many holes."""
+    """Further inputs that decay away from the walls of a shape, one per name; auto: where it has a tenth more surface per volume
+    than its bounding box, and these inputs are smooth."""
     keep: float = 1.0
     """Share of the weights in each layer but the first, which is dense, by a random connectivity mask. The others are zero for
     good, and he counts only those present."""

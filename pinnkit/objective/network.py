@@ -21,7 +21,7 @@ from pinnkit.problem import Problem
 Parameters = dict[str, Any]
 """{"network": nested arrays, or a `Linearised` of them, "unknowns": {name: scalar}}"""
 
-MUCH_SURFACE = 2.0
+MUCH_SURFACE = 1.1
 """Surface per volume, relative to that of the bounding box, from which closeness to the walls is an input by default."""
 
 
@@ -35,7 +35,7 @@ def with_closeness(model: Model, problem: Problem) -> bool:
     if not isinstance(model, LayeredModel) or model.near_walls == "no":
         return False
     if model.near_walls == "auto":
-        return domain.detail >= MUCH_SURFACE and domain.has_closeness
+        return domain.detail >= MUCH_SURFACE and domain.has_smooth_closeness
     if not domain.has_closeness:
         raise UsageError(
             "How close a point is to the walls of this domain is not known.",

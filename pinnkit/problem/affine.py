@@ -51,6 +51,10 @@ class Transformed(Shape):
         assert self._factor is not None
         return self._factor * self.shape.signed_distance(self._before(points))
 
+    def has_smooth_parts(self, inside: bool) -> bool:
+        """Where those of the shape have."""
+        return self._factor is not None and self.shape.has_smooth_parts(inside)
+
     def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those of the shape before the map, in the units after it."""
         if self._factor is None:

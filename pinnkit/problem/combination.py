@@ -117,6 +117,12 @@ class Combination(Shape):
             return jnp.maximum(first, second)
         return jnp.minimum(first, second if self.operation == "&" else -second)
 
+    def has_smooth_parts(self, inside: bool) -> bool:
+        """Where those of all of its shapes have."""
+        if inside == (self.operation == "|"):
+            return False
+        return all(shape.has_smooth_parts(side) for shape, side in self._sides(inside))
+
     def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those of all of its shapes, on the side of each on which the points are."""
         alike: dict[tuple[type[Shape], tuple[str, ...], bool], list[Shape]] = {}

@@ -93,6 +93,10 @@ class Cut(Shape):
         """The smaller one of those from the shape's surface and from the plane."""
         return jnp.minimum(self.shape.signed_distance(points), self._depth(points))
 
+    def has_smooth_parts(self, inside: bool) -> bool:
+        """Inside, where those of the shape have."""
+        return inside and self.shape.has_smooth_parts(inside)
+
     def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those of the shape, and that from the plane."""
         if not inside:

@@ -202,6 +202,11 @@ class Box:
         return {}
 
     @property
+    def has_smooth_closeness(self) -> bool:
+        """Whether `closeness` has derivatives of every order: not beside the corners of what is cut out."""
+        return False
+
+    @property
     def has_closeness(self) -> bool:
         """Whether `closeness` is known, and no function of one coordinate each."""
         return bool(jax.eval_shape(self.closeness, jax.ShapeDtypeStruct((1, self.dim), jnp.float32)))

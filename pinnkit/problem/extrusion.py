@@ -61,6 +61,10 @@ class Extruded(Shape):
         beyond = safe_norm(jnp.minimum(jnp.stack([sides, ends], axis=1), 0.0))
         return jnp.where(beyond > 0, -beyond, jnp.minimum(sides, ends))
 
+    def has_smooth_parts(self, inside: bool) -> bool:
+        """Where those of the shape have; from the outside only between its ends."""
+        return self.shape.has_smooth_parts(inside)
+
     def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those of the shape, and those from the ends."""
         if not inside:

@@ -151,6 +151,11 @@ class Shape(ABC):
         """
         return self._distance(points).astype(points.dtype)
 
+    def has_smooth_parts(self, inside: bool) -> bool:
+        """Whether `distances_of_parts` have derivatives of every order on this side, without jumps."""
+        del inside
+        return False
+
     def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Distances from parts of the surface, smooth on one side of it, all positive there, by the group of their names.
 

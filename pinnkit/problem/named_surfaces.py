@@ -81,6 +81,10 @@ class Named(Shape):
         """That of the shape."""
         return self.shape.signed_distance(points)
 
+    def has_smooth_parts(self, inside: bool) -> bool:
+        """Where those of the shape have."""
+        return self.shape.has_smooth_parts(inside)
+
     def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those of the shape."""
         return self.shape.distances_of_parts(points, inside)

@@ -94,6 +94,10 @@ class Revolved(Shape):
         """That of the shape: the nearest point lies in the plane through the axis."""
         return self.shape.signed_distance(self._before(points))
 
+    def has_smooth_parts(self, inside: bool) -> bool:
+        """Where those of the shape have."""
+        return self.shape.bounds[self._at][0] > 0 and self.shape.has_smooth_parts(inside)
+
     def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those of the shape, unless it reaches the axis."""
         if self.shape.bounds[self._at][0] <= 0:

@@ -85,6 +85,11 @@ class ShapedBox(Box):
         length = 0.5 / self.surface_per_volume
         return {name: jnp.sum(jnp.exp(-own / length), axis=1).astype(X.dtype) for name, own in parts.items()}
 
+    @property
+    def has_smooth_closeness(self) -> bool:
+        """Whether those of all parts of the shape have."""
+        return not self.shape.varies and self.shape.has_smooth_parts(True)
+
     @cached_property
     def near_surface(self) -> NearSurface:
         """The region inside the shape with more points towards its surface."""

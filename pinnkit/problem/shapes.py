@@ -92,6 +92,10 @@ class Rectangle(Shape):
         beyond = safe_norm(jnp.minimum(sides, 0.0))
         return jnp.where(beyond > 0, -beyond, jnp.min(sides, axis=1))
 
+    def has_smooth_parts(self, inside: bool) -> bool:
+        """Inside: the distance from the outside has a second derivative that jumps beside the corners."""
+        return inside
+
     def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Those from the sides."""
         if not inside:
@@ -156,6 +160,10 @@ class Disk(Shape):
     def signed_distance(self, points: Batch) -> Float[Array, " points"]:
         """R - r."""
         return self.radius - safe_norm(points - self.centre[None])
+
+    def has_smooth_parts(self, inside: bool) -> bool:
+        """They have."""
+        return True
 
     def distances_of_parts(self, points: Batch, inside: bool) -> dict[str, Float[Array, "points _"]]:
         """Inside (R^2 - r^2) / 2R, which has no tip in the middle."""

@@ -173,8 +173,12 @@ class Sieve(pk.Problem):
         return u - x
 
 
-class OneHole(Sieve):
-    domain = pk.Box(x=(0.0, 4.0), y=(0.0, 2.0)) - pk.Disk(x=1.0, y=1.0, radius=0.3, name="hole")
+class Slot(Sieve):
+    domain = pk.Box(x=(0.0, 4.0), y=(0.0, 2.0)) - pk.Rectangle(x=(1.0, 2.0), y=(0.5, 1.5))
+
+
+class Round(Sieve):
+    domain = pk.Ball(x=0.0, y=0.0, radius=2.0)
 
 
 def test_closeness_to_walls_is_an_input_where_there_are_many_holes():
@@ -203,7 +207,14 @@ def test_closeness_to_walls_is_an_input_where_there_are_many_holes():
 
 @pytest.mark.parametrize(
     ("problem", "near_walls", "count"),
-    [(Sieve(), "no", 0), (OneHole(), "auto", 0), (OneHole(), "yes", 3), (Corner(), "auto", 0)],
+    [
+        (Sieve(), "no", 0),
+        (Slot(), "auto", 0),  # distances from a rectangle are not smooth
+        (Slot(), "yes", 2),
+        (Round(), "auto", 0),  # no more surface per volume than its bounding box
+        (Round(), "yes", 1),
+        (Corner(), "auto", 0),
+    ],
 )
 def test_closeness_is_asked_for_or_left_out(problem, near_walls, count):
     network = objective(problem, model=pk.MLP(near_walls=near_walls)).network
