@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from pinnkit.parallel.devices import CORES, SHARED, WHOLE, cores
+from pinnkit.parallel.devices import DEVICES, SHARED, WHOLE, device_mesh
 
 PerTile = Callable[[Any, Any], PyTree]
 """(what all tiles need, a tile) -> a pytree of arrays."""
@@ -56,7 +56,7 @@ def _on_cores(
     add: bool,
 ) -> list[PyTree]:
     """Evaluate all functions, each core its share of the tiles, and add up or concatenate the results of the cores."""
-    mesh = cores()
+    mesh = device_mesh()
     by_part: list[PyTree] = [None] * len(parts)
     for split in (True, False):
         places = [k for k, part in enumerate(parts) if part.shared is split]
@@ -76,7 +76,7 @@ def _on_cores(
                 evaluate: Callable[[PyTree, list[PyTree]], list[PyTree]] = evaluate,
             ) -> list[PyTree]:
                 results = evaluate(whole, tiles)
-                return jax.lax.psum(results, CORES) if add else results
+                return jax.lax.psum(results, DEVICES) if add else results
 
             out = WHOLE if add else SHARED
             results = jax.shard_map(
