@@ -34,6 +34,9 @@ PATIENCE = {
 Cores of one process do not fail one at a time, but they may differ by minutes: LAPACK factorises for one of them after the other,
 on cores that other programs use too.
 """
+CHECK = False
+"""Whether JAX checks that what is declared to be the same on every device is so; for tests, since not every program of a user's
+passes the check: loops that start from a constant do not."""
 WHOLE, SHARED = PartitionSpec(), PartitionSpec(DEVICES)
 """Partition specs of an array that is replicated on every device, and of one whose first dimension is sharded."""
 
@@ -86,6 +89,16 @@ def replicate(tree: T, *, shares: bool = False) -> T:
         return array if placed else jax.device_put(array, everywhere)
 
     return jax.tree.map(put, tree)
+
+
+def varying(tree: T) -> T:
+    """Declare, within a function of one device's share, that arrays differ from device to device: where that is checked.
+
+    Each device differentiates its own sum then; with respect to what is the same everywhere JAX would add up the derivatives.
+    """
+    if not CHECK or DEVICES not in jax.sharding.get_abstract_mesh().manual_axes:
+        return tree
+    return jax.tree.map(lambda array: jax.lax.pcast(array, DEVICES, to="varying"), tree)
 
 
 def on_one_device(tree: T) -> T:

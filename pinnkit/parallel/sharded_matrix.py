@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from pinnkit.parallel import devices
 from pinnkit.parallel.devices import DEVICES, ROWS, SHARED, WHOLE, device_mesh, shard
 
 SMALL = 10 * ROWS
@@ -42,10 +43,9 @@ def product(matrix: Matrix, vector: Vector) -> Vector:
 
     # Each core multiplies its rows; only the result travels between the cores, n numbers and not n^2.
     def part(rows: Matrix, v: Vector) -> Float[Array, " all"]:
-        return jax.lax.all_gather(rows @ v, DEVICES, tiled=True)
+        return jax.lax.all_gather(rows @ v, DEVICES, tiled=True, to="invarying")
 
-    # check_vma=False: the checker cannot infer that the gathered vector is the same on every core.
-    whole = jax.shard_map(part, mesh=mesh, in_specs=(SHARED, WHOLE), out_specs=WHOLE, check_vma=False)
+    whole = jax.shard_map(part, mesh=mesh, in_specs=(SHARED, WHOLE), out_specs=WHOLE, check_vma=devices.CHECK)
     return whole(matrix, vector)[: vector.size]
 
 
@@ -77,7 +77,7 @@ def scale_and_add_squares(
     if mesh is not None:
         columns = jax.sharding.PartitionSpec(None, DEVICES)
         specs = (SHARED, columns, WHOLE, WHOLE, WHOLE)
-        part = jax.shard_map(part, mesh=mesh, in_specs=specs, out_specs=SHARED, check_vma=False)
+        part = jax.shard_map(part, mesh=mesh, in_specs=specs, out_specs=SHARED, check_vma=devices.CHECK)
     return part(matrix, left, scale, signs, vectors)
 
 

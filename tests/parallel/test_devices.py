@@ -63,6 +63,7 @@ def numbers():
 def check_two_devices(path):
     """What the other process does."""
     assert device_mesh().size == 2
+    devices.CHECK = True
     np.savez(path, *numbers())
     recipe = pk.Recipe(stages=(pk.SSBroyden(steps=60),), sampling=pk.Sampling(interior=200, redraw=30))
     run = Run(Rod(), pk.MLP(width=20, depth=3), recipe)
@@ -79,7 +80,7 @@ def test_two_cores_give_the_numbers_of_one(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=TESTS / "parallel",
-        env={**os.environ, "PINNKIT_TEST_DEVICES": "2", "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PINNKIT_TEST_DEVICES": "2", "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
         capture_output=True,
         text=True,
         check=False,
