@@ -73,6 +73,7 @@ class Smoothing(pk.NeuralOperator):
 
 
 def recipe(*stages: Any, **more: Any) -> pk.Recipe:
+    """A recipe with few points."""
     return pk.Recipe(stages=stages, sampling=pk.Sampling(interior=400, initial=60, boundary=60, redraw=15), **more)
 
 
@@ -149,6 +150,7 @@ def differences(names: list[str]) -> Iterator[tuple[str, str, float, float]]:
 
 
 def main() -> None:
+    """Train, compare, and write the table where all methods were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*SETUPS, []], help="methods; all by default")
     parser.add_argument("--worker", nargs=4, type=int, help=argparse.SUPPRESS)

@@ -64,8 +64,8 @@ def run(arguments: list[str]) -> int:
     except UsageError as error:
         _say_error(str(error))
         return BAD_INPUT
-    except jax.errors.JaxRuntimeError as error:
-        if not processes.several():
+    except (RuntimeError, ValueError) as error:  # JAX raises both for a connection that was lost
+        if not processes.is_lost(error):
             raise
         _say_error(LOST.format(reason=str(error).splitlines()[0][:200]))
         return LOST_STATUS
