@@ -29,7 +29,7 @@ import pinnkit as pk
 from pinnkit.compilation import keep_digits
 from pinnkit.objective import Equations, FieldNetwork, Objective, PointSets
 from pinnkit.objective.collocation import point_sampler
-from pinnkit.parallel.devices import cores, replicate, use_all_cores
+from pinnkit.parallel.devices import device_mesh, replicate, use_all_cores
 
 MODEL = pk.MLP(width=128, depth=4)
 NU = 0.01 / np.pi
@@ -125,7 +125,7 @@ def main(repetitions: int = 20, points: int = 0, problem: str = "burgers", scali
     if points:
         print(json.dumps(at_scale(problem, points)))
         return
-    mesh = cores()
+    mesh = device_mesh()
     device = jax.devices()[0].device_kind
     print(
         f"float32, tanh {MODEL.depth} x {MODEL.width}, {mesh.size if mesh else 1} x {device}; medians of {repetitions}"

@@ -25,6 +25,7 @@ from pinnkit.optim import (
     Tangent,
 )
 from pinnkit.parallel.devices import use_all_cores
+from pinnkit.parallel.processes import join as join_processes
 from pinnkit.problem import (
     Annulus,
     Ball,
@@ -157,6 +158,7 @@ __all__ = [
     "feature",
     "initial",
     "interior",
+    "join_processes",
     "load",
     "quantity",
     "solve",

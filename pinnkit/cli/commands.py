@@ -6,6 +6,7 @@ import inspect
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pinnkit.cli.verifying import verify as verify_run
 from pinnkit.diagnostics.finding import Settings
 from pinnkit.errors import UsageError, advice, display_path, printable
 from pinnkit.figures.terminal import print_boundaries, print_check, print_conclusion, print_summary, table
+from pinnkit.parallel.processes import is_first, own_folder
 from pinnkit.problem import available_problems, problem_class
 from pinnkit.problem.watching import record_opened_files
 from pinnkit.runs.description import describe_run
@@ -45,17 +47,20 @@ def train(arguments: Sequence[str]) -> int:
     name, rest = _problem_name("train", arguments)
     cls = problem_class(name)
     options = read(cls, rest, f"pinnkit train {name}", Verifying())
-    require_free_folder(options.out)
+    if is_first():
+        require_free_folder(options.out)
     run = _run(options)
     with record_opened_files() as opened:
         print_check(console, run.check())
         _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
     raise_pending_signal()
-    folder = RunFolder.create(run.problem.name, options.out)
-    with folder.lock():
+    with ExitStack() as stack:
+        folder = RunFolder.create(run.problem.name, stack.enter_context(own_folder()) or options.out)
+        stack.enter_context(folder.lock())
         describe_run(run, folder, opened, ["train", *arguments], Path(inspect.getfile(cls)))
         console.print(f"training {run.title}; folder {printable(str(folder.path))}")
-        verify_first(run, console, options.further.verify)
+        if is_first():
+            verify_first(run, console, options.further.verify)
         session = printing_session(run, folder, console, options.further.verify)
         session.train(run.trainer.start())
     return session.status

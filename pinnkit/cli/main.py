@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = Stopped().status
+    if own_process and (loaded := sys.modules.get("pinnkit.parallel.processes")) is not None:
+        loaded.leave(status)
     sys.exit(status)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.console import Console
 from pinnkit.cli.options import Options, read_onto
 from pinnkit.cli.printing_session import printing_session
 from pinnkit.errors import UsageError, display_path
+from pinnkit.parallel.processes import own_folder
 from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.description import note_change, setting_changes
 from pinnkit.runs.folder import CHECKPOINTS, METRICS, SUMMARY, RunFolder
@@ -36,8 +38,11 @@ def resume(console: Console, arguments: Sequence[str]) -> int:
             expected="pinnkit resume RUN [options]",
             do="Go on with one run after the other.",
         )
-    folder = RunFolder.open(arguments[0])
-    with folder.lock():
+    asked = RunFolder.open(arguments[0])
+    with ExitStack() as stack:
+        private = stack.enter_context(own_folder(asked.path))
+        folder = asked if private is None else RunFolder.open(str(private))
+        stack.enter_context(folder.lock())
         run = restore_run(folder)
         _set_aside_damaged_metrics(console, folder)
         for sentence in (*differences(folder), *missing_trackers(folder, run)):

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PyTree
 from pinnkit.fields import Points
 from pinnkit.objective.protocols import SolutionNetwork
 from pinnkit.parallel import tiled_map_reduce
-from pinnkit.parallel.devices import cores
+from pinnkit.parallel.devices import device_mesh
 from pinnkit.parallel.tiled_map_reduce import TiledFunction
 
 CACHE = 2**18
@@ -93,7 +93,7 @@ def split_into_tiles(points: Points, rows: int | None) -> list[Array]:
         rows: Largest number of rows of a tile; None for one tile of all points.
     """
     arrays = [jnp.asarray(a) for a in jax.tree.leaves(points)]
-    count, mesh = arrays[0].shape[0], cores()
+    count, mesh = arrays[0].shape[0], device_mesh()
     shards = mesh.size if mesh and rows else 1
     # As many tiles for each core, and tiles as equal as possible: the cores finish together, and little is filled up.
     tiles = shards * -(-count // (shards * (rows or count)))

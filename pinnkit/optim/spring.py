@@ -30,7 +30,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from pinnkit.optim.arguments import bind_extra, require_parameters, require_residuals
 from pinnkit.optim.damped import residuals_in, sample
 from pinnkit.optim.jacobian import Products, TileRows, Vector, sum_of_squares
-from pinnkit.parallel.devices import cores
+from pinnkit.parallel.devices import device_mesh
 from pinnkit.parallel.residual_blocks import Block, Blocks, ResidualVector, blocks_of
 
 Scalar = Float[Array, ""]
@@ -159,7 +159,7 @@ def _sample_block(block: Block, key: Key[Array, ""], count: int) -> Block:
     count = max(1, count)
     # Tiles no larger than those of the block, which fit into the cache, as many for each core. Equal ones: rows that fill up
     # the last tile count nothing, but J has them.
-    mesh = cores()
+    mesh = device_mesh()
     shards = mesh.size if mesh else 1
     tiles = shards * -(-count // (shards * block.shape[1]))
     width = -(-count // tiles)

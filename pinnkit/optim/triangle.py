@@ -20,6 +20,9 @@ from jax.stages import Compiled
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from pinnkit.parallel.devices import on_one_device
+from pinnkit.parallel.processes import from_first, of_all, several
+
 PANEL = 5
 """Largest number of rows of a panel, per column. Each panel costs P rows more than it has."""
 
@@ -38,7 +41,8 @@ class Solution(NamedTuple):
 class Triangle:
     """The triangular factor of [J r], built up panel by panel on one device.
 
-    One device, since on a CPU a factorisation on each core would make the cores fight for the threads of LAPACK.
+    One device, since on a CPU a factorisation on each core would make the cores fight for the threads of LAPACK. Each of several
+    processes factorises its share of the rows, and the first one joins their factors.
 
     Args:
         columns: P, the number of columns of J.
@@ -48,20 +52,23 @@ class Triangle:
 
     def __init__(self, columns: int, rows: int, dtype: DTypeLike) -> None:
         self.columns, self._dtype = columns, jnp.dtype(dtype)
+        rows = -(-rows // jax.process_count()) if several() else rows
         panels = max(1, round(rows / (PANEL * columns)))
         # At least P + 1, the number of rows of the factor.
         self._panel = max(-(-rows // panels), columns + 1)
-        self._device = jax.devices()[0]
         self._factor: Factor | None = None
         self._waiting: list[Array] = []
+        self._gathered: np.ndarray | None = None  # the factors of all processes
         # Compiled here, not where they are called first, since that is where training is timed.
         _factorisation(self._panel, columns, self._dtype)
         self._solve = _solution(columns, self._dtype)
 
     def add(self, rows: Float[Array, "rows columns"], residuals: Float[Array, " rows"]) -> None:
         """Add rows of J with their residuals."""
-        with_residuals = jnp.concatenate([rows, residuals[:, None]], axis=1)
-        self._waiting.append(jax.device_put(with_residuals, self._device))
+        share = np.s_[jax.process_index() :: jax.process_count()] if several() else np.s_[:]
+        rows, residuals = on_one_device((rows, residuals))
+        self._waiting.append(jnp.concatenate([rows[share], residuals[share, None]], axis=1))
+        self._gathered = None
         while sum(len(part) for part in self._waiting) >= self._panel:
             joined = jnp.concatenate(self._waiting)
             self._factorise(joined[: self._panel])
@@ -69,19 +76,38 @@ class Triangle:
 
     def norm(self) -> Scalar:
         """Return the Frobenius norm of J."""
-        return jnp.linalg.norm(self._finished()[:, : self.columns])
+        factor = self._whole()
+        return from_first(lambda: jnp.linalg.norm(factor()[:, : self.columns]), self._like())
 
     def solve(self, mu: Scalar) -> Solution:
         """Return the d that minimises ||r + J d||^2 + mu^2 ||d||^2."""
-        solution: Solution = self._solve(self._finished(), jax.device_put(mu, self._device))
-        return solution
+        factor, like = self._whole(), (self._like(self.columns), self._like())
+        return Solution(*from_first(lambda: tuple(self._solve(factor(), on_one_device(mu))), like))
 
     def solve_leading(self, mu: Scalar, columns: int) -> Vector:
         """Return the d that minimises it with the first columns alone, fewer than all; the others stay where they are."""
         # The leading part of a triangle is that of the leading columns.
-        part = self._finished()[: columns + 1, np.r_[:columns, self.columns]]
-        d: Vector = _solution(columns, self._dtype)(part, jax.device_put(mu, self._device)).d
-        return jnp.pad(d, (0, self.columns - columns))
+        factor = self._whole()
+
+        def solution() -> Vector:
+            part = factor()[: columns + 1, np.r_[:columns, self.columns]]
+            d: Vector = _solution(columns, self._dtype)(part, on_one_device(mu)).d
+            return jnp.pad(d, (0, self.columns - columns))
+
+        return from_first(solution, self._like(self.columns))
+
+    def _like(self, *shape: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, self._dtype)
+
+    def _whole(self) -> Callable[[], Factor]:
+        """Return a function for the factor of the rows of all processes, which the first one calls."""
+        own = self._finished()
+        if not several():
+            return lambda: own
+        if self._gathered is None:
+            self._gathered = of_all(np.asarray(own)).reshape(-1, self.columns + 1)
+        stacked = self._gathered
+        return lambda: _factorisation(len(stacked), self.columns, self._dtype)(jnp.asarray(stacked))
 
     def _finished(self) -> Factor:
         """Return the factor of all rows; those of the last panel are filled up with zeros to one of two sizes."""
@@ -112,7 +138,7 @@ def _solution(columns: int, dtype: jnp.dtype) -> Compiled:
 
 
 def _compile(function: Callable[..., Any], *shapes: tuple[int, ...], dtype: jnp.dtype) -> Compiled:
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.jit(function).lower(*[jax.ShapeDtypeStruct(s, dtype, sharding=device) for s in shapes]).compile()
 
 

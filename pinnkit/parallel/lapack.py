@@ -17,6 +17,8 @@ import numpy as np
 from scipy.linalg import lapack
 from threadpoolctl import ThreadpoolController
 
+from pinnkit.parallel.processes import agreed
+
 VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables by which a user sets the number of threads; it is then left as it is."""
 ROWS, COLUMNS = 600, 150
@@ -33,6 +35,12 @@ def best_threads(at_once: int = 1) -> int | None:
     Args:
         at_once: Number of factorisations that run at the same time, each on cores of its own.
     """
+    # Agreed on by all processes: another number rounds in another way.
+    return int(agreed(_own_best_threads(at_once) or 0)) or None
+
+
+def _own_best_threads(at_once: int) -> int | None:
+    """Return what `best_threads` says, for this process alone."""
     if jax.default_backend() != "cpu" or any(name in os.environ for name in VARIABLES):
         return None
     libraries = _libraries().select(user_api="blas").info()

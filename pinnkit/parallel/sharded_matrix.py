@@ -14,7 +14,8 @@ from jax.sharding import Mesh
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from pinnkit.parallel.devices import CORES, ROWS, SHARED, WHOLE, cores, shard
+from pinnkit.parallel import devices
+from pinnkit.parallel.devices import DEVICES, ROWS, SHARED, WHOLE, device_mesh, shard
 
 SMALL = 10 * ROWS
 """Smallest number of rows of a sharded matrix: for fewer, communication takes longer than the work."""
@@ -42,10 +43,9 @@ def product(matrix: Matrix, vector: Vector) -> Vector:
 
     # Each core multiplies its rows; only the result travels between the cores, n numbers and not n^2.
     def part(rows: Matrix, v: Vector) -> Float[Array, " all"]:
-        return jax.lax.all_gather(rows @ v, CORES, tiled=True)
+        return jax.lax.all_gather(rows @ v, DEVICES, tiled=True, to="invarying")
 
-    # check_vma=False: the checker cannot infer that the gathered vector is the same on every core.
-    whole = jax.shard_map(part, mesh=mesh, in_specs=(SHARED, WHOLE), out_specs=WHOLE, check_vma=False)
+    whole = jax.shard_map(part, mesh=mesh, in_specs=(SHARED, WHOLE), out_specs=WHOLE, check_vma=devices.CHECK)
     return whole(matrix, vector)[: vector.size]
 
 
@@ -75,12 +75,13 @@ def scale_and_add_squares(
 
     mesh = _mesh(matrix)
     if mesh is not None:
-        columns = jax.sharding.PartitionSpec(None, CORES)
+        columns = jax.sharding.PartitionSpec(None, DEVICES)
         specs = (SHARED, columns, WHOLE, WHOLE, WHOLE)
-        part = jax.shard_map(part, mesh=mesh, in_specs=specs, out_specs=SHARED, check_vma=False)
+        part = jax.shard_map(part, mesh=mesh, in_specs=specs, out_specs=SHARED, check_vma=devices.CHECK)
     return part(matrix, left, scale, signs, vectors)
 
 
 def _mesh(matrix: Matrix) -> Mesh | None:
-    """The mesh over which a matrix is sharded; None for a small one, or without several cores."""
-    return cores() if matrix.shape[0] >= SMALL else None
+    """The mesh over which a matrix is sharded; None for a small one, one device, or a number that does not divide the rows."""
+    mesh = device_mesh()
+    return mesh if mesh and matrix.shape[0] >= SMALL and matrix.shape[0] % mesh.size == 0 else None

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from pinnkit.parallel.devices import CORES, SHARED, WHOLE, cores
+from pinnkit.parallel import devices
+from pinnkit.parallel.devices import DEVICES, SHARED, WHOLE, device_mesh, varying
 
 PerTile = Callable[[Any, Any], PyTree]
 """(what all tiles need, a tile) -> a pytree of arrays."""
@@ -56,7 +57,7 @@ def _on_cores(
     add: bool,
 ) -> list[PyTree]:
     """Evaluate all functions, each core its share of the tiles, and add up or concatenate the results of the cores."""
-    mesh = cores()
+    mesh = device_mesh()
     by_part: list[PyTree] = [None] * len(parts)
     for split in (True, False):
         places = [k for k, part in enumerate(parts) if part.shared is split]
@@ -75,12 +76,12 @@ def _on_cores(
                 tiles: list[PyTree],
                 evaluate: Callable[[PyTree, list[PyTree]], list[PyTree]] = evaluate,
             ) -> list[PyTree]:
-                results = evaluate(whole, tiles)
-                return jax.lax.psum(results, CORES) if add else results
+                results = evaluate(varying(whole), tiles)
+                return jax.lax.psum(results, DEVICES) if add else results
 
             out = WHOLE if add else SHARED
             results = jax.shard_map(
-                evaluate_share, mesh=mesh, in_specs=(WHOLE, SHARED), out_specs=out, check_vma=False
+                evaluate_share, mesh=mesh, in_specs=(WHOLE, SHARED), out_specs=out, check_vma=devices.CHECK
             )(whole, tiles)
         else:
             results = evaluate(whole, tiles)
@@ -95,7 +96,8 @@ def _sum_over_tiles(make: PerTile, whole: PyTree, tiles: PyTree) -> PyTree:
     first = jax.tree.map(lambda a: a[0], tiles)
     if jax.tree.leaves(tiles)[0].shape[0] == 1:
         return make(whole, first)
-    zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(lambda tile: make(whole, tile), first))
+    like = jax.eval_shape(lambda tile: make(whole, tile), first)
+    zero = varying(jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), like))
 
     # scan, not vmap: tiles one after the other reuse the memory of one, and add up in a fixed order.
     def add(total: PyTree, tile: PyTree) -> tuple[PyTree, None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from pinnkit.diagnostics.finding import Settings
 from pinnkit.diagnostics.registry import Diagnosis
 from pinnkit.errors import UsageError, display_path
 from pinnkit.figures.terminal import print_check
+from pinnkit.parallel.processes import is_first, own_folder
 from pinnkit.problem import Problem
 from pinnkit.problem.watching import record_opened_files
 from pinnkit.runs.description import describe_run
@@ -106,7 +107,8 @@ def train(
             (`warnings.warn`).
         KeyboardInterrupt: A second Ctrl-C, which does not wait.
     """
-    require_free_folder(None if out is None else Path(out), "out")
+    if is_first():
+        require_free_folder(None if out is None else Path(out), "out")
     Verifying(verify)
     run = Run(problem, model, recipe, seed=seed)
     with record_opened_files() as opened:
@@ -116,19 +118,21 @@ def train(
     console = _console()
     watched = progress if progress is not None else console.is_terminal or Console().is_jupyter
     shown = console if watched else Console(quiet=True)
-    folder = None
-    if out is not None:
-        folder = RunFolder.create(run.problem.name, Path(out))
-        describe_run(run, folder, opened, ["pk.train"])
-    session = Session(run, shown, folder=folder, trackers=(Hooks(run, hooks),), verify=verify)
-    with folder.lock() if folder is not None else nullcontext():
-        verify_first(run, shown, verify)
+    with ExitStack() as stack:
+        folder = None
+        if out is not None:
+            folder = RunFolder.create(run.problem.name, stack.enter_context(own_folder()) or Path(out))
+            describe_run(run, folder, opened, ["pk.train"])
+            stack.enter_context(folder.lock())
+        session = Session(run, shown, folder=folder, trackers=(Hooks(run, hooks),), verify=verify)
+        if is_first():
+            verify_first(run, shown, verify)
         evaluation = session.train(run.trainer.start())
     if evaluation is None:  # a signal that does not wait; the state is saved
         if session.status == 128 + signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(session.status)
-    return TrainedSolution(run, evaluation, session.rows, opened)
+    return TrainedSolution(session.run, evaluation, session.rows, opened)
 
 
 @user_call

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from pinnkit.errors import UsageError, display_path
+from pinnkit.parallel.devices import on_host
 from pinnkit.runs.folder import CHECKPOINTS, RunFolder
 from pinnkit.training.state import TrainState
 from pinnkit.training.trainer import Trainer
@@ -91,8 +92,11 @@ class Checkpoints:
         return sorted((int(p.name) for p in inside if p.name.isascii() and p.name.isdigit()), reverse=True)
 
     def save(self, state: TrainState) -> None:
-        """Write a state; it is complete on disk when this returns. Raises OSError where it cannot be written."""
-        arrays = {name: np.asarray(leaf) for name, leaf in _leaves_by_name(state).items()}
+        """Write a state; it is complete on disk when this returns. Raises OSError where it cannot be written.
+
+        Of several processes all have to call it, since each has a part of the state.
+        """
+        arrays = {name: on_host(leaf) for name, leaf in _leaves_by_name(state).items()}
         arrays[CHANGES] = np.asarray(self.changes)
         numbers = self.numbers()
         draft = self.folder / DRAFT

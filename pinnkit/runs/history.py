@@ -13,6 +13,7 @@ from pinnkit.fields.field_errors import FieldError
 from pinnkit.models.linearised import trained_part
 from pinnkit.objective import AnyObjective
 from pinnkit.optim.loss_scaling import describe_scale
+from pinnkit.parallel.processes import agreed
 from pinnkit.runs.run import Run
 from pinnkit.training.state import TrainState
 from pinnkit.training.trainer import Report
@@ -37,7 +38,7 @@ class History:
         state, row = report.state, dict[str, Any]()
         row |= {"step": int(state.step), "seconds": float(state.seconds), "stage": report.stage}
         row |= {"loss": report.loss, "terms": report.mean_squares}
-        if time.monotonic() - self._evaluated > EVALUATE_SECONDS or report.event:
+        if agreed(time.monotonic() - self._evaluated) > EVALUATE_SECONDS or report.event:
             self.errors, self._evaluated = self.run.accuracy.errors_so_far(state.params), time.monotonic()
             if self.errors:
                 row["errors"] = {f: e.relative_l2 for f, e in self.errors.items()}

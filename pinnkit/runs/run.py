@@ -20,6 +20,7 @@ from pinnkit.fields.field_errors import FieldError, field_errors
 from pinnkit.models import MLP
 from pinnkit.models.mlp import AUTO
 from pinnkit.objective import Objective, Parameters, ProblemEquations
+from pinnkit.parallel.processes import agreed
 from pinnkit.problem import Problem
 from pinnkit.problem.axes import require_resolution
 from pinnkit.problem.lines import line_of
@@ -148,7 +149,8 @@ class Run:
 
     def _accurate(self, params: Parameters) -> bool:
         """Return whether every field is as accurate as was asked for; no where that cannot be known."""
-        return self._accurate_errors(self.accuracy.errors(params))
+        # Of several processes the first one alone may have an independent solution to compare with.
+        return bool(agreed(float(self._accurate_errors(self.accuracy.errors(params)))))
 
     def _accurate_errors(self, errors: Mapping[str, FieldError] | None) -> bool:
         """Return whether these errors of all fields are as small as was asked for; no where they are not known."""

@@ -8,11 +8,14 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+import jax
 from rich.console import Console
 from rich.text import Text
 
 from pinnkit.errors import UsageError
 from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.parallel.devices import on_one_device, replicate
+from pinnkit.parallel.processes import is_first, largest, part, several
 from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.description import flat_settings
 from pinnkit.runs.folder import SUMMARY, RunFolder
@@ -69,7 +72,7 @@ class Session:
             self.states = SavedStates(Checkpoints.of(folder), self.writer)
             followers.append(self.states)
         self._followers = (*followers, *trackers)
-        self._trackers = list(run.recipe.trackers)  # those that have not failed
+        self._trackers = list(run.recipe.trackers) if is_first() else []  # those that have not failed
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -90,6 +93,7 @@ class Session:
         signals = tuple(SIGNALS) if self.folder is not None else (signal.SIGINT,)
         with signals_request(self._say_stop, signals) as stop:
             state, diverged = self._advance(state, stop)
+        state = self._part(state)
         # From here on everything that matters is on disk.
         with signals_raise() if self.folder is not None else nullcontext():
             over = diverged or self.run.trainer.over(state)
@@ -98,7 +102,7 @@ class Session:
                 self._report_interruption(self.folder, state, stop)
                 return None
             stopped = bool(stop) and not over
-            if not (stopped or diverged) and (seconds := seconds_for(self.run, state, self.verify)):
+            if is_first() and not (stopped or diverged) and (seconds := seconds_for(self.run, state, self.verify)):
                 verify_run(self.run, self.console, seconds, asked=self.verify == "yes")
             evaluation = self._finish(state, diverged=diverged, interrupted=stopped)
             if stopped and self.folder is not None:
@@ -123,25 +127,39 @@ class Session:
             if self.states is not None:
                 self.states.save(state)
             # A second signal raises: the chunk under way is lost, the state before it is not where it can be saved.
-            with suppress(Stopped) if self.states is not None else nullcontext():
+            # Of several processes none saves without the others, which may not have had the signal.
+            with suppress(Stopped) if self.states is not None and not several() else nullcontext():
                 for report in self.run.trainer.run(state):
                     state, diverged = report.state, report.diverged
                     row = self.history.row(report)
                     for follower in self._followers:
                         follower.log(report, row)
                     self._call_trackers("log", report, row)
-                    if stop:
+                    if largest(float(bool(stop))):
                         break
             if self.states is not None:
                 self.states.save(state)
         return state, diverged
+
+    def _part(self, state: TrainState) -> TrainState:
+        """Return the state where every process goes on alone: what follows differs from one to the other."""
+        if not several():
+            return state
+        state = jax.tree.map(lambda leaf: on_one_device(leaf) if isinstance(leaf, jax.Array) else leaf, state)
+        part()
+        # Its programs were compiled for the devices of all processes.
+        alone = Run(self.run.problem, self.run.model, self.run.recipe, seed=self.run.seed)
+        if self.run.verification is not None:
+            alone.verified_by(self.run.verification)
+        self.run = alone
+        return jax.tree.map(lambda leaf: replicate(leaf) if isinstance(leaf, jax.Array) else leaf, state)
 
     def _finish(self, state: TrainState, *, diverged: bool, interrupted: bool) -> Evaluation:
         """Evaluate, write figures and summary, and tell the trackers."""
         with interval_progress(self.console, self.run) as tick:
             evaluation = self.run.evaluate(state, diverged=diverged, interrupted=interrupted, tick=tick)
         summary = summary_of(evaluation, self.rows)
-        if self.writer is not None:
+        if self.writer is not None and is_first():
             self._write_results(evaluation, summary, self.writer)
         self._close(summary)
         self._report_write_failures()

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from pinnkit.figures.terminal import print_summary
+from pinnkit.parallel.processes import agreed
 from pinnkit.runs.checkpoint import Checkpoints
 from pinnkit.runs.folder_writer import FolderWriter
 from pinnkit.runs.run import Run
@@ -66,7 +67,7 @@ class SavedStates(Tracker):
 
     def log(self, report: Report, row: Mapping[str, Any]) -> None:
         """Save the state where the last checkpoint is old."""
-        if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+        if agreed(time.monotonic() - self._saved) > CHECKPOINT_SECONDS:
             self.save(report.state)
 
     def save(self, state: TrainState) -> None:

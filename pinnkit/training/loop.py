@@ -23,6 +23,7 @@ from pinnkit.objective.measured_values import values_held_out
 from pinnkit.objective.point_counts import Counts
 from pinnkit.optim import Optimiser, Stage, Tangent, invalidate
 from pinnkit.parallel.devices import replicate
+from pinnkit.parallel.processes import agreed
 from pinnkit.training.estimate import estimated_errors
 from pinnkit.training.point_plans import Plan, PointPlans
 from pinnkit.training.recipe import Recipe
@@ -324,7 +325,7 @@ class Loop(Trainer):
                 state = reports[-1].state
                 continue
             began, compiling = time.perf_counter(), float(state.compile_seconds)
-            result, squares = self._chunk(state, min(length, self._room(state)))
+            result, squares = self._chunk(state, min(int(agreed(length)), self._room(state)))
             stepping = time.perf_counter() - began
             # A step checks the value before it. What the last step of a chunk led to shows in the residuals after it only.
             failed = bool(result.failed) or not np.isfinite(self._loss(squares))

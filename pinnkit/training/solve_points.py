@@ -19,7 +19,7 @@ from pinnkit.objective import AnyObjective, Parameters
 from pinnkit.objective.group import Group
 from pinnkit.objective.measured_values import values_held_out
 from pinnkit.optim.jacobian import rows_of
-from pinnkit.parallel.devices import replicate
+from pinnkit.parallel.devices import on_host, replicate
 from pinnkit.parallel.residual_blocks import Block, map_over_blocks
 
 CYCLE = 7
@@ -127,7 +127,7 @@ class SampledGroup:
 
     def squares(self, params: Parameters, direction: Parameters, chosen: Indices) -> Float[np.ndarray, " chosen"]:
         """Return the weighted sum of squared residuals at chosen points, in the linear model along a direction."""
-        parts = [np.asarray(self.residuals.squares(params, direction, p))[:n] for p, n in self._pieces(chosen)]
+        parts = [on_host(self.residuals.squares(params, direction, p))[:n] for p, n in self._pieces(chosen)]
         return np.concatenate(parts)
 
     def _pieces(self, chosen: Indices) -> Iterator[tuple[Points, int]]:

@@ -15,7 +15,7 @@ from pinnkit.objective import AnyObjective, Parameters, PointSets
 from pinnkit.optim import Optimiser, stored_value
 from pinnkit.optim.loss_scaling import scale_loss
 from pinnkit.optim.stage import OptimiserState
-from pinnkit.parallel.devices import cores
+from pinnkit.parallel.devices import device_mesh
 from pinnkit.parallel.lapack import best_threads, lapack_threads
 from pinnkit.training.state import all_finite
 
@@ -112,7 +112,7 @@ def compile_chunk(objective: AnyObjective, stage: Optimiser, step_scale: float) 
     if not stage.wants_residuals:
         return compiled_init, compiled_chunk
     # The program is replicated: each device factorises, at the same time.
-    threads = best_threads(at_once=len(jax.devices()) if cores() else 1)
+    threads = best_threads(at_once=len(jax.local_devices()) if device_mesh() else 1)
 
     def factorising_chunk(params: Parameters, state: OptimiserState, points: PointSets, count: int) -> ChunkResult:
         with lapack_threads(threads):

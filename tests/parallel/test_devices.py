@@ -15,7 +15,7 @@ import pinnkit as pk
 from pinnkit.fields import Points
 from pinnkit.objective.collocation import point_sampler
 from pinnkit.parallel import devices
-from pinnkit.parallel.devices import ROWS, cores, replicate, use_all_cores
+from pinnkit.parallel.devices import ROWS, device_mesh, replicate, use_all_cores
 from pinnkit.parallel.sharded_matrix import identity, product, scale_and_add_squares
 from pinnkit.runs.run import Run
 
@@ -62,7 +62,8 @@ def numbers():
 
 def check_two_devices(path):
     """What the other process does."""
-    assert cores().size == 2
+    assert device_mesh().size == 2
+    devices.CHECK = True
     np.savez(path, *numbers())
     recipe = pk.Recipe(stages=(pk.SSBroyden(steps=60),), sampling=pk.Sampling(interior=200, redraw=30))
     run = Run(Rod(), pk.MLP(width=20, depth=3), recipe)
@@ -79,7 +80,7 @@ def test_two_cores_give_the_numbers_of_one(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=TESTS / "parallel",
-        env={**os.environ, "PINNKIT_TEST_DEVICES": "2", "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PINNKIT_TEST_DEVICES": "2", "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
         capture_output=True,
         text=True,
         check=False,
@@ -102,9 +103,9 @@ def wait(share):
     return share
 
 def late_sum(share):
-    return jax.lax.psum(jax.pure_callback(wait, jax.ShapeDtypeStruct(share.shape, share.dtype), share), devices.CORES)
+    return jax.lax.psum(jax.pure_callback(wait, jax.ShapeDtypeStruct(share.shape, share.dtype), share), devices.DEVICES)
 
-program = jax.shard_map(late_sum, mesh=devices.cores(), in_specs=devices.SHARED, out_specs=devices.WHOLE, check_vma=False)
+program = jax.shard_map(late_sum, mesh=devices.device_mesh(), in_specs=devices.SHARED, out_specs=devices.WHOLE, check_vma=False)
 print(jax.jit(program)(jnp.arange(2.0)))
 """
 BRIEF = dict.fromkeys(devices.PATIENCE, 1)
@@ -131,7 +132,7 @@ def test_one_device_has_no_mesh(monkeypatch):
     monkeypatch.setattr(devices, "usable_cores", lambda: list(range(5)))
     assert use_all_cores() is False  # JAX has started; five cores would have been four devices
     assert [devices.dividing_cores(n) for n in (1, 2, 5, 7, 12, 64)] == [1, 2, 4, 6, 12, 16]
-    assert cores() is None
+    assert device_mesh() is None
     assert replicate(SAMPLING) is SAMPLING
 
 
