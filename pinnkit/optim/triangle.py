@@ -64,10 +64,9 @@ class Triangle:
         self._solve = _solution(columns, self._dtype)
 
     def add(self, rows: Float[Array, "rows columns"], residuals: Float[Array, " rows"]) -> None:
-        """Add rows of J with their residuals."""
-        share = np.s_[jax.process_index() :: jax.process_count()] if several() else np.s_[:]
+        """Add rows of J with their residuals: of several processes, each its own."""
         rows, residuals = on_one_device((rows, residuals))
-        self._waiting.append(jnp.concatenate([rows[share], residuals[share, None]], axis=1))
+        self._waiting.append(jnp.concatenate([rows, residuals[:, None]], axis=1))
         self._gathered = None
         while sum(len(part) for part in self._waiting) >= self._panel:
             joined = jnp.concatenate(self._waiting)

@@ -19,7 +19,8 @@ from pinnkit.objective import AnyObjective, Parameters
 from pinnkit.objective.group import Group
 from pinnkit.objective.measured_values import values_held_out
 from pinnkit.optim.jacobian import rows_of
-from pinnkit.parallel.devices import on_host, replicate
+from pinnkit.parallel.devices import SHARED, WHOLE, on_host, replicate, shard
+from pinnkit.parallel.processes import is_first, several
 from pinnkit.parallel.residual_blocks import Block, map_over_blocks
 
 CYCLE = 7
@@ -64,14 +65,34 @@ class GroupResiduals:
         self.objective, self.group = objective, group
         self.terms = len(objective.equations.terms(group))
         self.pointwise = objective.equations.pointwise(group)
-        self.rows = jax.jit(self._rows)
+        self.rows, self.tiles_of_rows = jax.jit(self._rows), jax.jit(self._tiles_of_rows)
         self.squares = jit_once(self._squares)
 
-    def _rows(self, params: Parameters, points: Points, share: float) -> Rows:
+    def _tiles_of_rows(self, params: Parameters, points: Points, share: float) -> tuple[Array, Array]:
+        """Rows of J and residuals by tiles, (tiles, rows, columns) and (tiles, rows), those that fill up the last one too."""
         block, marks = self.objective.block(self.group, points), trained_leaves(params)
         ((J, rho),) = map_over_blocks((block,), lambda b, p, t: rows_of(b, p, t, marks), params, [block.tiles])
-        rows, scale = block.count * self.terms, jnp.sqrt(block.count * share)
-        return scale * J.reshape(-1, J.shape[-1])[:rows], scale * rho.reshape(-1)[:rows]
+        scale = jnp.sqrt(block.count * share)
+        place = SHARED if block.pointwise else WHOLE
+        return shard(scale * J, place), shard(scale * rho, place)
+
+    def _rows(self, params: Parameters, points: Points, share: float) -> Rows:
+        J, rho = self._tiles_of_rows(params, points, share)
+        rows = len(points.X) * self.terms
+        return J.reshape(-1, J.shape[-1])[:rows], rho.reshape(-1)[:rows]
+
+    def own_rows(self, params: Parameters, points: Points, share: float, known: int) -> Iterator[Rows]:
+        """Yield the rows of the first `known` points that this process has computed, where there are several."""
+        tiles, residuals = jax.block_until_ready(self.tiles_of_rows(params, points, share))
+        limit = known * self.terms
+        for J, rho in zip(tiles.addressable_shards, residuals.addressable_shards, strict=True):
+            if tiles.is_fully_replicated and not (is_first() and J.replica_id == 0):
+                continue  # every device has all of them
+            first = (J.index[0].start or 0) * tiles.shape[1]
+            flat, flat_residuals = J.data.reshape(-1, tiles.shape[2]), rho.data.reshape(-1)
+            count = min(max(limit - first, 0), len(flat))
+            if count:
+                yield flat[:count], flat_residuals[:count]
 
     def _squares(self, params: Parameters, direction: Parameters, points: Points) -> Float[Array, " points"]:
         block = self.objective.block(self.group, points)
@@ -117,8 +138,14 @@ class SampledGroup:
         """Number of points of one call, and of those that are added at once."""
 
     def rows(self, params: Parameters, chosen: Indices) -> Iterator[Rows]:
-        """Yield the rows of J, and the residuals, at chosen points: parts of a mean over the points of the solve."""
+        """Yield the rows of J, and the residuals, at chosen points: parts of a mean over the points of the solve.
+
+        Of several processes each has those of its own tiles.
+        """
         for points, known in self._pieces(chosen):
+            if several():
+                yield from self.residuals.own_rows(params, points, 1 / len(self.shares.fit), known)
+                continue
             # One piece at a time: where the CPU is several devices, XLA lets each run ahead by a limited number of programs, and
             # on a busy machine each of them was seen to wait for the others for ever.
             J, rho = jax.block_until_ready(self.residuals.rows(params, points, 1 / len(self.shares.fit)))
