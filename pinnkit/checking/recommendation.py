@@ -5,27 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
-from pinnkit.fields import Points
-from pinnkit.fields.derivatives import partial_derivatives
+from pinnkit.checking.start_signal import input_channels
 from pinnkit.init.mean_field import forward_moments
 from pinnkit.models import MLP, activation
-from pinnkit.multi_index import MultiIndex
 from pinnkit.objective import Objective
-from pinnkit.objective.needed_derivatives import channels_of, unit_factor
+from pinnkit.objective.needed_derivatives import channels_of
 from pinnkit.objective.probe_points import interior_points
 
 CANDIDATES = (("he", "value"), ("he", "derivative"), ("lecun", "value"))
 """Pairs of initialisation and gain among which the recommendation chooses."""
-
-
-def input_channels(objective: Objective, channels: tuple[MultiIndex, ...], points: Points) -> Float[np.ndarray, ...]:
-    """Derivatives of the network's inputs in scaled coordinates, (points, channels, features)."""
-    derivatives = partial_derivatives(objective.network.embedding, jnp.asarray(points.X, jnp.float64), channels)
-    return np.stack([np.asarray(derivatives[c]) * unit_factor(objective, c) for c in channels], axis=1)
 
 
 def moments_of_layers(objective: Objective, model: MLP) -> tuple[tuple[float, ...], tuple[float, ...], float]:

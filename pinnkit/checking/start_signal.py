@@ -56,7 +56,9 @@ def initial_rms_and_warnings(objective: Objective, points: int = 128) -> tuple[d
     if not isinstance(model, LayeredModel):
         return {}, ()
     channels = channels_of(objective)
-    X = jnp.asarray(interior_points(objective, points).X, objective.network.dtype)  # random numbers differ by precision
+    inside = interior_points(objective, points)
+    X = jnp.asarray(inside.X, objective.network.dtype)  # random numbers differ by precision
+    growth = [*growth_of_inputs(objective, channels, inside), 1.0]
     squares, outputs = jit_once(lambda: _sizes(objective, model, channels, X, objective.network.seed))()
     rms = np.sqrt(np.asarray(squares, np.float64))
     names = [*(channel_name(objective, c) for c in channels), BACK]
@@ -65,7 +67,7 @@ def initial_rms_and_warnings(objective: Objective, points: int = 128) -> tuple[d
         bound = 2 * bound_of_order(len(channels[k]) if k < len(channels) else 0)
         outer = open_layers(layers)[0] if name == BACK else len(rms) - 1  # where the channel arrives
         numbers = [outer] if k else list(range(len(rms)))
-        bad = [i for i in numbers if not 1 / bound <= rms[i, k] <= bound]
+        bad = [i for i in numbers if not 1 / bound <= rms[i, k] <= bound * growth[k]]
         if bad:
             how = "dies" if rms[bad[0], k] < 1 else "grows"
             place = "output" if bad[0] == len(rms) - 1 else layers[bad[0]].name
@@ -102,6 +104,28 @@ def _sizes(
         [jnp.mean(derivatives[c][:, ends[-1] :] ** 2, axis=0) * unit_factor(objective, c) ** 2 for c in channels]
     )
     return jnp.stack([*columns, back], axis=1), outputs
+
+
+def input_channels(objective: Objective, channels: tuple[MultiIndex, ...], points: Points) -> Float[np.ndarray, ...]:
+    """Derivatives of the network's inputs in scaled coordinates, (points, channels, features)."""
+    derivatives = partial_derivatives(objective.network.embedding, jnp.asarray(points.X, jnp.float64), channels)
+    return np.stack([np.asarray(derivatives[c]) * unit_factor(objective, c) for c in channels], axis=1)
+
+
+def growth_of_inputs(
+    objective: Objective, channels: tuple[MultiIndex, ...], points: Points
+) -> Float[np.ndarray, " channels"]:
+    """Factor, at least one, by which each derivative of the inputs is larger than that of a coordinate, where there are others.
+
+    A feature that changes within a hundredth of the domain is meant to have large derivatives, and so is what is made of it.
+    """
+    if not objective.network.inputs:
+        return np.ones(len(channels))
+    rms = np.sqrt(np.mean(input_channels(objective, channels, points) ** 2, axis=(0, 2)))
+    first = {c[0]: size for c, size in zip(channels, rms, strict=True) if len(c) == 1}
+    # A derivative of a function of the inputs is made of theirs, and of products of first ones.
+    products = [np.prod([first.get(axis, 1.0) for axis in c]) for c in channels]
+    return np.maximum(1.0, np.maximum(rms, products))
 
 
 def bound_of_order(order: int) -> float:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pinnkit.checking.recommendation import input_channels, moments_of_layers, recommendation
-from pinnkit.checking.start_signal import BACK, bound_of_order, mean_squares
+from pinnkit.checking.recommendation import moments_of_layers, recommendation
+from pinnkit.checking.start_signal import BACK, bound_of_order, growth_of_inputs, input_channels, mean_squares
 from pinnkit.diagnostics.chart import Chart, Line
 from pinnkit.diagnostics.finding import JUDGED, Finding, Report, Settings, Verdict, bootstrap, interval
 from pinnkit.fields import Points
@@ -39,11 +39,13 @@ def signal(objective: Objective, settings: Settings, seed: int) -> Report:
     means = bootstrap(measured)  # (resamples, layers, channels + 1)
     theory = predict_signal(objective, model, channels, points)
     findings = []
+    growth = [*growth_of_inputs(objective, channels, points), 1.0]
     names = [*(channel_name(objective, c) for c in channels), BACK]
     for k, name in enumerate(names):
         order = len(channels[k]) if k < len(channels) else 0
         expected = None if theory is None else theory[:, k]
-        findings.append(_finding(name, layers_of(objective, model), measured[:, :, k], means[:, :, k], expected, order))
+        layers = layers_of(objective, model)
+        findings.append(_finding(name, layers, measured[:, :, k], means[:, :, k], expected, order, growth[k]))
     recommended = _init_options(objective) if isinstance(model, MLP) else ""
     curves = {
         **({"recommended": recommended} if recommended else {}),
@@ -128,8 +130,12 @@ def _finding(
     means: Float[np.ndarray, "resamples layers"],
     theory: Float[np.ndarray, " layers"] | None,
     order: int,
+    growth: float,
 ) -> Finding:
-    """Return the finding on one channel: unfit where its interval lies outside the bounds at some layer."""
+    """Return the finding on one channel: unfit where its interval lies outside the bounds at some layer.
+
+    `growth`: what the inputs themselves bring, by which the channel may be larger.
+    """
     back = name == BACK
     limit = bound_of_order(order)
     bound = limit**2
@@ -137,7 +143,7 @@ def _finding(
     lost: tuple[int, str] | None = None
     for layer in path:
         low, high = interval(means[:, layer], JUDGED)
-        if not np.isfinite(samples[:, layer]).all() or low > bound:
+        if not np.isfinite(samples[:, layer]).all() or low > bound * growth**2:
             lost = lost or (layer, "grows")
         # A derivative may be small in early layers (the second derivative of an input is zero): the last layer counts.
         elif high < 1 / bound and (order == 0 or layer == path[-1]):
@@ -149,7 +155,9 @@ def _finding(
     if lost is not None:
         layer, how = lost
         size = math.sqrt(float(samples[:, layer].mean()))
-        message += f"; it {how}: RMS {size:.3g} at the {layers[layer].name}, outside {1 / limit:.2g} to {limit:g}"
+        message += (
+            f"; it {how}: RMS {size:.3g} at the {layers[layer].name}, outside {1 / limit:.2g} to {limit * growth:.3g}"
+        )
     return Finding(
         diagnostic=NAME,
         subject=name,

@@ -309,7 +309,10 @@ def _refuse_units(problem: Problem) -> None:
     known = (*problem.fields, *problem.domain.names, *problem.quantities(), *problem.parameters())
     for name in units:
         if name not in known:
-            raise _unknown(cls, "units", f"units names {name!r}, which is nothing here.", name, known)
+            error = _unknown(cls, "units", f"units names {name!r}, which is nothing here.", name, known)
+            if "fields" not in vars(cls):  # the one name that need not be declared
+                error.do = f"If it is a field, declare it: fields = ({str(name)!r},)."
+            raise error
 
 
 def _refuse_vectors(problem: Problem) -> None:

@@ -4,11 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import objective, random_parameters, refused
+from cases import SMALL, objective, random_parameters, refused
 
 import pinnkit as pk
+from pinnkit.checking.start_signal import growth_of_inputs
 from pinnkit.fields import partial_derivatives
 from pinnkit.fields.derivatives import derivatives_by_nested_jvp
+from pinnkit.objective.needed_derivatives import channels_of
+from pinnkit.objective.probe_points import interior_points
 from pinnkit.runs.run import Run
 
 
@@ -241,3 +244,22 @@ def test_derivatives_through_closeness():
     h = 1e-4
     up, down = (f(X + jnp.array([[0.0, step]])) for step in (h, -h))
     np.testing.assert_allclose(fast[(1, 1)], (up - 2 * f(X) + down) / h**2, rtol=1e-4, atol=1e-4)
+
+
+def test_large_derivatives_of_inputs_are_no_unfit_start():
+    """What the inputs bring is not what layers add; a feature that is too large itself would be said elsewhere."""
+    channels, growth = growth_of(Sieve())
+    assert growth[channels.index((0, 0))] > 10 and growth[channels.index(())] < 2
+    assert not any("unfit" in warning for warning in pk.check(Sieve()).warnings)
+    assert set(growth_of(Corner(), pk.MLP())[1]) != {1.0}  # it has features of its own
+    assert set(growth_of(OneWall())[1]) == {1.0}
+
+
+class OneWall(Sieve):
+    domain = pk.Box(x=(0.0, 4.0), y=(0.0, 2.0))
+
+
+def growth_of(problem, model=SMALL):
+    own = objective(problem, model=model)
+    channels = channels_of(own)
+    return channels, growth_of_inputs(own, channels, interior_points(own, 64))
