@@ -2,6 +2,8 @@
 
     python benchmarks/devices.py            # all of it, two minutes on two cores
     python benchmarks/devices.py adam       # some of them
+    python benchmarks/devices.py --scaling  # time of a step with many points, on a machine that does nothing else
+    python benchmarks/devices.py --scaling  # time of a step with many points, on a machine that does nothing else
 
 Each method trains a small problem for some steps on one device, on two devices of one process, and in two processes of one device
 each. Printed is the largest relative difference of the loss over the first 20 steps, and at the end.
@@ -29,6 +31,10 @@ from pinnkit.runs.run import Run
 
 STEPS = 20
 """Number of the first steps that are compared one by one."""
+SCALED = "20 000 points"
+"""The training whose time per step is measured."""
+SCALED = "20 000 points"
+"""The training whose time per step is measured."""
 LAYOUTS = {"one device": (1, 1), "two devices": (2, 1), "two processes": (1, 2)}
 """Numbers of devices of a process, and of processes."""
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "cluster.md"
@@ -85,6 +91,14 @@ SETUPS: dict[str, tuple[pk.Problem, Any, pk.Recipe]] = {
     "spring": (Rod(), NETWORK, recipe(pk.SPRING(steps=25))),
     "tangent": (Rod(), NETWORK, recipe(pk.SSBroyden(steps=25), pk.Tangent(steps=2))),
     "windows": (Rod(), NETWORK, recipe(pk.SSBroyden(steps=25), schedule=pk.Windows(2))),
+    SCALED: (
+        Rod(),
+        pk.MLP(width=32, depth=3),
+        pk.Recipe(
+            stages=(pk.SSBroyden(steps=200),),
+            sampling=pk.Sampling(interior=20000, initial=500, boundary=500, redraw=0),
+        ),
+    ),
     "operator": (
         Smoothing(),
         Smoothing.model,
@@ -97,11 +111,12 @@ def trained(name: str) -> dict[str, Any]:
     """Train by one method, in this process and those that it has joined; the losses, and the loss at the end."""
     problem, model, own = SETUPS[name]
     run = Run(problem, model, own)
-    losses, last = list[float](), 0.0
+    losses, last, seconds = list[float](), 0.0, list[float]()
     for report in run.trainer.run(run.trainer.start()):
         losses += [float(x) for x in report.losses]
         last = report.loss
-    return {"losses": losses, "last": last}
+        seconds.append(report.seconds / max(1, len(report.losses)))
+    return {"losses": losses, "last": last, "seconds": float(np.median(seconds))}
 
 
 def work(names: list[str], devices: int, count: int, process: int, port: int) -> None:
@@ -149,22 +164,34 @@ def differences(names: list[str]) -> Iterator[tuple[str, str, float, float]]:
             yield name, layout, first, last
 
 
+def scaling() -> Iterator[tuple[str, float]]:
+    """Each layout with the seconds of a step."""
+    for layout in LAYOUTS:
+        yield layout, measured([SCALED], layout)[SCALED]["seconds"]
+
+
 def main() -> None:
     """Train, compare, and write the table where all methods were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*SETUPS, []], help="methods; all by default")
+    parser.add_argument("--scaling", action="store_true", help="measure the time of a step instead")
     parser.add_argument("--worker", nargs=4, type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    names = asked.names or list(SETUPS)
+    every = [name for name in SETUPS if name != SCALED]
+    names = asked.names or every
     if asked.worker:
         devices, count, port, process = asked.worker
         work(names, devices, count, process, port)
+        return
+    if asked.scaling:
+        for layout, seconds in scaling():
+            print(f"| {layout} | {1e3 * seconds:.1f} ms |", flush=True)
         return
     lines = ["| method | layout | first 20 steps | at the end |", "|---|---|---|---|"]
     for name, layout, first, last in differences(names):
         lines.append(f"| {name} | {layout} | {first:.0e} | {last:.0e} |")
         print(lines[-1], flush=True)
-    if names == list(SETUPS):
+    if names == every:
         before, rest = PAGE.read_text().split(BEGINNING)
         PAGE.write_text(before + BEGINNING + "\n".join(lines) + "\n" + END + rest.split(END)[1])
 
