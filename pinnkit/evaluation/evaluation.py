@@ -331,13 +331,17 @@ def _disagreement_sentences(e: Evaluation) -> Iterator[str]:
     """Yield that members of an ensemble are near different solutions."""
     if e.spread is None or not e.spread.disagrees:
         return
-    first, *others = (len(cluster) for cluster in e.spread.clusters)
+    *sizes, last = (len(cluster) for cluster in e.spread.clusters)
     yield (
-        f"The members disagree: {first} of {e.spread.count} are near one solution, "
-        + ", ".join(f"{size} near another" for size in others)
-        + f", {_times(e.spread.separation)} times farther apart than members of one."
+        f"The members disagree: they form groups of {', '.join(map(str, sizes))} and {last}, "
+        f"{_times(e.spread.separation)} times farther apart than members of one group."
     )
-    yield "The mean of all is none of them: solution.clusters() gives that of each."
+    solved = sum(part <= UNSOLVED for part in e.spread.residuals)  # NaN is no solution
+    if solved > 1:
+        yield f"There are several solutions: the means of {solved} groups solve the problem."
+    else:
+        yield f"The mean of {'one group' if solved else 'no group'} solves the problem."
+    yield "The mean of all members is no solution: solution.clusters() gives that of each group."
 
 
 def _kind(e: Evaluation, term: str) -> str:

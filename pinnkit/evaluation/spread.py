@@ -41,8 +41,9 @@ class Spread:
         constants: For each member, what is taken off its fields: the mean of those that are known up to a constant, else zero,
             (members, fields).
         relative: L2 norm of the spread of each field over that of the mean.
-        clusters: Numbers of the members that are near the same solution, the largest cluster first; one where all agree.
+        clusters: Numbers of the members that are near each other, the largest cluster first; one where all agree.
         separation: Least distance between clusters over the largest within one; zero where there is one cluster.
+        residuals: For each of several clusters, the largest residual of its mean on held-out points, relative to its size.
     """
 
     fields: tuple[str, ...]
@@ -51,6 +52,7 @@ class Spread:
     relative: dict[str, float]
     clusters: tuple[tuple[int, ...], ...]
     separation: float
+    residuals: tuple[float, ...] = ()
 
     @property
     def count(self) -> int:
@@ -59,7 +61,7 @@ class Spread:
 
     @property
     def disagrees(self) -> bool:
-        """Whether the members are near different solutions."""
+        """Whether there are several clusters of members."""
         return len(self.clusters) > 1
 
     def deviation(self, X: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points fields"]:
@@ -77,13 +79,23 @@ def spread_of(
         members: Number and fields of each member, at least two.
         X: The points over which norms are taken.
     """
+    with np.errstate(invalid="ignore", over="ignore"):  # a member may have fields that are not finite
+        return _spread_of(equations, members, np.array([f(X) for _, f in members]))
+
+
+def _spread_of(
+    equations: ProblemEquations,
+    members: Sequence[tuple[int, Values]],
+    values: Float[np.ndarray, "members points fields"],
+) -> Spread:
+    """Return the spread of members, from the values of their fields at points."""
     problem = equations.problem
-    values = np.array([f(X) for _, f in members])
     free = np.array([name in problem.up_to_constant for name in problem.fields])
     constants = np.where(free, values.mean(axis=1), 0.0)
     values = values - constants[:, None, :]
     norms = np.sqrt(np.mean(values.mean(axis=0) ** 2, axis=0))
-    largest = np.sqrt(np.mean(values**2, axis=1)).max(axis=0)
+    rms = np.sqrt(np.mean(values**2, axis=1))
+    largest = np.where(np.isfinite(rms), rms, 0.0).max(axis=0)
     scales = np.array([equations.scales.of_field(name).size for name in problem.fields])
     deviations = np.sqrt(np.mean(np.var(values, axis=0, ddof=1), axis=0))
     relative = deviations / np.where(norms < VANISHING * scales, scales, norms)
@@ -113,10 +125,11 @@ def _clusters(distances: Float[np.ndarray, "members members"]) -> tuple[list[tup
     edges = _spanning_tree(distances)
     lengths = np.array([length for length, _, _ in edges])
     # Cut above the i-th shortest edge, where some members at least are near each other.
-    cuts = [i for i in range(1, len(edges)) if lengths[i] >= max(APART, FAR * lengths[i - 1])]
+    within = {i: float(lengths[i - 1]) for i in range(1, len(edges)) if np.isfinite(lengths[i - 1])}
+    cuts = [i for i, longest in within.items() if lengths[i] >= max(APART, FAR * longest)]
     if count < FEWEST or not cuts:
         return [tuple(range(count))], 0.0
-    ratios = {i: lengths[i] / max(lengths[i - 1], np.finfo(float).tiny) for i in cuts}
+    ratios = {i: lengths[i] / max(within[i], np.finfo(float).eps) for i in cuts}
     cut = max(cuts, key=lambda i: ratios[i])
     label = list(range(count))
     for _, a, b in edges[:cut]:

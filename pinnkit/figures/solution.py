@@ -268,7 +268,7 @@ def _map_values(
 def _reach(band: Band, field: int, canvas: Grid, along: int, place: float | None) -> Float[np.ndarray, " places"]:
     """Return how far a band reaches to either side of a field on a map."""
     X, inside = canvas.points(along, place)
-    return np.where(inside, band.reach(X)[:, field], np.nan)
+    return np.where(inside, np.maximum(band.reach(X)[:, field], 1e-17), np.nan)  # zero where a condition is met exactly
 
 
 def section_note(problem: Problem, *shown: int) -> str:

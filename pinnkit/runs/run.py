@@ -224,7 +224,17 @@ class Run:
         if len(members) < 2:
             return None
         own = [(k, partial(self.accuracy.fields, self.trainer.mean_of(state, (k,)).params)) for k in members]
-        return spread_of(self.equations, own, self.accuracy.points_all_over)
+        spread = spread_of(self.equations, own, self.accuracy.points_all_over)
+        if not spread.disagrees:
+            return spread
+        means = [self.trainer.mean_of(state, cluster) for cluster in spread.clusters]
+        return replace(spread, residuals=tuple(self._largest_part(mean) for mean in means))
+
+    def _largest_part(self, state: TrainState) -> float:
+        """Return the largest residual on held-out points, relative to its size."""
+        sizes = self.equations.scales.terms
+        _, held_out = self.trainer.residuals(state, HELD_OUT)
+        return max((value / sizes[term] for term, value in held_out.items() if term in sizes), default=0.0)
 
     def _estimated_errors(self, state: TrainState, spread: Spread | None) -> dict[str, float] | None:
         """Return the estimated error of each field; None where nothing estimates it, and where members disagree."""

@@ -83,6 +83,7 @@ def _spread(evaluation: Evaluation) -> dict[str, Any] | None:
         "relative_l2": spread.relative,
         "clusters": spread.clusters,
         "separation": spread.separation,
+        "residuals_of_clusters": spread.residuals,
     }
 
 
