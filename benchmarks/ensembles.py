@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +40,26 @@ class Case:
     steps: int
     width: int = 20
     depth: int = 2
-    sampling: pk.Sampling = pk.Sampling(interior=1000)
+    sampling: pk.Sampling = field(default_factory=lambda: pk.Sampling(interior=1000))
     tangent: bool = False
 
 
 CASES = {
     "heat": Case("heat", "100 steps", 100),
     "heat_tangent": Case("heat", "500 steps and the tangent stage", 500, tangent=True),
+    "heat_small": Case("heat", "300 steps, one layer of 3 units: too small a network", 300, width=3, depth=1),
     "poisson_2d": Case("poisson_2d", "100 steps", 100),
     "kovasznay": Case("kovasznay", "300 steps", 300),
-    "burgers": Case("burgers", "500 steps", 500, depth=3),
+    "burgers": Case(
+        "burgers", "1000 steps, points sampled anew once", 1000, depth=3, sampling=pk.Sampling(interior=2000)
+    ),
     "burgers_short": Case("burgers", "150 steps: the shock is not there yet", 150, depth=3),
     "burgers_fixed": Case(
-        "burgers", "500 steps on 300 points, the same for ever", 500, depth=3, sampling=pk.Sampling(interior=300, redraw=0)
+        "burgers",
+        "500 steps on 300 points, the same for ever",
+        500,
+        depth=3,
+        sampling=pk.Sampling(interior=300, redraw=0),
     ),
 }
 
@@ -107,15 +114,15 @@ def table(known: dict[str, Any]) -> str:
         "| problem | trained with | field | error of a member | error of the mean | spread | spread / error |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, runs in known.items():
-        case = CASES[name]
-        for field in next(iter(runs.values()))["errors"]:
-            errors = np.array([run["errors"][field] for run in runs.values()])
-            spreads = np.array([run["spread"][field] for run in runs.values()])
-            member = np.median([run["members"][field] for run in runs.values()])
+    for key, runs in known.items():
+        case = CASES[key]
+        for name in next(iter(runs.values()))["errors"]:
+            errors = np.array([run["errors"][name] for run in runs.values()])
+            spreads = np.array([run["spread"][name] for run in runs.values()])
+            member = np.median([run["members"][name] for run in runs.values()])
             ratios = spreads / errors
             lines.append(
-                f"| `{case.problem}` | {case.about} | {field} | {member:.1e} | {np.median(errors):.1e} | "
+                f"| `{case.problem}` | {case.about} | {name} | {member:.1e} | {np.median(errors):.1e} | "
                 f"{np.median(spreads):.1e} | {ratios.min():.1f} to {ratios.max():.1f} |"
             )
     return "\n".join(lines)
