@@ -227,10 +227,7 @@ def _sentences(e: Evaluation) -> Iterator[str]:
     else:
         yield from _truth_sentences(e, e.worst_error, wanted)
     if e.worst_error is not None and e.spread is not None and e.estimated_errors is not None:
-        yield (
-            f"Without the truth it would be estimated at {max(e.estimated_errors.values()):.0e}, from the spread of "
-            f"{e.spread.count} members."
-        )
+        yield f"The spread of {e.spread.count} members estimates the error at {max(e.estimated_errors.values()):.0e}."
     if e.short is not None:
         yield from e.short.sentences()
     if e.overfitted:

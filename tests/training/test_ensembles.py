@@ -14,6 +14,7 @@ from resuming import assert_resumes, assert_same_end, interrupted_at
 from tiny import Decay
 
 import pinnkit as pk
+from pinnkit.evaluation.accuracy import Accuracy
 from pinnkit.evaluation.spread import spread_of
 from pinnkit.objective import Equations
 from pinnkit.runs.run import Run
@@ -93,6 +94,16 @@ def test_only_members_that_are_over_count(trained):
     assert run.evaluate(next(r.state for r in reports if len(r.state.params["network"]) == 3)).spread.count == 2
 
 
+def test_more_steps_are_those_of_the_present_member_and_of_later_ones(trained):
+    run, reports, _ = trained
+    longer = Run(Decay(), pk.MLP(width=4, depth=1), replace(run.recipe, stages=(pk.SSBroyden(steps=60),)))
+    under_way = next(r.state for r in reports if len(r.state.params["network"]) == 2)
+    *_, last = longer.trainer.run(longer.trainer.adopt(under_way, run.recipe))
+    assert int(last.state.step) == 40 + 60 + 60
+    assert longer.trainer.members(last.state) == (0, 1, 2)
+    refused(lambda: longer.trainer.adopt(reports[-1].state, run.recipe), "An ensemble that is over cannot go on")
+
+
 def test_the_verdict_calls_the_spread_an_estimate(trained):
     _, _, solution = trained
     evaluation = solution.evaluation
@@ -100,8 +111,10 @@ def test_the_verdict_calls_the_spread_an_estimate(trained):
     members = np.array([solution.mean_of(k).evaluation.values(points)[:, 0] for k in range(3)])
     relative = np.linalg.norm(members.std(axis=0, ddof=1)) / np.linalg.norm(members.mean(axis=0))
     assert solution.estimated_errors == {"u": pytest.approx(relative, rel=1e-10)}
-    assert "estimated at" in solution.verdict and "from the spread of 3 members" in solution.verdict
-    assert "erified" not in solution.verdict.partition("estimated at")[2]
+    assert "The spread of 3 members estimates the error at" in solution.verdict and "erified" not in solution.verdict
+    unknown = replace(evaluation, accuracy=Accuracy(evaluation.network, None), errors=None)
+    assert "not verified" in unknown.verdict and "estimated at" in unknown.verdict
+    assert "(relative L2), from the spread of 3 members." in unknown.verdict
     summary = summary_of(evaluation, [])
     assert summary["estimated_errors"] == {"u": pytest.approx(relative)}
     assert summary["spread"]["members"] == 3 and len(summary["spread"]["clusters"]) == 1
@@ -169,7 +182,7 @@ def test_a_run_of_the_command_line_is_resumed_loaded_and_exported(tmp_path, monk
     command = ["train", "growth.py", "--ensemble", "3", "--stages", "ssbroyden", "--ssbroyden.steps", "40"]
     command += ["--sampling.interior", "32"]
     status, out, err = pinnkit(*command, "--out", "straight")
-    assert status == 0 and "member 3 of 3" in out and "from the spread of 3" in out, out + err
+    assert status == 0 and "member 3 of 3" in out and "spread of 3 members estimates the error at" in out, out + err
     described = json.loads((tmp_path / "straight" / "run.json").read_text())["recipe"]["schedule"]
     assert described == {"name": "ensemble", "count": 3}
     with interrupted_at(45):
