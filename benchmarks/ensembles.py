@@ -74,7 +74,8 @@ def main() -> None:
         runs = {str(seed): measured(CASES[name], seed) for seed in SEEDS}
         print(name, json.dumps(runs), flush=True)
         known = load() | {name: runs}
-        MEASURED.write_text(json.dumps({n: known[n] for n in CASES if n in known}, indent=1) + "\n")
+        kept = json.dumps({n: known[n] for n in CASES if n in known})
+        MEASURED.write_text(kept.replace('}}, "', '}},\n"') + "\n")
         before, rest = PAGE.read_text().split(BEGIN)
         PAGE.write_text(f"{before}{BEGIN}\n{table(load())}\n{END}{rest.split(END)[1]}")
 
