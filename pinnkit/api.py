@@ -66,6 +66,7 @@ from pinnkit.runs.solution import CollocatedSolution, Solution, TrainedSolution
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Schedule
 from pinnkit.training.schedules.curriculum import Curriculum
+from pinnkit.training.schedules.ensemble import Ensemble
 from pinnkit.training.schedules.windows import Windows
 from pinnkit.training.tracker import Tracker
 from pinnkit.verification.verification import Verification
@@ -105,6 +106,7 @@ __all__ = [
     "Disk",
     "Ellipse",
     "Ellipsoid",
+    "Ensemble",
     "Exported",
     "Exporter",
     "GradientNorm",

@@ -28,6 +28,7 @@ SYNONYMS = {
     "callbacks": "hooks",
     "causality": "weighting",
     "curriculum": "schedule",
+    "ensemble": "schedule",
     "epochs": "steps",
     "hidden_layers": "depth",
     "iterations": "steps",

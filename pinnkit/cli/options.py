@@ -233,7 +233,7 @@ def _schedule(parsed: Any, own: Schedule | None) -> Schedule | None:
                 f"{cls.name} is {count}, and there is {chosen.title}.",
                 where=f"--{cls.name}",
                 expected="one of them",
-                do=f"Leave out --{cls.name}, or remove the schedule from the problem file.",
+                do=f"Use --{cls.name} {NO_SCHEDULE}, or remove the schedule from the problem file.",
             )
         chosen = replace(own, **{cls.shorthand: count}) if isinstance(own, cls) else cls(**{cls.shorthand: count})
     return chosen

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pinnkit.evaluation.field_intervals import FieldIntervals
+from pinnkit.evaluation.spread import Spread
 from pinnkit.evaluation.truth import Truth
 from pinnkit.evaluation.uncertainty import Estimate
 from pinnkit.fields import Request
@@ -37,6 +38,8 @@ class Answer(ABC):
     unknowns: dict[str, Estimate] = field(default_factory=dict)
     intervals: FieldIntervals | None = None
     """The intervals of the fields at any point, where they have been computed."""
+    spread: Spread | None = None
+    """The spread of the members of an ensemble; None where there is none."""
     arguments: tuple[str, ...] = ()
     """Names by which the solution is called; those of the coordinates where there are none."""
 

@@ -186,7 +186,8 @@ class Evaluation(Answer):
     def exit_status(self) -> int:
         """Return 0 for a solution, 1 where it is none or a requested accuracy is missed or not verifiable, 3 after divergence."""
         contradicted = self.verified is not None and self.verified.contradicted
-        solved = self.accurate and not self.unsolved and not self.untrained and not contradicted
+        disagrees = self.spread is not None and self.spread.disagrees
+        solved = self.accurate and not self.unsolved and not self.untrained and not contradicted and not disagrees
         return 3 if self.diverged else 0 if solved else 1
 
 
@@ -203,6 +204,7 @@ def _sentences(e: Evaluation) -> Iterator[str]:
             yield f"These are the parameters of step {int(best.step)}: on held-out points they are better than the last ones."
     if e.untrained:
         yield f"Nothing has been trained at {e.untrained}: what follows is about the rest."
+    yield from _disagreement_sentences(e)
     yield from _unsolved_sentences(e)
     if e.worst_error is None:
         yield (
@@ -213,8 +215,9 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         if e.unverified:
             yield f"There is no independent collocation solution either: {e.unverified}."
         if e.estimated_errors is not None:
+            source = "the last solve alone" if e.spread is None else f"the spread of {e.spread.count} members"
             yield (
-                f"It is estimated at {max(e.estimated_errors.values()):.0e} (relative L2), from the last solve alone"
+                f"It is estimated at {max(e.estimated_errors.values()):.0e} (relative L2), from {source}"
                 + (", without what noise in the data does to it." if e.fitted_to_data else ".")
             )
         if wanted is not None:
@@ -223,6 +226,8 @@ def _sentences(e: Evaluation) -> Iterator[str]:
         yield from _verified_sentences(e, e.verified, wanted)
     else:
         yield from _truth_sentences(e, e.worst_error, wanted)
+    if e.worst_error is not None and e.spread is not None and e.estimated_errors is not None:
+        yield f"The spread of {e.spread.count} members estimates the error at {max(e.estimated_errors.values()):.0e}."
     if e.short is not None:
         yield from e.short.sentences()
     if e.overfitted:
@@ -317,6 +322,23 @@ def _unsolved_sentences(e: Evaluation) -> Iterator[str]:
         yield "The answer obeys the equations, and is not the one that the conditions ask for."
     if e.estimated_errors is not None:
         yield "The estimate below holds for the equations as far as they are solved."
+
+
+def _disagreement_sentences(e: Evaluation) -> Iterator[str]:
+    """Yield that members of an ensemble are near different solutions."""
+    if e.spread is None or not e.spread.disagrees:
+        return
+    *sizes, last = (len(cluster) for cluster in e.spread.clusters)
+    yield (
+        f"The members disagree: they form groups of {', '.join(map(str, sizes))} and {last}, "
+        f"{_times(e.spread.separation)} times farther apart than members of one group."
+    )
+    solved = sum(part <= UNSOLVED for part in e.spread.residuals)  # NaN is no solution
+    if solved > 1:
+        yield f"There are several solutions: the means of {solved} groups solve the problem."
+    else:
+        yield f"The mean of {'one group' if solved else 'no group'} solves the problem."
+    yield "The mean of all members is no solution: solution.clusters() gives that of each group."
 
 
 def _kind(e: Evaluation, term: str) -> str:

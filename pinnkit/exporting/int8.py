@@ -90,8 +90,8 @@ def quantise(evaluation: Evaluation) -> QuantisedSolution:
     """Convert a trained solution to eight bits, and measure its errors at the evaluation points.
 
     Raises:
-        UsageError: Several networks in time windows, a network that is no `LayeredModel`, or more than three axes where hard
-            conditions or features would have to be tabulated.
+        UsageError: Several networks (windows of time, an ensemble), a network that is no `LayeredModel`, or more than three axes
+            where hard conditions or features would have to be tabulated.
     """
     network, problem = evaluation.network, evaluation.problem
     model = network.model if isinstance(network, FieldNetwork) else None
@@ -148,7 +148,7 @@ def contents(network: FieldNetwork, params: Any) -> tuple[dict[str, np.ndarray],
 
 
 def _hindrance(model: Any) -> str:
-    return "made of several networks, one for each window of time" if model is None else f"a {type(model).__name__}"
+    return "made of several networks" if model is None else f"a {type(model).__name__}"
 
 
 def _about(network: FieldNetwork, model: LayeredModel) -> dict[str, Any]:

@@ -143,6 +143,10 @@ def _variables(solution: Solution, places: Places, quantities: Sequence[str]) ->
         reach = QUANTILE * in_blocks(answer.intervals.deviation, X, size)
         about = "half width of the 95 % interval, from noise in the measured values"
         variables |= {f"{f}_half_width": variable(reach[:, k], f, about) for k, f in enumerate(problem.fields)}
+    if answer.spread is not None:
+        spread = in_blocks(answer.spread.deviation, X, size)
+        about = f"spread of {answer.spread.count} members, the standard deviation"
+        variables |= {f"{f}_spread": variable(spread[:, k], f, about) for k, f in enumerate(problem.fields)}
     truth = answer.truth
     if truth is not None and truth.points is None:
         with jax.enable_x64(True):

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.tri import Triangulation
 
 from pinnkit.evaluation.answer import Answer
-from pinnkit.evaluation.field_intervals import QUANTILE
+from pinnkit.figures.bands import Band, band_of
 from pinnkit.figures.measurements import Measurements
 from pinnkit.figures.pictures import Picture
 from pinnkit.figures.solution import (
@@ -36,7 +36,7 @@ from pinnkit.problem.units import unit_of, units_of, with_unit
 TRIANGLES, SIDE = 24000, 122
 """About how many triangles the surface has, and the number of nodes along each axis of a section."""
 COARSE_TRIANGLES, COARSE_SIDE = 3000, 42
-"""The same for intervals, each of which takes a product with a matrix."""
+"""The same for a band: each place of an interval takes a product with a matrix."""
 ELEVATION, AZIMUTH = 26.0, -58.0
 """Angles from which the surface is seen, in degrees: from the side of large x, small y and large z, where bodies are cut open."""
 EDGE = "0.15"
@@ -136,8 +136,9 @@ def solid_figure(answer: Answer, field: int, measured: Measurements | None) -> P
     problem = answer.problem
     places = section_places(answer, field)
     rows = field_rows(answer, field, views_of(problem, places, TRIANGLES, SIDE))
-    if answer.intervals is not None:
-        rows.append(_interval_row(answer, field, views_of(problem, places, COARSE_TRIANGLES, COARSE_SIDE), rows[-1]))
+    if (band := band_of(answer)) is not None:
+        views = views_of(problem, places, COARSE_TRIANGLES, COARSE_SIDE)
+        rows.append(_band_row(problem, band, field, views, rows[-1]))
     widths, height = _sizes(problem)
     figure = Picture(figsize=(1.2 + sum(widths), height * len(rows) + 0.4), layout=ConstrainedLayoutEngine(h_pad=PAD))
     grid = figure.add_gridspec(len(rows), 5, width_ratios=widths)
@@ -232,11 +233,9 @@ def field_rows(answer: Answer, field: int, views: Views) -> list[Row]:
     return rows
 
 
-def _interval_row(answer: Answer, field: int, views: Views, last: Row) -> Row:
-    """Return the row of half the width of the 95% interval, on the scale of the error where there is one."""
-    assert answer.intervals is not None
-    problem = answer.problem
-    reach = QUANTILE * answer.intervals.deviation(in_domain(problem, views.places))[:, field]
+def _band_row(problem: Problem, band: Band, field: int, views: Views, last: Row) -> Row:
+    """Return the row of the band about a field, on the scale of the error where there is one."""
+    reach = band.reach(in_domain(problem, views.places))[:, field]
     top = max(
         float(np.nanmax(reach)), 1e-16, *([float(last.norm.vmax or 0.0)] if isinstance(last.norm, LogNorm) else [])
     )
@@ -244,7 +243,7 @@ def _interval_row(answer: Answer, field: int, views: Views, last: Row) -> Row:
         last.norm.vmin, last.norm.vmax = top * 1e-4, top
     name = problem.fields[field]
     label = "$\\pm$" + unit_of(name, units_of(problem), " [{}]")
-    return Row(f"{name}, half of 95% interval", label, views, reach, LogNorm(top * 1e-4, top), "magma")
+    return Row(f"{name}, {band.title}", label, views, reach, LogNorm(top * 1e-4, top), "magma")
 
 
 class Projected(TriMesh):

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
 from pinnkit.evaluation.answer import Answer
-from pinnkit.evaluation.field_intervals import QUANTILE
+from pinnkit.figures.bands import Band, band_of
 from pinnkit.figures.maps import Grid, canvas_of
 from pinnkit.figures.measurements import Measurements, measurements
 from pinnkit.figures.pictures import Picture, Pictures
@@ -27,7 +27,7 @@ CURVE = 804
 THIN = 0.5
 """An axis of space that is shorter than this part of all others is the one that maps do not show."""
 COARSE = 41
-"""Number of points per axis of a map of intervals, each of which takes a product with a matrix."""
+"""Number of points per axis of a map of a band: each of an interval takes a product with a matrix."""
 SNAPSHOTS = 5
 FEW = 0.01
 """Share of a map's values that may lie beyond the colours."""
@@ -120,10 +120,13 @@ def _curves(answer: Answer, field: int, measured: Measurements | None) -> Pictur
     figure = Picture(figsize=(6.5, 5 if truth is not None else 3.4), layout="constrained")
     panels = figure.subplots(2 if truth is not None else 1, 1, squeeze=False, sharex=True)[:, 0]
     panels[0].plot(xs, values[:, field], label="solution", **_line(truth))
-    if answer.intervals is not None:
-        reach = QUANTILE * answer.intervals.deviation(xs[:, None])[:, field]
+    if (band := band_of(answer)) is not None:
+        reach = band.reach(xs[:, None])[:, field]
         low, high = values[:, field] - reach, values[:, field] + reach
-        panels[0].fill_between(xs, low, high, color="C0", alpha=0.18, lw=0, label="95% interval, by noise alone")
+        panels[0].fill_between(xs, low, high, color="C0", alpha=0.18, lw=0, label=band.label)
+        if truth is not None and band.estimates_error:
+            panels[1].semilogy(xs, np.maximum(reach, 1e-17), color="C1", lw=1, label=band.title)
+            panels[1].legend(fontsize=8)
     panels[0].set_ylabel(_label(problem, problem.fields[field]))
     if truth is not None:
         panels[0].plot(xs, truth[:, field], label=truth_name(answer), **TRUTH)
@@ -169,9 +172,9 @@ def _maps(answer: Answer, field: int, measured: Measurements | None) -> Picture:
     low, high, colours = colour_range(np.concatenate([np.ravel(a) for row in rows for a in row if a is not None]))
     shade: dict[str, Any] = {"vmin": low, "vmax": high, "cmap": colours}
     errors = [np.maximum(np.abs(row[0] - row[1]), 1e-17) if known and row[1] is not None else None for row in rows]
-    # Half the width of the 95% interval is compared with the error: on one scale.
-    coarse = Grid(problem, across, up, COARSE)
-    reaches = [_half_widths(answer, field, coarse, along, place) for place in places]
+    # A band is compared with the error: on one scale.
+    coarse, band = Grid(problem, across, up, COARSE), band_of(answer)
+    reaches = [None if band is None else _reach(band, field, coarse, along, place) for place in places]
     sizes = np.concatenate([[1e-16], *(e[np.isfinite(e)] for e in (*errors, *reaches) if e is not None)])
     top = float(sizes.max())
     depth: dict[str, Any] = {"norm": LogNorm(top * 1e-4, top), "cmap": "magma"}
@@ -193,8 +196,8 @@ def _maps(answer: Answer, field: int, measured: Measurements | None) -> Picture:
             truth = truth_name(answer)
             draw_map(canvas, line[1], row[1], f"{name}, {truth}{where}", label, **shade)
             draw_map(canvas, line[2], error, f"|{name} - {truth}|{where}", "error" + unit, **depth)
-        if reach is not None:
-            draw_map(coarse, line[-1], reach, f"{name}, half of 95% interval{where}", "$\\pm$" + unit, **depth)
+        if reach is not None and band is not None:
+            draw_map(coarse, line[-1], reach, f"{name}, {band.title}{where}", "$\\pm$" + unit, **depth)
     figure.suptitle(problem.name + section_note(problem, across, up, *([along] if places != [None] else [])))
     return figure
 
@@ -262,14 +265,10 @@ def _map_values(
     return values[:, field], None if truth is None else truth[:, field]
 
 
-def _half_widths(
-    answer: Answer, field: int, canvas: Grid, along: int, place: float | None
-) -> Float[np.ndarray, " places"] | None:
-    """Return half the width of the 95% interval of a field on a map; None where there are no intervals."""
-    if answer.intervals is None:
-        return None
+def _reach(band: Band, field: int, canvas: Grid, along: int, place: float | None) -> Float[np.ndarray, " places"]:
+    """Return how far a band reaches to either side of a field on a map."""
     X, inside = canvas.points(along, place)
-    return np.where(inside, QUANTILE * answer.intervals.deviation(X)[:, field], np.nan)
+    return np.where(inside, np.maximum(band.reach(X)[:, field], 1e-17), np.nan)  # zero where a condition is met exactly
 
 
 def section_note(problem: Problem, *shown: int) -> str:

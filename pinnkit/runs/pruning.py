@@ -30,7 +30,7 @@ def prune_model(run: Run, params: Parameters, keep: float) -> LayeredModel:
         keep: Share of the weights, above 0 and below 1.
 
     Raises:
-        UsageError: Another share, or a network without dense layers, sparse from the start, or cut into windows.
+        UsageError: Another share, or a network without dense layers, sparse from the start, or one of several.
     """
     model, alone = run.model, run.trainer.network is run.objective.network
     if not isinstance(model, LayeredModel) or model.keep < 1 or not alone:
@@ -67,4 +67,4 @@ def at_random(run: Run, keep: float) -> LayeredModel:
 def _hindrance(run: Run) -> str:
     if not isinstance(run.model, LayeredModel):
         return f"a {type(run.model).__name__}"
-    return "sparse from the start" if run.model.keep < 1 else "one of several, one for each window of time"
+    return "sparse from the start" if run.model.keep < 1 else "one of several"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from pinnkit.checking.check import Checked
@@ -15,6 +15,7 @@ from pinnkit.evaluation.accuracy import Accuracy, evaluation_points
 from pinnkit.evaluation.evaluation import Evaluation, Verified
 from pinnkit.evaluation.field_intervals import FieldIntervals, field_intervals
 from pinnkit.evaluation.half_precision import cost_of_half_precision
+from pinnkit.evaluation.spread import Spread, spread_of
 from pinnkit.evaluation.uncertainty import Estimate, Tick, estimate_without_interval, estimates, number_of_draws
 from pinnkit.fields.field_errors import FieldError, field_errors
 from pinnkit.models import MLP
@@ -189,6 +190,7 @@ class Run:
             fields_left_open = self.kind.fields_left_open(self.equations)
         wanted = fields_left_open and half_widths is None and not diverged
         intervals = self.field_intervals(state, tick) if wanted else None
+        spread = self._spread(state)
         terms = [(term, group) for group in self.equations.groups for term in self.equations.terms(group)]
         return Evaluation(
             problem=self.problem,
@@ -201,7 +203,8 @@ class Run:
             residuals=held_out,
             sizes=dict(self.equations.scales.terms),
             unknowns=known,
-            estimated_errors=estimated_errors(self.equations, self.accuracy.fields, state.params, state.optimiser),
+            estimated_errors=self._estimated_errors(state, spread),
+            spread=spread,
             diverged=diverged,
             interrupted=interrupted,
             untrained=untrained,
@@ -217,6 +220,30 @@ class Run:
             point_options={term: self.recipe.sampling.option(group) for term, group in terms},
         )
 
+    def _spread(self, state: TrainState) -> Spread | None:
+        """Return the spread of the members of an ensemble; None where the solution is no mean of several."""
+        members = self.trainer.members(state)
+        if len(members) < 2:
+            return None
+        own = [(k, partial(self.accuracy.fields, self.trainer.mean_of(state, (k,)).params)) for k in members]
+        spread = spread_of(self.equations, own, self.accuracy.points_all_over)
+        if not spread.disagrees:
+            return spread
+        means = [self.trainer.mean_of(state, cluster) for cluster in spread.clusters]
+        return replace(spread, residuals=tuple(self._largest_part(mean) for mean in means))
+
+    def _largest_part(self, state: TrainState) -> float:
+        """Return the largest residual on held-out points, relative to its size."""
+        sizes = self.equations.scales.terms
+        _, held_out = self.trainer.residuals(state, HELD_OUT)
+        return max((value / sizes[term] for term, value in held_out.items() if term in sizes), default=0.0)
+
+    def _estimated_errors(self, state: TrainState, spread: Spread | None) -> dict[str, float] | None:
+        """Return the estimated error of each field; None where nothing estimates it, and where members disagree."""
+        if spread is not None:
+            return None if spread.disagrees else dict(spread.relative)
+        return estimated_errors(self.equations, self.accuracy.fields, state.params, state.optimiser)
+
     def _ending(self, state: TrainState, errors: Mapping[str, FieldError] | None) -> str:
         """Return how training ended with these errors, as a sentence."""
         if self.recipe.accuracy is not None and self._accurate_errors(errors):
@@ -226,7 +253,7 @@ class Run:
     def field_intervals(self, state: TrainState, tick: Tick = lambda share: None) -> FieldIntervals | None:
         """Return the intervals of fields that are fitted to measured values; None where there are none, and after Ctrl-C.
 
-        None too for several networks (windows of time), and for one of more parameters than they are computed for.
+        None too for several networks (windows of time, an ensemble), and for one of more parameters than they are computed for.
         """
         if self.trainer.network is not self.objective.network:
             return None

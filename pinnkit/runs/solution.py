@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -69,7 +69,10 @@ class Solution(ABC):
 
     @property
     def estimated_errors(self) -> dict[str, float] | None:
-        """Relative L2 error of each field as the last solve of the tangent stage estimates it; None without such a solve."""
+        """Relative L2 error of each field as it is estimated without a truth; None where nothing estimates it.
+
+        The estimate is that of the last solve of the tangent stage; of an ensemble, the relative L2 norm of its spread.
+        """
         return self.answer.estimated_errors
 
     @property
@@ -118,14 +121,35 @@ class Solution(ABC):
                 do="Without measured values there is no noise. For the error itself see solution.errors and the verdict.",
             )
         values = self._kind.values(self.answer, coordinates)
+        deviations = self._by_field(intervals.deviation, coordinates)
+        reach = {name: QUANTILE * deviation for name, deviation in deviations.items()}
+        return {name: (value - reach[name], value + reach[name]) for name, value in values.items()}
+
+    def spread(self, **coordinates: Any) -> dict[str, np.ndarray]:
+        """Return the spread of an ensemble at given coordinates, in the units of each field: `solution.spread(x=xs)["u"]`.
+
+        It is the standard deviation of the members' fields, an estimate of the error (docs/ensembles.md). The coordinates are
+        broadcast together, and so are the values of the result. Raises UsageError where the solution is no ensemble.
+        """
+        spread = self.answer.spread
+        if spread is None:
+            raise UsageError(
+                "There is no spread: the solution is that of one network.",
+                where="Solution.spread",
+                expected="an ensemble, of which at least two members are trained",
+                do="Train one: recipe=pk.Recipe(schedule=pk.Ensemble(8)), or pinnkit train PROBLEM --ensemble 8.",
+            )
+        self._kind.values(self.answer, coordinates)  # it refuses names that are none, and warns of points outside
+        return self._by_field(spread.deviation, coordinates)
+
+    def _by_field(
+        self, function: Callable[[np.ndarray], np.ndarray], coordinates: Mapping[str, Any]
+    ) -> dict[str, np.ndarray]:
+        """Return a function of points (points, dim) -> (points, fields) at coordinates that are broadcast together."""
         columns = [np.asarray(coordinates[name], np.float64) for name in self.answer.problem.domain.names]
-        X = np.stack([a.ravel() for a in np.broadcast_arrays(*columns)], axis=1)
-        reach = QUANTILE * intervals.deviation(X)
-        ends = {}
-        for i, (name, value) in enumerate(values.items()):
-            own = reach[:, i].reshape(value.shape)
-            ends[name] = value - own, value + own
-        return ends
+        together = np.broadcast_arrays(*columns)
+        values = function(np.stack([a.ravel() for a in together], axis=1))
+        return {name: values[:, i].reshape(together[0].shape) for i, name in enumerate(self.answer.problem.fields)}
 
     def _field_intervals(self) -> FieldIntervals | None:
         return self.answer.intervals
@@ -298,6 +322,37 @@ class TrainedSolution(Solution):
     def answer(self) -> Evaluation:
         """The fields of the network, with everything that is known of their error."""
         return self.evaluation
+
+    def mean_of(self, *members: int) -> TrainedSolution:
+        """Return the mean of some members of an ensemble as a solution: `solution.mean_of(0, 3)`; of one, the member itself.
+
+        Raises UsageError for numbers that are those of no members.
+        """
+        own = self.evaluation
+        known = self.run.trainer.members(own.state)
+        if not members or not set(members) <= set(known):
+            raise UsageError(
+                f"The solution has no members {', '.join(map(str, members))}.".replace(
+                    "members .", "mean of no members."
+                ),
+                where="TrainedSolution.mean_of",
+                expected="one or more of " + (", ".join(map(str, known)) or "none: it is no ensemble"),
+                do="Train an ensemble: recipe=pk.Recipe(schedule=pk.Ensemble(8))." if not known else "Name others.",
+            )
+        state = self.run.trainer.mean_of(own.state, members)
+        evaluation = self.run.evaluate(state, diverged=own.diverged, interrupted=own.interrupted)
+        return TrainedSolution(self.run, evaluation, self.history, self._opened)
+
+    def clusters(self) -> list[TrainedSolution]:
+        """Return the mean of each cluster of members of an ensemble, the largest first; the solution alone where they agree.
+
+        Members cluster where the equations have several solutions, or where training ended at wrong ones: the residuals and the
+        verdict of each say which.
+        """
+        spread = self.evaluation.spread
+        if spread is None or not spread.disagrees:
+            return [self]
+        return [self.mean_of(*cluster) for cluster in spread.clusters]
 
     @cached_property
     def _computed_intervals(self) -> FieldIntervals | None:

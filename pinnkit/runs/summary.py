@@ -49,6 +49,7 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[st
         "verdict": evaluation.verdict,
         "errors": {f: dataclasses.asdict(e) for f, e in errors.items()} if errors else None,
         "estimated_errors": evaluation.estimated_errors,
+        "spread": _spread(evaluation),
         "reference_error": evaluation.reference_error,
         "verified": _verified(evaluation),
         "requested_accuracy": evaluation.requested,
@@ -69,6 +70,20 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[st
         "diverged": evaluation.diverged,
         "interrupted": evaluation.interrupted,
         "exit_status": evaluation.exit_status(),
+    }
+
+
+def _spread(evaluation: Evaluation) -> dict[str, Any] | None:
+    """Return the spread of the members of an ensemble; None where there is none."""
+    spread = evaluation.spread
+    if spread is None:
+        return None
+    return {
+        "members": spread.count,
+        "relative_l2": spread.relative,
+        "clusters": spread.clusters,
+        "separation": spread.separation,
+        "residuals_of_clusters": spread.residuals,
     }
 
 

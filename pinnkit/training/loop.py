@@ -116,11 +116,27 @@ class Loop(Trainer):
         for stage in recipe.stages:
             stage.fits(objective.network.count(), objective.network.working)
 
-    def with_history(self, history: InitialHistory, initial_parameters: Parameters, reached: Reached | None) -> Loop:
-        """Return a loop that continues another history, from other parameters, with the same compiled programs."""
-        # A shallow copy shares the programs: they take the history and the parameters as arguments, not as constants.
+    def starting_from(
+        self,
+        initial_parameters: Parameters,
+        *,
+        reached: Reached | None,
+        history: InitialHistory | None = None,
+        seed: int | None = None,
+    ) -> Loop:
+        """Return a loop from other parameters, with the same compiled programs.
+
+        Args:
+            initial_parameters: The parameters before its first step.
+            reached: Its test of the requested accuracy.
+            history: The fields that its network continues.
+            seed: Random seed of its collocation points; that of this loop unless given.
+        """
+        # A shallow copy shares the programs: they take history, parameters and points as arguments, not as constants.
         loop = copy(self)
         loop.history, loop.initial_parameters, loop.reached = replicate(history), initial_parameters, reached
+        if seed is not None:
+            loop.seed, loop.key = seed, jax.random.key(seed)
         return loop
 
     @property

@@ -50,7 +50,7 @@ class Recipe(SingleOptions):
     weighting: Several[Weighting] = ()  # type: ignore[assignment]
     """Weights that follow the residuals, on top of the fixed ones: their factors are multiplied, in this order."""
     schedule: Schedule | None = None
-    """Order in which networks are trained: windows of time, a curriculum; None trains one network once."""
+    """Order in which networks are trained: windows of time, a curriculum, an ensemble; None trains one network once."""
 
     trackers: Several[Tracker] = ()  # type: ignore[assignment]
     """Followers of the training besides the run folder and the terminal; they change no number of it."""
@@ -99,7 +99,7 @@ class Recipe(SingleOptions):
                 self.accuracy, "accuracy", where="recipe", above=0, meaning="a positive relative L2 error, such as 1e-4"
             )
         if not isinstance(self.schedule, (Schedule, type(None))):
-            example = 'pk.Windows(5), pk.Curriculum(parameter="Re", multiples=(0.1, 0.4)) or None'
+            example = 'pk.Windows(5), pk.Curriculum(parameter="Re", multiples=(0.1, 0.4)), pk.Ensemble(8) or None'
             _refuse(f"schedule is {self.schedule!r}", example)
         trackers = (self.trackers,) if isinstance(self.trackers, Tracker) else self.trackers
         for tracker in trackers if isinstance(trackers, (tuple, list)) else [trackers]:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -82,6 +82,15 @@ class Trainer(ABC):
         """Return the part of the domain that no training has reached, such as "t > 0.3"; "" where there is none."""
         del state
         return ""
+
+    def members(self, state: TrainState) -> tuple[int, ...]:
+        """Return the numbers of the members of an ensemble whose mean is the solution; () where it is no mean."""
+        del state
+        return ()
+
+    def mean_of(self, state: TrainState, members: Sequence[int]) -> TrainState:
+        """Return the state whose solution is the mean of some members of an ensemble."""
+        raise RuntimeError(f"internal: {type(self).__name__} has no members {members} at step {int(state.step)}")
 
     @abstractmethod
     def like(self, stage: int, numbers: Mapping[str, int]) -> TrainState:

@@ -27,7 +27,6 @@ from pinnkit.fields import (
     partial_derivatives,
     taylor_continuation,
 )
-from pinnkit.models import Model
 from pinnkit.models.base import Params
 from pinnkit.models.linearised import alike
 from pinnkit.multi_index import MultiIndex
@@ -36,6 +35,7 @@ from pinnkit.objective.tiles import map_over_points, rows_of_a_tile
 from pinnkit.problem import Problem
 from pinnkit.problem.axes import TIME
 from pinnkit.problem.conditions import method_arguments
+from pinnkit.training.several_networks import SeveralNetworks
 
 T = TypeVar("T")
 Moment: TypeAlias = float | Float[Array, ""] | Float[Array, "points 1"]
@@ -133,7 +133,7 @@ class WindowHistory:
         return total if self.others is None else jax.lax.fori_loop(0, self.k - 1, add, total)
 
 
-class WindowedNetwork:
+class WindowedNetwork(SeveralNetworks):
     """The fields over all of time: at each moment those of its window's network. A `SolutionNetwork`.
 
     Times whose window has not begun are given to the last one that has. `first` and `second` are the networks of these windows
@@ -146,7 +146,8 @@ class WindowedNetwork:
     """
 
     def __init__(self, equations: Equations, whole: FieldNetwork, count: int) -> None:
-        self.problem, self.dtype, self._whole, self._equations = whole.problem, whole.dtype, whole, equations
+        super().__init__(whole)
+        self._equations = equations
         self.cut = TimeCut(equations, count)
         beginning, later = self.cut.window(0), self.cut.window(1)
         self.ends = Equations(later).ansatz
@@ -159,26 +160,6 @@ class WindowedNetwork:
         self.initial_parameters: Parameters = {"network": (self.initial(0),), "unknowns": {}}
         self._history_cache: dict[int, tuple[Sequence[Params], np.ndarray, np.ndarray]] = {}
 
-    @property
-    def batch_coupling(self) -> int | None:
-        """Number of points whose fields depend on each other: that of the networks."""
-        return self._whole.batch_coupling
-
-    @property
-    def model(self) -> Model:
-        """The options of each network."""
-        return self._whole.model
-
-    @property
-    def working(self) -> jnp.dtype:
-        """The dtype of products and activations."""
-        return self._whole.working
-
-    @property
-    def width(self) -> int:
-        """Number of units of the widest layer of one network."""
-        return self._whole.width
-
     def initial(self, k: int) -> Params:
         """Return the initial arrays of a window's network."""
         return (self.second if k else self.first).initial_parameters["network"]
@@ -190,11 +171,6 @@ class WindowedNetwork:
     def count(self) -> int:
         """Return the number of trained scalars of all windows."""
         return self.first.count() + (self.cut.count - 1) * self.second.count()
-
-    def bound(self, params: Parameters) -> Problem:
-        """Return the problem: it has no unknown parameters."""
-        del params
-        return self.problem
 
     def history(self, networks: Sequence[Params]) -> WindowHistory:
         """Return the initial history of the window after those of these networks."""

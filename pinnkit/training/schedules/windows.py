@@ -5,8 +5,8 @@ Source: Krishnapriyan et al., NeurIPS 2021, section 5 (sequence-to-sequence lear
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax
@@ -14,17 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from pinnkit.errors import UsageError
+from pinnkit.models.base import Params
 from pinnkit.models.linearised import plain_part
-from pinnkit.objective import AnyObjective, Equations, FieldNetwork, Objective, Parameters
+from pinnkit.objective import Equations, FieldNetwork, Objective
 from pinnkit.optim import Stage
-from pinnkit.parallel.devices import replicate
 from pinnkit.problem.axes import TIME
 from pinnkit.problem.terms import method_of
 from pinnkit.training.loop import Loop
-from pinnkit.training.phase_sequence import PhaseSequence
+from pinnkit.training.network_sequence import NetworkSequence
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.schedule import Reached, Schedule
-from pinnkit.training.solve import final_form
 from pinnkit.training.state import TrainState
 from pinnkit.training.windowed_network import WindowedNetwork, WindowHistory
 from pinnkit.validation import require_number
@@ -57,20 +56,17 @@ class Windows(Schedule):
         return self.count * sum(stage.steps for stage in stages)
 
 
-class WindowTrainer(PhaseSequence):
-    """A trainer of one objective, window by window. A state's parameters hold the networks of the windows that have begun.
+class WindowTrainer(NetworkSequence):
+    """A trainer of one objective, window by window.
 
     The requested accuracy ends the last window only: what an earlier one leaves over, all later ones inherit, so that each is
     trained as well as the recipe can.
     """
 
     def __init__(self, objective: Objective, recipe: Recipe, count: int, *, seed: int, reached: Reached | None) -> None:
-        super().__init__(count, len(recipe.stages))
-        self._seed, self._objective, self._phase_recipe = seed, objective, replace(recipe, schedule=None)
-        self._reached = reached
+        super().__init__(count, recipe)
+        self._seed, self._objective, self._reached = seed, objective, reached
         self._network = WindowedNetwork(objective.equations, objective.network, count)
-        self.loops: dict[int, Loop] = {}
-        """The loops of the phases that have begun, by number."""
         self._shared: Loop | None = None
 
     @property
@@ -78,32 +74,18 @@ class WindowTrainer(PhaseSequence):
         """The networks of all windows as one."""
         return self._network
 
-    def like(self, stage: int, numbers: Mapping[str, int]) -> TrainState:
-        """Return a state of the given stage with the right shapes, for reading a checkpoint into.
+    def initial(self, k: int) -> Params:
+        """Return the initial arrays of a window's network."""
+        return self.network.initial(k)
 
-        Args:
-            stage: Number of the stage.
-            numbers: Number of points of each group in the checkpoint, by the group's name.
-        """
-        k = min(stage // self.stages, self.count - 1)
-        # On all cores, as those of a training are: a checkpoint is read into these arrays. `keep=False`, since they are
-        # placeholders: a loop that stayed would continue from untrained networks.
-        over = [final_form(self._phase_recipe.stages, self.network.initial(i)) for i in range(k)]
-        params = replicate({"network": (*over, self.network.initial(k))})
-        return self._outer(self.loop(k, params, keep=False).like(stage - k * self.stages, numbers), params, k)
-
-    def adopt(self, state: TrainState, before: Recipe) -> TrainState:
-        """Return the state of a run with another recipe, adopted by the present window. Raises UsageError where all are over."""
-        if self.over(state) and self.phase(state) + 1 == self.count:
-            raise UsageError(
-                "A run in windows of time that is over cannot go on: each window is built on the end of the one before.",
-                where="command line",
-                expected="a run that is not over, or one without windows",
-                do="Train anew with more steps for each window: pinnkit train.",
-            )
-        k, stages = self.phase(state), self._phase_recipe.stages
-        networks = (*(final_form(stages, n) for n in state.params["network"][:k]), *state.params["network"][k:])
-        return super().adopt(replace(state, params={**state.params, "network": networks}), before)
+    def refusal(self) -> UsageError:
+        """Return why a run whose windows are all over cannot go on."""
+        return UsageError(
+            "A run in windows of time that is over cannot go on: each window is built on the end of the one before.",
+            where="command line",
+            expected="a run that is not over, or one without windows",
+            do="Train anew with more steps for each window: pinnkit train.",
+        )
 
     def failure(self, k: int, state: TrainState) -> str:
         """Return why no later window can be built upon window k: a term that is not solved at all."""
@@ -142,30 +124,17 @@ class WindowTrainer(PhaseSequence):
             held_out.append(held_out_rms)
         return _root_mean(training), _root_mean(held_out)
 
-    def objectives(self, state: TrainState) -> list[tuple[AnyObjective, Parameters]]:
-        """Return the objectives of the windows that have begun, with their networks."""
-        windows = range(self.phase(state) + 1)
-        return [(self.loop(k, state.params).objective, _params_of_window(state.params, k)) for k in windows]
-
-    def loop(self, k: int, params: Mapping[str, Any], *, keep: bool = True) -> Loop:
-        """Return the loop of a window. It is made once: the networks before it do not change any more."""
-        if k in self.loops:
-            return self.loops[k]
+    def make_loop(self, k: int, networks: Sequence[Any]) -> Loop:
+        """Return the loop of the window after those of these networks."""
         if k == 0:
-            loop = self._make_loop(self.network.first)
-        else:
-            history, start = self.network.history(params["network"][:k]), self.network.second.initial_parameters
-            # A good start is the network before, where both stand for the same: the change since the start of their window.
-            # Without hard initial conditions the first network stands for the field itself.
-            if k > 1 or self.network.cut.hard_start:
-                before = _params_of_window(params, k - 1)
-                start = jax.tree.map(jnp.asarray, {**before, "network": plain_part(before["network"])})
-            loop = self._later_loop(history).with_history(
-                history, start, self._accuracy_test_after(params["network"][:k])
-            )
-        if keep:
-            self.loops[k] = loop
-        return loop
+            return self._loop_of(self.network.first)
+        history, start = self.network.history(networks), self.network.second.initial_parameters
+        # A good start is the network before, where both stand for the same: the change since the start of their window.
+        # Without hard initial conditions the first network stands for the field itself.
+        if k > 1 or self.network.cut.hard_start:
+            start = jax.tree.map(jnp.asarray, {"network": plain_part(networks[-1]), "unknowns": {}})
+        reached = self._accuracy_test_after(networks)
+        return self._later_loop(history).starting_from(start, history=history, reached=reached)
 
     def title(self, k: int) -> str:
         """Return the number of the window."""
@@ -178,7 +147,7 @@ class WindowTrainer(PhaseSequence):
     def _later_loop(self, history: WindowHistory) -> Loop:
         """Return a loop for windows after the first: one for all of them, unless residuals ask for fields at other points."""
         if self._shared is None:
-            loop = self._make_loop(self.network.network_after(history), history)
+            loop = self._loop_of(self.network.network_after(history), history)
             equations = loop.objective.equations
             # The history of such residuals cannot be tabulated at the points. It is inside the network, as constants of the
             # program, and each window compiles its own.
@@ -187,7 +156,7 @@ class WindowTrainer(PhaseSequence):
             self._shared = loop
         return self._shared
 
-    def _make_loop(self, network: FieldNetwork, history: WindowHistory | None = None) -> Loop:
+    def _loop_of(self, network: FieldNetwork, history: WindowHistory | None = None) -> Loop:
         # Windows after the first have no initial conditions: weights of these terms would be refused as unknown.
         names = {c.name for c in network.problem.conditions()}
         weights = {t: w for t, w in self._objective.weights.items() if method_of(t) in names}
@@ -200,19 +169,6 @@ class WindowTrainer(PhaseSequence):
         if whole is None or len(networks) + 1 < self.count:
             return None
         return lambda params: whole({"network": (*networks, params["network"]), "unknowns": {}})
-
-    def _inner(self, state: TrainState, k: int) -> TrainState:
-        return super()._inner(replace(state, params=_params_of_window(state.params, k)), k)
-
-    def _outer(self, inner: TrainState, before: Parameters, k: int) -> TrainState:
-        networks = before["network"][:k] if k else ()
-        params = {"network": (*networks, inner.params["network"]), "unknowns": {}}
-        return super()._outer(replace(inner, params=params), before, k)
-
-
-def _params_of_window(params: Mapping[str, Any], k: int) -> Parameters:
-    """Return the parameters of one window, as its own network takes them."""
-    return {"network": params["network"][k], "unknowns": {}}
 
 
 def _root_mean(residuals: list[dict[str, float]]) -> dict[str, float]:
