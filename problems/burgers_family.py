@@ -1,0 +1,41 @@
+"""Burgers' equation for a range of viscosities at once: u_t + u u_x = nu u_xx, nu an axis of the network.
+
+Domain t in [0, 1], x in [-1, 1], nu in [0.005, 0.05]; u(0, x) = -sin(pi x), u = 0 at both ends.
+"""
+
+import jax.numpy as jnp
+
+import pinnkit as pk
+from pinnkit.references import cole_hopf
+
+
+class BurgersFamily(pk.Problem):
+    """u_t + u u_x = nu u_xx for every nu of a range."""
+
+    domain = pk.Box(t=(0.0, 1.0), x=(-1.0, 1.0), nu=pk.ParameterAxis(0.005, 0.05))
+
+    @pk.interior
+    def burgers(self, u, u_t, u_x, u_xx, nu):
+        return u_t + u * u_x - nu * u_xx
+
+    @pk.initial(hard=True)
+    def sine_at_start(self, u, x):
+        return u + jnp.sin(jnp.pi * x)
+
+    @pk.boundary("x", hard=True)
+    def ends_at_rest(self, u):
+        return u
+
+    @pk.feature
+    def magnitude(self, nu):
+        return jnp.log(nu)
+
+    def reference(self, t, x, nu):
+        return cole_hopf.burgers(t, x, nu)
+
+    reference_error = 2e-14
+
+    model = pk.MLP(width=30, depth=4)
+    recipe = pk.Recipe(
+        stages=(pk.SSBroyden(steps=3000), pk.Tangent()), sampling=pk.Sampling(interior=6000, adaptive=0.8)
+    )
