@@ -16,6 +16,7 @@ from pinnkit.figures.terminal import print_summary
 from pinnkit.optim.loss_scaling import describe_scale
 from pinnkit.problem.units import units_of
 from pinnkit.runs.folder import RunFolder
+from pinnkit.runs.origin import Origin
 from pinnkit.runs.run import LEFT_OUT, Run
 
 
@@ -41,7 +42,7 @@ def usable_summary(summary: dict[str, Any], folder: RunFolder) -> dict[str, Any]
     return summary
 
 
-def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[str, Any]:
+def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]], origin: Origin | None = None) -> dict[str, Any]:
     """Return the content of summary.json."""
     state, errors, short = evaluation.state, evaluation.errors, evaluation.short
     return {
@@ -64,7 +65,8 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[st
         "wall_seconds": float(state.seconds),
         "compile_seconds": float(state.compile_seconds),
         "rescues": int(state.rescues),
-        "events": [m["event"] for m in metrics if "event" in m],
+        "start": origin and origin.plain(),
+        "events": [*([str(origin)] if origin else []), *(m["event"] for m in metrics if "event" in m)],
         **({"short": dataclasses.asdict(short) | describe_scale(state.optimiser)} if short else {}),
         "diverged": evaluation.diverged,
         "interrupted": evaluation.interrupted,
