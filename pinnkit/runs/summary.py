@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.family import family_errors
 from pinnkit.evaluation.uncertainty import estimate_of
 from pinnkit.figures.terminal import print_summary
 from pinnkit.optim.loss_scaling import describe_scale
@@ -49,6 +50,10 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]], origin: Or
         "problem": evaluation.problem.name,
         "verdict": evaluation.verdict,
         "errors": {f: dataclasses.asdict(e) for f, e in errors.items()} if errors else None,
+        "family_errors": {
+            name: [{"value": v, "errors": {f: e.relative_l2 for f, e in own.items()}} for v, own in errors.items()]
+            for name, errors in family_errors(evaluation).items()
+        },
         "estimated_errors": evaluation.estimated_errors,
         "reference_error": evaluation.reference_error,
         "verified": _verified(evaluation),
