@@ -26,6 +26,11 @@ class BurgersFamily(pk.Problem):
     def ends_at_rest(self, u):
         return u
 
+    @pk.at(nu=0.005)
+    def thinnest_shock(self, u, u_t, u_x, u_xx, nu):
+        """The equation once more at the lower end, which few points in the interior come near to."""
+        return u_t + u * u_x - nu * u_xx
+
     @pk.feature
     def magnitude(self, nu):
         return jnp.log(nu)

@@ -248,7 +248,7 @@ COMMANDS = {
     "new": new,
 }
 TAKES = {
-    "train": "PROBLEM [options]",
+    "train": "PROBLEM [--from RUN] [options]",
     "solve": "PROBLEM [--seconds 60] [--accuracy 1e-9]",
     "check": "PROBLEM [options]",
     "diagnose": "PROBLEM [options]",

@@ -39,7 +39,8 @@ def values_along(axis: Axis, count: int) -> Sequence[float]:
 def errors_along(answer: Answer, along: int) -> FamilyErrors:
     """Return the errors at several values of an axis; none without a truth at any point, or without a solution there."""
     problem, truth = answer.problem, answer.truth
-    if truth is None or truth.points is not None or truth.part or getattr(answer, "untrained", ""):
+    untrained = str(getattr(answer, "untrained", ""))  # of windows of time that are not trained yet
+    if truth is None or truth.points is not None or truth.part or untrained:
         return {}
     lower, upper = (np.array([getattr(a, end) for a in problem.domain.axes]) for end in ("lower", "upper"))
     unit = sobol(jax.random.key(7), POINTS, problem.domain.dim, jnp.zeros(()).dtype)

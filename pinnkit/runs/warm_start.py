@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ from pinnkit.problem.lines import line_of
 from pinnkit.runs.folder import RunFolder
 from pinnkit.runs.kinds import AnyModel, equations_of, kind_of
 from pinnkit.runs.origin import Origin
-from pinnkit.runs.restore import model_in, plain_parameter, restore_run, restore_state
+from pinnkit.runs.restore import UNREADABLE, model_in, plain_parameter, restore_run, restore_state
 from pinnkit.runs.run import Run, require_problem
 from pinnkit.runs.solution import TrainedSolution
 from pinnkit.settings import to_plain
@@ -96,8 +96,14 @@ class WarmStart:
                 f"as many fields as {problem.name}: {', '.join(problem.fields)}",
                 "Start from a run with as many fields.",
             )
-        # By the name of its class: a network that a problem file defines is another class in the run's copy of that file.
-        model: AnyModel = model_in({"model": to_plain(self.run.model, Model)}, problem)
+        try:
+            # By the name of its class: a network that a problem file defines is another class in the run's copy of that file.
+            model: AnyModel = model_in({"model": to_plain(self.run.model, Model)}, problem)
+        except UNREADABLE:
+            name = type(self.run.model).__name__
+            self._refuse(
+                f"has the network {name}", "a network of pinnkit, or of the problem file", f"Define {name} there too."
+            )
         return model, self.run.seed
 
     def build(
@@ -158,10 +164,12 @@ class WarmStart:
 
     def _require_same_network(self, run: Run) -> None:
         """Raise UsageError unless the two runs have networks of the same inputs, arrays and random constants."""
-        ours, theirs = run.objective.network, self.run.objective.network
-        if run.trainer.network is not ours:
+        if run.trainer.network is not run.objective.network:
             self._refuse("has one network", "no windows of time, each of which has its own", "Train without windows.")
-        inputs = [tuple(getattr(network, "inputs", ())) for network in (ours, theirs)]
+        ours: Any = run.objective.network
+        theirs: Any = self.run.objective.network
+        # The further inputs of a network at points, or the input fields of a neural operator.
+        inputs: list[Any] = [getattr(n, "inputs", None) or getattr(n.problem, "inputs", ()) for n in (ours, theirs)]
         if inputs[0] != inputs[1]:
             self._refuse(
                 f"has the inputs {', '.join(inputs[1]) or 'no inputs'} besides its coordinates",
@@ -220,7 +228,7 @@ class WarmStart:
             return (), ["without its inverse Hessian, which is one of other parameters"]
         return state, []
 
-    def _refuse(self, what: str, expected: str, do: str, *, where: str = "") -> None:
+    def _refuse(self, what: str, expected: str, do: str, *, where: str = "") -> NoReturn:
         """Raise UsageError for something that does not fit."""
         raise UsageError(
             f"The run to start from {what}.", where=where or self.folder or "start", expected=expected, do=do
