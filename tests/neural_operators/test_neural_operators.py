@@ -478,6 +478,7 @@ def test_nothing_but_the_registry_of_kinds_and_the_api_names_neural_operators():
         assert not re.search(r"class \w+\((Equations|FieldNetwork)\)", text)
 
 
+@pytest.mark.slow
 def test_a_neural_operator_starts_from_another_one():
     start = pk.train(Screened(), progress=False)
     warm = WarmStart.of(start)

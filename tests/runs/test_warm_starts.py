@@ -127,6 +127,7 @@ def test_the_fields_at_step_0_are_those_of_the_start_whatever_scale_would_be_fou
     )
 
 
+@pytest.mark.slow
 def test_a_larger_domain_has_the_start_stretched_over_it(rod):
     _, _, fields = begun(Rod(length=3.0), rod)
     t, x = np.random.default_rng(0).uniform(size=(2, 20))
@@ -146,6 +147,7 @@ def test_the_inverse_hessian_is_taken_over(decay):
     assert not last.diverged and last.loss < 1e-2 and int(last.state.optimiser.resets) == 0
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_said(decay):
     recipe = pk.Recipe(stages=(pk.Adam(steps=5),), sampling=FEW)
     assert begun(Decay(), trained(Decay(), recipe))[0].origin.notes == (
@@ -159,6 +161,7 @@ def test_what_is_left_out_is_said(decay):
     )
 
 
+@pytest.mark.slow
 def test_least_squares_solves_are_left_out_but_where_solves_come_first():
     start = trained(Decay(), pk.Recipe(stages=(pk.SSBroyden(steps=5), pk.Tangent(steps=1)), sampling=FEW))
     x = np.linspace(0, 1, 11)[:, None]
@@ -171,6 +174,7 @@ def test_least_squares_solves_are_left_out_but_where_solves_come_first():
     np.testing.assert_allclose(fields(x)[:, 0], exact, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_unknown_parameters_are_taken_over():
     start = trained(Guess())
     k = start.unknowns["k"].value
@@ -260,12 +264,14 @@ def test_what_does_not_fit_is_refused(decay, problem, options, what):
     refused(lambda: pk.train(problem, start=decay, **{"recipe": RECIPE, **options}), "The run to start from", what)
 
 
+@pytest.mark.slow
 def test_other_random_frequencies_are_refused_and_its_own_are_the_default():
     start = trained(Decay(), BRIEF, model=pk.MLP(width=4, depth=1, fourier_features=3), seed=7)
     refused(lambda: pk.train(Decay(), recipe=BRIEF, start=start, seed=8), "random constants", "seed 7", "seed 8")
     assert trained(Decay(), BRIEF, start=start).run.seed == 7
 
 
+@pytest.mark.slow
 def test_an_untrained_run_a_collocation_solution_and_other_things_are_refused(tmp_path):
     untrained = trained(Decay(), pk.Recipe(stages=(pk.Adam(steps=0),), sampling=FEW))
     for start, what in (
@@ -277,11 +283,13 @@ def test_an_untrained_run_a_collocation_solution_and_other_things_are_refused(tm
         refused(lambda start=start: pk.train(Decay(), start=start), what)
 
 
+@pytest.mark.slow
 def test_network_options_that_say_where_weights_start_need_not_agree(decay):
     model = pk.MLP(width=4, depth=1, init="lecun", bias_scale=1.0)
     assert trained(Decay(), BRIEF, start=decay, model=model).run.model == decay.run.model
 
 
+@pytest.mark.slow
 def test_a_curriculum_starts_there_too(decay):
     schedule = pk.Curriculum(parameter="k", multiples=(0.5,), steps=5)
     recipe = pk.Recipe(stages=RECIPE.stages, sampling=FEW, schedule=schedule)
@@ -291,6 +299,7 @@ def test_a_curriculum_starts_there_too(decay):
     assert not state.optimiser.fresh
 
 
+@pytest.mark.slow
 def test_a_folder_says_what_it_started_from_and_a_loaded_one_too(tmp_path, decay):
     solution = trained(Decay(k=2.0), start=decay, out=tmp_path / "warm")
     config, summary = (json.loads((tmp_path / "warm" / f).read_text()) for f in ("run.json", "summary.json"))
@@ -320,6 +329,7 @@ def runs(tmp_path_factory):
     return folder, out
 
 
+@pytest.mark.slow
 def test_the_command_line_says_what_it_starts_from(runs):
     folder, out = runs
     assert "started from cold (tiny, k = 1.0, step 40)" in out
@@ -328,6 +338,7 @@ def test_the_command_line_says_what_it_starts_from(runs):
     assert "started from cold" in pinnkit("show", "warm", folder=folder)[1]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_uninterrupted_one_without_the_folder_that_it_started_from(runs, tmp_path):
     folder, _ = runs
     shutil.copytree(folder / "cold", tmp_path / "cold")
@@ -368,6 +379,7 @@ def test_the_help_shows_the_option(runs):
     assert status == 0 and "--from" in out
 
 
+@pytest.mark.slow
 def test_float32_can_start_from_float64(decay):
     run, state, _ = begun(Decay(), decay, pk.Recipe(stages=RECIPE.stages, sampling=FEW, precision="float32"))
     assert {a.dtype for a in jax.tree.leaves(state.params)} == {np.dtype("float32")}
