@@ -60,6 +60,7 @@ ROWS = {
     "poisson_2d": Row("poisson_2d", 1e-13, 5),
     "burgers": Row("burgers", 1e-10, 90),
     "burgers, larger": Row("burgers", 1e-12, 600, LARGER),
+    "burgers_family": Row("burgers_family", 1e-4, 600),
     "burgers, nu = 0.01": Row("burgers", 1e-12, 60, ("--problem.nu", "0.01", "--ssbroyden.steps", "1000")),
     "burgers, nu = 0.01, larger": Row("burgers", 5e-14, 600, ("--problem.nu", "0.01", *LARGER)),
     "allen_cahn": Row("allen_cahn", 5e-9, 90),

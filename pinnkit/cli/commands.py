@@ -21,6 +21,7 @@ from pinnkit.cli.printing_session import printing_session
 from pinnkit.cli.pruning import prune as prune_run
 from pinnkit.cli.resuming import resume as resume_run
 from pinnkit.cli.solving import solve as solve_problem
+from pinnkit.cli.starting import Training, take_start
 from pinnkit.cli.template import problem_file
 from pinnkit.cli.verifying import verify as verify_run
 from pinnkit.diagnostics.finding import Settings
@@ -34,7 +35,8 @@ from pinnkit.runs.folder import COLLOCATION, RunFolder, all_runs, free_path, req
 from pinnkit.runs.kinds import equations_of, kind_of
 from pinnkit.runs.run import Run, build_objective
 from pinnkit.runs.summary import usable_summary
-from pinnkit.runs.verifying import Verifying, verify_first
+from pinnkit.runs.verifying import verify_first
+from pinnkit.runs.warm_start import WarmStart
 from pinnkit.stopping import raise_pending_signal
 
 SLOW_ORDER = 10
@@ -46,10 +48,11 @@ def train(arguments: Sequence[str]) -> int:
     """Check, train with a live display, evaluate, plot, and say how good the answer is."""
     name, rest = _problem_name("train", arguments)
     cls = problem_class(name)
-    options = read(cls, rest, f"pinnkit train {name}", Verifying())
+    start, rest = take_start(rest)
+    options = read(cls, rest, f"pinnkit train {name}", Training(), start)
     if is_first():
         require_free_folder(options.out)
-    run = _run(options)
+    run = _run(options, start)
     with record_opened_files() as opened:
         print_check(console, run.check())
         _ = run.accuracy  # the truth is computed, and its mistakes found, before anything is trained
@@ -62,7 +65,7 @@ def train(arguments: Sequence[str]) -> int:
         if is_first():
             verify_first(run, console, options.further.verify)
         session = printing_session(run, folder, console, options.further.verify)
-        session.train(run.trainer.start())
+        session.train(start.begin(run) if start else run.trainer.start())
     return session.status
 
 
@@ -250,7 +253,7 @@ COMMANDS = {
     "new": new,
 }
 TAKES = {
-    "train": "PROBLEM [options]",
+    "train": "PROBLEM [--from RUN] [options]",
     "solve": "PROBLEM [--seconds 60] [--accuracy 1e-9]",
     "check": "PROBLEM [options]",
     "diagnose": "PROBLEM [options]",
@@ -309,12 +312,13 @@ def _one(command: str, arguments: Sequence[str]) -> str:
     return arguments[0]
 
 
-def _run(options: Options) -> Run:
+def _run(options: Options, start: WarmStart | None = None) -> Run:
     equations = options.equations or equations_of(options.problem)
     order = equations.highest_order
     if order >= SLOW_ORDER:
         console.print(f"compiling derivatives of order {order}, which may take minutes", style="yellow")
-    return Run(options.problem, options.model, options.recipe, seed=options.seed, equations=equations)
+    build = start.build if start else Run
+    return build(options.problem, options.model, options.recipe, seed=options.seed, equations=equations)
 
 
 def _run_row(path: Path) -> tuple[str, str, str, str]:

@@ -23,7 +23,7 @@ def take_names(arguments: Sequence[str], option: str, kind: str, known: Collecti
     Raises:
         UsageError: A name that is not known, or none.
     """
-    names, rest = _words(arguments, option)
+    names, rest = take_words(arguments, option)
     for name in [] if names is None else names or [""]:
         if name not in known:
             raise UsageError(
@@ -35,7 +35,7 @@ def take_names(arguments: Sequence[str], option: str, kind: str, known: Collecti
     return names or [], rest
 
 
-def _words(arguments: Sequence[str], option: str, most: int | None = None) -> tuple[list[str] | None, list[str]]:
+def take_words(arguments: Sequence[str], option: str, most: int | None = None) -> tuple[list[str] | None, list[str]]:
     """Return the words of an option (None where it is absent), and the other arguments. The last occurrence counts."""
     rest = [part for a in arguments for part in (a.split("=", 1) if a.startswith(f"{option}=") else [a])]
     words = None
@@ -110,7 +110,7 @@ def take_model(arguments: Sequence[str], own: AnyModel, problem: type) -> tuple[
     Returns:
         The named model (the problem's own one where none is named, or where the kinds agree), and the other arguments.
     """
-    names, rest = _words(arguments, "--model", most=1)
+    names, rest = take_words(arguments, "--model", most=1)
     if names is None:
         return own, rest
     if not names:

@@ -34,6 +34,7 @@ from pinnkit.problem.lines import line_of
 from pinnkit.problem.terms import method_of
 from pinnkit.runs.kinds import AnyModel, equations_of, network_classes
 from pinnkit.runs.run import settings_of_problem
+from pinnkit.runs.warm_start import WarmStart
 from pinnkit.settings import choices
 from pinnkit.trackers import TRACKERS
 from pinnkit.training.recipe import Recipe, SingleOptions
@@ -64,14 +65,26 @@ class Options:
     """The equations of `problem` where they have been built: that takes a while, and a command needs them once."""
 
 
-def read(cls: type[Problem], arguments: Sequence[str], command: str, further: Any = None) -> Options:
+def read(
+    cls: type[Problem],
+    arguments: Sequence[str],
+    command: str,
+    further: Any = None,
+    start: WarmStart | None = None,
+) -> Options:
     """Read the options of a problem; the defaults are the problem's own. Exits with 2 and a suggestion on a bad one.
 
-    The fields of `further`, an instance of a dataclass, are options too.
+    Args:
+        cls: Class of the problem.
+        arguments: The words of the command line.
+        command: The command, for messages.
+        further: An instance of a dataclass whose fields are options too.
+        start: The run to start from, whose network and seed are the defaults.
     """
     problem = problem_with_defaults(cls)
     model, recipe = settings_of_problem(problem)
-    return read_onto(Options(problem, model, recipe, 0, None, further), arguments, command)
+    model, seed = start.settings(problem) if start else (model, 0)
+    return read_onto(Options(problem, model, recipe, seed, None, further), arguments, command)
 
 
 def read_onto(own: Options, arguments: Sequence[str], command: str) -> Options:

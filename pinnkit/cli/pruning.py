@@ -63,6 +63,8 @@ def prune(console: Console, arguments: Sequence[str]) -> int:
     models = {(LARGEST, keep): prune_model(run, state.params, keep) for keep in shares}
     if asked.random:
         models |= {(DRAWN, keep): at_random(run, keep) for keep in shares}
+    if run.origin is not None:
+        console.print("the run started from another one; pruned networks start from the random weights of its seed")
     out = asked.out or free_path(source.path / "prune")
     trials = [_trial("all", 1.0, evaluation, source.path)]
     status = 0

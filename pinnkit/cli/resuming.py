@@ -111,6 +111,7 @@ def _go_on_with(console: Console, run: Run, recipe: Recipe, folder: RunFolder, o
     """Go on with another recipe, which run.json notes in its history; returns the exit status."""
     state = _state(console, run, folder)
     longer = Run(run.problem, run.model, recipe, seed=run.seed, equations=run.equations)
+    longer.origin = run.origin
     if run.verification is not None:
         longer.verified_by(run.verification)
     changes = setting_changes(run.recipe, recipe)
@@ -127,6 +128,13 @@ def _go_on_with(console: Console, run: Run, recipe: Recipe, folder: RunFolder, o
 def _state(console: Console, run: Run, folder: RunFolder) -> TrainState:
     """Return the newest state of a run that can be read; the one before the first step where none has been saved yet."""
     if not Checkpoints(folder.path / CHECKPOINTS).numbers():
+        if run.origin is not None:
+            raise UsageError(
+                "The run has no checkpoint: the network from which it started is not in its folder.",
+                where=display_path(folder.path),
+                expected="the checkpoint that is written before the first step",
+                do=f"Train again: pinnkit train {run.problem.name} --from {run.origin.run or 'RUN'}.",
+            )
         console.print("no checkpoint has been saved yet: starting at step 0")
         return run.trainer.start()
     newest = restore_state(folder, run)

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
 from pinnkit.evaluation.answer import Answer
+from pinnkit.evaluation.family import FamilyErrors, family_errors, parameter_axes, values_along
 from pinnkit.figures.bands import Band, band_of
 from pinnkit.figures.maps import Grid, canvas_of
 from pinnkit.figures.measurements import Measurements, measurements
@@ -29,6 +30,8 @@ THIN = 0.5
 COARSE = 41
 """Number of points per axis of a map of a band: each of an interval takes a product with a matrix."""
 SNAPSHOTS = 5
+PLACES = 3
+"""Number of values of a parameter at which pictures are drawn."""
 FEW = 0.01
 """Share of a map's values that may lie beyond the colours."""
 MOST_OF_THE_RANGE = 3.0
@@ -45,8 +48,10 @@ def solution_figures(answer: Answer) -> Pictures:
     """Return the figures of the fields by name: each field, and slices in time where there is one axis of space."""
     problem, measured = answer.problem, field_measurements(answer)
     pictures = Pictures(fields(answer, measured))
-    if problem.domain.time is not None and len(problem.domain.space) == 1:
+    if (problem.domain.time is not None or parameter_axes(problem)) and len(problem.domain.space) == 1:
         pictures["slices"] = slices(answer, measured)
+    for name, errors in family_errors(answer).items():
+        pictures[f"error_against_{name}"] = error_against(problem, name, errors)
     return pictures
 
 
@@ -72,43 +77,87 @@ def fields(answer: Answer, measured: Measured | None = None) -> dict[str, Pictur
 
 
 def slices(answer: Answer, measured: Measured | None = None) -> Picture:
-    """Draw each field over space at several times: solution as a line, truth dashed on top of it, measurements as dots."""
-    problem = answer.problem
+    """Draw each field over space at several times: solution as a line, truth dashed on top of it, measurements as dots.
+
+    With a parameter axis there is a column for each of three values of it; without time the lines belong to values of it.
+    """
+    problem, axis = answer.problem, answer.problem.domain.axes
     if problem.domain.dim > 2:  # measurements are not at the fixed values of the other axes
         measured = {}
     measured = field_measurements(answer) if measured is None else measured
-    time, space = problem.domain.time, problem.domain.space[0]
-    assert time is not None
-    figure = Picture(figsize=(7.5, 3.6 * len(problem.fields)), layout="constrained")
-    all_axes = figure.subplots(len(problem.fields), 1, squeeze=False)[:, 0]
-    axis = problem.domain.axes
+    further = parameter_axes(problem)
+    lines = further.pop(0) if problem.domain.time is None else problem.domain.time
+    columns = [(further[0], value) for value in values_along(axis[further[0]], PLACES)] if further else [None]
+    width = 7.5 if len(columns) == 1 else 4.0 * len(columns) + 1.5
+    figure = Picture(figsize=(width, 3.6 * len(problem.fields)), layout="constrained")
+    panels = figure.subplots(len(problem.fields), len(columns), squeeze=False, sharey="row")
+    for place, column in zip(columns, panels.T, strict=True):
+        _slices_at(answer, measured, lines, place, column)
+    space = problem.domain.space[0]
+    for field, row in zip(problem.fields, panels, strict=True):
+        row[0].set_ylabel(_label(problem, field))
+        row[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    what = "slices in time" if lines == problem.domain.time else f"slices along {problem.domain.names[lines]}"
+    figure.suptitle(f"{problem.name}: {what}" + section_note(problem, lines, space, *further[:1]))
+    return figure
+
+
+def _slices_at(
+    answer: Answer, measured: Measured, time: int, place: tuple[int, float] | None, panels: Sequence[Axes]
+) -> None:
+    """Draw each field over space, a line for each of several values of an axis, at a place along a further axis."""
+    problem, axis, space = answer.problem, answer.problem.domain.axes, answer.problem.domain.space[0]
     xs = np.linspace(axis[space].lower, axis[space].upper, CURVE)
+    of_time, name = time == problem.domain.time, problem.domain.names[time]
     moments = np.linspace(axis[time].lower, axis[time].upper, SNAPSHOTS).tolist()
+    moments = moments if of_time else list(values_along(axis[time], SNAPSHOTS))
     reach: dict[str, float] = {}
-    unit, dashed = _unit(problem, problem.domain.names[time]), dict[str, Line2D]()
+    unit, dashed = _unit(problem, name), dict[str, Line2D]()
     for k, moment in enumerate(moments):
         X = middle(problem, len(xs))
         X[:, time], X[:, space] = moment, xs
+        if place is not None:
+            X[:, place[0]] = place[1]
         values, truth = values_and_truth(answer, X)
         colour = _colour(k / (SNAPSHOTS - 1))
-        for i, (field, axes) in enumerate(zip(problem.fields, all_axes, strict=True)):
+        for i, (field, axes) in enumerate(zip(problem.fields, panels, strict=True)):
             known = None if truth is None or np.isnan(truth[:, i]).all() else truth[:, i]
-            axes.plot(xs, values[:, i], color=colour, label=f"t = {moment:.4g}{unit}", **_line(known))
+            axes.plot(xs, values[:, i], color=colour, label=f"{name} = {moment:.4g}{unit}", **_line(known))
             if known is not None:
                 (dashed[field],) = axes.plot(xs, known, **TRUTH)
             if rows := _of_slice(measured.get(field), time, moment, moments):
                 reach[field] = max(reach.get(field, 0.0), float(np.abs(rows.X[:, time] - moment).max()))
                 axes.plot(rows.X[:, space], rows.values, "o", color=colour, ms=4, mec="k", mew=0.4)
-    for field, axes in zip(problem.fields, all_axes, strict=True):
+    for field, axes in zip(problem.fields, panels, strict=True):
         if field in dashed:  # the last one that there is: a reference may end before the time does
             dashed[field].set_label(truth_name(answer))
         if field in reach:
-            label = f"measured,\n$\\pm${reach[field]:.3g}{unit} in time"
+            label = f"measured,\n$\\pm${reach[field]:.3g}{unit} in {'time' if of_time else name}"
             axes.plot([], [], "o", color="w", ms=4, mec="k", mew=0.6, label=label)
-        axes.set(xlabel=_label(problem, problem.domain.names[space]), ylabel=_label(problem, field))
+        axes.set_xlabel(_label(problem, problem.domain.names[space]))
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    figure.suptitle(f"{problem.name}: slices in time" + section_note(problem, time, space))
+        if place is not None:
+            there = problem.domain.names[place[0]]
+            axes.set_title(f"{there} = {place[1]:.4g}{_unit(problem, there)}", fontsize=10)
+
+
+def error_against(problem: Problem, name: str, errors: FamilyErrors) -> Picture:
+    """Draw the relative L2 error of each field against a parameter, over all other coordinates."""
+    figure = Picture(figsize=(6.5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    values = list(errors)
+    for field in next(iter(errors.values())):
+        own = [errors[value][field].relative_l2 for value in values]
+        axes.semilogy(values, own, "o-", label=field)
+    if not np.allclose(np.diff(values), values[1] - values[0]):
+        axes.set_xscale("log")
+        axes.set_xticks(values, [f"{value:.3g}" for value in values])
+        axes.set_xticks([], minor=True)
+    axes.set(xlabel=_label(problem, name), ylabel="relative L2 error")
+    axes.grid(alpha=0.3, which="both")
+    if len(problem.fields) > 1:
+        axes.legend(fontsize=8)
+    figure.suptitle(f"{problem.name}: error against {name}")
     return figure
 
 
@@ -253,6 +302,8 @@ def plane(problem: Problem) -> tuple[int, int, int, list[float | None]]:
     if domain.dim == 2:
         return order[0], order[1], order[0], [None]
     axis = domain.axes[order[2]]
+    if axis.kind == "parameter":
+        return order[0], order[1], order[2], list(values_along(axis, PLACES))
     shares = (0.25, 0.5, 0.75) if order[2] in space else (0.0, 0.5, 1.0)  # the faces of space are known beforehand
     return order[0], order[1], order[2], [axis.lower + share * axis.length for share in shares]
 

@@ -162,6 +162,15 @@ def _print_trained(console: Console, summary: dict[str, Any]) -> None:
         for field, estimate in estimates.items():
             estimated.add_row(field, number(estimate, ".0e"))
         console.print(estimated)
+    # Runs of earlier versions have no errors along parameters.
+    for name, rows in (summary.get("family_errors") or {}).items():
+        fields = list(rows[0]["errors"])
+        along = table("", name, *(f"relative L2 error of {field}" for field in fields))
+        for row in rows:
+            along.add_row(
+                f"{row['value']:.4g}{unit_of(name, units)}", *(number(row["errors"][field]) for field in fields)
+            )
+        console.print(along)
     _print_unknowns(console, summary, units)
     if "loss_scale" in summary.get("short", {}):
         scale, skipped = summary["short"]["loss_scale"], summary["short"]["skipped"]

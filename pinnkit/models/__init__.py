@@ -1,7 +1,7 @@
 """Networks (only this folder and the neural operators use flax.nnx), activations, and the embedding of coordinates."""
 
 from pinnkit.models.activations import ACTIVATIONS, Activation, activation, max_useful_derivative
-from pinnkit.models.base import Model, set_params, split
+from pinnkit.models.base import Model, constants, set_params, split
 from pinnkit.models.embedding import AxisScale, Embedding
 from pinnkit.models.layered import Layer, LayeredModel
 from pinnkit.models.mlp import MLP
@@ -29,6 +29,7 @@ __all__ = [
     "ResNet",
     "Transformer",
     "activation",
+    "constants",
     "max_useful_derivative",
     "model",
     "set_params",

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+import jax
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
@@ -66,6 +67,12 @@ def split(module: Network) -> tuple[Params, Apply]:
         return nnx.merge(graphdef, _lists_to_dicts(params), *constants)(X)
 
     return _dicts_to_lists(nnx.to_pure_dict(trainable)), apply
+
+
+def constants(module: Network) -> list[Array]:
+    """Return the arrays of a module that are not trained: random frequencies, places of weights."""
+    _, _, *rest = nnx.split(module, nnx.Param, ...)
+    return jax.tree.leaves(rest)
 
 
 def set_params(module: Any, params: Params) -> Any:

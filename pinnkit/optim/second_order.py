@@ -14,7 +14,13 @@ from pinnkit.errors import UsageError
 from pinnkit.optim.damped import MEMORY, Form, choose_form
 from pinnkit.optim.levenberg_marquardt import levenberg_marquardt
 from pinnkit.optim.optimiser import Optimiser
-from pinnkit.optim.self_scaled_broyden import Variant, matrix_bytes, self_scaled_broyden
+from pinnkit.optim.self_scaled_broyden import (
+    SelfScaledBroydenState,
+    Variant,
+    matrix_bytes,
+    self_scaled_broyden,
+    with_inverse_hessian,
+)
 from pinnkit.optim.spring import spring
 from pinnkit.optim.stage import OptimiserState
 from pinnkit.parallel.devices import ROWS
@@ -88,6 +94,12 @@ class SSBroyden(Optimiser):
                 expected=f"at most {MATRIX_BOUND / 2**30:.0f} GiB, which is {most} parameters",
                 do="Use a smaller network, or the limited-memory method: --stages adam lbfgs.",
             )
+
+    def with_curvature(self, own: OptimiserState, other: OptimiserState) -> OptimiserState | None:
+        """Return its state with the inverse Hessian of another one of the same size; None where there is no such matrix."""
+        if not isinstance(other, SelfScaledBroydenState) or bool(other.fresh):
+            return None
+        return with_inverse_hessian(own, other.inverse_hessian)
 
     def stalls(self, state: OptimiserState) -> Bool[Array, ""]:
         """Whether the last line search found no decrease, not even along the negative gradient."""

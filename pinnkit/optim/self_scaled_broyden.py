@@ -176,6 +176,18 @@ def _init(params: optax.Params) -> SelfScaledBroydenState:
     )
 
 
+def with_inverse_hessian(state: SelfScaledBroydenState, matrix: Matrix) -> SelfScaledBroydenState | None:
+    """Return a new state whose inverse Hessian is that of another objective; None where the matrix has another size.
+
+    The objectives should be similar: where the matrix gives no direction of descent, the method starts again at the identity.
+    """
+    own = state.inverse_hessian
+    if matrix.shape != own.shape:
+        return None
+    # The value stays infinite: the first step computes its direction, since the stored one belongs to no gradient.
+    return state._replace(inverse_hessian=jnp.asarray(matrix, own.dtype), fresh=jnp.asarray(False))
+
+
 def _step(
     state: SelfScaledBroydenState,
     now: Now,

@@ -60,6 +60,16 @@ class Stage(Setting, ABC):
                 do="Add --stages adam (in a file: stages=(pk.Adam(...),)), or train in float32.",
             )
 
+    def with_curvature(self, own: OptimiserState, other: OptimiserState) -> OptimiserState | None:
+        """Return a state with the curvature that another training's state holds; None where that holds none that fits.
+
+        Args:
+            own: A new state of this stage.
+            other: The state of any stage, for parameters in the same order; () for none.
+        """
+        del own, other
+        return None
+
     def resampling_interval(self, every: int) -> int:
         """Return the number of steps between two resamplings, where a first-order method has `every`; 0 for never."""
         del every

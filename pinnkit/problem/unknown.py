@@ -11,6 +11,7 @@ Source: the transformation of double bounds by a sine is that of MINUIT (James 1
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any, Self
 
 import jax.numpy as jnp
@@ -64,13 +65,8 @@ class Unknown(float):
     def value(self, z: Float[Array, ""] | float) -> Float[Array, ""]:
         """Physical value of the parameter for a trained number z."""
         if math.isfinite(self.lower) and math.isfinite(self.upper):
-            lower, upper, guess = self._ends()
-            nearest = min(guess - lower, upper - guess)
-            # The sine stops short of the bounds, where equations may divide by zero.
-            middle, half = 0.5 * (lower + upper), 0.5 * (upper - lower) - min(GAP * (upper - lower), 0.5 * nearest)
-            start = math.asin((guess - middle) / half)
-            # At z = 0 the slope is the distance to the nearest bound.
-            inside = middle + half * jnp.sin(start + nearest / (half * math.cos(start)) * z)
+            middle, half, start, rate = self._sine()
+            inside = middle + half * jnp.sin(start + rate * z)
             return jnp.exp(inside) if self.logarithmic else inside
         if math.isfinite(self.lower) or math.isfinite(self.upper):
             reach = math.log(REACH)
@@ -82,6 +78,20 @@ class Unknown(float):
     def start(self) -> float:
         """Trained number z of the first guess."""
         return 0.0
+
+    def number(self, value: float) -> float | None:
+        """Trained number z of a value, the inverse of `value`; None for one that the map does not reach."""
+        reach = math.log(REACH)
+        with suppress(ValueError, ZeroDivisionError):  # the logarithm or the arc sine of what lies beyond the bounds
+            if math.isfinite(self.lower) and math.isfinite(self.upper):
+                middle, half, start, rate = self._sine()
+                inside = math.log(value) if self.logarithmic else value
+                return (math.asin((inside - middle) / half) - start) / rate
+            if math.isfinite(self.lower) or math.isfinite(self.upper):
+                bound = self.lower if math.isfinite(self.lower) else self.upper
+                return reach * math.asin(math.log((value - bound) / (self.initial - bound)) / reach)
+            return (value - self.initial) / (SPAN * abs(self.initial) or 1.0)
+        return None
 
     def which_bound(self, value: float) -> str:
         """Name of the bound that a value has reached: "lower", "upper", or "" for neither."""
@@ -95,6 +105,16 @@ class Unknown(float):
         # The map's own end stands for the bound: nothing is nearer.
         near = abs(value - bound) < (1.0 + 1e-3) * abs(self.initial - bound) / REACH
         return "" if not near else "lower" if math.isfinite(self.lower) else "upper"
+
+    def _sine(self) -> tuple[float, float, float, float]:
+        """Middle, half, start and rate of the map between two bounds, middle + half sin(start + rate z)."""
+        lower, upper, guess = self._ends()
+        nearest = min(guess - lower, upper - guess)
+        # The sine stops short of the bounds, where equations may divide by zero.
+        middle, half = 0.5 * (lower + upper), 0.5 * (upper - lower) - min(GAP * (upper - lower), 0.5 * nearest)
+        start = math.asin((guess - middle) / half)
+        # At z = 0 the slope is the distance to the nearest bound.
+        return middle, half, start, nearest / (half * math.cos(start))
 
     def _ends(self) -> tuple[float, float, float]:
         """Both bounds and the first guess; their logarithms if the map is logarithmic."""

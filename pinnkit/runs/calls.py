@@ -30,6 +30,7 @@ from pinnkit.runs.solving import is_collocated, restore_collocated, solve_by_col
 from pinnkit.runs.summary import known_from_summary
 from pinnkit.runs.trackers import Hook, Hooks
 from pinnkit.runs.verifying import Policy, Verifying, verify_first
+from pinnkit.runs.warm_start import WarmStart
 from pinnkit.training.recipe import Recipe
 from pinnkit.validation import require_number
 from pinnkit.verification.verification import ACCURACY, SECONDS, Verification
@@ -77,7 +78,8 @@ def train(
     *,
     model: AnyModel | None = None,
     recipe: Recipe | None = None,
-    seed: int = 0,
+    start: TrainedSolution | str | Path | None = None,
+    seed: int | None = None,
     out: str | Path | None = None,
     progress: bool | None = None,
     hooks: Sequence[Hook] = (),
@@ -92,7 +94,9 @@ def train(
         problem: An instance of a pk.Problem.
         model: The options of the network, instead of the problem's own.
         recipe: The recipe, instead of the problem's own.
-        seed: Random seed of the initial weights and of the collocation points.
+        start: A trained solution, or the folder of a run, whose network, unknown parameters and inverse Hessian are the start of
+            this one (docs/warm_starts.md).
+        seed: Random seed of the initial weights and of the collocation points; that of `start`, or 0, unless given.
         out: Folder for the run, empty or new; without it everything stays in memory, and `Solution.save` writes it.
         progress: Show loss, error, speed and time left; by default where someone is watching (terminal, notebook).
         hooks: Functions that are called with (run, report) after each chunk of steps; an exception in one ends training.
@@ -110,7 +114,8 @@ def train(
     if is_first():
         require_free_folder(None if out is None else Path(out), "out")
     Verifying(verify)
-    run = Run(problem, model, recipe, seed=seed)
+    warm = None if start is None else WarmStart.of(start)
+    run = warm.build(problem, model, recipe, seed=seed) if warm else Run(problem, model, recipe, seed=seed or 0)
     with record_opened_files() as opened:
         for warning in run.check().warnings:
             warnings.warn(warning, stacklevel=CALLER)
@@ -127,7 +132,7 @@ def train(
         session = Session(run, shown, folder=folder, trackers=(Hooks(run, hooks),), verify=verify)
         if is_first():
             verify_first(run, shown, verify)
-        evaluation = session.train(run.trainer.start())
+        evaluation = session.train(warm.begin(run) if warm else run.trainer.start())
     if evaluation is None:  # a signal that does not wait; the state is saved
         if session.status == 128 + signal.SIGINT:
             raise KeyboardInterrupt

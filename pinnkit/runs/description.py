@@ -116,7 +116,8 @@ def _prove_settings(run: Run, folder: RunFolder, problem: Problem) -> None:
 
 def settings_for_config(run: Run) -> dict[str, Any]:
     """Return the settings of a training as run.json holds them."""
-    return {"model": to_plain(run.model, Model), "recipe": to_plain(run.recipe), "seed": run.seed}
+    settings = {"model": to_plain(run.model, Model), "recipe": to_plain(run.recipe), "seed": run.seed}
+    return settings if run.origin is None else settings | {"start": run.origin.plain()}
 
 
 def write_config(

@@ -18,6 +18,7 @@ from pinnkit.problem import Problem
 from pinnkit.runs.checkpoint import Checkpoints, RestoredState
 from pinnkit.runs.folder import CHECKPOINTS, COLLOCATION, CONFIG, RunFolder
 from pinnkit.runs.kinds import network_classes
+from pinnkit.runs.origin import Origin
 from pinnkit.runs.problem_copy import Source, fingerprints, problem_class_of
 from pinnkit.runs.run import Run
 from pinnkit.runs.verifying import restore_verification
@@ -67,6 +68,7 @@ def restore_run(folder: RunFolder, *, verified: bool = True) -> Run:
     try:
         model, recipe = settings_in(config, problem)
         run = Run(problem, model, recipe, seed=int(config["seed"]))
+        run.origin = Origin.of(config)
     except UNREADABLE as error:
         raise _description_error(folder, error) from None
     if verified:

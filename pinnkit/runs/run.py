@@ -26,6 +26,7 @@ from pinnkit.problem import Problem
 from pinnkit.problem.axes import require_resolution
 from pinnkit.problem.lines import line_of
 from pinnkit.runs.kinds import AnyModel, is_model, kind_of, require_model
+from pinnkit.runs.origin import Origin
 from pinnkit.stopping import forget_pending_signal
 from pinnkit.training.estimate import estimated_errors
 from pinnkit.training.loop import Loop
@@ -71,6 +72,8 @@ class Run:
         reached = None if self.recipe.accuracy is None else self._accurate
         self.verification: Verification | None = None
         """The solution by an independent method, once `verify` or the run's folder has brought it."""
+        self.origin: Origin | None = None
+        """The run from which it started; None for random weights."""
         make_trainer = self.recipe.schedule.trainer if self.recipe.schedule else Loop
         self.trainer: Trainer = make_trainer(self.objective, self.recipe, seed=seed, reached=reached)
 

@@ -90,6 +90,8 @@ class Session:
             self.metrics.rows = self.folder.begin(int(state.step))
             raise_pending_signal()
         self._start_trackers(state)
+        if self.run.origin is not None and int(state.step) == 0:
+            self._say(str(self.run.origin), "")
         signals = tuple(SIGNALS) if self.folder is not None else (signal.SIGINT,)
         with signals_request(self._say_stop, signals) as stop:
             state, diverged = self._advance(state, stop)
@@ -149,6 +151,7 @@ class Session:
         part()
         # Its programs were compiled for the devices of all processes.
         alone = Run(self.run.problem, self.run.model, self.run.recipe, seed=self.run.seed)
+        alone.origin = self.run.origin
         if self.run.verification is not None:
             alone.verified_by(self.run.verification)
         self.run = alone
@@ -158,7 +161,7 @@ class Session:
         """Evaluate, write figures and summary, and tell the trackers."""
         with interval_progress(self.console, self.run) as tick:
             evaluation = self.run.evaluate(state, diverged=diverged, interrupted=interrupted, tick=tick)
-        summary = summary_of(evaluation, self.rows)
+        summary = summary_of(evaluation, self.rows, self.run.origin)
         if self.writer is not None and is_first():
             self._write_results(evaluation, summary, self.writer)
         self._close(summary)

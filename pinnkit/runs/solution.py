@@ -363,7 +363,7 @@ class TrainedSolution(Solution):
 
     def _write(self, folder: RunFolder) -> None:
         describe_run(self.run, folder, self._opened, ["Solution.save"])
-        save_results(self.evaluation, self.history, folder)
+        save_results(self.evaluation, self.history, folder, self.run.origin)
 
 
 class CollocatedSolution(Solution):

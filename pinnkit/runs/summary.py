@@ -11,11 +11,13 @@ from typing import Any
 from rich.console import Console
 
 from pinnkit.evaluation.evaluation import Evaluation
+from pinnkit.evaluation.family import family_errors
 from pinnkit.evaluation.uncertainty import estimate_of
 from pinnkit.figures.terminal import print_summary
 from pinnkit.optim.loss_scaling import describe_scale
 from pinnkit.problem.units import units_of
 from pinnkit.runs.folder import RunFolder
+from pinnkit.runs.origin import Origin
 from pinnkit.runs.run import LEFT_OUT, Run
 
 
@@ -41,13 +43,17 @@ def usable_summary(summary: dict[str, Any], folder: RunFolder) -> dict[str, Any]
     return summary
 
 
-def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[str, Any]:
+def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]], origin: Origin | None = None) -> dict[str, Any]:
     """Return the content of summary.json."""
     state, errors, short = evaluation.state, evaluation.errors, evaluation.short
     return {
         "problem": evaluation.problem.name,
         "verdict": evaluation.verdict,
         "errors": {f: dataclasses.asdict(e) for f, e in errors.items()} if errors else None,
+        "family_errors": {
+            name: [{"value": v, "errors": {f: e.relative_l2 for f, e in own.items()}} for v, own in errors.items()]
+            for name, errors in family_errors(evaluation).items()
+        },
         "estimated_errors": evaluation.estimated_errors,
         "spread": _spread(evaluation),
         "reference_error": evaluation.reference_error,
@@ -65,7 +71,8 @@ def summary_of(evaluation: Evaluation, metrics: list[dict[str, Any]]) -> dict[st
         "wall_seconds": float(state.seconds),
         "compile_seconds": float(state.compile_seconds),
         "rescues": int(state.rescues),
-        "events": [m["event"] for m in metrics if "event" in m],
+        "start": origin and origin.plain(),
+        "events": [*([str(origin)] if origin else []), *(m["event"] for m in metrics if "event" in m)],
         **({"short": dataclasses.asdict(short) | describe_scale(state.optimiser)} if short else {}),
         "diverged": evaluation.diverged,
         "interrupted": evaluation.interrupted,

@@ -22,6 +22,7 @@ from pinnkit.objective.loss import residual_rms
 from pinnkit.objective.measured_values import values_held_out
 from pinnkit.objective.point_counts import Counts
 from pinnkit.optim import Optimiser, Stage, Tangent, invalidate
+from pinnkit.optim.stage import OptimiserState
 from pinnkit.parallel.devices import replicate
 from pinnkit.parallel.processes import agreed
 from pinnkit.training.estimate import estimated_errors
@@ -168,17 +169,25 @@ class Loop(Trainer):
         squares = self._mean_squares(params, drop_weights(points))
         return {term: float(squares[term]) for term in self.objective.terms}
 
-    def start(self) -> TrainState:
-        """Return the state before the first step."""
-        return self._enter_stage(self._before(0, self.plans.of_stage(self.recipe.stages[0])), 0)
+    def start(self, params: Parameters | None = None, optimiser: OptimiserState = ()) -> TrainState:
+        """Return the state before the first step.
 
-    def _before(self, stage: int, plan: Plan) -> TrainState:
-        """Return a state with the initial parameters in the form of a stage, and evenly distributed points."""
+        Args:
+            params: Parameters to start from, in place of those that the seed determines.
+            optimiser: State of another training's optimiser, whose curvature the first stage takes over where it can.
+        """
+        state = self._enter_stage(self._before(0, self.plans.of_stage(self.recipe.stages[0]), params), 0)
+        own = self._stage(state).with_curvature(state.optimiser, optimiser)
+        return state if own is None else replace(state, optimiser=replicate(own, shares=True))
+
+    def _before(self, stage: int, plan: Plan, params: Parameters | None = None) -> TrainState:
+        """Return a state with parameters (the initial ones unless given) in the form of a stage, and even points."""
         counters = ("step", "drawn", "stage_step", "rescues", "stage_rescues", "without_progress")
         zero: dict[str, Any] = dict.fromkeys(counters, np.asarray(0))
         zero |= {"fresh_loss": np.asarray(np.inf), "over": np.asarray(False), "stage": np.asarray(stage)}
         clock = dict.fromkeys(("seconds", "compile_seconds"), np.asarray(0.0))
-        params = replicate(_in_form_of(self.recipe.stages[: stage + 1], self.initial_parameters))
+        params = self.initial_parameters if params is None else params
+        params = replicate(_in_form_of(self.recipe.stages[: stage + 1], params))
         weighting, points = self._sample_evenly(plan, params, 0)
         good = GoodPlace(params, points, weighting, zero["step"], zero["stage_step"], np.asarray(np.inf))
         best = BestPlace(params, zero["step"], np.asarray(np.inf))

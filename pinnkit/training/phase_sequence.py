@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from pinnkit.objective import AnyObjective, Parameters, PointSets
+from pinnkit.optim.stage import OptimiserState
 from pinnkit.training.loop import Loop
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import TrainState
@@ -52,9 +53,9 @@ class PhaseSequence(Trainer):
     def is_compiled(self, k: int) -> bool:
         """Return whether the programs of phase k have been compiled before it begins."""
 
-    def start(self) -> TrainState:
+    def start(self, params: Parameters | None = None, optimiser: OptimiserState = ()) -> TrainState:
         """Return the state before the first step of the first phase."""
-        return self._outer(self.loop(0, {}).start(), {}, 0)
+        return self._outer(self.loop(0, {}).start(params, optimiser), {}, 0)
 
     def over(self, state: TrainState) -> bool:
         """Return whether all stages of all phases are done."""

@@ -14,6 +14,7 @@ from enum import Enum
 import numpy as np
 
 from pinnkit.objective import AnyObjective, Parameters, PointSets, SolutionNetwork
+from pinnkit.optim.stage import OptimiserState
 from pinnkit.training.recipe import Recipe
 from pinnkit.training.state import TrainState
 
@@ -63,8 +64,13 @@ class Trainer(ABC):
         """The network that gives the fields of the problem, with the parameters of a state."""
 
     @abstractmethod
-    def start(self) -> TrainState:
-        """Return the state before the first step."""
+    def start(self, params: Parameters | None = None, optimiser: OptimiserState = ()) -> TrainState:
+        """Return the state before the first step.
+
+        Args:
+            params: Parameters to start from, in place of those that the seed determines.
+            optimiser: State of another training's optimiser, whose curvature the first stage takes over where it can.
+        """
 
     @abstractmethod
     def run(self, state: TrainState) -> Iterator[Report]:

@@ -105,7 +105,7 @@ METRICS = [
         (Plate, {"solution"}),
         (Flow, {"solution_u", "solution_v", "solution_p"}),
         (Stream, {"solution_u", "solution_v", "solution_p", "vectors_velocity"}),
-        (Family, {"solution", "slices"}),
+        (Family, {"solution", "slices", "error_against_k"}),
         (Cube, {"solution"}),
         (NoTruth, {"solution", "slices"}),
         (Holed, {"solution"}),

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import refused
+from cases import Rod, refused
 from cli import pinnkit
 from flax import nnx
 
@@ -29,6 +29,7 @@ from pinnkit.problem import problem_class
 from pinnkit.runs.kinds import equations_of, kind_of, network_classes
 from pinnkit.runs.pointwise import PointwiseKind
 from pinnkit.runs.run import Run
+from pinnkit.runs.warm_start import WarmStart
 
 SMALL = pk.DenseED(growth=2, layers=(1, 1), channels=3)
 
@@ -475,3 +476,19 @@ def test_nothing_but_the_registry_of_kinds_and_the_api_names_neural_operators():
     for name in ("equations", "network"):
         text = (package / "neural_operators" / f"{name}.py").read_text()
         assert not re.search(r"class \w+\((Equations|FieldNetwork)\)", text)
+
+
+@pytest.mark.slow
+def test_a_neural_operator_starts_from_another_one():
+    start = pk.train(Screened(), progress=False)
+    warm = WarmStart.of(start)
+    other = variant(screening=pk.interior(lambda self, p, s: p - 2 * s), solve=lambda self, s: 2 * s)
+    run = warm.build(other, recipe=Screened.recipe)
+    X = np.asarray(next(iter(run.trainer.start().points.values())).X)[:4]
+    values = [r.objective.network.values(s.params, X) for r, s in ((run, warm.begin(run)), (start.run, warm.state))]
+    np.testing.assert_allclose(*values, rtol=0, atol=1e-12)
+    refused(
+        lambda: pk.train(variant(inputs=("f",), screening=pk.interior(lambda self, p, f: p - f)), start=start),
+        "inputs s",
+    )
+    refused(lambda: pk.train(Rod(), start=start), "of another kind")

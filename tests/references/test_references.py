@@ -145,6 +145,12 @@ def test_cole_hopf_refuses_what_has_no_solution():
         burgers(one, one, -1.0)
     says(error, "nu = -1.0", "> 0")
     with pytest.raises(UsageError) as error:
+        burgers(one, one, np.array([NU, 0.0, NU]))
+    says(error, "nu = 0.0", "> 0")
+    with pytest.raises(UsageError) as error:
+        burgers(one, one, np.array([NU, NU]))
+    says(error, "(2,)", "(3,)", "one per point")
+    with pytest.raises(UsageError) as error:
         burgers(one, one, NU, nodes=1)
     says(error, "nodes = 1", "3 or more")
 
