@@ -223,9 +223,9 @@ class WarmStart:
         if not isinstance(state, SelfScaledBroydenState):
             last = self.run.recipe.stages[int(self.state.stage)].name
             return (), [f"without an inverse Hessian: its last stage was '{last}'"]
-        names = [list(r.problem.unknowns()) for r in (run, self.run)]
-        if names[0] != names[1] or state.inverse_hessian.shape[1] != run.objective.network.count():
-            return (), ["without its inverse Hessian, which is one of other parameters"]
+        # With another viscosity, whatever its scale, it cost twice the steps that the identity took: decisions/warm_starts.md.
+        if _identity(run.problem) != _identity(self.run.problem):
+            return (), ["without its inverse Hessian, which is that of another problem"]
         return state, []
 
     def _refuse(self, what: str, expected: str, do: str, *, where: str = "") -> NoReturn:
@@ -238,6 +238,13 @@ class WarmStart:
 def _first_stage(run: Run) -> Stage:
     """Return the first stage that takes steps."""
     return next((s for s in run.recipe.stages if s.steps), run.recipe.stages[0])
+
+
+def _identity(problem: Problem) -> Any:
+    """Return what has to agree for a problem to be the same one: its class, its physical parameters, its unknowns, its axes."""
+    bounds = {name: (unknown.lower, unknown.upper) for name, unknown in problem.unknowns().items()}
+    parameters = {name: plain_parameter(value) for name, value in problem.parameters().items()}
+    return type(problem).__name__, parameters, bounds, problem.domain.axes
 
 
 def _axes(problem: Problem) -> list[tuple[str, Any]]:
