@@ -165,7 +165,9 @@ class WarmStart:
     def _require_same_network(self, run: Run) -> None:
         """Raise UsageError unless the two runs have networks of the same inputs, arrays and random constants."""
         if run.trainer.network is not run.objective.network:
-            self._refuse("has one network", "no windows of time and no ensemble, which have several", "Train one network.")
+            self._refuse(
+                "has one network", "no windows of time and no ensemble, which have several", "Train one network."
+            )
         ours: Any = run.objective.network
         theirs: Any = self.run.objective.network
         # The further inputs of a network at points, or the input fields of a neural operator.
