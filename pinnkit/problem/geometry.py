@@ -58,9 +58,14 @@ class Surface:
         """The name without a sign or a number at its end, by which `@pk.boundary` takes `x-` and `x+` together."""
         return self.name.rstrip("+-0123456789")
 
-    def sample(self, unit: Float[Array, "points any"], names: Sequence[str]) -> tuple[Batch, Batch]:
-        """`Shape.surface_points` of the piece, with columns in the order of `names`; `owns` says which of them belong to it."""
-        points, normals = self._points(unit)
+    def sample(
+        self, unit: Float[Array, "points any"], names: Sequence[str], *, dense: bool = False
+    ) -> tuple[Batch, Batch]:
+        """`Shape.surface_points` of the piece, with columns in the order of `names`; `owns` says which of them belong to it.
+
+        `dense`: more of them where the shape is asked for that (`Shape.density`).
+        """
+        points, normals = (self._dense_points if dense else self._points)(unit)
         order = np.array([self.shape.names.index(name) for name in names])
         return points[:, order], normals[:, order]
 
@@ -68,6 +73,12 @@ class Surface:
     def _points(self) -> Callable[[Float[Array, "points any"]], tuple[Batch, Batch]]:
         # One program: outside of another one, each operation would be compiled by itself.
         return jax.jit(lambda unit: self.shape.surface_points(self.part, unit))
+
+    @cached_property
+    def _dense_points(self) -> Callable[[Float[Array, "points any"]], tuple[Batch, Batch]]:
+        if self.shape.density(self.part) == 1.0:
+            return self._points
+        return jax.jit(lambda unit: self.shape.dense_points(self.part, unit))
 
     def level(self, points: Float[Array, "points any"], names: Sequence[str]) -> Float[Array, " points"]:
         """`Shape.level` of the piece, at points whose columns are `names`, among them its own."""
@@ -115,6 +126,15 @@ class Shape(ABC):
             unit: Points of the unit cube; uniform ones are mapped to uniform points of the surface.
         """
         raise NotImplementedError(f"{type(self).__name__} has no surface of its own")
+
+    def density(self, part: int) -> float:
+        """Points per area that `dense_points` puts on a piece of the surface, relative to others; 1 unless asked for."""
+        del part
+        return 1.0
+
+    def dense_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+        """As `surface_points`, with more points where the surface bends, for a shape that was asked for it."""
+        return self.surface_points(part, unit)
 
     def support(self, direction: np.ndarray) -> float:
         """Largest component of its points along a direction, (space,), or a number that is not much larger."""

@@ -51,14 +51,24 @@ class Mesh(Shape):
         unit: The length of a unit of the file, in units of the coordinates: 1e-3 for a file in mm where x is in m.
         coordinates: Their names: x, y, z unless given, or x, y for a mesh in a plane.
         sharp: Angle in degrees by which the surface bends at the edges between two faces.
+        curvature: With 0.1, say, more collocation points where the surface bends, as in fillets: where its radius is r, per area
+            1 + 0.1 L / r times as many as where it is flat, with L the longest side of its bounding box.
 
     Raises:
         UsageError: The file cannot be read, or its surface is not closed; trimesh or meshio is missing.
     """
 
     def __init__(
-        self, source: Any, *, unit: float = 1.0, coordinates: Sequence[str] | None = None, sharp: float = SHARP
+        self,
+        source: Any,
+        *,
+        unit: float = 1.0,
+        coordinates: Sequence[str] | None = None,
+        sharp: float = SHARP,
+        curvature: float = 0.0,
     ) -> None:
+        require_number(curvature, "curvature of the Mesh", where="", least=0)
+        self.curvature: float = float(curvature)
         require_number(unit, "unit of the Mesh", where="", above=0)
         require_number(sharp, "sharp of the Mesh", where="", above=0, below=180)
         path = beside_caller(source) if isinstance(source, (str, Path)) else None
@@ -152,10 +162,37 @@ class Mesh(Shape):
         off = np.linalg.norm(np.asarray(points) - corners.mean(axis=1), axis=1)
         return OFF * float(off.max())
 
+    @cached_property
+    def _densities(self) -> Float[np.ndarray, " simplices"]:
+        """Points per area of each simplex, 1 where it is flat."""
+        corners, normals = self._surface.corners, self._normals
+        others = [*range(1, len(self.names)), 0]
+        edges = np.linalg.norm(corners - corners[:, others], axis=2)
+        # How far the normal turns along an edge, over its length: the largest of these is the curvature.
+        turns = np.linalg.norm(normals - normals[:, others], axis=2) / edges
+        return 1.0 + self.curvature * self.size * turns.max(axis=1)
+
+    def density(self, part: int) -> float:
+        """The mean over a piece."""
+        if not self.curvature:
+            return 1.0
+        _, piece = self._pieces[part]
+        return float(np.average(self._densities[piece], weights=self._surface.measures[piece]))
+
     def surface_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
         """Points and normals on a piece."""
+        return self._points_on(part, unit, self._surface.measures)
+
+    def dense_points(self, part: int, unit: Float[Array, "points any"]) -> tuple[Batch, Batch]:
+        """Points and normals on a piece, more of them where it bends, as `curvature` says."""
+        return self._points_on(part, unit, self._surface.measures * self._densities)
+
+    def _points_on(
+        self, part: int, unit: Float[Array, "points any"], weights: Float[np.ndarray, " simplices"]
+    ) -> tuple[Batch, Batch]:
+        """Points and normals on a piece, in proportion to the weights of its simplices."""
         _, piece = self._pieces[part]
-        measures = self._surface.measures[piece]
+        measures = weights[piece]
         ends = np.concatenate([[0.0], np.cumsum(measures)]) / measures.sum()
         table = jnp.asarray(ends, unit.dtype)
         which = jnp.clip(jnp.searchsorted(table, unit[:, 0], side="right") - 1, 0, len(piece) - 1)
@@ -166,12 +203,12 @@ class Mesh(Shape):
         else:  # uniform in a triangle (Osada, Funkhouser, Chazelle and Dobkin 2002, eq. 1)
             root, second = jnp.sqrt(along), unit[:, 1:2]
             shares = [1 - root, root * (1 - second), root * second]
-        corners, weights = jnp.asarray(self._surface.corners[piece], unit.dtype)[which], jnp.concatenate(shares, axis=1)
+        corners, within = jnp.asarray(self._surface.corners[piece], unit.dtype)[which], jnp.concatenate(shares, axis=1)
         normals = self._normals[piece]
         if np.ptp(normals.reshape(-1, len(self.names)), axis=0).max() < BEND:
-            points = jnp.einsum("pi,pik->pk", weights, corners)
+            points = jnp.einsum("pi,pik->pk", within, corners)
             return points, jnp.broadcast_to(jnp.asarray(normals[:1, 0], unit.dtype), points.shape)
-        return on_patches(corners, jnp.asarray(normals, unit.dtype)[which], weights)
+        return on_patches(corners, jnp.asarray(normals, unit.dtype)[which], within)
 
     def level(self, part: int, points: Batch) -> Float[Array, " points"]:
         """The distance from the plane of a flat piece. Raises NotImplementedError for another one."""
@@ -204,6 +241,7 @@ class Mesh(Shape):
     def mapped(self, matrix: np.ndarray, shift: np.ndarray) -> Shape:
         """The mesh with mapped vertices."""
         twin = object.__new__(Mesh)
+        twin.curvature = self.curvature
         twin.names, twin.source, twin._parts, twin._pieces = self.names, self.source, self._parts, self._pieces
         twin._surface = ClosedSurface(self._surface.vertices @ matrix.T + shift, self._surface.simplices)
         return twin

@@ -223,14 +223,14 @@ class ShapedRegion(Region):
         With them the mask of those that belong to the piece.
         """
         names = self.domain.shape.names  # type: ignore[attr-defined]
-        measures = np.array([s.measure for s in self.surfaces])
+        measures = np.array([s.measure * s.shape.density(s.part) for s in self.surfaces])
         ends = np.round(np.cumsum(measures) / measures.sum() * unit.shape[0]).astype(int)
         # The candidates are dealt out in a fixed random order: each piece gets points from the whole Sobol sequence, and
         # the first `count` accepted ones come from all pieces.
         deal = np.random.default_rng(0).permutation(unit.shape[0])
         points, normals, own = [], [], []
         for surface, start, end in zip(self.surfaces, [0, *ends[:-1]], ends, strict=True):
-            a, b = surface.sample(unit[deal[start:end]], names)
+            a, b = surface.sample(unit[deal[start:end]], names, dense=True)
             points.append(a)
             normals.append(b)
             own.append(surface.owns(a, names))

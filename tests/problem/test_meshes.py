@@ -127,6 +127,21 @@ def test_a_fillet_runs_into_flat_faces(space, strips, off):
     np.testing.assert_allclose(np.linalg.norm(ahead, axis=1), 0.3, atol=0.1 * off)
 
 
+def test_more_points_where_the_surface_bends():
+    """By 1 + 0.1 * 2 / 0.3 in fillets of radius 0.3 of a body of size 2; areas stay what they are."""
+    even, dense = (as_domain(pk.Mesh(prism(rounded_square(12)), curvature=c)) for c in (0.0, 0.1))
+    assert dense.detail == pytest.approx(even.detail)
+    for shape in (dense.shape, dense.shape.moved(x=5.0).turned(90.0, around="z")):
+        assert [p.measure for p in shape.surfaces()] == pytest.approx([p.measure for p in even.shape.surfaces()])
+    fillets, others = 2 * np.pi * 0.3, 4 * 1.4 + 2 * (4.0 - (4 - np.pi) * 0.3**2)
+    for domain, density in ((even, 1.0), (dense, 1.0 + 0.1 * 2.0 / 0.3)):
+        region = domain.boundary()
+        X, _ = region.place(jnp.asarray(RNG.random((region.size(20000), 2))), 20000)
+        in_fillets = np.all(np.abs(np.asarray(X[:, :2])) > 0.7, axis=1) & (np.abs(X[:, 2] - 0.5) < 0.5 - 1e-9)
+        assert np.mean(in_fillets) == pytest.approx(density * fillets / (density * fillets + others), rel=0.03)
+    refused(lambda: pk.Mesh(SOLIDS["box"], curvature=-1.0), "curvature")
+
+
 def test_patches_of_arcs_end_at_sharp_corners():
     angle = np.linspace(0.0, np.pi / 2, 9)
     arc = np.stack([np.cos(angle), np.sin(angle)], axis=1)
