@@ -17,7 +17,7 @@ CHUNK = 1 << 18
 CUT = 40.0
 
 
-def burgers(t: ArrayLike, x: ArrayLike, nu: ArrayLike, *, nodes: int | None = None) -> Real:
+def burgers(t: ArrayLike, x: ArrayLike, nu: float | ArrayLike, *, nodes: int | None = None) -> Real:
     """Return the exact solution of Burgers' equation for the initial condition -sin(pi x).
 
     u_t + u u_x = nu u_xx, u(0, x) = -sin(pi x), on the whole line, hence of period 2 and zero at x = -1, 0, 1:
