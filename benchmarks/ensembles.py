@@ -1,7 +1,7 @@
 """How the spread of an ensemble compares with its true error: the table of docs/ensembles.md.
 
-    python benchmarks/ensembles.py              # all of them, about five minutes
-    python benchmarks/ensembles.py heat burgers # two of them; other rows of the table are kept
+    python benchmarks/ensembles.py              # all of them, about ten minutes
+    python benchmarks/ensembles.py heat burgers  # two of them; other rows of the table are kept
 
 Each training is repeated with three seeds, which share no member. Networks and numbers of steps are small, so that there is an
 error to estimate.
