@@ -280,7 +280,7 @@ def usage() -> None:
     console.print("Options of a problem: pinnkit train PROBLEM --help")
     console.print(
         "Exit status: 0 done or fit, 1 requested accuracy not met or unfit, 2 bad input, 3 diverged, "
-        "4 results could not be written, 130, 143, 129 ended by Ctrl-C, SIGTERM, SIGHUP",
+        "4 results could not be written, 5 another process has ended, 130, 143, 129 ended by Ctrl-C, SIGTERM, SIGHUP",
         style="dim",
     )
 
