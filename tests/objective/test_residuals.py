@@ -310,13 +310,13 @@ def test_calls_of_a_field_are_one_evaluation_of_the_network():
     assert program.count(" = sin ") + program.count(" = cos ") <= 8, program
 
 
-@pytest.mark.parametrize("shared", [False, True], ids=["one device", "cores"])
+@pytest.mark.parametrize("shared", [False, True], ids=["one device", "devices"])
 def test_a_sum_of_calls_trains_as_one_call(shared, monkeypatch):
-    """Also where tiles are shared among cores, in which arrays are of another kind."""
+    """Also where tiles are shared among devices, in which arrays are of another kind."""
     if shared:
-        mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("cores",))
+        mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("devices",))
         for module in ("pinnkit.parallel.tiled_map_reduce", "pinnkit.objective.tiles"):
-            monkeypatch.setattr(f"{module}.cores", lambda: mesh)
+            monkeypatch.setattr(f"{module}.device_mesh", lambda: mesh)
     counts = []
     for integral in (one_number, sum_of_calls):
         made = objective(with_mass(pk.at(x=0.3), integral))
