@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 from pinnkit.parallel import devices
@@ -77,7 +78,7 @@ def _on_cores(
                 evaluate: Callable[[PyTree, list[PyTree]], list[PyTree]] = evaluate,
             ) -> list[PyTree]:
                 results = evaluate(varying(whole), tiles)
-                return jax.lax.psum(results, DEVICES) if add else results
+                return _sum_over_devices(results) if add else results
 
             out = WHOLE if add else SHARED
             results = jax.shard_map(
@@ -104,3 +105,17 @@ def _sum_over_tiles(make: PerTile, whole: PyTree, tiles: PyTree) -> PyTree:
         return jax.tree.map(jnp.add, total, make(whole, tile)), None
 
     return jax.lax.scan(add, zero, tiles)[0]
+
+
+def _sum_over_devices(tree: PyTree) -> PyTree:
+    """The sum of a pytree over all devices, within a function of one device's share."""
+    # Each dtype as one vector: between processes a sum takes milliseconds, whatever its size, and XLA joins none on a CPU.
+    leaves, structure = jax.tree.flatten(tree)
+    sums: list[Any] = list(leaves)
+    for dtype in dict.fromkeys(leaf.dtype for leaf in leaves):  # in one order in all processes
+        own = [i for i, leaf in enumerate(leaves) if leaf.dtype == dtype]
+        joined = jax.lax.psum(jnp.concatenate([leaves[i].reshape(-1) for i in own]), DEVICES)
+        ends = np.cumsum([leaves[i].size for i in own])
+        for i, part in zip(own, jnp.split(joined, ends[:-1]), strict=True):
+            sums[i] = part.reshape(leaves[i].shape)
+    return jax.tree.unflatten(structure, sums)
