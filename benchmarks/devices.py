@@ -1,6 +1,6 @@
 """One device, two devices, two processes: the same training, to rounding. docs/cluster.md holds the table.
 
-    python benchmarks/devices.py            # all of it, two minutes on two cores
+    python benchmarks/devices.py            # all of it
     python benchmarks/devices.py adam       # some of them
     python benchmarks/devices.py --scaling  # time of a step with many points, on a machine that does nothing else
     python benchmarks/devices.py --scaling  # time of a step with many points, on a machine that does nothing else

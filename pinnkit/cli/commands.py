@@ -62,8 +62,7 @@ def train(arguments: Sequence[str]) -> int:
         stack.enter_context(folder.lock())
         describe_run(run, folder, opened, ["train", *arguments], Path(inspect.getfile(cls)))
         console.print(f"training {run.title}; folder {printable(str(folder.path))}")
-        if is_first():
-            verify_first(run, console, options.further.verify)
+        verify_first(run, console, options.further.verify)
         session = printing_session(run, folder, console, options.further.verify)
         session.train(start.begin(run) if start else run.trainer.start())
     return session.status

@@ -114,18 +114,14 @@ def agreed(number: float) -> float:
     """Return the number of the first process. All have to ask, in the same order."""
     if not several():
         return number
-    from jax.experimental import multihost_utils
-
-    return float(multihost_utils.broadcast_one_to_all(np.asarray(number, np.float32)))
+    return float(from_first(lambda: np.float32(number), np.float32(0.0)))
 
 
 def largest(number: float) -> float:
     """Return the largest number of all processes. All have to ask, in the same order."""
     if not several():
         return number
-    from jax.experimental import multihost_utils
-
-    return float(multihost_utils.process_allgather(np.asarray(number, np.float32)).max())
+    return float(of_all(np.asarray(number, np.float32)).max())
 
 
 def of_all(array: np.ndarray) -> np.ndarray:

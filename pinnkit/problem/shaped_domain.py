@@ -120,7 +120,7 @@ class ShapedBox(Box):
     def boundary(self, target: str = "", where: str = "") -> Region:
         """The region of the surface: all of it, or the pieces of that name (`rim`, `edge2`, `x-`), or of several (`x, rim`)."""
         pieces, names = self.shape.surfaces(), target.split(SEVERAL)
-        of = {piece.name: ("", piece.name, piece.name.rstrip("+-0123456789")) for piece in pieces}
+        of = {piece.name: ("", piece.name, piece.group) for piece in pieces}
         known = sorted({name for own in of.values() for name in own[1:]})
         for name in names:
             if not any(name in own for own in of.values()):

@@ -130,8 +130,7 @@ def train(
             describe_run(run, folder, opened, ["pk.train"])
             stack.enter_context(folder.lock())
         session = Session(run, shown, folder=folder, trackers=(Hooks(run, hooks),), verify=verify)
-        if is_first():
-            verify_first(run, shown, verify)
+        verify_first(run, shown, verify)
         evaluation = session.train(warm.begin(run) if warm else run.trainer.start())
     if evaluation is None:  # a signal that does not wait; the state is saved
         if session.status == 128 + signal.SIGINT:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pinnkit.errors import UsageError, display_path
 from pinnkit.files import write_whole
+from pinnkit.parallel.processes import is_first
 from pinnkit.runs.folder import RunFolder
 from pinnkit.runs.run import Run, require_ctrl_c
 from pinnkit.training.state import TrainState
@@ -56,9 +57,12 @@ def seconds_for(run: Run, state: TrainState, policy: Policy) -> float:
 
 
 def verify_first(run: Run, console: Console, policy: Policy) -> None:
-    """Solve a problem without a truth before it is trained to a requested accuracy: training can then end there."""
+    """Solve a problem without a truth before it is trained to a requested accuracy: training can then end there.
+
+    Of several processes the first one does, and says to the others when that is reached.
+    """
     wanted = run.recipe.accuracy
-    if wanted is None or policy == "no" or run.kind.has_truth(run.problem):
+    if not is_first() or wanted is None or policy == "no" or run.kind.has_truth(run.problem):
         return
     verification = verify_run(run, console, SECONDS, accuracy=wanted / 10.0)
     if verification is not None:
